@@ -1,0 +1,1 @@
+"""The compiler: snnTorch model to NIR graph to fixed-point Program to bundle."""

@@ -1,0 +1,1 @@
+"""The target: fixed-point rules, the Program, and the backends that run it."""

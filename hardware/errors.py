@@ -1,0 +1,53 @@
+"""Every error a user can meet, with the exit code that the command line ends with.
+
+A message says what is wrong, where, and what to do. Nothing here imports anything, so that any layer may raise them.
+"""
+
+
+class SnnfuseError(Exception):
+    """Base of all errors that snnfuse raises on purpose.
+
+    Attributes:
+        exit_code: what the command line ends with: 1 verification failed, 2 bad input, path or usage, 3 unsupported,
+            4 does not fit the chip, 5 unsafe file, 6 environment.
+    """
+
+    exit_code = 2
+
+
+class VerificationError(SnnfuseError):
+    """Two runs that must agree do not, or a file is not what its manifest says."""
+
+    exit_code = 1
+
+
+class InputError(SnnfuseError, ValueError):
+    """A value, shape, file or path that a user gave cannot be used."""
+
+
+class FixedPointError(InputError):
+    """A value does not fit the chip's register for it."""
+
+
+class UnsupportedError(SnnfuseError):
+    """The model holds something that cannot be kept with its meaning; the message names it and a way out."""
+
+    exit_code = 3
+
+
+class DoesNotFitError(SnnfuseError):
+    """The program exceeds a limit of the chip or board."""
+
+    exit_code = 4
+
+
+class UnsafeFileError(SnnfuseError):
+    """Opening the file would execute code from it."""
+
+    exit_code = 5
+
+
+class EnvironmentProblem(SnnfuseError):
+    """Something outside the model is missing or silent: Lava is not installed, or a time limit was reached."""
+
+    exit_code = 6
