@@ -1,1 +1,28 @@
 """The target: fixed-point rules, the Program, and the backends that run it."""
+
+from snnfuse.hardware.encoding import encode, scores
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
+from snnfuse.hardware.recording import Comparison, Mismatch, Recording, compare
+from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+
+__all__ = [
+    "Comparison",
+    "Connection",
+    "Constant",
+    "Conv2d",
+    "Dense",
+    "GradedInput",
+    "Lif",
+    "Mismatch",
+    "Output",
+    "Program",
+    "Recording",
+    "Sparse",
+    "SpikeInput",
+    "compare",
+    "emulate",
+    "encode",
+    "scores",
+]

@@ -1,0 +1,228 @@
+"""The Program: a network in integers, the one thing every backend runs.
+
+Nodes are populations (inputs, constants, neurons), connections are synapse groups between two of them, outputs name the populations a user
+reads and how they are decoded. Several connections into one neuron population add.
+
+Time. A synapse takes one step, plus its delay. A node's latency is the number of steps by which it lags the input, so that its window for an
+input of T steps is 1 + latency .. T + latency, counted from 1; at the start of its window its state is zero, and outside its window it is
+silent. Feed-forward paths must be matched: every connection into a node brings the same latency. A population may feed back onto itself, one
+step later. A `Constant` is silent in nobody's window: it spikes on every step.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.fixed_point import DELAY_RANGE, MESSAGE_BITS, check_range
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.synapses import Synapse
+
+Decoder = Literal["spike_count", "membrane_sum", "membrane_last", "membrane_max"]
+
+
+@dataclass(frozen=True)
+class SpikeInput:
+    """Binary spikes from outside.
+
+    Attributes:
+        shape: neurons, without time and batch.
+    """
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class GradedInput:
+    """Signed graded spikes from outside: integers n that stand for the analog values n * scale.
+
+    Attributes:
+        shape: neurons, without time and batch.
+        bits: width of the payload with its sign, 2..24; n lies in -(2**(bits-1) - 1) .. 2**(bits-1) - 1.
+        scale: value of one unit, > 0, in the units of the float network's input.
+    """
+
+    shape: tuple[int, ...]
+    bits: int
+    scale: float
+
+    def __post_init__(self) -> None:
+        check_range("graded input bits", self.bits, 2, MESSAGE_BITS)
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise InputError(f"a graded input's scale must be positive and finite, not {self.scale}")
+
+    @property
+    def limit(self) -> int:
+        """The largest payload."""
+        return 2 ** (self.bits - 1) - 1
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One neuron that spikes on every step: the source of a bias that belongs into the current.
+
+    Lava and the chip have it as a LIF with bias 1 and threshold 0.
+    """
+
+    shape: tuple[int, ...] = (1,)
+
+
+Node = SpikeInput | GradedInput | Constant | Lif
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """A synapse group from one population to another.
+
+    Attributes:
+        source, target: node names.
+        synapse: weights over the flattened populations.
+        delay: steps beyond the one that every synapse takes, 0..62.
+    """
+
+    source: str
+    target: str
+    synapse: Synapse
+    delay: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(f"delay of {self.source} -> {self.target}", self.delay, *DELAY_RANGE)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether it feeds its own population."""
+        return self.source == self.target
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a user reads.
+
+    Attributes:
+        node: a neuron population.
+        decoder: how its window becomes one value per neuron: spike count, or the voltage's sum, last or largest value.
+    """
+
+    node: str
+    decoder: Decoder = "spike_count"
+
+    def __post_init__(self) -> None:
+        if self.decoder not in get_args(Decoder):
+            raise InputError(f"decoder {self.decoder!r} is none of {', '.join(get_args(Decoder))}")
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network of fixed-point primitives.
+
+    Attributes:
+        nodes: populations by name.
+        connections: synapse groups; several between the same two nodes add.
+        outputs: by the names of the graph's outputs.
+        dt: seconds per step in the float model it came from; informs only.
+        ledger: what changed on the way here.
+
+    Raises:
+        InputError: a connection or output names no node, sizes disagree, paths are not matched, or a loop is longer than one synapse.
+    """
+
+    nodes: Mapping[str, Node]
+    connections: tuple[Connection, ...]
+    outputs: Mapping[str, Output]
+    dt: float = 1e-4
+    ledger: Ledger = ()
+
+    def __post_init__(self) -> None:
+        for connection in self.connections:
+            _check_connection(self.nodes, connection)
+        for name, output in self.outputs.items():
+            if not isinstance(self.nodes.get(output.node), Lif):
+                raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
+        self.latency  # noqa: B018  (computed once, so that unmatched paths are refused on construction)
+
+    @property
+    def inputs(self) -> dict[str, SpikeInput | GradedInput]:
+        """The populations that events are fed to."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, (SpikeInput, GradedInput))}
+
+    @property
+    def neurons(self) -> dict[str, Lif]:
+        """The neuron populations, in an order in which every feed-forward source comes before its targets."""
+        return {name: node for name in self.order if isinstance(node := self.nodes[name], Lif)}
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """All nodes, feed-forward sources first."""
+        return topological_order(self.nodes, [(c.source, c.target) for c in self.connections if not c.is_recurrent])
+
+    @cached_property
+    def latency(self) -> dict[str, int]:
+        """Steps by which each node lags the input; 0 for inputs and constants."""
+        latency = dict.fromkeys(self.nodes, 0)
+        for name in self.order:
+            arrivals = {c: latency[c.source] + 1 + c.delay for c in self.into(name) if not self._is_untimed(c)}
+            if len(set(arrivals.values())) > 1:
+                paths = ", ".join(f"{c.source} after {steps}" for c, steps in arrivals.items())
+                raise InputError(f"paths into {name!r} are not matched in time: {paths} steps; delay the shorter ones")
+            if isinstance(self.nodes[name], Lif):
+                latency[name] = max(arrivals.values(), default=1)
+        return latency
+
+    def _is_untimed(self, connection: Connection) -> bool:
+        return connection.is_recurrent or isinstance(self.nodes[connection.source], Constant)
+
+    def into(self, target: str) -> tuple[Connection, ...]:
+        """The connections that end in a node."""
+        return self._into.get(target, ())
+
+    @cached_property
+    def _into(self) -> dict[str, tuple[Connection, ...]]:
+        return {name: tuple(c for c in self.connections if c.target == name) for name in self.nodes}
+
+    def with_ledger(self, *entries: LedgerEntry) -> "Program":
+        """The same program with entries appended to its ledger."""
+        return replace(self, ledger=self.ledger + entries)
+
+    def encode(self, x):  # noqa: ANN001, ANN201  (typed in encoding.encode)
+        """Float inputs to events; see `snnfuse.hardware.encoding.encode`."""
+        from snnfuse.hardware.encoding import encode
+
+        return encode(self, x)
+
+    def decode(self, recording, output: str | None = None):  # noqa: ANN001, ANN201  (typed in encoding.decode)
+        """A recording to classes; see `snnfuse.hardware.encoding.decode`."""
+        from snnfuse.hardware.encoding import decode
+
+        return decode(self, recording, output)
+
+
+def topological_order(nodes: Mapping[str, object], edges: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Nodes with every edge pointing forward, otherwise in the order given; InputError names a loop."""
+    waiting = {name: {s for s, t in edges if t == name} for name in nodes}
+    order: list[str] = []
+    while waiting:
+        ready = [name for name, sources in waiting.items() if not sources]
+        if not ready:
+            raise InputError(f"a feedback loop longer than one synapse cannot be matched in time: {', '.join(sorted(waiting))}")
+        order += ready
+        for name in ready:
+            del waiting[name]
+        for sources in waiting.values():
+            sources.difference_update(ready)
+    return tuple(order)
+
+
+def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None:
+    source, target = nodes.get(connection.source), nodes.get(connection.target)
+    where = f"connection {connection.source} -> {connection.target}"
+    if source is None or not isinstance(target, Lif):
+        raise InputError(f"{where}: " + ("no such source" if source is None else "the target is no neuron population"))
+    sizes = int(np.prod(target.shape)), int(np.prod(source.shape))
+    if connection.synapse.size != sizes:
+        raise InputError(f"{where}: weights are {connection.synapse.size}, the populations {sizes} (out, in)")
+    if connection.is_recurrent and connection.delay:
+        raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}")

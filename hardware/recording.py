@@ -1,0 +1,105 @@
+"""What a run produced, and whether two runs are the same."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """Spikes and states of each recorded node in its own window, so that runs of any backend compare as they are.
+
+    Attributes:
+        spikes: by node or output name: bool (time, batch, *shape).
+        states: by node name: {"u": current, "v": voltage after reset}, int32 (time, batch, *shape).
+        latency: by node name: steps by which its window lags the input.
+        backend: what ran it, in words.
+    """
+
+    spikes: Mapping[str, NDArray[np.bool_]]
+    states: Mapping[str, Mapping[str, NDArray[np.int32]]] = field(default_factory=dict)
+    latency: Mapping[str, int] = field(default_factory=dict)
+    backend: str = ""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first place at which two runs differ, in order of time."""
+
+    node: str
+    time: int
+    batch: int
+    neuron: int
+    variable: str
+    values: tuple[int, int]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.variable} of {self.node} neuron {self.neuron}, time step {self.time}, sample {self.batch}: "
+            f"{self.values[0]} against {self.values[1]}"
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How many spikes and states of two runs were compared and how many differ.
+
+    Attributes:
+        mismatches: values that differ.
+        compared: values compared.
+        first: the earliest difference, None where there is none.
+        by_variable: (compared, mismatches) for "spikes", "u" and "v".
+    """
+
+    mismatches: int
+    compared: int
+    first: Mismatch | None
+    by_variable: Mapping[str, tuple[int, int]]
+
+
+def compare(a: Recording, b: Recording) -> Comparison:
+    """Compare everything that both runs recorded; `==`, no tolerance.
+
+    Raises:
+        InputError: they recorded nothing in common, or different shapes or latencies.
+    """
+    variables = list(_shared(a, b))
+    if not variables:
+        raise InputError("the two recordings share no node to compare")
+    counts: dict[str, tuple[int, int]] = {}
+    firsts = []
+    for node, variable, x, y in variables:
+        if x.shape != y.shape or a.latency.get(node) != b.latency.get(node):
+            raise InputError(f"{variable} of {node}: windows differ, {x.shape} at latency {a.latency.get(node)} against "
+                             f"{y.shape} at {b.latency.get(node)}")
+        different = np.flatnonzero(x.ravel() != y.ravel())
+        compared, wrong = counts.get(variable, (0, 0))
+        counts[variable] = (compared + x.size, wrong + different.size)
+        if different.size:
+            firsts.append(_locate(node, variable, x, y, different[0]))
+    return Comparison(
+        mismatches=sum(wrong for _, wrong in counts.values()),
+        compared=sum(compared for compared, _ in counts.values()),
+        first=min(firsts, key=lambda m: m.time + a.latency.get(m.node, 0), default=None),
+        by_variable=counts,
+    )
+
+
+def _shared(a: Recording, b: Recording):  # noqa: ANN202
+    for node in a.spikes:
+        if node in b.spikes:
+            yield node, "spikes", np.asarray(a.spikes[node]), np.asarray(b.spikes[node])
+    for node in a.states:
+        for name in a.states[node]:
+            if name in b.states.get(node, {}):
+                yield node, name, np.asarray(a.states[node][name]), np.asarray(b.states[node][name])
+
+
+def _locate(node: str, variable: str, x: NDArray, y: NDArray, index: int) -> Mismatch:
+    time, batch, *rest = np.unravel_index(index, x.shape)
+    neuron = int(np.ravel_multi_index(rest, x.shape[2:])) if rest else 0
+    return Mismatch(node, int(time), int(batch), neuron, variable, (int(x.ravel()[index]), int(y.ravel()[index])))

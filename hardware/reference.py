@@ -1,0 +1,117 @@
+"""The specification that one can read: a Program, step by step, in NumPy.
+
+Every node is evaluated over its own window. In that time a matched feed-forward connection has no lag: at step t of the target's window arrives
+what the source sent at step t of its own. A recurrent connection lags one step. So populations run one after the other, each over all time
+steps, and only the neuron's own recurrence is a loop.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.hardware.encoding import check_events
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.fixed_point import shift
+from snnfuse.hardware.lif import Lif, rest, step
+from snnfuse.hardware.program import Connection, Constant, Program
+from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.synapses import Synapse
+
+INT32 = 1 << 31
+EXACT_FLOAT = 1 << 53  # float64 holds every integer below this, so its matrix product of integers is exact
+
+
+def emulate(
+    program: Program, events: Mapping[str, NDArray], record: str | Iterable[str] = "outputs", states: bool = False
+) -> Recording:
+    """Run a program.
+
+    Args:
+        program: what to run.
+        events: integers (time, batch, *shape) per input, as `program.encode` makes them.
+        record: "outputs", "all", or names of neuron populations.
+        states: whether to keep current and voltage of the recorded populations too; membrane outputs are always kept.
+
+    Returns:
+        Recording with bool spikes and int32 states, (time, batch, *shape), each in its node's window.
+
+    Raises:
+        InputError: events that the program does not take, or an unknown node.
+    """
+    sent: dict[str, NDArray] = dict(check_events(program, events))
+    first = next(iter(sent.values()))
+    sent |= {n: np.ones((*first.shape[:2], 1), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
+    nodes, with_states = recorded_nodes(program, record, states)
+    kept = {}
+    for name, lif in program.neurons.items():
+        sent[name], traces = _run_population(program, name, lif, sent, first.shape[:2], keep=name in with_states)
+        if traces:
+            kept[name] = traces
+    return make_recording(program, {n: sent[n] for n in nodes}, kept, "reference")
+
+
+def recorded_nodes(program: Program, record: str | Iterable[str], states: bool) -> tuple[list[str], set[str]]:
+    """Which populations to record, and of which the states too; the same rule for every backend."""
+    outputs = [output.node for output in program.outputs.values()]
+    names = {"outputs": outputs, "all": list(program.neurons)}.get(record, record) if isinstance(record, str) else list(record)
+    if isinstance(names, str):
+        names = [names]
+    unknown = [name for name in names if name not in program.neurons]
+    if unknown:
+        raise InputError(f"cannot record {unknown[0]!r}: the neuron populations are {', '.join(program.neurons)}")
+    membranes = {output.node for output in program.outputs.values() if output.decoder != "spike_count"}
+    return list(dict.fromkeys([*names, *outputs])), membranes | (set(names) if states else set())
+
+
+def make_recording(program: Program, spikes: Mapping[str, NDArray], states: Mapping[str, Mapping], backend: str) -> Recording:
+    """A Recording whose outputs are there under their own names too."""
+    named = {name: spikes[output.node] for name, output in program.outputs.items() if output.node in spikes}
+    latency = {n: program.latency[n] for n in spikes} | {n: program.latency[o.node] for n, o in program.outputs.items()}
+    return Recording({**spikes, **named}, states, latency, backend)
+
+
+def _run_population(
+    program: Program, name: str, lif: Lif, sent: Mapping[str, NDArray], size: tuple[int, int], keep: bool
+) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.int32]]]:
+    time, batch = size
+    feedback = [c for c in program.into(name) if c.is_recurrent]
+    drive = sum((synaptic_input(c.synapse, sent[c.source]) for c in program.into(name) if not c.is_recurrent), np.int64(0))
+    drive = np.broadcast_to(drive, (time, batch, int(np.prod(lif.shape)))).reshape(time, batch, *lif.shape)
+    state, spikes = rest(lif, batch), np.zeros((time, batch, *lif.shape), np.bool_)
+    traces = {variable: np.zeros(spikes.shape, np.int32) for variable in ("u", "v")} if keep else {}
+    for t in range(time):
+        a = drive[t]
+        if t:
+            a = a + sum((_recurrent_input(c, spikes[t - 1]) for c in feedback), np.int64(0))
+        spikes[t], state = step(lif, state, to_int32(a))
+        for variable in traces:
+            traces[variable][t] = getattr(state, variable)
+    return spikes, traces
+
+
+def _recurrent_input(connection: Connection, spikes: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return synaptic_input(connection.synapse, spikes[None])[0].reshape(spikes.shape)
+
+
+def synaptic_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
+    """shift(W s, exponent) for spikes (time, batch, *source) -> int64 (time, batch, targets), each product wrapped at 32 bits as in Lava."""
+    time, batch = spikes.shape[:2]
+    total = _product(synapse.matrix(), spikes.reshape(time * batch, -1))
+    return to_int32(shift(to_int32(total).astype(np.int64), synapse.exponent)).astype(np.int64).reshape(time, batch, -1)
+
+
+def _product(matrix: NDArray[np.int32] | sparse.csr_matrix, rows: NDArray) -> NDArray[np.int64]:
+    """rows @ matrix.T, exactly: in float64, where BLAS is fast, if no sum can leave its integers."""
+    if sparse.issparse(matrix):
+        return np.ascontiguousarray((matrix.astype(np.int64) @ rows.T.astype(np.int64)).T)
+    largest = int(np.abs(rows).max(initial=0)) if rows.dtype != np.bool_ else 1
+    if 256 * matrix.shape[1] * largest >= EXACT_FLOAT:
+        return rows.astype(np.int64) @ matrix.T.astype(np.int64)
+    return (rows.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
+
+
+def to_int32(a: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Keep the low 32 bits, as Lava's int32 arithmetic does."""
+    return ((a + INT32) % (2 * INT32) - INT32).astype(np.int32)

@@ -1,0 +1,213 @@
+"""Synapse groups in integers: weights of 1 to 8 bits, and one exponent for the whole group.
+
+For the spikes s of the step before (a synapse takes one step):
+
+    a = shift(W s, exponent)        shift(x, e) = x 2**e, rounded down for e < 0, *after* the sum
+
+A weight of b bits steps by 2**(8 - b), or by twice that in a group that mixes signs, where the sign takes one bit:
+
+    mixed        -256 .. 254, so even integers at 8 bits
+    excitatory      0 .. 255
+    inhibitory   -255 .. 0
+
+Source: Lava 0.10, `lava/utils/weightutils.py`, which clips and truncates whatever it is given; here a weight that it would change is an
+error, so that what is stored is what runs.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.hardware.errors import FixedPointError, InputError
+from snnfuse.hardware.fixed_point import EXPONENT_RANGE, WEIGHT_BITS, check_range
+
+LIMITS = {"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)}
+
+
+def sign_mode(weights: NDArray[np.int32]) -> str:
+    """`mixed`, `excitatory` or `inhibitory`: what a group holding these weights is."""
+    if not (weights < 0).any():
+        return "excitatory"
+    return "mixed" if (weights > 0).any() else "inhibitory"
+
+
+def granularity(mode: str, bits: int) -> int:
+    """The step between neighbouring legal weights."""
+    return 1 << (WEIGHT_BITS - bits + (mode == "mixed"))
+
+
+def check_weights(weights: NDArray[np.int32], exponent: int, bits: int) -> None:
+    """Raise FixedPointError for a weight or exponent that the chip would change or cannot hold."""
+    check_range("weight exponent", exponent, *EXPONENT_RANGE)
+    check_range("weight bits", bits, 1, WEIGHT_BITS)
+    mode = sign_mode(weights)
+    check_range(f"{mode} weight", weights, *LIMITS[mode])
+    step = granularity(mode, bits)
+    between = weights[weights % step != 0]
+    if between.size:
+        raise FixedPointError(f"weight {between.flat[0]} is no multiple of {step}, the step of {bits}-bit {mode} weights")
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """All-to-all synapses.
+
+    Attributes:
+        weights: int32 (out, in), over flattened neurons in C order.
+        exponent: -8..7.
+        bits: 1..8.
+    """
+
+    weights: NDArray[np.int32]
+    exponent: int = 0
+    bits: int = WEIGHT_BITS
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 2:
+            raise InputError(f"dense weights need two axes (out, in), these have shape {self.weights.shape}")
+        check_weights(self.weights, self.exponent, self.bits)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Target and source neurons."""
+        return self.weights.shape  # type: ignore[return-value]
+
+    @property
+    def values(self) -> NDArray[np.int32]:
+        """Every stored weight, each once."""
+        return self.weights
+
+    def matrix(self) -> NDArray[np.int32]:
+        """The weights as a matrix (out, in)."""
+        return self.weights
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Synapses listed one by one.
+
+    Attributes:
+        weights: scipy CSR matrix of int32, (out, in), over flattened neurons in C order.
+        exponent: -8..7.
+        bits: 1..8.
+    """
+
+    weights: sparse.csr_matrix
+    exponent: int = 0
+    bits: int = WEIGHT_BITS
+
+    def __post_init__(self) -> None:
+        if not sparse.issparse(self.weights) or self.weights.format != "csr":
+            raise InputError("sparse weights must be a scipy CSR matrix")
+        check_weights(self.weights.data, self.exponent, self.bits)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Target and source neurons."""
+        return self.weights.shape
+
+    @property
+    def values(self) -> NDArray[np.int32]:
+        """Every stored weight, each once."""
+        return self.weights.data
+
+    def matrix(self) -> sparse.csr_matrix:
+        """The weights as a matrix (out, in)."""
+        return self.weights
+
+
+@dataclass(frozen=True, eq=False)
+class Conv2d:
+    """Convolution with shared weights, as torch.nn.functional.conv2d has it (a correlation, zero padding).
+
+    Attributes:
+        weights: int32 (C_out, C_in / groups, kH, kW).
+        input_shape: (C_in, H, W).
+        stride, padding, dilation: (vertical, horizontal).
+        groups: channel groups.
+        exponent: -8..7.
+        bits: 1..8.
+    """
+
+    weights: NDArray[np.int32]
+    input_shape: tuple[int, int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    exponent: int = 0
+    bits: int = WEIGHT_BITS
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights, self.exponent, self.bits)
+        if self.weights.ndim != 4 or self.weights.shape[1] * self.groups != self.input_shape[0]:
+            raise InputError(f"weights {self.weights.shape} in {self.groups} groups do not fit an input of {self.input_shape}")
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(C_out, H, W) of the output."""
+        return (self.weights.shape[0], *conv_output_size(self))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Target and source neurons."""
+        return int(np.prod(self.output_shape)), int(np.prod(self.input_shape))
+
+    @property
+    def values(self) -> NDArray[np.int32]:
+        """Every stored weight, each once."""
+        return self.weights
+
+    def matrix(self) -> sparse.csr_matrix:
+        """The weights as a matrix (out, in)."""
+        return self._matrix
+
+    @cached_property
+    def _matrix(self) -> sparse.csr_matrix:
+        return conv_matrix(self.weights, self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+
+
+Synapse = Dense | Sparse | Conv2d
+
+
+def conv_output_size(conv: Conv2d) -> tuple[int, int]:
+    """Height and width of the output, floor((n + 2 p - d (k - 1) - 1) / stride) + 1 each."""
+    return tuple(  # type: ignore[return-value]
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(conv.input_shape[1:], conv.padding, conv.dilation, conv.weights.shape[2:], conv.stride)
+    )
+
+
+def conv_matrix(
+    weights: NDArray,
+    input_shape: tuple[int, int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> sparse.csr_matrix:
+    """A convolution written out as a CSR matrix (out, in) of the weights' dtype; axes as in `Conv2d`."""
+    out_channels, per_group, *kernel = weights.shape
+    rows, height = _window(input_shape[1], kernel[0], stride[0], padding[0], dilation[0])
+    columns, width = _window(input_shape[2], kernel[1], stride[1], padding[1], dilation[1])
+    o, c, ky, kx, y, x = np.indices((out_channels, per_group, *kernel, height, width), sparse=True)
+    channel = c + o // (out_channels // groups) * per_group
+    row, column = rows[ky, y], columns[kx, x]
+    shape = (out_channels, per_group, *kernel, height, width)
+    inside = np.broadcast_to((row >= 0) & (row < input_shape[1]) & (column >= 0) & (column < input_shape[2]), shape)
+    source = np.broadcast_to((channel * input_shape[1] + row) * input_shape[2] + column, shape)[inside]
+    target = np.broadcast_to((o * height + y) * width + x, shape)[inside]
+    data = np.broadcast_to(weights[..., None, None], shape)[inside]
+    size = (out_channels * height * width, int(np.prod(input_shape)))
+    return sparse.csr_matrix((data, (target, source)), shape=size)
+
+
+def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[NDArray[np.int64], int]:
+    """Input index under each (kernel tap, output position), outside [0, size) where it meets padding; and the output size."""
+    outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    if outputs < 1:
+        raise InputError(f"a kernel of {kernel} (dilation {dilation}) is larger than its padded input of {size + 2 * padding}")
+    return np.arange(kernel)[:, None] * dilation + np.arange(outputs)[None, :] * stride - padding, outputs
