@@ -136,7 +136,7 @@ CONV = ("connections", 0, "synapse")
         (
             ("connections", 1, "synapse", "weights"),
             {"array": "nodes.vision.lif.dv"},
-            r"connections\[1\]: synapse: dense weights need two axes",
+            r"synapse: dense weights need two axes",
         ),
         (("connections", 2, "synapse", "weights", "shape"), [12, 5], r"connections\[2\]: synapse: weights: no valid CSR matrix"),
         (("outputs", "spikes", "decoder"), "guess", "outputs.spikes: decoder 'guess'"),

@@ -1,0 +1,54 @@
+# make demo      install into .venv, then train, export and run a small audio-visual network
+# make test      install into .venv, then run the tests
+# make test-all  the slow tests too
+# make lint      style
+#
+# PYTHON=...     the interpreter to use (default: the first Python 3.10 to 3.13 that runs)
+# PIP_FLAGS=...  passed to pip, for example to choose a CPU build of PyTorch (see constraints.txt)
+
+VENV := .venv
+RUN := $(VENV)/bin/python
+# A pyenv shim can exist and fail, and a system Python can lack venv: only running a candidate tells.
+CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3 python)
+USABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+# Both declare Python 3.10 only but run on 3.10 to 3.13. A global --ignore-requires-python would let pip take other packages that are
+# made for a newer Python, hence an install of their own; what they need at run time is listed in pyproject.toml.
+LAVA := lava-nc==0.10.0 lava-dl==0.6.0
+# The tests and the demo work on small arrays, where one thread per process is fastest.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test test-all lint install clean
+
+demo: install
+	@$(VENV)/bin/snnfuse demo --output out/demo --force
+
+test: install
+	@$(RUN) -m pytest -q -m "not slow"
+
+test-all: install
+	@$(RUN) -m pytest -q
+
+lint: install
+	@$(RUN) -m ruff check .
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: $(VENV)/.created pyproject.toml constraints.txt
+	@echo "Installing into $(VENV); PyTorch is a large download ..."
+	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) --no-deps --ignore-requires-python $(LAVA)
+	@touch $@
+
+$(VENV)/.created:
+	@for python in $(CANDIDATES); do \
+	  if "$$python" -c '$(USABLE)' >/dev/null 2>&1; then \
+	    echo "Using $$python: $$("$$python" --version)"; \
+	    rm -rf $(VENV) && "$$python" -m venv $(VENV) && touch $@ && exit 0; \
+	    exit 1; \
+	  fi; \
+	done; \
+	echo "error: none of these runs as Python 3.10 to 3.13 with venv: $(CANDIDATES); name one with make PYTHON=/path/to/python" >&2; \
+	exit 1
+
+clean:
+	rm -rf $(VENV) out
