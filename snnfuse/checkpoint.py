@@ -1,0 +1,163 @@
+"""Checkpoints: weights plus the name and configuration of an architecture, never code.
+
+A file of ours is what torch.save makes of
+
+    {"snnfuse": 1, "architecture": "fd-fusion", "config": "<JSON>", "metadata": "<JSON>", "state_dict": {name: tensor}}
+
+and is read with weights_only=True, which builds tensors and containers and executes nothing. A user's own class is named
+beside a bare state_dict; a pickled module is opened only on request, because opening it runs whatever the file says.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnfuse import networks
+from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.torch_file import first_line, read_torch_file, some
+from snnfuse.user_model import call_factory
+
+FORMAT = 1
+KEYS = {"snnfuse", "architecture", "config", "metadata", "state_dict"}
+
+
+def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, Any] | None = None) -> None:
+    """Write a model of ours. The file appears whole or not at all.
+
+    metadata: anything JSON-able that a reader may want to know; it has no effect on loading.
+
+    Raises:
+        UnsupportedError: the model is not one of the registered architectures.
+        InputError: metadata that JSON cannot hold, or a path that cannot be written.
+    """
+    described = networks.describe(model)
+    if described is None:
+        raise UnsupportedError(
+            f"{type(model).__name__} is not a registered architecture: decorate its factory with "
+            "snnfuse.networks.architecture, or write torch.save(model.state_dict(), path) and load it with --model package.module:factory"
+        )
+    name, config = described
+    try:
+        content = {"snnfuse": FORMAT, "architecture": name, "config": json.dumps(config), "metadata": json.dumps(metadata or {})}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"metadata must be JSON-able: {error}") from error
+    _write({**content, "state_dict": model.state_dict()}, Path(path))
+
+
+def _write(content: dict[str, Any], path: Path) -> None:
+    try:
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+        os.chmod(partial, 0o666 & ~_umask())  # mkstemp's file is for its owner only
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load_checkpoint(
+    path: str | Path, *, model: str | Callable[[], nn.Module] | None = None, allow_pickle: bool = False
+) -> nn.Module:  # fmt: skip
+    """Read a model, on the CPU and in eval mode.
+
+    Args:
+        path: a checkpoint of ours, or with `model` a bare state_dict.
+        model: "package.module:factory", imported (the current folder counts) and called without arguments, or the factory itself.
+        allow_pickle: open a pickled module too. This EXECUTES code from the file: only for files whose origin you trust.
+
+    Raises:
+        UnsafeFileError: the file holds more than tensors and containers.
+        InputError: the file is missing, damaged, foreign, or does not fit the architecture; or `model` names nothing usable.
+    """
+    path = Path(path)
+    content = read_torch_file(path, allow_pickle)
+    if isinstance(content, nn.Module):
+        loaded = content
+    elif model is not None:
+        loaded = _fill(call_factory(model), _bare(content, path), path)
+    else:
+        loaded = _fill(_built(content, path), content["state_dict"], path)
+    _check_finite(loaded, path)
+    return loaded.eval()
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata of a checkpoint of ours. Errors as of `load_checkpoint`."""
+    content = read_torch_file(Path(path), False)
+    _check_ours(content, Path(path))
+    return json.loads(content["metadata"])
+
+
+def _check_ours(content: Any, path: Path) -> None:
+    if not isinstance(content, dict) or "snnfuse" not in content:
+        what = "a bare state_dict" if _is_state_dict(content) else f"a {type(content).__name__} that is not a checkpoint of ours"
+        raise InputError(f"{path}: holds {what}; name the class it belongs to with --model package.module:factory")
+    if content["snnfuse"] != FORMAT:
+        raise InputError(f"{path}: checkpoint format {content['snnfuse']!r}, but this version reads {FORMAT}; update snnfuse")
+    strings = all(isinstance(content.get(key), str) for key in ("architecture", "config", "metadata"))
+    if set(content) != KEYS or not strings or not _is_state_dict(content["state_dict"]):
+        raise InputError(f"{path}: damaged checkpoint: it must hold {', '.join(sorted(KEYS))}")
+
+
+def _built(content: Any, path: Path) -> nn.Module:
+    _check_ours(content, path)
+    try:
+        return networks.build(content["architecture"], json.loads(content["config"]))
+    except (ValueError, TypeError, RuntimeError) as error:  # InputError and JSONDecodeError are ValueErrors
+        raise InputError(f"{path}: {first_line(error)}") from error
+
+
+def _bare(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state_dict of a file that goes with --model: bare, or a checkpoint's under "state_dict" or "model_state_dict"."""
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(content, dict) and _is_state_dict(content.get(key)):
+            return content[key]
+    if _is_state_dict(content):
+        return content
+    raise InputError(
+        f"{path}: holds a {type(content).__name__}, not a state_dict; write it with torch.save(model.state_dict(), path)"
+    )
+
+
+def _is_state_dict(content: Any) -> bool:
+    return isinstance(content, dict) and bool(content) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    )  # fmt: skip
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
+    """Load weights; every name and shape must agree."""
+    own = model.state_dict()
+    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    wrong = [f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}" for name in own if name in weights
+             and weights[name].shape != own[name].shape]  # fmt: skip
+    problems = [
+        f"{what} {some(names)}" for what, names in (("missing", missing), ("unexpected", extra), ("wrong shape", wrong)) if names
+    ]
+    if problems:
+        raise InputError(f"{path}: its weights do not fit {type(model).__name__}: {'; '.join(problems)}")
+    model.load_state_dict(weights)
+    return model
+
+
+def _check_finite(model: nn.Module, path: Path) -> None:
+    bad = [name for name, value in model.state_dict().items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise InputError(f"{path}: NaN or infinity in {some(bad)}; train it again with a lower learning rate")

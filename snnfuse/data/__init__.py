@@ -1,0 +1,25 @@
+"""Audio-visual data sets, as NumPy arrays. `load(name)` gives one; nothing here needs torch."""
+
+from pathlib import Path
+
+from snnfuse.data import av_digits, mnist_fsdd
+from snnfuse.data.pairs import AudioVisual, Pairs, draw_pairs, hold_out, make_pairs, redraw
+from snnfuse.hardware.errors import InputError
+
+LOADERS = {av_digits.NAME: av_digits.load, mnist_fsdd.NAME: mnist_fsdd.load}
+NAMES = tuple(LOADERS)
+
+__all__ = ["NAMES", "AudioVisual", "Pairs", "draw_pairs", "hold_out", "load", "make_pairs", "redraw"]
+
+
+def load(name: str, data_dir: str | Path | None = None) -> AudioVisual:
+    """Load a data set by name.
+
+    name: "av-digits" (embedded, synthetic speech) or "mnist-fsdd" (real, read from `data_dir`, $SNNFUSE_DATA or ../shared/data).
+
+    Raises:
+        InputError: the name is unknown, or a file is missing or damaged.
+    """
+    if name not in LOADERS:
+        raise InputError(f"unknown data set {name!r}; there are {', '.join(NAMES)}")
+    return LOADERS[name](data_dir)

@@ -1,0 +1,59 @@
+"""av-digits: handwritten digits with synthetic speech, small enough to ship, so that everything can be tried offline.
+
+Images: the 1,797 digits of 8 x 8 pixels that scikit-learn ships, the test part of "Optical Recognition of Handwritten Digits"
+(E. Alpaydin, C. Kaynak, UCI Machine Learning Repository, 1998, CC BY 4.0). Speech: SYNTHETIC, made with eSpeak NG (a GPL-3.0
+program, whose licence does not extend to what it says) by make_av_digits.py in several voices, pitches and speeds.
+
+The last 360 images and all clips of four voices form the test set. No voice and no image is on both sides.
+"""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from snnfuse.data.features import FLOOR, measure, with_context
+from snnfuse.data.pairs import AudioVisual, make_pairs
+from snnfuse.hardware.errors import InputError
+
+NAME = "av-digits"
+FILE = Path(__file__).with_name("av_digits.npz")
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+TEST_VOICES = ("en-gb+m2", "en-us+f4", "en-gb-x-rp+m4", "en-us+m6")
+TEST_IMAGES = 360  # the last ones
+INK = 16  # full ink of an 8 x 8 image
+LEVELS = 255  # a stored clip counts from the floor, 0, to the loudest band
+SEED = 0  # of the pairing
+STEPS, FRAMES, BANDS, CONTEXT = 8, 16, 20, 4
+
+
+def read(path: Path = FILE) -> dict[str, np.ndarray]:
+    """The stored arrays.
+
+    Raises:
+        InputError: the file is missing, damaged, or another one.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in ("images", "image_labels", "clips", "clip_labels", "clip_voices")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not the embedded data set ({error}); reinstall snnfuse") from error
+
+
+def load(data_dir: str | Path | None = None) -> AudioVisual:
+    """The data set: images (1, 8, 8), 8 time steps of audio with 80 features. `data_dir` is not used: the data is embedded."""
+    stored = read()
+    images = stored["images"][:, None].astype(np.float32) / INK
+    labels, digits = stored["image_labels"].astype(np.int64), stored["clip_labels"].astype(np.int64)
+    clips = (1 - stored["clips"].astype(np.float32) / LEVELS) * np.float32(np.log(FLOOR))
+    held = np.isin(stored["clip_voices"], TEST_VOICES)
+    audio = with_context(measure(clips[~held])(clips), STEPS, CONTEXT)
+    train, test = slice(None, -TEST_IMAGES), slice(-TEST_IMAGES, None)
+    return AudioVisual(
+        name=NAME,
+        classes=WORDS,
+        train=make_pairs(images[train], labels[train], audio[~held], digits[~held], SEED),
+        test=make_pairs(images[test], labels[test], audio[held], digits[held], SEED),
+        source="Optical Recognition of Handwritten Digits (UCI, CC BY 4.0) with synthetic speech (eSpeak NG)",
+        speech="synthetic",
+    )

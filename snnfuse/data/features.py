@@ -1,0 +1,88 @@
+"""From a waveform to the frames that an audio network reads.
+
+waveform -> log-mel spectrogram -> trimmed, stretched to a fixed number of frames -> normalised per band -> each time step also
+sees the frames just before it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+Floats = NDArray[np.float32]
+
+WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.008
+LOWEST_HZ, HIGHEST_HZ = 80.0, 4000.0
+FLOOR = 1e-4  # relative to the loudest band of a recording: -40 dB, so that the noise floor of a recording is not a feature
+SPREAD = 3.0  # standard deviations that fit into [-1, 1]
+
+
+def hz_to_mel(hz: float) -> float:
+    """The mel scale, 2595 log10(1 + f / 700) (O'Shaughnessy 1987)."""
+    return 2595 * np.log10(1 + hz / 700)
+
+
+def mel_filters(bands: int, bins: int, rate: int) -> NDArray[np.float64]:
+    """Triangular filters (bands, bins), equally spaced in mel, each of height 1, over bins from 0 Hz to rate / 2."""
+    mels = np.linspace(hz_to_mel(LOWEST_HZ), hz_to_mel(min(HIGHEST_HZ, rate / 2)), bands + 2)
+    edges = 700 * (10 ** (mels / 2595) - 1)
+    low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    hz = np.linspace(0, rate / 2, bins)
+    return np.clip(np.minimum((hz - low) / (centre - low), (high - hz) / (high - centre)), 0, None)
+
+
+def log_mel(wave: NDArray, rate: int, bands: int) -> Floats:
+    """Log-mel spectrogram, float32 (frames, bands), in [log FLOOR, 0]; 0 is the loudest band of the recording.
+
+    wave: (samples,), any real dtype; rate: samples per second.
+    """
+    window = round(WINDOW_SECONDS * rate)
+    hop = round(HOP_SECONDS * rate)
+    size = 1 << max(9, (window - 1).bit_length())  # at least 512 points: the lowest mel bands are narrower than a bin otherwise
+    padded = np.pad(np.asarray(wave, np.float64), window // 2)
+    padded = np.pad(padded, (0, max(0, window - padded.size)))
+    _, _, stft = signal.stft(padded, rate, nperseg=window, noverlap=window - hop, nfft=size, boundary=None, padded=False)
+    power = mel_filters(bands, stft.shape[0], rate) @ np.abs(stft) ** 2
+    return np.log(np.maximum(power / max(power.max(), np.finfo(float).tiny), FLOOR)).T.astype(np.float32)
+
+
+def stretch(frames: Floats, time: int) -> Floats:
+    """Cut silence at both ends, then stretch linearly to `time` frames: (frames, bands) -> (time, bands)."""
+    loud = np.flatnonzero(frames.max(axis=1) > np.log(FLOOR) / 2)
+    frames = frames[loud[0] : loud[-1] + 1] if loud.size else frames
+    position = np.linspace(0, len(frames) - 1, time)
+    before = np.floor(position).astype(int)
+    after = np.minimum(before + 1, len(frames) - 1)
+    weight = (position - before)[:, None].astype(np.float32)
+    return frames[before] * (1 - weight) + frames[after] * weight
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation per band, float32 (bands,), measured on training recordings only."""
+
+    mean: Floats
+    std: Floats
+
+    def __call__(self, clips: Floats) -> Floats:
+        """Normalised clips: zero mean, three standard deviations on 1, clipped to [-1, 1]."""
+        return np.clip((clips - self.mean) / (SPREAD * self.std), -1, 1).astype(np.float32)
+
+
+def measure(clips: Floats) -> Normalisation:
+    """Constants for clips (clips, time, bands)."""
+    flat = clips.reshape(-1, clips.shape[-1]).astype(np.float64)
+    return Normalisation(flat.mean(axis=0).astype(np.float32), np.maximum(flat.std(axis=0), 1e-3).astype(np.float32))
+
+
+def with_context(clips: Floats, steps: int, context: int) -> Floats:
+    """Group frames into time steps that also see earlier frames: (clips, frames, bands) -> (clips, steps, context * bands).
+
+    Step t holds the `context` frames up to frame floor((t + 1) * frames / steps) - 1, none later; frames before the first are zero,
+    the mean of a normalised band.
+    """
+    count, frames, bands = clips.shape
+    padded = np.concatenate([np.zeros((count, context, bands), np.float32), clips], axis=1)
+    ends = (np.arange(1, steps + 1) * frames) // steps
+    return np.stack([padded[:, end : end + context].reshape(count, -1) for end in ends], axis=1)

@@ -1,0 +1,21 @@
+"""Networks built from snnTorch modules. Importing this imports torch."""
+
+from snnfuse.networks.fd_fusion import FDFusionConfig, fd_fusion
+from snnfuse.networks.l2 import L2Normalise
+from snnfuse.networks.neurons import Neuron, decode, reset, run, run_folded
+from snnfuse.networks.registry import architecture, build, describe, names
+
+__all__ = [
+    "FDFusionConfig",
+    "L2Normalise",
+    "Neuron",
+    "architecture",
+    "build",
+    "decode",
+    "describe",
+    "fd_fusion",
+    "names",
+    "reset",
+    "run",
+    "run_folded",
+]

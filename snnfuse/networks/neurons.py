@@ -1,0 +1,131 @@
+"""The snnTorch neurons that the networks are made of, and how a network is run over time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import snntorch
+import torch
+from snntorch import surrogate
+from torch import Tensor, nn
+
+from snnfuse.hardware.errors import InputError
+
+STATES = ("mem", "syn")  # the state tensors of snntorch.Leaky and snntorch.Synaptic
+RESETS = ("zero", "subtract")
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """How every spiking layer of a network behaves.
+
+    Attributes:
+        beta: decay of the membrane per step, in [0, 1).
+        alpha: decay of the synaptic current per step, in [0, 1), or None for a neuron without one (Leaky).
+        threshold: fires strictly above it.
+        reset: "zero" or "subtract".
+        reset_delay: the reset acts one step after the spike (snnTorch's default) instead of at once. Without the delay, reset
+            to zero is what Loihi 2's neuron does.
+        slope: steepness of the surrogate gradient, 1 / (1 + slope |v - threshold|)^2 (Zenke and Ganguli 2018).
+    """
+
+    beta: float = 0.85
+    alpha: float | None = None
+    threshold: float = 1.0
+    reset: str = "zero"
+    reset_delay: bool = False
+    slope: float = 5.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("beta", self.beta), ("alpha", self.alpha or 0.0)):
+            if not 0 <= value < 1:
+                raise InputError(f"{name} must lie in [0, 1), not be {value}")
+        if self.threshold <= 0:
+            raise InputError(f"threshold must be positive, not {self.threshold}")
+        if self.reset not in RESETS:
+            raise InputError(f"reset must be one of {', '.join(RESETS)}, not {self.reset!r}")
+
+    def layer(self) -> nn.Module:
+        """A layer of such neurons that keeps its own state; input and output (batch, *shape)."""
+        common = {
+            "threshold": self.threshold,
+            "reset_mechanism": self.reset,
+            "reset_delay": self.reset_delay,
+            "spike_grad": surrogate.fast_sigmoid(slope=self.slope),
+            "init_hidden": True,
+        }
+        if self.alpha is None:
+            return snntorch.Leaky(self.beta, **common)
+        return snntorch.Synaptic(self.alpha, self.beta, **common)
+
+
+def reset(model: nn.Module) -> None:
+    """Bring every neuron to rest, for a new sample: an empty state takes the shape of the next input and is zero."""
+    for module in model.modules():
+        if isinstance(module, snntorch.SpikingNeuron):
+            for name in STATES:
+                if hasattr(module, name):
+                    setattr(module, name, torch.zeros(0))
+
+
+def run(model: nn.Module, *inputs: Tensor) -> Tensor:
+    """Run a one-step network over time, from rest.
+
+    inputs: in the order of forward's arguments, (time, batch, *shape) each. Returns: (time, batch, *output shape).
+
+    Raises:
+        InputError: no input, or inputs of different time or batch.
+    """
+    _check(inputs)
+    reset(model)
+    steps = [model(*step) for step in zip(*inputs, strict=True)]
+    reset(model)  # so that no state outlives the run: it would be saved, moved and kept alive with the model
+    return torch.stack(steps)
+
+
+def _check(inputs: tuple[Tensor, ...]) -> tuple[int, int]:
+    """(time, batch) that all inputs share."""
+    if not inputs or len({x.shape[:2] for x in inputs}) != 1:
+        shapes = ", ".join(str(tuple(x.shape)) for x in inputs)
+        raise InputError(f"inputs must share (time, batch), but are of shape {shapes or 'nothing'}")
+    return inputs[0].shape[0], inputs[0].shape[1]
+
+
+@contextmanager
+def _looping(model: nn.Module, time: int) -> Iterator[None]:
+    """Let every neuron layer take (time * batch, *shape) and step through time by itself."""
+    neurons = [module for module in model.modules() if isinstance(module, snntorch.SpikingNeuron)]
+    try:
+        for neuron in neurons:
+            neuron.forward = partial(_loop, neuron.forward, time)
+        yield
+    finally:
+        for neuron in neurons:
+            neuron.__dict__.pop("forward", None)
+
+
+def _loop(step: Callable[[Tensor], Tensor], time: int, folded: Tensor) -> Tensor:
+    return torch.cat([step(x) for x in folded.chunk(time)])
+
+
+def run_folded(model: nn.Module, *inputs: Tensor) -> Tensor:
+    """What `run` does, layer by layer instead of step by step: faster, and batch norm sees all steps at once, as it will when
+    folded.
+
+    Only for networks whose neurons are their only memory, without recurrent connections. Shapes and errors as of `run`; each
+    layer is given (time * batch, *shape), so sums may be rounded differently from `run`'s.
+    """
+    time, batch = _check(inputs)
+    reset(model)
+    with _looping(model, time):
+        spikes = model(*[x.flatten(0, 1) for x in inputs])
+    reset(model)
+    return spikes.unflatten(0, (time, batch))
+
+
+def decode(spikes: Tensor) -> Tensor:
+    """Class per sample, int64 (batch,): the most spikes in (time, batch, classes); ties go to the lowest index."""
+    counts = spikes.detach().sum(dim=0)
+    best = counts == counts.max(dim=1, keepdim=True).values
+    return torch.from_numpy(best.cpu().numpy().argmax(axis=1))  # NumPy promises the first maximum, torch.argmax does not

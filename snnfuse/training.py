@@ -1,0 +1,191 @@
+"""Train a fusion network on an audio-visual data set: seeded, validated on items held out of the training set, tested once."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from snnfuse.data import AudioVisual, Pairs, hold_out, redraw
+from snnfuse.hardware.errors import InputError
+from snnfuse.networks import build, decode, run, run_folded
+
+Batch = dict[str, Tensor]
+Report = Callable[["Epoch"], None]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Attributes:
+        epochs, batch_size: passes over the training pairs, which are drawn anew for each, and pairs per update.
+        lr: the highest learning rate of AdamW; it rises over the first tenth of the updates and falls to zero as a cosine.
+        weight_decay: of AdamW; it keeps weights small, hence 8-bit weights fine.
+        seed: of everything random.
+        held: fraction of the training items held out, by which the best epoch is chosen.
+        drop_modality: probability that a training sample misses its image, and the same for its audio (fusion only).
+        sharpness: cross entropy reads the spike counts times this.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    lr: float = 4e-3
+    weight_decay: float = 1e-3
+    seed: int = 0
+    held: float = 0.1
+    drop_modality: float = 0.1
+    sharpness: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch_size < 2 or self.lr <= 0:
+            raise InputError("epochs must be at least 1, batch_size at least 2 (batch norm needs two samples), lr positive")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """After epoch `number` of `total` (from 1): mean training loss, and accuracy in [0, 1] on the held-out items."""
+
+    number: int
+    total: int
+    loss: float
+    validation: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network of the best epoch, in eval mode.
+
+    Attributes:
+        accuracy: on the whole test set, in [0, 1], by spike count, ties to the lowest index.
+        samples: size of the test set.
+        history: one entry per epoch.
+    """
+
+    model: nn.Module
+    accuracy: float
+    samples: int
+    history: tuple[Epoch, ...]
+
+
+def train(
+    data: AudioVisual,
+    recipe: Recipe | None = None,
+    *,
+    architecture: str = "fd-fusion",
+    report: Report = lambda epoch: None,
+    **config: Any,
+) -> Trained:
+    """Build and train a network; the global random state of torch is left as it was.
+
+    report: called after each epoch.
+    config: the architecture's configuration; image, audio and classes are taken from the data.
+    """
+    recipe = recipe or Recipe()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = build(architecture, {**inputs_of(data), **config})
+        history = tuple(_fit(model, data, recipe, report))
+    return Trained(model, evaluate(model, data.test), len(data.test), history)
+
+
+def inputs_of(data: AudioVisual) -> dict[str, Any]:
+    """The part of a configuration that the data decides."""
+    return {"image": data.shapes["image"], "audio": data.shapes["audio"][0], "classes": len(data.classes)}
+
+
+def evaluate(model: nn.Module, pairs: Pairs, batch_size: int = 500) -> float:
+    """Accuracy in [0, 1] over all pairs, step by step as the network is defined, decoded by spike count, ties to the lowest
+    index.
+    """
+    model.eval()
+    right = 0
+    with torch.no_grad():
+        for select in np.split(np.arange(len(pairs)), range(batch_size, len(pairs), batch_size)):
+            classes = decode(run(model, *_inputs(model, tensors(pairs, select))))
+            right += int((classes.numpy() == pairs.labels[select]).sum())
+    return right / len(pairs)
+
+
+def tensors(pairs: Pairs, select: np.ndarray | slice = slice(None)) -> Batch:
+    """The selected pairs as tensors (time, batch, *shape), by input name."""
+    return {name: torch.from_numpy(array) for name, array in pairs.steps(select).items()}
+
+
+def _inputs(model: nn.Module, batch: Batch) -> list[Tensor]:
+    return [batch[name] for name in model.inputs]
+
+
+def _fit(model: nn.Module, data: AudioVisual, recipe: Recipe, report: Report) -> Iterator[Epoch]:
+    """Train in place, yield after each epoch; at the end the model holds the weights of the best one (the later of equals)."""
+    kept, held = hold_out(data.train, recipe.held, recipe.seed)
+    updates = recipe.epochs * -(-len(kept) // recipe.batch_size)
+    optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=updates, pct_start=0.1)
+    best, weights = -1.0, {}
+    for number in range(1, recipe.epochs + 1):
+        loss = _epoch(model, redraw(kept, recipe.seed + number), recipe, optimiser, schedule)
+        epoch = Epoch(number, recipe.epochs, loss, evaluate(model, held))
+        if epoch.validation >= best:
+            best, weights = epoch.validation, deepcopy(model.state_dict())
+        report(epoch)
+        yield epoch
+    model.load_state_dict(weights)
+
+
+def _epoch(model: nn.Module, pairs: Pairs, recipe: Recipe, optimiser: torch.optim.Optimizer, schedule: Any) -> float:
+    """One pass; returns the mean loss."""
+    model.train()
+    losses = []
+    for select in torch.randperm(len(pairs)).split(recipe.batch_size):
+        if len(select) < 2:  # batch norm needs two samples; the one left over is in another epoch's batch
+            schedule.step()
+            continue
+        batch = augment(pairs, select.numpy(), recipe if len(model.inputs) > 1 else None)
+        counts = run_folded(model, *_inputs(model, batch)).sum(dim=0)
+        loss = functional.cross_entropy(recipe.sharpness * counts, torch.from_numpy(pairs.labels[select.numpy()]))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+ROTATION, ZOOM, SHIFT = 0.2, 0.1, 0.07  # radians, relative size, half the image's width: the most that an image is changed by
+NOISE = 0.1  # standard deviation, of audio features in [-1, 1]
+
+
+def augment(pairs: Pairs, select: np.ndarray, recipe: Recipe | None) -> Batch:
+    """Changed copies of the selected pairs, (time, batch, *shape): images turned, zoomed and shifted; audio shifted in time,
+    with noise; with a recipe also samples without image or without audio."""
+    images, clips = pairs.index[select].T
+    audio = _augment_audio(torch.from_numpy(pairs.clip_pool[clips]))
+    image = _augment_image(torch.from_numpy(pairs.image_pool[images]))
+    if recipe:
+        gone = torch.rand(len(select))
+        image[gone < recipe.drop_modality] = 0
+        audio[gone > 1 - recipe.drop_modality] = 0
+    return {"image": image.expand(audio.shape[1], *image.shape), "audio": audio.transpose(0, 1)}
+
+
+def _augment_image(image: Tensor) -> Tensor:
+    """A random affine map of each of (batch, 1, height, width)."""
+    angle, zoom, x, y = (torch.rand(4, len(image)) * 2 - 1) * torch.tensor([ROTATION, ZOOM, 2 * SHIFT, 2 * SHIFT])[:, None]
+    cos, sin = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
+    grid = functional.affine_grid(
+        torch.stack([cos, -sin, x, sin, cos, y], 1).reshape(-1, 2, 3), list(image.shape), align_corners=False
+    )
+    return functional.grid_sample(image, grid, align_corners=False).clamp(0, 1)
+
+
+def _augment_audio(audio: Tensor) -> Tensor:
+    """Each of (batch, time, features) a step earlier, later or in place, with noise; what moves in is zero, the mean."""
+    time = audio.shape[1]
+    at = torch.arange(time)[None, :] + torch.randint(-1, 2, (len(audio), 1))
+    moved = audio[torch.arange(len(audio))[:, None], at.clamp(0, time - 1)] * ((at >= 0) & (at < time))[..., None]
+    return (moved + NOISE * torch.randn_like(moved)).clamp(-1, 1)
