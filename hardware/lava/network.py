@@ -1,0 +1,132 @@
+"""A Program as a graph of Lava processes, with ports that one can wire on. Importing this module imports Lava."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.lava import stock
+from snnfuse.hardware.lava.processes.lif_subtract import LIFSubtract, LIFSubtractDelayed
+from snnfuse.hardware.lava.synapses import build_synapse, connect_in, connect_out
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import Constant, Program
+
+WINDOWED = {"zero": stock.LIFReset, "subtract": LIFSubtract, "subtract_delayed": LIFSubtractDelayed}
+FOREVER = {"reset_interval": 2**31 - 1, "reset_offset": 0}  # the first step counts as 1, so the offset 0 is 2**31 - 1 steps away
+
+
+@dataclass(frozen=True, eq=False)
+class LavaNetwork:
+    """Processes that are wired among themselves, and wait for a source of events.
+
+    Run any of them with `Loihi2SimCfg(select_tag="fixed_pt")`; Lava takes along whatever is connected to it.
+
+    Attributes:
+        program: what they came from.
+        neurons: a process per neuron population, in the population's shape: variables u and v, ports a_in and s_out.
+        constants: a process per constant.
+        synapses: a process per connection, in the program's order.
+        resets: processes that clear the buffers of recurrent synapses.
+        inputs: by input name, the synapses' in-ports that its events go to; `feed` connects them with the axes each one wants.
+        outputs: by output name, the spikes of the population that it reads.
+    """
+
+    program: Program
+    neurons: Mapping[str, stock.AbstractProcess]
+    constants: Mapping[str, stock.AbstractProcess]
+    synapses: tuple[stock.AbstractProcess, ...]
+    resets: tuple[stock.AbstractProcess, ...]
+    inputs: Mapping[str, tuple[stock.InPort, ...]]
+    outputs: Mapping[str, stock.OutPort]
+
+    def feed(self, name: str, port: stock.OutPort) -> None:
+        """Connect an out-port, of the input's shape, that sends binary or graded events as the input declares.
+
+        Raises:
+            InputError: no such input, or the port has another shape.
+        """
+        if name not in self.program.inputs:
+            raise InputError(f"no input {name!r}; this program has {', '.join(self.program.inputs)}")
+        shape = self.program.inputs[name].shape
+        if tuple(port.shape) != tuple(shape):
+            raise InputError(f"input {name!r} has shape {shape}, the port {tuple(port.shape)}")
+        for connection, synapse in zip(self.program.connections, self.synapses):
+            if connection.source == name:
+                connect_in(port, synapse)
+
+
+def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
+    """Build the processes of a program.
+
+    Args:
+        program: what to build.
+        steps: length of a sample. With it, samples that are fed back to back, the first from the first step on, run in windows as a Program
+            defines them: each population's state, and what a recurrent synapse holds, is cleared at the start of its own window, which is step
+            1 + latency of the sample. Without it the network runs on and nothing is ever cleared, so that a bias charges before input arrives.
+
+    Raises:
+        EnvironmentProblem: Lava is missing or not the release that this was written for.
+        InputError: steps is not positive.
+    """
+    if steps is not None and steps < 1:
+        raise InputError(f"a sample needs at least one step, not {steps}")
+    neurons = {name: _lif(program, name, lif, steps) for name, lif in program.neurons.items()}
+    constants = {name: _constant(name, node) for name, node in program.nodes.items() if isinstance(node, Constant)}
+    synapses = tuple(
+        build_synapse(c, program.nodes[c.source], f"{c.source} to {c.target} #{i}") for i, c in enumerate(program.connections)
+    )
+    sources = {**neurons, **constants}
+    for connection, synapse in zip(program.connections, synapses):
+        if connection.source in sources:
+            connect_in(sources[connection.source].s_out, synapse)
+        connect_out(synapse, neurons[connection.target].a_in)
+    return LavaNetwork(
+        program=program,
+        neurons=neurons,
+        constants=constants,
+        synapses=synapses,
+        resets=_resets(program, synapses, steps) if steps else (),
+        inputs={n: tuple(s.s_in for c, s in zip(program.connections, synapses) if c.source == n) for n in program.inputs},
+        outputs={name: neurons[output.node].s_out for name, output in program.outputs.items()},
+    )
+
+
+def _lif(program: Program, name: str, lif: Lif, steps: int | None) -> stock.AbstractProcess:
+    parameters = {
+        "name": name,
+        "shape": tuple(lif.shape),
+        "du": _register(lif.du),
+        "dv": _register(lif.dv),
+        "vth": _register(lif.vth),
+        "bias_mant": np.broadcast_to(lif.bias_mant, lif.shape).astype(np.int16),
+        "bias_exp": np.broadcast_to(lif.bias_exp, lif.shape).astype(np.int16),
+    }
+    if steps is None and lif.reset == "zero":
+        return stock.LIF(**parameters)
+    clearing = FOREVER if steps is None else {"reset_interval": steps, "reset_offset": (1 + program.latency[name]) % steps}
+    return WINDOWED[lif.reset](**parameters, **clearing)
+
+
+def _register(value: int | NDArray[np.int32]) -> int | NDArray[np.int32]:
+    """A plain int, or int32 array: Lava keeps whatever type it is given, and shifts in it."""
+    return int(value) if np.ndim(value) == 0 else np.asarray(value, np.int32)
+
+
+def _constant(name: str, node: Constant) -> stock.AbstractProcess:
+    """Bias 1 over threshold 0: it fires on every step."""
+    return stock.LIF(name=name, shape=tuple(node.shape), du=4095, dv=0, vth=0, bias_mant=np.ones(node.shape, np.int16))
+
+
+def _resets(
+    program: Program, synapses: tuple[stock.AbstractProcess, ...], steps: int
+) -> tuple[stock.AbstractProcess, ...]:
+    """Clear what recurrent synapses hold at the end of the step before each window."""
+    resets = []
+    for connection, synapse in zip(program.connections, synapses):
+        if connection.is_recurrent:
+            reset = stock.Reset(interval=steps, offset=(program.latency[connection.target] - 1) % steps)
+            reset.connect_var(synapse.a_buf if isinstance(synapse, stock.Conv) else synapse.a_buff)
+            resets.append(reset)
+    return tuple(resets)

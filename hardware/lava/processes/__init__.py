@@ -1,0 +1,1 @@
+"""Lava processes that Lava does not have. A package of its own: Lava executes every module beside a process to find its models."""

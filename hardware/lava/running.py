@@ -1,0 +1,57 @@
+"""A run of Lava that ends: its own run() waits for ever for a process that has failed, and stop() can hang after one. Imports Lava."""
+
+import time
+
+from snnfuse.hardware.lava import stock
+
+POLL_S = 0.002
+
+
+class LavaFailed(Exception):
+    """A Lava process raised or died; the message is its traceback."""
+
+
+def run_to_end(process: stock.AbstractProcess, steps: int, config: stock.Loihi2SimCfg) -> None:
+    """Compile everything connected to a process, run it for `steps` time steps, and take it down again.
+
+    Raises:
+        LavaFailed: one of its processes did.
+    """
+    try:
+        process.create_runtime(run_cfg=config)
+        runtime = process.runtime
+        runtime.start(stock.RunSteps(steps, blocking=False))
+        while not all(port.probe() for port in runtime.service_to_runtime):
+            _check(runtime)
+            time.sleep(POLL_S)
+        runtime.wait()
+    finally:
+        _take_down(process.runtime)
+
+
+def _check(runtime) -> None:  # noqa: ANN001
+    for actor in runtime._messaging_infrastructure.actors:
+        if actor.exception:
+            raise LavaFailed(actor.exception[1])
+        if not actor.is_alive():
+            raise LavaFailed(f"a process of Lava's died, exit code {actor.exitcode}")
+
+
+def _take_down(runtime) -> None:  # noqa: ANN001
+    """Kill what runs, and give back the shared memory."""
+    infrastructure = runtime and runtime._messaging_infrastructure
+    if not infrastructure:
+        return
+    for actor in infrastructure.actors:
+        if not actor._is_done and actor.is_alive():
+            actor.kill()
+    for actor in infrastructure.actors:
+        actor.join()
+    runtime._is_running = runtime._is_started = False  # so that Runtime.__del__ does not call stop()
+    for port in runtime._open_ports:
+        port.join()
+    runtime._open_ports.clear()
+    if infrastructure.smm is not None:
+        infrastructure.smm.shutdown()
+    if runtime._watchdog_manager is not None:
+        runtime._watchdog_manager.stop()

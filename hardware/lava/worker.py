@@ -1,0 +1,78 @@
+"""What runs in the child process: `python -m snnfuse.hardware.lava.worker FOLDER`, with a job that `simulate` wrote there."""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from snnfuse.hardware.errors import SnnfuseError
+from snnfuse.hardware.lava.child import ERROR, watch_parent
+from snnfuse.hardware.lava.simulate import JOB, file_stem
+from snnfuse.hardware.program import Program
+from snnfuse.hardware.storage import load_program
+
+
+def main(folder: Path) -> None:
+    """Run the job; its recordings are files in the folder."""
+    job = json.loads((folder / JOB).read_text())
+    program = load_program(folder)
+    for part in parts(program):
+        if part.neurons.keys() & set(job["nodes"]):
+            run_part(folder, program, part, job)
+
+
+def parts(program: Program) -> list[Program]:
+    """The connected parts of a program, for Lava runs only what is connected."""
+    group = {name: {name} for name in program.nodes}
+    for connection in program.connections:
+        joined = group[connection.source] | group[connection.target]
+        group |= dict.fromkeys(joined, joined)
+    distinct = {id(names): names for names in group.values()}.values()
+    return [
+        Program({n: node for n, node in program.nodes.items() if n in names}, tuple(c for c in program.connections if c.target in names), {})
+        for names in distinct
+    ]
+
+
+def run_part(folder: Path, program: Program, part: Program, job: dict) -> None:
+    """Run one connected part over all samples, back to back."""
+    from snnfuse.hardware.lava import stock
+    from snnfuse.hardware.lava.network import to_lava
+    from snnfuse.hardware.lava.processes.events import EventSource
+    from snnfuse.hardware.lava.recorders import TAP, TAPPED, make_tap
+    from snnfuse.hardware.lava.running import run_to_end
+
+    network, rows = to_lava(part, job["time"]), job["time"] * job["batch"]
+    for name, node in part.inputs.items():
+        source = EventSource(path=str(folder / f"{file_stem(program, name)}.npy"), shape=tuple(node.shape))
+        network.feed(name, source.s_out)
+    for name in network.neurons.keys() & set(job["nodes"]):
+        tap = make_tap(
+            folder, file_stem(program, name), part.neurons[name].shape, rows, part.latency[name], states=name in job["states"]
+        )
+        network.neurons[name].proc_params[TAP] = tap
+    config = stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=TAPPED)
+    process = next(iter(network.neurons.values()))
+    run_to_end(process, rows + max(part.latency.values()), config)
+
+
+def report(folder: Path, error: BaseException) -> None:
+    """One line for the parent, the traceback for whoever looks at the output."""
+    traceback.print_exc()
+    lines = str(error).strip().splitlines() or [""]
+    (folder / ERROR).write_text(lines[-1] if isinstance(error, SnnfuseError) else f"{type(error).__name__}: {lines[-1]}")
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    watch_parent(place)
+    status = 0
+    try:
+        main(place)
+    except BaseException as problem:
+        report(place, problem)
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # past Lava's own clean-up at exit, which can hang; run_to_end has done it
