@@ -1,0 +1,141 @@
+"""NIR's linear nodes as weights, and rows of them composed into one.
+
+Between two populations there is one synapse, so whatever linear nodes lie between (a pooling before a convolution, a flatten before a linear
+layer) must become one matrix before anything is rounded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import nir
+import numpy as np
+from scipy import sparse
+
+from snnfuse.export.network import Array
+from snnfuse.export.weights import ConvWeights, DenseWeights, Weights, from_matrix
+from snnfuse.hardware.errors import InputError, UnsupportedError
+
+LINEAR_NODES = (nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten)
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Composite:
+    """factor * weights, from a source to `shape`; weights None is the identity."""
+
+    shape: Shape
+    weights: Weights | None = None
+    factor: float = 1.0
+
+    def resolved(self) -> Weights:
+        """The weights with the factor in them."""
+        size = int(np.prod(self.shape))
+        if self.weights is None:
+            return from_matrix(sparse.identity(size, format="csr") * self.factor)
+        return self.weights.scaled(np.full(size, self.factor)) if self.factor != 1.0 else self.weights
+
+
+def append(before: Composite, name: str, node: nir.NIRNode) -> Composite:
+    """One more linear node at the end of a composite.
+
+    Raises:
+        InputError: the node does not fit what it is fed.
+    """
+    if isinstance(node, nir.Flatten):
+        return Composite(flattened(before.shape, node), before.weights, before.factor)
+    if isinstance(node, nir.Scale) and (node.scale == np.ravel(node.scale)[0]).all():
+        return Composite(before.shape, before.weights, before.factor * float(np.ravel(node.scale)[0]))
+    weights, shape = node_weights(name, node, before.shape)
+    if before.weights is None:
+        return Composite(shape, weights, before.factor)
+    return Composite(shape, from_matrix(weights.matrix @ before.weights.matrix), before.factor)
+
+
+def node_weights(name: str, node: nir.NIRNode, shape: Shape) -> tuple[Weights, Shape]:
+    """A linear node's weights for an input of `shape`, and its output shape."""
+    if isinstance(node, (nir.Affine, nir.Linear)):
+        return _linear(name, node, shape)
+    if isinstance(node, nir.Scale):
+        _expect(name, np.size(node.scale) in (1, int(np.prod(shape))), shape, f"a scale of shape {np.shape(node.scale)}")
+        return from_matrix(sparse.diags(np.broadcast_to(node.scale, shape).astype(np.float64).ravel(), format="csr")), shape
+    if isinstance(node, (nir.AvgPool2d, nir.SumPool2d)):
+        return _pool(name, node, shape)
+    return _convolution(name, node, shape)
+
+
+def _linear(name: str, node: nir.Affine | nir.Linear, shape: Shape) -> tuple[DenseWeights, Shape]:
+    weight = np.asarray(node.weight, np.float64)
+    _expect(name, weight.ndim == 2 and weight.shape[-1] == np.prod(shape), shape, f"weights of shape {weight.shape}")
+    return DenseWeights(weight), (weight.shape[0],)
+
+
+def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, shape: Shape) -> tuple[ConvWeights, Shape]:
+    kernel = np.asarray(node.weight, np.float64)
+    axes = 1 if isinstance(node, nir.Conv1d) else 2
+    _expect(name, len(shape) == axes + 1 and kernel.shape[1] * node.groups == shape[0], shape, f"a kernel of shape {kernel.shape}")
+    stride, dilation = (_per_axis(value, axes) for value in (node.stride, node.dilation))
+    padding = _padding(name, node.padding, kernel.shape[2:], stride, dilation)
+    if axes == 1:  # a row of height 1
+        kernel, stride, dilation, padding = kernel[:, :, None, :], (1, *stride), (1, *dilation), (0, *padding)
+        shape = (shape[0], 1, shape[1])
+    weights = ConvWeights(kernel, tuple(int(n) for n in shape), stride, padding, dilation, int(node.groups))
+    return weights, _drop_height(output_shape(weights), axes)
+
+
+def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape) -> tuple[ConvWeights, Shape]:
+    _expect(name, len(shape) == 3, shape, "a pooling over two axes")
+    size = _per_axis(node.kernel_size, 2)
+    value = 1.0 / np.prod(size) if isinstance(node, nir.AvgPool2d) else 1.0  # torch's count_include_pad=True
+    kernel = np.full((shape[0], 1, *size), value)
+    weights = ConvWeights(kernel, shape, _per_axis(node.stride, 2), _per_axis(node.padding, 2), (1, 1), groups=shape[0])
+    return weights, output_shape(weights)
+
+
+def output_shape(conv: ConvWeights) -> Shape:
+    """(C_out, H, W)."""
+    spatial = (
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(conv.input_shape[1:], conv.padding, conv.dilation, conv.kernel.shape[2:], conv.stride)
+    )
+    return (conv.kernel.shape[0], *spatial)
+
+
+def _drop_height(shape: Shape, axes: int) -> Shape:
+    return (shape[0], shape[2]) if axes == 1 else shape
+
+
+def _per_axis(value: object, axes: int) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.broadcast_to(np.asarray(value), (axes,)))
+
+
+def _padding(name: str, padding: object, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    if isinstance(padding, bytes):
+        padding = padding.decode()
+    if not isinstance(padding, str):
+        return _per_axis(padding, len(kernel))
+    if padding == "valid":
+        return (0,) * len(kernel)
+    total = [d * (k - 1) for d, k in zip(dilation, kernel)]
+    if padding != "same" or any(n % 2 for n in total) or any(s != 1 for s in stride):
+        raise UnsupportedError(f"{name!r}: padding {padding!r} is uneven for a kernel of {tuple(kernel)}; write the padding as numbers")
+    return tuple(n // 2 for n in total)
+
+
+def flattened(shape: Shape, node: nir.Flatten) -> Shape:
+    """A shape after nir.Flatten, whose axes do not count the batch."""
+    start, end = int(node.start_dim) % max(len(shape), 1), int(node.end_dim) % max(len(shape), 1)
+    return (*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :])
+
+
+def bias_of(node: nir.NIRNode, shape: Shape) -> Array | None:
+    """What a linear node with output `shape` adds, broadcast to it; None where it adds nothing."""
+    bias = getattr(node, "bias", None)
+    if bias is None:
+        return None
+    bias = np.asarray(bias, np.float64)
+    return np.broadcast_to(bias.reshape(-1, *(1,) * (len(shape) - 1)), shape)
+
+
+def _expect(name: str, fits: bool, shape: Shape, what: str) -> None:
+    if not fits:
+        raise InputError(f"node {name!r}: {what} cannot take an input of shape {shape}")

@@ -1,0 +1,34 @@
+"""Another reset rule for a whole network, and what that changes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.network import Network
+from snnfuse.export.simulate import FloatRun, simulate
+from snnfuse.hardware.ledger import LedgerEntry
+from snnfuse.hardware.lif import Reset
+
+
+def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Network:
+    """The network with every spiking population reset by `reset`; each change goes into the ledger with its effect on the inputs `x`."""
+    changed = {n: p.reset for n, p in network.populations.items() if not p.is_readout and p.reset != reset}
+    if not changed:
+        return network
+    populations = {n: replace(p, reset=reset) if n in changed else p for n, p in network.populations.items()}
+    converted = replace(network, populations=populations)
+    before, after = simulate(network, x), simulate(converted, x)
+    entries = tuple(
+        LedgerEntry(name, f"reset {rule} becomes {reset}", "asked for with reset", spike_effect(name, before, after))
+        for name, rule in changed.items()
+    )
+    return replace(converted, ledger=network.ledger + entries)
+
+
+def spike_effect(name: str, before: FloatRun, after: FloatRun) -> str:
+    """How many of a population's spikes differ between two float runs, in words."""
+    spikes = np.count_nonzero(before.spikes[name])
+    wrong = np.count_nonzero(before.spikes[name] != after.spikes[name])
+    return f"{wrong} spikes differ where the float network has {spikes}, on {before.spikes[name].shape[1]} samples"

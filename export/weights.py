@@ -1,0 +1,103 @@
+"""Float weights of a projection, in the three structures that a synapse group can have.
+
+Each holds float64 `values` whose rounding to integers keeps the structure: `synapse` turns integers of the same layout into the hardware's
+synapse group.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, conv_matrix
+
+DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
+
+
+@dataclass(frozen=True, eq=False)
+class DenseWeights:
+    """A matrix (out, in), float64, over flattened neurons in C order."""
+
+    matrix: NDArray[np.float64]
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers to round."""
+        return self.matrix
+
+    def scaled(self, rows: NDArray[np.float64]) -> "DenseWeights":
+        """Each target neuron's weights times its factor in `rows` (out,)."""
+        return DenseWeights(self.matrix * rows[:, None])
+
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Dense:
+        """The hardware's group with these integers."""
+        return Dense(integers, exponent, bits)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseWeights:
+    """A scipy CSR matrix (out, in) of float64, over flattened neurons in C order."""
+
+    matrix: sparse.csr_matrix
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers to round."""
+        return self.matrix.data
+
+    def scaled(self, rows: NDArray[np.float64]) -> "SparseWeights":
+        """Each target neuron's weights times its factor in `rows` (out,)."""
+        return SparseWeights(sparse.csr_matrix(sparse.diags(rows) @ self.matrix))
+
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Sparse:
+        """The hardware's group with these integers."""
+        pattern = (integers, self.matrix.indices, self.matrix.indptr)
+        return Sparse(sparse.csr_matrix(pattern, shape=self.matrix.shape), exponent, bits)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvWeights:
+    """A convolution: kernel (C_out, C_in / groups, kH, kW), float64; geometry as in `snnfuse.hardware.Conv2d`."""
+
+    kernel: NDArray[np.float64]
+    input_shape: tuple[int, int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers to round."""
+        return self.kernel
+
+    @property
+    def matrix(self) -> sparse.csr_matrix:
+        """The same written out, (out, in)."""
+        return conv_matrix(self.kernel, self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+
+    def scaled(self, rows: NDArray[np.float64]) -> "ConvWeights | SparseWeights":
+        """Each target neuron's weights times its factor in `rows` (out,); stays a convolution where a channel shares one factor."""
+        by_channel = rows.reshape(self.kernel.shape[0], -1)
+        if (by_channel == by_channel[:, :1]).all():
+            return replace(self, kernel=self.kernel * by_channel[:, 0, None, None, None])
+        return SparseWeights(self.matrix).scaled(rows)
+
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Conv2d:
+        """The hardware's group with these integers."""
+        geometry = (self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+        return Conv2d(integers, *geometry, exponent=exponent, bits=bits)
+
+
+Weights = DenseWeights | SparseWeights | ConvWeights
+
+
+def from_matrix(matrix: NDArray[np.float64] | sparse.spmatrix) -> DenseWeights | SparseWeights:
+    """Dense or sparse, whichever stores the matrix in less."""
+    filled = matrix.nnz if sparse.issparse(matrix) else np.count_nonzero(matrix)
+    if filled >= DENSE_FROM * np.prod(matrix.shape):
+        return DenseWeights(matrix.toarray() if sparse.issparse(matrix) else matrix)
+    compressed = sparse.csr_matrix(matrix)
+    compressed.eliminate_zeros()
+    return SparseWeights(compressed)
