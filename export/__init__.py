@@ -1,6 +1,6 @@
 """The compiler: snnTorch model to NIR graph to fixed-point Program to bundle.
 
-Names are loaded on first use, so that importing the package imports neither torch nor NIR.
+Names are loaded on first use, so that importing the package imports neither torch nor NIR. No module carries the name of a function here: importing it would hide the function.
 """
 
 import importlib
@@ -8,10 +8,10 @@ import importlib
 _HOME = {
     "to_nir": "to_nir",
     "trace_model": "to_nir",
-    "lower": "lower",
-    "simulate": "simulate",
-    "quantize": "quantize",
-    "agreement": "agreement",
+    "lower": "lowering",
+    "simulate": "float_run",
+    "quantize": "quantization",
+    "measure_agreement": "agreement",
     "write_bundle": "bundle",
     "read_bundle": "bundle",
 }

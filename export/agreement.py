@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.network import Network
-from snnfuse.export.simulate import simulate
+from snnfuse.export.float_run import simulate
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.reference import emulate
 
@@ -39,7 +39,7 @@ class LayerAgreement:
         return f"{self.mismatches} spikes differ where the float network has {self.float_spikes} ({share:.1%}), on {self.samples} samples"
 
 
-def agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[LayerAgreement, ...]:
+def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[LayerAgreement, ...]:
     """Compare float and integer runs on float inputs (time, batch, *shape) by name."""
     run = simulate(network, x)
     readouts = [name for name, p in network.populations.items() if p.is_readout]

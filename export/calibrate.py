@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from snnfuse.export.network import Array, Network, Population, Projection
 from snnfuse.export.rounding import largest_weight, round_bias, round_weights, voltage_units
-from snnfuse.export.simulate import FloatRun
+from snnfuse.export.float_run import FloatRun
 from snnfuse.export.weights import DenseWeights
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.fixed_point import (

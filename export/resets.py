@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.network import Network
-from snnfuse.export.simulate import FloatRun, simulate
+from snnfuse.export.float_run import FloatRun, simulate
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.lif import Reset
 

@@ -6,12 +6,12 @@ import nir
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.export.agreement import agreement
+from snnfuse.export.agreement import measure_agreement
 from snnfuse.export.calibrate import CONSTANT, Fit, Input, connections, fit_population
-from snnfuse.export.lower import lower
+from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import with_reset
-from snnfuse.export.simulate import simulate
+from snnfuse.export.float_run import simulate
 from snnfuse.hardware.encoding import as_inputs
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import WEIGHT_BITS, check_range
@@ -106,7 +106,7 @@ def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits
     """The program with what rounding changed, measured from end to end, in its ledger."""
     check_no_wrap(program, program.encode(x))
     entries = [_input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
-    for layer in agreement(network, program, x):
+    for layer in measure_agreement(network, program, x):
         if layer.mismatches:
             fit = fits[layer.node]
             change = f"weights in {bits} bits, {describe_groups(fit)}, threshold scale {fit.scale:.6g}"

@@ -117,7 +117,9 @@ class _Lowering:
 
     def _checked_readout(self, name: str, found: Population) -> Population:
         if found.is_readout and any(not isinstance(self.nodes[t], nir.Output) for t in self.targets(name)):
-            raise UnsupportedError(f"node {name!r} passes its membrane on; only spikes travel on the chip: add a threshold, or read it as an output")
+            raise UnsupportedError(
+                f"node {name!r} passes its membrane on; only spikes travel on the chip: add a threshold, or read it as an output"
+            )
         return found
 
     def _pooling_maximum(self, name: str, node: nir.Threshold) -> Population:
@@ -164,7 +166,7 @@ class _Lowering:
             elif isinstance(self.nodes[head], LINEAR_NODES):
                 paths += self._paths(self.sources(head), ends, (head, *behind))
             else:
-                raise UnsupportedError(f"edge {head!r} -> {behind[0] if behind else 'a neuron'!r}: nothing can be read from inside a neuron")
+                raise UnsupportedError(f"{head!r} lies inside a neuron; nothing but the neuron's threshold can be read")
         return paths
 
     def _bias(self, name: str, neuron: Population) -> Array:
