@@ -1,0 +1,299 @@
+"""From one step's terms to a NIR graph.
+
+A value is a `Signal`: the NIR nodes whose outputs add up to it or, where a concatenation has not met its reader yet, several such parts side by
+side. Addition and concatenation thus cost no node: several edges into a node are a sum, and a linear map of a concatenation is the sum of one
+map per part.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import nir
+import numpy as np
+import torch
+from torch import nn
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
+
+from .kept import Kept
+from .pieces import Piece, array, expanded, single
+from .refusal import refusal
+from .snn_neurons import lower_neuron
+from .step import ADD, CAT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, Step, Term
+from .torch_advice import advice
+from .torch_layers import (
+    IDENTITIES,
+    NORMS,
+    WEIGHTED,
+    Weighted,
+    lower_avg_pool,
+    lower_conv,
+    lower_linear,
+    lower_max_pool,
+    normalised,
+    weighted,
+)
+
+Shape = tuple[int, ...]
+Lower = Callable[[str, Shape, int], Piece]  # name, shape and first channel or feature of a part
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A value on its way to a reader.
+
+    Attributes:
+        parts: for each part, the nodes that add up to it.
+        shapes: each part's shape, without batch; parts lie side by side on the first axis.
+    """
+
+    parts: tuple[tuple[str, ...], ...]
+    shapes: tuple[Shape, ...]
+
+    @property
+    def starts(self) -> list[int]:
+        """Each part's first channel or feature; one more entry for the end."""
+        return [0, *np.cumsum([shape[0] for shape in self.shapes]).tolist()]
+
+
+@dataclass
+class Assembly:
+    """The graph while it grows."""
+
+    kept: Kept
+    model: nn.Module
+    dt: float
+    nodes: dict[str, nir.NIRNode] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    signals: dict[int, Signal] = field(default_factory=dict)
+
+    def term(self, index: int) -> Term:
+        return self.kept.step.terms[index]
+
+    def module(self, term: Term) -> nn.Module:
+        return self.model.get_submodule(term.target)
+
+    # names
+
+    def output_names(self) -> list[str]:
+        count = len(self.kept.outputs)
+        return ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+
+    def name(self, path: str) -> str:
+        """A module's node is called by its path, unless an input or output has that name."""
+        if "/" in path:
+            raise refusal(path, "a NIR file cannot hold a '/' in a name", "rename the module")
+        return f"{path}.module" if path in (*self.kept.step.inputs, *self.output_names()) else path
+
+    # growing
+
+    def place(self, piece: Piece, sources: tuple[str, ...], where: str) -> tuple[str, ...]:
+        """Add a piece behind its sources."""
+        self.nodes.update(piece.nodes)
+        self.edges.extend(piece.edges)
+        self.ledger.extend(piece.ledger)
+        self.connect(sources, piece.entry, where)
+        return (piece.exit,)
+
+    def connect(self, sources: tuple[str, ...], target: str, where: str) -> None:
+        twice = [s for s in sources if sources.count(s) > 1]
+        if twice:
+            raise refusal(
+                where,
+                f"it adds {twice[0]} to itself, and NIR has one edge between two nodes",
+                "scale the weights before it instead",
+            )
+        self.edges.extend((source, target) for source in sources)
+
+    def each_part(self, source: Signal, path: str, where: str, lower: Lower) -> tuple[tuple[str, ...], ...]:
+        """One piece behind every part."""
+        name = self.name(path)
+        several = len(source.parts) > 1
+        return tuple(
+            self.place(lower(f"{name}.{i}" if several else name, shape, start), nodes, where)
+            for i, (nodes, shape, start) in enumerate(zip(source.parts, source.shapes, source.starts, strict=False))
+        )
+
+
+def assemble(step: Step, model: nn.Module, dt: float) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], Ledger]:
+    """Nodes, edges and what changed.
+
+    Args:
+        step: what one time step computes.
+        model: holds the modules that its terms name.
+        dt: seconds per step.
+
+    Raises:
+        UnsupportedError, InputError: see the functions for each kind of term.
+    """
+    kept = Kept.of(step, model)
+    graph = Assembly(kept, model, dt, ledger=list(kept.ledger))
+    for index in kept.order:
+        graph.signals[index] = LOWER.get(step.terms[index].op, _constant)(graph, index, step.terms[index])
+    for name, index in zip(graph.output_names(), kept.outputs, strict=True):
+        _output(graph, name, index)
+    return graph.nodes, graph.edges, tuple(graph.ledger)
+
+
+def _output(graph: Assembly, name: str, index: int) -> None:
+    term, signal = graph.term(index), graph.signals[index]
+    graph.nodes[name] = nir.Output(np.array(term.shape))
+    graph.connect(_joined(signal, term.where, "it is returned"), name, "forward")
+
+
+def _joined(signal: Signal, where: str, use: str) -> tuple[str, ...]:
+    """The nodes of a signal that must be whole."""
+    if len(signal.parts) > 1:
+        raise refusal(
+            where, f"{use} as a concatenation, which NIR lacks", "give it to a Linear or Conv2d, or keep its parts apart"
+        )
+    return signal.parts[0]
+
+
+def _input(graph: Assembly, index: int, term: Term) -> Signal:
+    name = f"input_{term.target}" if term.target in graph.output_names() else term.target
+    graph.nodes[name] = nir.Input(np.array(term.shape))
+    return Signal(((name,),), (term.shape,))
+
+
+def _constant(graph: Assembly, index: int, term: Term) -> Signal:
+    raise refusal(term.where, "a constant enters the computation", "put it into a layer's bias")
+
+
+def _add(graph: Assembly, index: int, term: Term) -> Signal:
+    addends = [graph.signals[a] for a in term.args]
+    if len({a.shapes for a in addends}) > 1:
+        raise refusal(term.where, "a concatenation is added to something that has other parts", "concatenate after adding")
+    return Signal(tuple(sum(parts, ()) for parts in zip(*(a.parts for a in addends), strict=True)), addends[0].shapes)
+
+
+def _cat(graph: Assembly, index: int, term: Term) -> Signal:
+    joined = [graph.signals[a] for a in term.args]
+    return Signal(sum((s.parts for s in joined), ()), sum((s.shapes for s in joined), ()))
+
+
+def _part(graph: Assembly, index: int, term: Term) -> Signal:
+    return graph.signals[term.args[0]]
+
+
+def _delayed(graph: Assembly, index: int, term: Term) -> Signal:
+    graph.kept.check_loop(index)
+    return Signal(((graph.name(term.target[0]),),), (term.shape,))
+
+
+def _neuron(graph: Assembly, index: int, term: Term) -> Signal:
+    source = _joined(graph.signals[term.args[0]], term.where, "it reads its input")
+    readout = graph.kept.is_readout(index)
+    piece = lower_neuron(graph.name(term.target), term.target, graph.module(term), term.shape, graph.dt, readout)
+    return Signal((graph.place(piece, source, term.where),), (term.shape,))
+
+
+def _flatten(graph: Assembly, index: int, term: Term, path: str | None = None) -> Signal:
+    source = graph.signals[term.args[0]]
+    if term.shape == graph.term(term.args[0]).shape:
+        return source
+    path = path or f"flatten_{index}"
+    parts = graph.each_part(
+        source, path, term.where, lambda name, shape, start: single(name, nir.Flatten(np.array(shape), 0, -1))
+    )
+    return Signal(parts, tuple((int(np.prod(shape)),) for shape in source.shapes))
+
+
+def _module(graph: Assembly, index: int, term: Term) -> Signal:
+    module, source = graph.module(term), graph.signals[term.args[0]]
+    if hasattr(module, "folded_scale"):
+        return _scale(graph, term, module, source)
+    if type(module) in IDENTITIES:
+        return source
+    if type(module) is nn.Flatten:
+        return _flatten_module(graph, index, term)
+    if type(module) in WEIGHTED:
+        return _weighted(graph, index, term, module, source)
+    if type(module) in NORMS:
+        return graph.signals[graph.kept.normalised(index)]
+    if type(module) in (nn.AvgPool2d, nn.MaxPool2d):
+        return _pool(graph, index, term, module, source)
+    raise refusal(term.where, f"{type(module).__name__} has no NIR form here", advice(module))
+
+
+def _flatten_module(graph: Assembly, index: int, term: Term) -> Signal:
+    before = graph.term(term.args[0]).shape
+    if term.shape not in (before, (int(np.prod(before)),)):
+        raise refusal(
+            term.where,
+            f"it turns a sample of shape {before} into {term.shape}",
+            "use Flatten(start_dim=1), all of a sample into one axis",
+        )
+    return _flatten(graph, index, term, term.target)
+
+
+def _scale(graph: Assembly, term: Term, module: nn.Module, source: Signal) -> Signal:
+    """A module that says what factor it folds to: `folded_scale() -> (scale, (change, reason))`."""
+    before = graph.term(term.args[0]).shape
+    if term.shape != before:
+        raise refusal(
+            term.where, f"it changes shape {before} into {term.shape}, and a scale cannot", "fold it to one factor per feature"
+        )
+    scale, (change, reason) = module.folded_scale()
+    factors = expanded(array(torch.as_tensor(scale), f"{term.target}.folded_scale()"), before, f"{term.target}.folded_scale()")
+    graph.ledger.append(LedgerEntry(term.target, change, reason))
+    parts = graph.each_part(
+        source,
+        term.target,
+        term.where,
+        lambda name, shape, start: single(name, nir.Scale(factors[start : start + shape[0]].copy())),
+    )
+    return Signal(parts, source.shapes)
+
+
+def _weighted(graph: Assembly, index: int, term: Term, module: nn.Module, source: Signal) -> Signal:
+    """A Linear or Conv2d, with the batch norm behind it; of a concatenation, one map per part, the bias in the first."""
+    layer = weighted(term.target, module)
+    norm = graph.kept.norm_behind(index)
+    if norm is not None:
+        layer = normalised(layer, norm.target, graph.module(norm), norm.where)
+    axes = 1 if isinstance(module, nn.Linear) else 3
+    _check_axes(graph, term, axes)
+
+    def lower(name: str, shape: Shape, start: int) -> Piece:
+        columns = layer.weight[:, start : start + shape[0]].copy()
+        slice_ = Weighted(columns, layer.bias if start == 0 else None)
+        return single(name, lower_linear(slice_) if axes == 1 else lower_conv(module, slice_, shape, term.where))
+
+    return Signal((sum(graph.each_part(source, term.target, term.where, lower), ()),), (term.shape,))
+
+
+def _pool(graph: Assembly, index: int, term: Term, module: nn.Module, source: Signal) -> Signal:
+    _check_axes(graph, term, 3)
+    out = tuple((shape[0], *term.shape[1:]) for shape in source.shapes)
+    if isinstance(module, nn.AvgPool2d):
+        node = lower_avg_pool
+        return Signal(
+            graph.each_part(source, term.target, term.where, lambda name, *_: single(name, node(module, term.where))), out
+        )
+    graph.kept.check_binary(index)
+    parts = graph.each_part(
+        source,
+        term.target,
+        term.where,
+        lambda name, shape, _: lower_max_pool(name, module, (shape[0], *term.shape[1:]), term.where),
+    )
+    return Signal(parts, out)
+
+
+def _check_axes(graph: Assembly, term: Term, axes: int) -> None:
+    shape = graph.term(term.args[0]).shape
+    if len(shape) == axes:
+        return
+    if axes == 1 and len(shape) > 1:
+        raise refusal(term.where, f"it reads samples of shape {shape}, and NIR's linear map reads a vector", "flatten before it")
+    raise InputError(
+        f"{term.where}: it reads samples of shape {shape} after the batch axis; {axes} axes are needed: give the sample a batch axis first"
+    )
+
+
+LOWER: dict[str, Callable[[Assembly, int, Term], Signal]] = {
+    INPUT: _input, ADD: _add, CAT: _cat, PART: _part, DELAYED: _delayed, NEURON: _neuron, FLATTEN: _flatten, MODULE: _module,
+}  # fmt: skip

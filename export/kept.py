@@ -1,0 +1,181 @@
+"""Which of a step's terms become the graph, and the questions about a term's surroundings.
+
+The membrane of a neuron that spikes is no NIR output. It is left out with an entry in the ledger, if everything else that forward computes is still there.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
+
+from .refusal import refusal
+from .snn_neurons import reset_rule
+from .step import CAT, DELAYED, FLATTEN, MODULE, NEURON, PART, Step, Term
+from .torch_layers import IDENTITIES, NORMS, WEIGHTED
+
+SPIKES = "spikes"
+LOOP_ADVICE = "let a neuron's spikes of the step before reach, through at most one layer, that neuron alone"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The part of a step that NIR holds.
+
+    Attributes:
+        step: all of it.
+        model: holds its modules.
+        outputs: indices of the terms that are NIR outputs.
+        order: indices of the terms that they need, arguments before readers.
+        readers: of each of those, the indices of the terms that read it.
+        ledger: what was left out.
+    """
+
+    step: Step
+    model: nn.Module
+    outputs: tuple[int, ...]
+    order: tuple[int, ...]
+    readers: dict[int, tuple[int, ...]]
+    ledger: Ledger
+
+    @staticmethod
+    def of(step: Step, model: nn.Module) -> "Kept":
+        """Choose what to keep.
+
+        Raises:
+            UnsupportedError: something that forward computes would be lost.
+        """
+        dropped = [i for i in step.outputs if _is_hidden_state(step, model, i)]
+        outputs = tuple(i for i in step.outputs if i not in dropped)
+        order = _needed(step, outputs)
+        readers = {i: tuple(r for r in order if i in step.terms[r].args) for i in order}
+        kept = Kept(step, model, outputs, order, readers, tuple(_left_out(step, i) for i in dict.fromkeys(dropped)))
+        kept._refuse_losses()
+        kept._refuse_read_states()
+        return kept
+
+    def is_readout(self, neuron: int) -> bool:
+        """Whether a neuron's membrane is what is read of it."""
+        return all(self.step.terms[r].target != SPIKES for r in self.readers[neuron])
+
+    def norm_behind(self, index: int) -> Term | None:
+        """The batch norm that is a layer's only reader."""
+        readers = self.readers[index]
+        if len(readers) == 1 and index not in self.outputs and self._kind(readers[0]) in NORMS:
+            return self.step.terms[readers[0]]
+        return None
+
+    def normalised(self, index: int) -> int:
+        """The layer that a batch norm folds into.
+
+        Raises:
+            UnsupportedError: there is none, or something else reads that layer too.
+        """
+        norm = self.step.terms[index]
+        source = norm.args[0]
+        if self._kind(source) not in WEIGHTED:
+            raise refusal(
+                norm.where,
+                "a batch norm folds into the Linear or Conv2d directly before it, and there is none",
+                "move it behind one",
+            )
+        if self.norm_behind(source) is None:
+            where = self.step.terms[source].where
+            raise refusal(
+                norm.where, f"{where} before it has another reader, so that it cannot fold", "give each reader a layer of its own"
+            )
+        return source
+
+    def check_binary(self, pool: int) -> None:
+        """A maximum is kept only of what is 0 or 1."""
+        term = self.step.terms[pool]
+        if not self._binary(term.args[0]):
+            raise refusal(
+                term.where,
+                f"it pools {self.step.terms[term.args[0]].where}, which is not binary",
+                "pool spikes: move it behind the neuron",
+            )
+
+    def check_loop(self, delayed: int) -> None:
+        """A neuron's spikes of the step before may reach that neuron only; anything longer has no single meaning in NIR."""
+        term = self.step.terms[delayed]
+        path, part = term.target
+        if part != SPIKES:
+            raise refusal(term.where, "the loop feeds it back, and NIR feeds back spikes only", "feed back spikes")
+        reached, waiting = set(), [delayed]
+        while waiting:
+            here = waiting.pop()
+            if here in self.outputs or self._kind(here) is nn.MaxPool2d:
+                raise refusal(term.where, "its spikes of the step before are pooled or returned", LOOP_ADVICE)
+            for reader in self.readers[here]:
+                (reached.add if self.step.terms[reader].op == NEURON else waiting.append)(reader)
+        others = {self.step.terms[r].where for r in reached if self.step.terms[r].target != path}
+        if others:
+            raise refusal(term.where, f"its spikes of the step before reach {', '.join(sorted(others))}", LOOP_ADVICE)
+
+    def _kind(self, index: int) -> type | None:
+        term = self.step.terms[index]
+        return type(self.model.get_submodule(term.target)) if term.op == MODULE else None
+
+    def _binary(self, index: int) -> bool:
+        term = self.step.terms[index]
+        if term.op == PART:
+            return term.target == SPIKES
+        if term.op == DELAYED:
+            return term.target[1] == SPIKES
+        passes = term.op in (CAT, FLATTEN) or self._kind(index) in (*IDENTITIES, nn.MaxPool2d, nn.Flatten)
+        return passes and all(self._binary(a) for a in term.args)
+
+    def _refuse_losses(self) -> None:
+        if not self.outputs:
+            where = self.step.terms[self.step.outputs[0]].where if self.step.outputs else "forward"
+            raise refusal(
+                where,
+                "nothing that NIR can output is returned",
+                'return spikes, or build the last neuron with reset_mechanism="none"',
+            )
+        for index, term in enumerate(self.step.terms):
+            if term.op in (MODULE, NEURON) and index not in self.order:
+                way_out = 'return its spikes too, or build it with reset_mechanism="none"'
+                raise refusal(
+                    term.where,
+                    "it would be lost: only a spiking neuron's membrane depends on it, which is no NIR output",
+                    way_out,
+                )
+
+    def _refuse_read_states(self) -> None:
+        for index in self.order:
+            term = self.step.terms[index]
+            if term.op == PART and term.target != SPIKES and self.readers[index]:
+                reader = self.step.terms[self.readers[index][0]].where
+                raise refusal(
+                    term.where, f"{reader} reads it, and NIR passes on spikes only", "feed on spikes, or return the membrane"
+                )
+
+
+def _is_hidden_state(step: Step, model: nn.Module, index: int) -> bool:
+    """Whether a returned value is a state, other than the membrane of a neuron that never resets."""
+    term = step.terms[index]
+    if term.op != PART or term.target == SPIKES:
+        return False
+    neuron = model.get_submodule(step.terms[term.args[0]].target)
+    return term.target != "mem" or reset_rule(neuron) != "none"
+
+
+def _left_out(step: Step, index: int) -> LedgerEntry:
+    term = step.terms[index]
+    path = step.terms[term.args[0]].target
+    what = {"mem": "membrane", "syn": "synaptic current"}[term.target]
+    return LedgerEntry(
+        path, f"its {what} is not an output of the graph", f"NIR outputs spikes; the {what} of {path} can be recorded instead"
+    )
+
+
+def _needed(step: Step, outputs: tuple[int, ...]) -> tuple[int, ...]:
+    needed, waiting = set(), list(outputs)
+    while waiting:
+        index = waiting.pop()
+        if index not in needed:
+            needed.add(index)
+            waiting.extend(step.terms[index].args)
+    return tuple(sorted(needed))

@@ -1,0 +1,14 @@
+"""How the compiler refuses: one line that says where, why, and what to do instead."""
+
+from snnfuse.hardware.errors import UnsupportedError
+
+
+def refusal(where: str, reason: str, way_out: str) -> UnsupportedError:
+    """The error for something that NIR cannot express with its meaning.
+
+    Args:
+        where: module path or operation, for instance "fc1 (Linear)".
+        reason: what cannot be kept.
+        way_out: what the user can write instead.
+    """
+    return UnsupportedError(f"{where}: {reason}; {way_out}")

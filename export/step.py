@@ -1,0 +1,52 @@
+"""What one time step of a model computes, as terms: an expression graph in which equal expressions are one term.
+
+Terms are what a traced forward, with or without its own loop over time, is reduced to, and what is turned into NIR.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+INPUT = "input"  # target: the argument's name
+MODULE = "module"  # target: the module's path; args: its input
+NEURON = "neuron"  # likewise
+PART = "part"  # target: "spikes", "mem" or "syn"; args: the neuron
+DELAYED = "delayed"  # target: (what, where): spikes of the step before
+ADD = "add"
+CAT = "cat"
+FLATTEN = "flatten"
+ZERO = "zero"
+CONSTANT = "constant"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One value in a time step.
+
+    Attributes:
+        op: one of the names above.
+        target: what it is applied with; see there.
+        args: indices of the terms it reads.
+        shape: of the value, without time and batch.
+        where: names it in messages; two terms that differ only here are equal.
+    """
+
+    op: str
+    target: Any
+    args: tuple[int, ...]
+    shape: tuple[int, ...]
+    where: str = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One time step.
+
+    Attributes:
+        terms: arguments come before their readers.
+        outputs: indices of the terms that forward returns, in order.
+        inputs: names of the inputs, in the order of forward's arguments.
+    """
+
+    terms: tuple[Term, ...]
+    outputs: tuple[int, ...]
+    inputs: tuple[str, ...]

@@ -1,0 +1,274 @@
+"""From a snnTorch model to a record of what its forward computes: an fx graph with an example value at every node.
+
+The tracer is torch.fx's with three differences. Every proxy carries the value that the sample gives it, so that shapes, lengths and loops over time are
+ordinary Python. A spiking neuron is a leaf that is not run: its outputs are zeros of the right shape, and its state attributes hold proxies, so that
+`lif.mem`, `lif.reset_mem()` and `utils.reset(net)` mean in a trace what they mean in a run. And nothing is stored on the model.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from snntorch import Leaky, SpikingNeuron, Synaptic
+from torch import fx, nn
+
+from snnfuse.hardware.errors import InputError, SnnfuseError
+
+from .refusal import refusal
+from .trace_ops import EVALUATE, accepted
+from .untouched import untouched
+
+STATES: dict[type, tuple[str, ...]] = {Leaky: ("mem",), Synaptic: ("syn", "mem")}
+TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+DATA_DEPENDENT = "control flow that depends on a tensor's value cannot be exported"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a forward computed.
+
+    Attributes:
+        model: the traced module; module paths in `graph` are relative to it.
+        graph: nodes with `meta`: "value", the example tensor (batch, *shape); "op", the operation's name; "where", for messages; on a module call
+            also "call", its number, and on a neuron "state", where each state came from.
+        calls: how often each module was called.
+    """
+
+    model: nn.Module
+    graph: fx.Graph
+    calls: Counter[str]
+
+
+def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
+    """Run forward once on `sample` (one tensor per argument) and record it; the model is left as it was.
+
+    Raises:
+        UnsupportedError: an operation or module that cannot be expressed, by name.
+        InputError: the sample does not fit the model.
+    """
+    root = nn.Sequential(model) if is_leaf(model) else model
+    with untouched(root):
+        tracer = ConcreteTracer(root, sample)
+        try:
+            graph = tracer.trace(root)
+        except SnnfuseError:
+            raise
+        except Exception as error:  # whatever a user's forward raises ends in one line
+            raise InputError(
+                f"{type(model).__name__}.forward failed on the sample {_shapes(sample)}: {_first_line(error)}"
+            ) from error
+    return Trace(root, graph, tracer.calls)
+
+
+def is_leaf(module: nn.Module) -> bool:
+    """Neurons, torch's layers, and modules that fold to a scale are not looked into."""
+    if isinstance(module, SpikingNeuron) or hasattr(module, "folded_scale"):
+        return True
+    return type(module).__module__.startswith("torch.nn") and type(module) not in TRANSPARENT
+
+
+class ConcreteProxy(fx.Proxy):
+    """A proxy that knows its example value, and answers questions about shape from it."""
+
+    @property
+    def value(self) -> torch.Tensor:
+        return self.node.meta["value"]
+
+    @property
+    def shape(self) -> torch.Size:
+        return self.value.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.value.ndim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.value.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.value.device
+
+    @property
+    def requires_grad(self) -> bool:
+        return False
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.value.size() if dim is None else self.value.size(dim)
+
+    def dim(self) -> int:
+        return self.value.dim()
+
+    def numel(self) -> int:
+        return self.value.numel()
+
+    def new_zeros(self, *size: Any, **options: Any) -> torch.Tensor:
+        return self.value.new_zeros(*size, **options)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __iter__(self) -> Iterator["ConcreteProxy"]:
+        return iter([self[i] for i in range(len(self))])
+
+    def __eq__(self, other: object) -> Any:
+        return False if other is None else self.tracer.refuse(DATA_DEPENDENT)
+
+    def __ne__(self, other: object) -> Any:
+        return True if other is None else self.tracer.refuse(DATA_DEPENDENT)
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def _depends_on_data(self) -> Any:
+        return self.tracer.refuse(DATA_DEPENDENT)
+
+    __bool__ = __int__ = __float__ = __index__ = item = tolist = numpy = _depends_on_data
+
+
+class ConcreteTracer(fx.Tracer):
+    """Records one forward of `root` on `sample`."""
+
+    def __init__(self, root: nn.Module, sample: tuple[torch.Tensor, ...]) -> None:
+        super().__init__()
+        self.sample = sample
+        self.calls: Counter[str] = Counter()
+        self.running = False  # inside a leaf, attributes and calls are the real ones
+        for module in root.modules():
+            for state in STATES.get(type(module), ()):
+                module._buffers[state] = torch.zeros(0)
+        self.held = [m._buffers[s] for m in root.modules() for s in STATES.get(type(m), ())]
+
+    def refuse(self, reason: str, way_out: str = "make forward the same computation for every input") -> Any:
+        raise refusal(self.here(), reason, way_out)
+
+    def here(self) -> str:
+        return self.scope.module_path or type(self.root).__name__
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
+        """One placeholder per sample tensor, named after forward's arguments; the other arguments keep their defaults."""
+        code = root_fn.__code__
+        names = list(code.co_varnames[1 : code.co_argcount])
+        if len(self.sample) > len(names) and code.co_flags & 0x04:  # *args
+            names += [f"{code.co_varnames[code.co_argcount + code.co_kwonlyargcount]}_{i}" for i in range(len(self.sample))]
+        if len(self.sample) > len(names):
+            raise InputError(
+                f"the sample has {len(self.sample)} tensors, and {type(self.root).__name__}.forward takes {len(names)}"
+            )
+        return root_fn, [self.root, *(self._placeholder(n, v) for n, v in zip(names, self.sample, strict=False))]
+
+    def _placeholder(self, name: str, value: torch.Tensor) -> fx.Proxy:
+        return self._record(self.create_node("placeholder", name, (), {}), value, "input", f"input '{name}'")
+
+    def _record(self, node: fx.Node, value: Any, op: str, where: str) -> fx.Proxy:
+        node.meta.update(value=value, op=op, where=where)
+        return self.proxy(node)
+
+    def proxy(self, node: fx.Node) -> ConcreteProxy:
+        return ConcreteProxy(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return is_leaf(m)
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        return attr_val  # a parameter used outside its layer becomes a constant in create_arg
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, torch.Tensor):
+            node = self.create_node("get_attr", f"constant_{len(self.graph.nodes)}", (), {})
+            self._record(node, a, "constant", f"{self.here()}: a constant tensor of shape {tuple(a.shape)}")
+            return node
+        return super().create_arg(a)
+
+    def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
+        """Record a function or method between modules."""
+        if target in (torch.zeros_like, "new_zeros"):
+            return torch.zeros_like(args[0].value)
+        name = accepted(target, self.here(), kwargs)
+        node = self.create_node(kind, target, self.create_arg(args), self.create_arg(kwargs))
+        where = f"{self.here()}: {name} ({node.name})"
+        values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
+        try:
+            value = EVALUATE[name](*values, **options)
+        except (RuntimeError, IndexError, TypeError) as error:
+            shapes = [tuple(v.shape) for v in values if isinstance(v, torch.Tensor)]
+            raise InputError(f"{where} failed on shapes {shapes}: {_first_line(error)}") from error
+        return self._record(node, value, name, where)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if self.running:
+            return forward(*args, **kwargs)
+        if not is_leaf(m):
+            return super().call_module(m, forward, args, kwargs)
+        path = self.path_of_module(m)
+        where = f"{path} ({type(m).__name__})"
+        if m._forward_hooks or m._forward_pre_hooks:
+            raise refusal(
+                where, "a forward hook may change what it computes", "remove the hook (for weight_norm: remove_weight_norm) first"
+            )
+        if isinstance(m, SpikingNeuron):
+            return self._call_neuron(m, path, where, args, kwargs)
+        node = self._call_node(path, args, kwargs)
+        return self._record(node, self._run(where, forward, node), "module", where)
+
+    def _call_node(self, path: str, args: Any, kwargs: Any) -> fx.Node:
+        node = self.create_node("call_module", path, self.create_arg(args), self.create_arg(kwargs))
+        node.meta["call"] = self.calls[path]
+        self.calls[path] += 1
+        return node
+
+    def _run(self, where: str, forward: Any, node: fx.Node) -> torch.Tensor:
+        values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
+        self.running = True
+        try:
+            value = forward(*values, **options)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            raise InputError(f"{where} failed on an input of shape {_shapes(values)}: {_first_line(error)}") from error
+        finally:
+            self.running = False
+        if not isinstance(value, torch.Tensor):
+            raise refusal(where, f"it returns {type(value).__name__}, not one tensor", "use a module that `snnfuse ops` lists")
+        return value
+
+    def _call_neuron(self, m: SpikingNeuron, path: str, where: str, args: Any, kwargs: Any) -> Any:
+        """The spikes and the new states; what the neuron returns depends on init_hidden and output, as in snnTorch."""
+        names = STATES.get(type(m))
+        if names is None:
+            raise refusal(where, "this neuron is not exported", "use snntorch.Leaky or snntorch.Synaptic")
+        given = dict(zip(("input_", *names), args, strict=False)) | kwargs
+        if m.init_hidden and any(given.get(name) is not None for name in names):
+            raise InputError(f"{where} holds its own state (init_hidden=True), and forward passes it one")
+        node = self._call_node(path, (given["input_"],), {})
+        value = given["input_"].value if isinstance(given["input_"], ConcreteProxy) else given["input_"]
+        self._record(node, value, "neuron", where)
+        node.meta["state"] = tuple(self._state(m, name, given.get(name)) for name in names)
+        spikes, *states = (self._part(node, i, part, value) for i, part in enumerate(("spikes", *names)))
+        m._buffers.update(zip(names, states, strict=True))
+        return spikes if m.init_hidden and not m.output else (spikes, *states)
+
+    def _state(self, m: SpikingNeuron, name: str, passed: Any) -> Any:
+        """None where the state is held over from the call before the trace; else the node or the tensor it starts from."""
+        state = m._buffers[name] if passed is None else passed
+        if isinstance(state, fx.Proxy):
+            return state.node
+        return None if any(state is held for held in self.held) else state
+
+    def _part(self, call: fx.Node, index: int, part: str, value: torch.Tensor) -> fx.Proxy:
+        node = self.create_node("call_function", _part_of, (call, index), {}, name=f"{call.name}_{part}")
+        node.meta["part"] = part
+        return self._record(node, torch.zeros_like(value), "part", f"{call.meta['where']}: its {part}")
+
+
+def _part_of(outputs: tuple[torch.Tensor, ...], index: int) -> torch.Tensor:
+    return outputs[index]
+
+
+def _shapes(values: tuple[Any, ...]) -> str:
+    return ", ".join(str(tuple(v.shape)) for v in values if isinstance(v, torch.Tensor))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
