@@ -1,8 +1,9 @@
 """Run a module of this package in a process of its own, in a folder of its own, and leave nothing of either behind.
 
-The child leads a session, so that it and whatever it forks can be ended together. Its standard input is a pipe that nobody writes to: when the
-parent dies, however it dies, the pipe closes, and the child ends itself (`watch_parent`). All temporary files go into the folder. Shared
-memory is given back by the resource tracker of the child's multiprocessing, which ignores SIGTERM and cleans up once the others are gone.
+The child leads a session, so that it and whatever it forks can be ended together. Its standard input is a pipe that nobody writes
+to: when the parent dies, however it dies, the pipe closes, and the child ends itself (`watch_parent`). All temporary files go
+into the folder. Shared memory is given back by the resource tracker of the child's multiprocessing, which ignores SIGTERM and
+cleans up once the others are gone.
 """
 
 import os
@@ -60,7 +61,8 @@ def run_module(module: str, folder: Path, timeout: float, what: str) -> None:
         code = process.wait(timeout)
     except subprocess.TimeoutExpired:
         raise EnvironmentProblem(
-            f"{what} did not end within its time limit of {timeout:.0f} s; give it more: simulate_on_lava(..., timeout={2 * timeout:.0f})"
+            f"{what} did not end within its time limit of {timeout:g} s; "
+            f"raise it, for instance simulate_on_lava(..., timeout={max(10.0, 2 * timeout):g})"
         ) from None
     finally:
         _end(process)

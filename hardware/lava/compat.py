@@ -6,9 +6,10 @@ A handful of its modules get a one-line source fix while they are imported, by a
     with patched_imports():
         from lava.lib.dl import netx
 
-What the fixes cure: a mutable dataclass default, which Python 3.11 refuses; an argument of np.reshape that NumPy 2.1 deprecates and 2.4 removes,
-and int() of an array, which 2.4 refuses; and the global start method of multiprocessing, which Lava sets to fork on import (failing if it is set already)
-and here takes from a context of its own. A module that was imported before keeps what it was.
+What the fixes cure: a mutable dataclass default, which Python 3.11 refuses; an argument of np.reshape that NumPy 2.1 deprecates
+and 2.4 removes, and int() of an array, which 2.4 refuses; and the global start method of multiprocessing, which Lava sets to fork
+on import (failing if it is set already) and here takes from a context of its own. A module that was imported before keeps what it
+was.
 """
 
 import importlib.metadata
@@ -111,8 +112,8 @@ def fixed(module: str, source: str, fixes: tuple[tuple[str, str], ...]) -> str:
     for old, new in fixes:
         if old not in source:
             raise EnvironmentProblem(
-                f"{module} does not hold {old.strip()!r}, which snnfuse replaces on import: this is no lava-nc 0.10.0 / lava-dl 0.6.0; "
-                f"install them with: {INSTALL}"
+                f"{module} does not hold {old.strip()!r}, which snnfuse replaces on import: "
+                f"this is no lava-nc 0.10.0 / lava-dl 0.6.0; install them with: {INSTALL}"
             )
         source = source.replace(old, new)
     return source

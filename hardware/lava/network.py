@@ -62,9 +62,10 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
 
     Args:
         program: what to build.
-        steps: length of a sample. With it, samples that are fed back to back, the first from the first step on, run in windows as a Program
-            defines them: each population's state, and what a recurrent synapse holds, is cleared at the start of its own window, which is step
-            1 + latency of the sample. Without it the network runs on and nothing is ever cleared, so that a bias charges before input arrives.
+        steps: length of a sample. With it, samples that are fed back to back, the first from the first step on, run in windows as
+            a Program defines them: each population's state, and what a recurrent synapse holds, is cleared at the start of its
+            own window, which is step 1 + latency of the sample. Without it the network runs on and nothing is ever cleared, so
+            that a bias charges before input arrives.
 
     Raises:
         EnvironmentProblem: Lava is missing or not the release that this was written for.
@@ -119,9 +120,7 @@ def _constant(name: str, node: Constant) -> stock.AbstractProcess:
     return stock.LIF(name=name, shape=tuple(node.shape), du=4095, dv=0, vth=0, bias_mant=np.ones(node.shape, np.int16))
 
 
-def _resets(
-    program: Program, synapses: tuple[stock.AbstractProcess, ...], steps: int
-) -> tuple[stock.AbstractProcess, ...]:
+def _resets(program: Program, synapses: tuple[stock.AbstractProcess, ...], steps: int) -> tuple[stock.AbstractProcess, ...]:
     """Clear what recurrent synapses hold at the end of the step before each window."""
     resets = []
     for connection, synapse in zip(program.connections, synapses):

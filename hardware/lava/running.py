@@ -1,4 +1,6 @@
-"""A run of Lava that ends: its own run() waits for ever for a process that has failed, and stop() can hang after one. Imports Lava."""
+"""A run of Lava that ends: its own run() waits for ever for a process that has failed, and stop() can hang after one. Imports
+Lava.
+"""
 
 import time
 

@@ -34,8 +34,8 @@ def simulate_on_lava(
 ) -> Recording:
     """Run a program on Lava; the same answer as `snnfuse.hardware.emulate`, from stock processes where Lava has them.
 
-    All samples run back to back in one Lava run, each in its own windows. Lava runs in a process of its own; nothing is left of it afterwards,
-    whether it ends, fails, takes too long or is interrupted.
+    All samples run back to back in one Lava run, each in its own windows. Lava runs in a process of its own; nothing is left of
+    it afterwards, whether it ends, fails, takes too long or is interrupted.
 
     Args:
         program: what to run.
@@ -72,8 +72,7 @@ def simulate_on_lava(
 def default_time_limit(program: Program, steps: int) -> float:
     """Seconds that a run of so many steps may take: about ten times what it needs on two busy cores."""
     processes = len(program.nodes) + 2 * len(program.connections)
-    synapses = sum((1 + c.delay) * c.synapse.matrix().shape[0] * c.synapse.matrix().shape[1] if isinstance(c.synapse.matrix(), np.ndarray)
-                   else (1 + c.delay) * c.synapse.matrix().nnz for c in program.connections)
+    synapses = sum((1 + c.delay) * c.synapse.matrix().size for c in program.connections)
     return START_S + steps * (processes * PROCESS_STEP_S + synapses * SYNAPSE_STEP_S)
 
 
@@ -87,7 +86,8 @@ def _write_job(
 ) -> None:
     save_program(program, folder)
     for name, array in events.items():
-        np.save(folder / f"{file_stem(program, name)}.npy", np.ascontiguousarray(array.swapaxes(0, 1)).reshape(-1, *array.shape[2:]))
+        rows = np.ascontiguousarray(array.swapaxes(0, 1)).reshape(-1, *array.shape[2:])
+        np.save(folder / f"{file_stem(program, name)}.npy", rows)
     time, batch = next(iter(events.values())).shape[:2]
     job = {"time": time, "batch": batch, "nodes": nodes, "states": sorted(with_states)}
     (folder / JOB).write_text(json.dumps(job))

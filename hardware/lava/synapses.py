@@ -1,8 +1,8 @@
 """One synapse group as a stock Lava process. Importing this module imports Lava.
 
-Lava's traps, and how they are kept out: it clips and truncates weights on the first step (a Program holds only weights that this leaves alone);
-it casts spikes to bool unless told that they carry a payload; its Conv ignores the exponent, wraps at 24 bits and convolves, with axes
-(W, H, C), where a Program correlates, with axes (C, H, W).
+Lava's traps, and how they are kept out: it clips and truncates weights on the first step (a Program holds only weights that this
+leaves alone); it casts spikes to bool unless told that they carry a payload; its Conv ignores the exponent, wraps at 24 bits and
+convolves, with axes (W, H, C), where a Program correlates, with axes (C, H, W).
 """
 
 import numpy as np
@@ -55,8 +55,8 @@ def _sparse(weights: sparse.csr_matrix, delay: int, options: dict) -> stock.Abst
 def fits_conv(synapse: object, source: Node) -> bool:
     """Whether Lava's Conv, given weights 2**exponent, sends the right sum for every input there can be.
 
-    It wraps sums at 24 bits, so that none may reach 2**23: for binary spikes the sum of a kernel's absolute weights, for graded ones that
-    times the largest payload.
+    It wraps sums at 24 bits, so that none may reach 2**23: for binary spikes the sum of a kernel's absolute weights, for graded
+    ones that times the largest payload.
     """
     if not isinstance(synapse, Conv2d) or synapse.exponent < 0:
         return False

@@ -29,10 +29,12 @@ def parts(program: Program) -> list[Program]:
         joined = group[connection.source] | group[connection.target]
         group |= dict.fromkeys(joined, joined)
     distinct = {id(names): names for names in group.values()}.values()
-    return [
-        Program({n: node for n, node in program.nodes.items() if n in names}, tuple(c for c in program.connections if c.target in names), {})
-        for names in distinct
-    ]
+    return [_part(program, names) for names in distinct]
+
+
+def _part(program: Program, names: set[str]) -> Program:
+    nodes = {name: node for name, node in program.nodes.items() if name in names}
+    return Program(nodes, tuple(c for c in program.connections if c.target in names), {})
 
 
 def run_part(folder: Path, program: Program, part: Program, job: dict) -> None:

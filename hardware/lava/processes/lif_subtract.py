@@ -1,7 +1,9 @@
-"""Leaky integrate-and-fire with reset by subtraction, in Lava's own fixed-point arithmetic: simulation only, a chip needs neuron microcode for it.
+"""Leaky integrate-and-fire with reset by subtraction, in Lava's own fixed-point arithmetic: simulation only, a chip needs neuron
+microcode for it.
 
-Both are LIFReset (state zeroed every `reset_interval` steps) with another reset of the voltage; the equations are in `snnfuse.hardware.lif`.
-The models inherit protocol, resources and tags; which process one implements is set by hand, for Lava's decorator refuses a subclass of a model.
+Both are LIFReset (state zeroed every `reset_interval` steps) with another reset of the voltage; the equations are in
+`snnfuse.hardware.lif`. The models inherit protocol, resources and tags; which process one implements is set by hand, for Lava's
+decorator refuses a subclass of a model.
 """
 
 import numpy as np
@@ -14,7 +16,9 @@ class LIFSubtract(LIFReset):
 
 
 class LIFSubtractDelayed(LIFReset):
-    """64 vth is taken from the voltage one step after the spike, before its threshold: snnTorch's default. Parameters as in LIFReset."""
+    """64 vth is taken from the voltage one step after the spike, before its threshold: snnTorch's default. Parameters as in
+    LIFReset.
+    """
 
 
 class PyLifSubtractModel(PyLifResetModelBitAcc):
