@@ -1,0 +1,14 @@
+"""What tests of every area share."""
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of data sets and recorded traces beside the checkout, which is no part of it."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no data beside the checkout: {folder} does not exist")
+    return folder
