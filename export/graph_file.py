@@ -1,0 +1,25 @@
+"""NIR files, read with errors in one line."""
+
+from pathlib import Path
+
+import nir
+
+from snnfuse.hardware.errors import InputError
+
+
+def read_graph(path: str | Path) -> nir.NIRGraph:
+    """A NIR graph from an HDF5 file.
+
+    Raises:
+        InputError: the file is missing, no NIR file, or holds no graph.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        graph = nir.read(path)
+    except Exception as error:  # nir.read and h5py raise anything at all on a damaged or foreign file
+        raise InputError(f"{path}: no readable NIR graph: {type(error).__name__}: {' '.join(str(error).split())}") from error
+    if not isinstance(graph, nir.NIRGraph):
+        raise InputError(f"{path}: holds a single {type(graph).__name__}, not a graph")
+    return graph

@@ -1,0 +1,87 @@
+"""The manifest of a bundle: what made it, for what, what it holds, and the hash of every file."""
+
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from snnfuse.export.files import sha256
+from snnfuse.hardware.chip import Resources
+from snnfuse.hardware.errors import InputError, VerificationError
+from snnfuse.hardware.program import GradedInput, Program
+
+FORMAT = "snnfuse bundle"
+VERSION = 1
+TARGETS = ("loihi2", "lava", "nir")
+PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
+MANIFEST, GRAPH, REPORT = "manifest.json", "graph.nir", "report.json"
+EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
+
+
+def make_manifest(
+    target: str, program: Program | None, resources: Resources | None, changes: int, files: dict[str, str]
+) -> dict[str, Any]:
+    """The manifest of a bundle that holds `files` (path to sha256), with `changes` entries in its ledger."""
+    manifest = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "target": target,
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "ledger_entries": changes,
+        "files": files,
+    }
+    if program is not None:
+        manifest |= {"inputs": _inputs(program), "outputs": _outputs(program), "latency": dict(program.latency)}
+    return manifest | ({"resources": resources.to_json()} if resources else {})
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _inputs(program: Program) -> dict[str, Any]:
+    return {
+        name: {"shape": list(node.shape)}
+        | ({"bits": node.bits, "scale": node.scale} if isinstance(node, GradedInput) else {"bits": 1})
+        for name, node in program.inputs.items()
+    }
+
+
+def _outputs(program: Program) -> dict[str, Any]:
+    return {
+        name: {"node": output.node, "shape": list(program.nodes[output.node].shape), "decoder": output.decoder}
+        for name, output in program.outputs.items()
+    }
+
+
+def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise InputError, naming the field, for a manifest that is none or is of another version."""
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{path}: format is {manifest.get('format')!r}, not {FORMAT!r}")
+    if manifest.get("format_version") != VERSION:
+        raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {VERSION}")
+    if manifest.get("target") not in TARGETS:
+        raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
+    files = manifest.get("files")
+    needed = [GRAPH, REPORT] + (["program.json", "program.safetensors"] if manifest["target"] != "nir" else [])
+    if not isinstance(files, dict) or not all(name in files for name in needed):
+        raise InputError(f"{path}: files must list {', '.join(needed)}")
+
+
+def check_file(folder: Path, name: str, expected: object) -> None:
+    """Raise VerificationError for a file that is missing or does not have the sha256 that the manifest gives it."""
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{folder / MANIFEST}: files: {name!r} lies outside the bundle")
+    if not path.is_file():
+        raise VerificationError(f"{path}: missing, but the manifest lists it")
+    if sha256(path) != expected:
+        raise VerificationError(f"{path}: changed after the export: its sha256 is not the manifest's")

@@ -1,0 +1,53 @@
+"""The backends by name, and whether they agree."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from numpy.typing import NDArray
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.program import Program
+from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.reference import emulate
+
+BACKENDS = ("emulator", "lava")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A recording, and the seconds it took, Lava's start included."""
+
+    recording: Recording
+    seconds: float
+
+
+def run_on(
+    backend: str,
+    program: Program,
+    events: Mapping[str, NDArray],
+    record: str | Iterable[str] = "outputs",
+    states: bool = False,
+    timeout: float | None = None,
+) -> Run:
+    """Run a program on a backend.
+
+    Args:
+        backend: "emulator" or "lava".
+        program, events, record, states: as for `emulate`.
+        timeout: seconds that Lava may take; None: in proportion to the program and the number of steps.
+
+    Raises:
+        InputError: no such backend, or events that the program does not take.
+        EnvironmentProblem: Lava is missing, failed, or did not end in time.
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)}")
+    start = time.perf_counter()
+    if backend == "emulator":
+        recording = emulate(program, events, record, states)
+    else:
+        from snnfuse.hardware.lava import simulate_on_lava
+
+        recording = simulate_on_lava(program, events, record, states, timeout)
+    return Run(recording, time.perf_counter() - start)

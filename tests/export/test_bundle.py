@@ -1,0 +1,224 @@
+"""A bundle comes back as it was written, notices every change, and is never there in half."""
+
+import json
+import os
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+
+from snnfuse.export import files
+from snnfuse.export.bundle import read_bundle, write_bundle
+from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, emulate
+from snnfuse.hardware.chip import check_chip
+from snnfuse.hardware.errors import InputError, VerificationError
+from snnfuse.hardware.ledger import LedgerEntry
+
+
+def small_graph(weight: float = 1.0) -> nir.NIRGraph:
+    ones = np.ones(2)
+    return nir.NIRGraph.from_list(
+        nir.Linear(weight * np.ones((2, 3))), nir.LIF(tau=ones, r=ones, v_leak=0 * ones, v_reset=0 * ones, v_threshold=ones)
+    )
+
+
+@pytest.fixture
+def program() -> Program:
+    """Two layers, so that one of them is no output, and a membrane output, so that there are states."""
+    nodes = {"x": GradedInput((3,), 8, 0.25), "hidden": Lif((4,), 4095, 100, 9), "out": Lif((2,), 4095, 0, 1 << 17)}
+    rng = np.random.default_rng(0)
+    connections = (
+        Connection("x", "hidden", Dense(2 * rng.integers(-9, 9, (4, 3), dtype=np.int32))),
+        Connection("hidden", "out", Dense(2 * rng.integers(-9, 9, (2, 4), dtype=np.int32))),
+    )
+    return Program(nodes, connections, {"output": Output("out", "membrane_last")}, ledger=(LedgerEntry("x", "a", "b"),))
+
+
+@pytest.fixture
+def parts(program: Program) -> dict:
+    """What write_bundle takes."""
+    events = program.encode(np.random.default_rng(1).normal(size=(6, 2, 3)))
+    golden = emulate(program, events, record="all")
+    return {"graph": small_graph(), "program": program, "events": events, "golden": golden, "resources": check_chip(program)}
+
+
+def test_what_is_written_is_read(parts: dict, program: Program, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "new" / "bundle", **parts, report={"samples": 2})
+    bundle = read_bundle(tmp_path / "new" / "bundle")
+    assert bundle.graph.nodes.keys() == parts["graph"].nodes.keys()
+    np.testing.assert_array_equal(bundle.events["x"], parts["events"]["x"])
+    assert parts["golden"].spikes["hidden"].any()
+    for name in ("hidden", "out", "output"):
+        np.testing.assert_array_equal(bundle.golden.spikes[name], parts["golden"].spikes[name])
+    np.testing.assert_array_equal(bundle.golden.states["out"]["v"], parts["golden"].states["out"]["v"])
+    assert bundle.golden.latency == parts["golden"].latency
+    np.testing.assert_array_equal(
+        emulate(bundle.program, bundle.events, record="all").spikes["hidden"], bundle.golden.spikes["hidden"]
+    )
+    assert bundle.report == {"ledger": [{"node": "x", "change": "a", "reason": "b", "effect": ""}], "samples": 2}
+
+
+def test_the_manifest_says_what_is_there(parts: dict, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", **parts)
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    present = {p.relative_to(tmp_path / "bundle").as_posix() for p in (tmp_path / "bundle").rglob("*") if p.is_file()}
+    assert set(manifest["files"]) == present - {"manifest.json"}
+    assert manifest["inputs"] == {"x": {"shape": [3], "bits": 8, "scale": 0.25}}
+    assert manifest["outputs"] == {"output": {"node": "out", "shape": [2], "decoder": "membrane_last"}}
+    assert (manifest["target"], manifest["latency"], manifest["ledger_entries"]) == ("loihi2", {"x": 0, "hidden": 1, "out": 2}, 1)
+    assert manifest["resources"]["cores"] == 2 and manifest["packages"]["numpy"] == np.__version__
+
+
+def test_target_nir_holds_a_graph_only(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "b", graph=small_graph(), target="nir", graph_ledger=(LedgerEntry("a", "b", "c"),))
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["graph.nir", "manifest.json", "report.json"]
+    bundle = read_bundle(tmp_path / "b")
+    assert bundle.report["ledger"][0]["node"] == "a" and bundle.manifest["ledger_entries"] == 1
+    with pytest.raises(InputError, match="--target nir and holds no program"):
+        bundle.program  # noqa: B018
+
+
+NAMES = [
+    "graph.nir",
+    "program.json",
+    "program.safetensors",
+    "golden/events.safetensors",
+    "golden/expected.safetensors",
+    "report.json",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_changed_or_missing_file_is_named(parts: dict, tmp_path: Path, name: str) -> None:
+    write_bundle(tmp_path / "bundle", **parts)
+    file = tmp_path / "bundle" / name
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(VerificationError, match=f"{name}: changed"):
+        read_bundle(tmp_path / "bundle")
+    file.unlink()
+    with pytest.raises(VerificationError, match=f"{name}: missing"):
+        read_bundle(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    "manifest, message",
+    [
+        ("", "manifest.json: damaged"),
+        ("[]", "manifest.json: holds no JSON object"),
+        ('{"format": "x"}', "format is 'x'"),
+        ('{"format": "snnfuse bundle", "format_version": 9}', "format_version is 9; this snnfuse reads 1"),
+        ('{"format": "snnfuse bundle", "format_version": 1, "target": "x"}', "target is 'x'"),
+        ('{"format": "snnfuse bundle", "format_version": 1, "target": "nir", "files": {}}', "files must list graph.nir"),
+        (
+            '{"format": "snnfuse bundle", "format_version": 1, "target": "nir",'
+            ' "files": {"../x": "", "graph.nir": "", "report.json": ""}}',
+            "'../x' lies outside the bundle",
+        ),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(tmp_path: Path, manifest: str, message: str) -> None:
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match=message) as raised:
+        read_bundle(tmp_path)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing: no such folder"):
+        read_bundle(tmp_path / "nothing")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        read_bundle(tmp_path / "file")
+    with pytest.raises(InputError, match="cannot read .*manifest.json"):
+        read_bundle(tmp_path)
+
+
+def test_arguments_belong_together(parts: dict, program: Program, tmp_path: Path) -> None:
+    outputs_only = emulate(program, parts["events"])
+    for changes, message in (
+        ({"target": "netx"}, "unknown target 'netx'"),
+        ({"target": "nir"}, "holds no program"),
+        ({"golden": None}, "both the events and what"),
+        ({"golden": outputs_only}, "'hidden' was not recorded"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write_bundle(tmp_path / "bundle", **{**parts, **changes})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_bundle_is_replaced_with_force_only(parts: dict, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", **parts)
+    with pytest.raises(InputError, match="exists; use --force"):
+        write_bundle(tmp_path / "bundle", **parts)
+    write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir", force=True)
+    assert read_bundle(tmp_path / "bundle").manifest["target"] == "nir"
+    assert [p.name for p in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_force_replaces_bundles_only(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/letter").write_text("dear")
+    with pytest.raises(InputError, match="is no bundle, so --force does not replace it"):
+        write_bundle(tmp_path / "home", graph=small_graph(), target="nir", force=True)
+    assert (tmp_path / "home/letter").read_text() == "dear"
+
+
+@pytest.mark.parametrize("place", ["/proc/bundle", "file/bundle"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="bundle cannot be written") as raised:
+        write_bundle(tmp_path / place, graph=small_graph(), target="nir")
+    assert "\n" not in str(raised.value)
+
+
+class Killed(BaseException):
+    """Stands for a signal."""
+
+
+@pytest.mark.parametrize("existed", [True, False])
+@pytest.mark.parametrize("fatal", range(1, 5))
+def test_interrupted_at_any_rename_leaves_old_or_new(
+    parts: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fatal: int, existed: bool
+) -> None:
+    """The process stops dead before its n-th file operation on whole folders: no handler of ours runs after it."""
+    target = tmp_path / "bundle"
+    if existed:
+        write_bundle(target, graph=small_graph(), target="nir")
+    calls = 0
+
+    def dying(operation):  # noqa: ANN001, ANN202
+        def wrapped(*args: object, **kwargs: object) -> object:
+            nonlocal calls
+            calls += 1
+            if calls >= fatal:  # and every later one, as nothing happens after death
+                raise Killed
+            return operation(*args, **kwargs)
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", dying(Path.rename))
+        patch.setattr(files.shutil, "rmtree", dying(files.shutil.rmtree))
+        try:
+            write_bundle(target, **parts, force=True)
+        except Killed:
+            pass
+    if existed or target.exists():
+        assert read_bundle(target).manifest["target"] in (("nir", "loihi2") if existed else ("loihi2",))
+    write_bundle(target, **parts, force=True)
+    assert read_bundle(target).manifest["target"] == "loihi2"
+
+
+def test_an_error_while_writing_leaves_nothing(parts: dict, tmp_path: Path) -> None:
+    with pytest.raises(TypeError):
+        write_bundle(tmp_path / "bundle", **parts, report={"not": object()})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_is_readable_as_any_other(parts: dict, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    write_bundle(tmp_path / "bundle", **parts)
+    assert os.stat(tmp_path / "bundle").st_mode == os.stat(tmp_path / "plain").st_mode
