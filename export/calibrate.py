@@ -34,7 +34,7 @@ HEADROOM = 1.4  # the current may grow by this factor beyond calibration before 
 SCALES = 8  # threshold scales tried per population
 NEARBY = 1.04  # scales closer than this are one
 SPAN = 256  # the finest scale tried over the coarsest
-ENOUGH = 0.02  # share of spikes that may differ before a second synapse group is considered
+ENOUGH = 0.05  # share of spikes that may differ before a second synapse group is considered
 WORTH = 0.8  # a second group must bring the mismatch below this share of the first's
 CONSTANT = "constant"  # name of the node that spikes on every step
 
@@ -109,6 +109,8 @@ def candidates(
     """Fits at the scales worth trying, unmeasured."""
     population = network.populations[name]
     projections = [effective(network, p, inputs) for p in network.into(name)]
+    if any(largest_weight(p.weights.values, bits) == 0 for p in projections):
+        raise UnsupportedError(f"{name!r}: a {bits}-bit group that mixes signs holds -256 and 0 only; use 2 bits or more")
     for scale in scales(population, projections, run, name, bits):
         fit = build(population, projections, [is_graded(inputs, p.source) for p in projections], scale, bits, groups)
         if fit is not None:
@@ -170,8 +172,8 @@ def build(
     bias = round_bias(into_voltage)
     column = DenseWeights(into_current.reshape(-1, 1))
     constant = round_weights(column, scale, 8, 2) if into_current.any() else ()
-    if any(s is None for s in synapses) or bias is None or constant is None or (vth > NEVER).any():
-        return None
+    if any(s is None for s in synapses) or bias is None or constant is None or (vth < 1).any() or (vth > NEVER).any():
+        return None  # a threshold rounded to 0 would fire at anything
     lif = Lif(
         shape=population.shape,
         du=_scalar(_current_decay(population)),

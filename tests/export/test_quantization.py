@@ -1,0 +1,220 @@
+"""Float graph to integers: what is exact is exact, what is not is measured, and no range is left unchecked."""
+
+import json
+
+import nir
+import numpy as np
+import pytest
+
+from snnfuse.export import lower, measure_agreement, quantize
+from snnfuse.export.rounding import round_bias, round_group
+from snnfuse.hardware import Conv2d, GradedInput, SpikeInput, emulate
+from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.ranges import state_peaks
+
+DT = 1e-4
+
+
+def lif(size: int, beta: float, theta: float | np.ndarray = 1.0) -> nir.LIF:
+    ones = np.ones(size)
+    return nir.LIF(tau=ones * DT / (1 - beta), r=ones / (1 - beta), v_leak=0 * ones, v_threshold=theta * ones, v_reset=0 * ones)
+
+
+def cuba(size: int, alpha: float, beta: float) -> nir.CubaLIF:
+    o = np.ones(size)
+    taus = {"tau_syn": o * DT / (1 - alpha), "tau_mem": o * DT / (1 - beta)}
+    return nir.CubaLIF(**taus, r=o / (1 - beta), w_in=o / (1 - alpha), v_leak=0 * o, v_threshold=o, v_reset=0 * o)
+
+
+def chain(*nodes: nir.NIRNode, size: int | tuple[int, ...]) -> nir.NIRGraph:
+    names = [f"n{i}" for i in range(len(nodes))]
+    ends = {"input": nir.Input({"input": np.atleast_1d(size)}), "output": nir.Output({"output": np.array([1])})}
+    edges = list(zip(["input", *names], [*names, "output"]))
+    return nir.NIRGraph({**ends, **dict(zip(names, nodes))}, edges, metadata={"snnfuse": json.dumps({"dt": DT})}, type_check=False)
+
+
+def binary(*shape: int, rate: float = 0.3, seed: int = 0) -> np.ndarray:
+    return (np.random.default_rng(seed).random(shape) < rate).astype(float)
+
+
+def test_a_network_that_integers_hold_is_exact_and_leaves_no_entry() -> None:
+    """Weights n/64 and a decay of 1/2 need no rounding: every spike equals the float network's."""
+    rng = np.random.default_rng(3)
+    weights = [rng.integers(-127, 128, shape) / 64 for shape in ((30, 20), (5, 30))]
+    graph = chain(nir.Linear(weights[0]), lif(30, 0.5, 1.01), nir.Linear(weights[1]), lif(5, 0.5, 1.01), size=20)
+    x = binary(60, 8, 20)
+    program = quantize(graph, x)
+    assert program.ledger == ()
+    assert all(layer.mismatches == 0 and layer.float_spikes > 0 for layer in measure_agreement(lower(graph), program, {"input": x}))
+
+
+def test_two_groups_where_an_outlier_spoils_one() -> None:
+    rng = np.random.default_rng(4)
+    weights = rng.normal(0, 0.15, (40, 30))
+    weights[0, 0] = -14.0
+    graph = chain(nir.Linear(weights), cuba(40, 0.5, 0.9), size=30)
+    x = binary(100, 16, 30)
+    share = {}
+    for groups in (1, 2):
+        program = quantize(graph, x, max_groups=groups)
+        (layer,) = measure_agreement(lower(graph), program, {"input": x})
+        share[groups] = layer.mismatches / layer.float_spikes
+        assert len(program.connections) == groups
+    assert share[2] < share[1] / 3
+
+
+def test_a_second_group_is_not_taken_where_one_is_enough() -> None:
+    graph = chain(nir.Linear(np.random.default_rng(5).uniform(-0.9, 0.9, (20, 10))), lif(20, 0.5), size=10)
+    assert len(quantize(graph, binary(30, 8, 10)).connections) == 1
+
+
+def test_rounding_is_in_the_ledger_with_its_measured_effect() -> None:
+    graph = chain(nir.Linear(np.random.default_rng(6).normal(0, 0.5, (50, 30))), lif(50, 0.93), size=30)
+    x = binary(100, 20, 30)
+    program = quantize(graph, x, weight_bits=3, max_groups=1)
+    (layer,) = measure_agreement(lower(graph), program, {"input": x})
+    (entry,) = program.ledger
+    assert layer.mismatches > 0
+    assert (entry.node, entry.effect) == ("n1", layer.effect)
+    assert f"{layer.mismatches} spikes differ where the float network has {layer.float_spikes}" in entry.effect
+    assert "3 bits" in entry.change
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_every_width_gives_legal_weights(bits: int) -> None:
+    graph = chain(nir.Linear(np.random.default_rng(bits).normal(0, 0.5, (10, 10))), lif(10, 0.9), size=10)
+    program = quantize(graph, binary(20, 4, 10), weight_bits=bits, max_groups=1)
+    weights = program.connections[0].synapse.values
+    assert len(np.unique(weights)) <= 2**bits
+    assert np.abs(weights).max() >= 128
+
+
+def test_one_bit_holds_one_sign() -> None:
+    positive = chain(nir.Linear(np.random.default_rng(1).uniform(0.1, 0.5, (10, 10))), lif(10, 0.9), size=10)
+    program = quantize(positive, binary(20, 4, 10), weight_bits=1, max_groups=1)
+    assert set(np.unique(program.connections[0].synapse.values)) <= {0, 128}
+    both = chain(nir.Linear(np.random.default_rng(1).normal(0, 0.5, (10, 10))), lif(10, 0.9), size=10)
+    with pytest.raises(UnsupportedError, match="'n1': a 1-bit group that mixes signs holds -256 and 0 only"):
+        quantize(both, binary(20, 4, 10), weight_bits=1)
+
+
+def test_a_current_bias_is_a_constant_column_and_a_voltage_bias_a_mantissa() -> None:
+    rng = np.random.default_rng(7)
+    layer = nir.Affine(rng.normal(0, 0.4, (10, 6)), rng.normal(0, 0.2, 10))
+    with_current = quantize(chain(layer, cuba(10, 0.8, 0.9), size=6), binary(50, 4, 6))
+    assert {c.source for c in with_current.connections} == {"input", "constant"}
+    assert np.all(with_current.nodes["n1"].bias_mant == 0)
+    without = quantize(chain(layer, lif(10, 0.9), size=6), binary(50, 4, 6))
+    assert {c.source for c in without.connections} == {"input"}
+    assert np.any(without.nodes["n1"].bias_mant != 0)
+
+
+def test_a_bias_beyond_its_mantissa_goes_into_the_current() -> None:
+    """At the scale these weights want, 30 thresholds of bias exceed 13 bits and an exponent of 7."""
+    layer = nir.Affine(np.full((2, 3), 1e-3), np.array([30.0, 0.2]))
+    program = quantize(chain(layer, lif(2, 0.9), size=3), binary(20, 4, 3))
+    (layer_agreement,) = measure_agreement(lower(chain(layer, lif(2, 0.9), size=3)), program, {"input": binary(20, 4, 3)})
+    assert layer_agreement.mismatches == 0
+    assert program.nodes["n1"].bias_mant is not None
+
+
+def test_analog_input_is_graded_and_entered() -> None:
+    rng = np.random.default_rng(8)
+    graph = chain(nir.Linear(rng.normal(0, 0.5, (20, 16))), lif(20, 0.9), size=16)
+    x = np.repeat(rng.normal(0, 1, (1, 12, 16)), 20, 0)
+    program = quantize(graph, x)
+    assert program.inputs["input"] == GradedInput((16,), 8, float(np.abs(x).max()) / 127)
+    assert program.ledger[0].node == "input"
+    assert "8-bit graded spikes" in program.ledger[0].change
+    (layer,) = measure_agreement(lower(graph), program, {"input": x})
+    assert layer.mismatches / layer.float_spikes < 0.05
+    assert quantize(graph, binary(20, 4, 16)).inputs["input"] == SpikeInput((16,))
+
+
+def test_a_convolution_stays_one() -> None:
+    rng = np.random.default_rng(9)
+    conv = nir.Conv2d((8, 8), rng.normal(0, 0.4, (4, 2, 3, 3)), 2, 1, 1, 1, rng.normal(0, 0.1, 4))
+    ones = np.ones((4, 4, 4))
+    neurons = nir.LIF(tau=ones * 1e-3, r=ones * 10, v_leak=0 * ones, v_threshold=ones, v_reset=0 * ones)
+    program = quantize(chain(conv, neurons, size=(2, 8, 8)), binary(20, 4, 2, 8, 8))
+    assert isinstance(program.connections[0].synapse, Conv2d)
+    assert program.connections[0].synapse.values.shape == (4, 2, 3, 3)
+
+
+def test_per_neuron_thresholds_and_decays() -> None:
+    rng = np.random.default_rng(10)
+    beta, theta = rng.uniform(0.5, 0.99, 12), rng.uniform(0.5, 2.0, 12)
+    neurons = nir.LIF(tau=DT / (1 - beta), r=1 / (1 - beta), v_leak=0 * beta, v_threshold=theta, v_reset=0 * beta)
+    graph = chain(nir.Linear(rng.normal(0, 0.5, (12, 10))), neurons, size=10)
+    x = binary(60, 8, 10)
+    program = quantize(graph, x)
+    assert np.shape(program.nodes["n1"].dv) == np.shape(program.nodes["n1"].vth) == (12,)
+    (layer,) = measure_agreement(lower(graph), program, {"input": x})
+    assert layer.mismatches / layer.float_spikes < 0.05
+
+
+def test_a_membrane_readout_never_fires() -> None:
+    rng = np.random.default_rng(11)
+    ones = np.ones(4)
+    readout = nir.LI(tau=ones * 1e-3, r=ones * 10, v_leak=0 * ones)
+    graph = chain(nir.Linear(rng.normal(0, 0.5, (4, 10))), readout, size=10)
+    x = binary(40, 16, 10)
+    program = quantize(graph, x)
+    recording = emulate(program, program.encode(x))
+    assert not recording.spikes["n1"].any()
+    assert program.outputs["output"].decoder == "membrane_sum"
+    (layer,) = measure_agreement(lower(graph), program, {"input": x})
+    assert layer.mismatches == 0
+
+
+def test_reset_conversion_is_entered_with_its_effect() -> None:
+    graph = chain(nir.Linear(np.random.default_rng(12).normal(0, 0.6, (20, 10))), lif(20, 0.9), size=10)
+    program = quantize(graph, binary(50, 8, 10), reset="subtract_delayed")
+    assert program.nodes["n1"].reset == "subtract_delayed"
+    assert program.ledger[0].change == "reset zero becomes subtract_delayed"
+    assert int(program.ledger[0].effect.split()[0]) > 0
+
+
+def test_no_current_wraps_on_calibration_data() -> None:
+    graph = chain(nir.Linear(np.random.default_rng(13).uniform(0.5, 1.0, (4, 200))), cuba(4, 0.99, 0.99), size=200)
+    x = binary(100, 4, 200, rate=0.8)
+    program = quantize(graph, x)
+    peak = state_peaks(program, program.encode(x))["n1"]
+    assert peak.wraps == 0
+    assert peak.current < 2**23 / 1.3
+
+
+@pytest.mark.parametrize(
+    "calibration, settings, message",
+    [
+        (np.zeros((10, 0, 6)), {}, "is empty"),
+        (np.zeros((0, 2, 6)), {}, "is empty"),
+        (np.zeros((10, 2, 7)), {}, r"must have shape \(time, batch, 6\), not \(10, 2, 7\)"),
+        (np.full((10, 2, 6), np.nan), {}, "NaN or infinite"),
+        (np.zeros((10, 2, 6)), {"weight_bits": 9}, "weight_bits=9 is outside"),
+        (np.zeros((10, 2, 6)), {"max_groups": 0}, "max_groups must be 1 or more"),
+        (np.zeros((10, 2, 6)), {"dt": -1.0}, "dt must be a positive number"),
+        ({"wrong": np.zeros((10, 2, 6))}, {}, "inputs must be 'input', not 'wrong'"),
+    ],
+)
+def test_bad_settings_are_named(calibration, settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        quantize(chain(nir.Linear(np.eye(6)), lif(6, 0.9), size=6), calibration, **settings)
+
+
+def test_a_network_beyond_all_ranges_is_refused_by_name() -> None:
+    weights = np.full((1, 40), 1e6)
+    with pytest.raises(UnsupportedError, match="'n1': no threshold scale keeps its weights, threshold and current"):
+        quantize(chain(nir.Linear(weights), lif(1, 0.9, np.array([1e-3])), size=40), np.ones((5, 1, 40)))
+
+
+def test_weights_round_to_the_nearest_legal_value() -> None:
+    integers, exponent = round_group(np.array([-508.0, 3.0, 6.9, 254.0]), 8, -1)
+    assert (integers.tolist(), exponent) == ([-254, 2, 4, 128], 1)  # steps of 4, halves to even
+    assert round_group(np.array([-1e6, 1.0]), 8, 0) is None
+
+
+def test_biases_take_the_smallest_exponent_that_holds_them() -> None:
+    mantissa, exponent = round_bias(np.array([4095.0, 4096.0, -8190.0, 4095.0 * 128]))
+    assert (mantissa.tolist(), exponent.tolist()) == ([4095, 2048, -4095, 4095], [0, 1, 1, 7])
+    assert round_bias(np.array([4096.0 * 128])) is None

@@ -1,0 +1,93 @@
+"""Synapse groups: what is legal, and a convolution against torch's."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from snnfuse.hardware import Conv2d, Dense, Sparse
+from snnfuse.hardware.errors import FixedPointError, InputError
+from snnfuse.hardware.reference import synaptic_input
+from snnfuse.hardware.synapses import granularity, sign_mode
+
+
+def dense(*rows: list[int], **settings: int) -> Dense:
+    return Dense(np.array(rows, np.int32), **settings)
+
+
+@pytest.mark.parametrize(
+    "weights, bits, message",
+    [
+        ([1, -2], 8, "weight 1 is no multiple of 2, the step of 8-bit mixed weights"),
+        ([256, 0], 8, "excitatory weight=256 is outside"),
+        ([-256, 0], 8, "inhibitory weight=-256 is outside"),
+        ([-258, 2], 8, "mixed weight=-258 is outside"),
+        ([3], 7, "weight 3 is no multiple of 2, the step of 7-bit excitatory weights"),
+        ([-128, 128], 1, "the step of 1-bit mixed weights"),
+        ([1], 9, "weight bits=9 is outside"),
+    ],
+)
+def test_a_weight_that_lava_would_change_is_refused(weights: list[int], bits: int, message: str) -> None:
+    with pytest.raises(FixedPointError, match=message):
+        dense(weights, bits=bits)
+
+
+@pytest.mark.parametrize("weights", [[1, 255], [-255, -1], [-256, 254], [0, 0]])
+def test_the_ends_of_each_sign_mode_are_legal(weights: list[int]) -> None:
+    assert dense(weights).values.tolist() == [weights]
+
+
+def test_zero_belongs_to_either_sign() -> None:
+    assert [sign_mode(np.array(w)) for w in ([0, 1], [-1, 0], [0], [-1, 1])] == ["excitatory", "inhibitory", "excitatory", "mixed"]
+    assert [granularity("mixed", b) for b in (8, 4, 1)] == [2, 32, 256]
+
+
+@pytest.mark.parametrize("exponent, expected", [(0, [-6, 3]), (2, [-24, 12]), (-1, [-3, 1]), (-2, [-2, 0])])
+def test_the_exponent_rounds_down_after_the_sum(exponent: int, expected: list[int]) -> None:
+    """-6 >> 2 is -2, not -1; and 3 >> 1 is 1."""
+    spikes = np.ones((1, 1, 3), bool)
+    groups = [dense([-2, -2, -2], exponent=exponent), dense([1, 1, 1], exponent=exponent)]
+    assert [int(synaptic_input(g, spikes)[0, 0, 0]) for g in groups] == expected
+
+
+def test_exponents_outside_four_bits_are_refused() -> None:
+    with pytest.raises(FixedPointError, match="weight exponent=8 is outside"):
+        dense([1], exponent=8)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("stride, padding, dilation", [((1, 1), (0, 0), (1, 1)), ((2, 1), (1, 2), (1, 1)), ((1, 3), (2, 0), (2, 1))])
+def test_a_convolution_is_torchs(groups: int, stride: tuple, padding: tuple, dilation: tuple) -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(groups)
+    weights = (rng.integers(-128, 127, (8, 4 // groups, 3, 2)) * 2).astype(np.int32)
+    spikes = rng.random((3, 2, 4, 9, 7)) < 0.3
+    conv = Conv2d(weights, (4, 9, 7), stride, padding, dilation, groups, exponent=1)
+    x = torch.from_numpy(spikes.reshape(6, 4, 9, 7).astype(np.float64))
+    expected = torch.nn.functional.conv2d(x, torch.from_numpy(weights.astype(np.float64)), None, stride, padding, dilation, groups) * 2
+    np.testing.assert_array_equal(synaptic_input(conv, spikes), expected.numpy().astype(np.int64).reshape(3, 2, -1))
+    assert conv.output_shape == tuple(expected.shape[1:])
+
+
+def test_sparse_and_dense_agree() -> None:
+    rng = np.random.default_rng(1)
+    weights = (rng.integers(-128, 127, (20, 30)) * 2 * (rng.random((20, 30)) < 0.2)).astype(np.int32)
+    graded = rng.integers(-127, 128, (4, 3, 30)).astype(np.int32)
+    group = Sparse(sparse.csr_matrix(weights), exponent=-3)
+    np.testing.assert_array_equal(synaptic_input(group, graded), synaptic_input(Dense(weights, exponent=-3), graded))
+    assert group.size == (20, 30)
+
+
+def test_sums_keep_their_low_32_bits() -> None:
+    group = dense([254, 254], exponent=7)
+    graded = np.full((1, 1, 2), 2**23 - 1, np.int32)
+    expected = ((508 * (2**23 - 1)) & 0xFFFFFFFF) << 7 & 0xFFFFFFFF
+    assert int(synaptic_input(group, graded)[0, 0, 0]) & 0xFFFFFFFF == expected
+
+
+def test_geometry_must_fit() -> None:
+    with pytest.raises(InputError, match="do not fit an input of"):
+        Conv2d(np.zeros((4, 3, 3, 3), np.int32), (4, 8, 8))
+    with pytest.raises(InputError, match="a kernel of 9 .* is larger than its padded input of 8"):
+        Conv2d(np.zeros((4, 4, 9, 9), np.int32), (4, 8, 8)).matrix()
+    with pytest.raises(InputError, match="need two axes"):
+        Dense(np.zeros(3, np.int32))
