@@ -40,7 +40,8 @@ def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, A
     if described is None:
         raise UnsupportedError(
             f"{type(model).__name__} is not a registered architecture: decorate its factory with "
-            "snnfuse.networks.architecture, or write torch.save(model.state_dict(), path) and load it with --model package.module:factory"
+            "snnfuse.networks.architecture, or write torch.save(model.state_dict(), path) and load it with "
+            "--model package.module:factory"
         )
     name, config = described
     try:

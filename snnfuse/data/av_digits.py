@@ -19,7 +19,7 @@ from snnfuse.hardware.errors import InputError
 NAME = "av-digits"
 FILE = Path(__file__).with_name("av_digits.npz")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-TEST_VOICES = ("en-gb+m2", "en-us+f4", "en-gb-x-rp+m4", "en-us+m6")
+TEST_VOICES = ("en-gb-scotland+m2", "en-us+f4", "en-gb-x-rp+m4", "en-us+m6")
 TEST_IMAGES = 360  # the last ones
 INK = 16  # full ink of an 8 x 8 image
 LEVELS = 255  # a stored clip counts from the floor, 0, to the loudest band

@@ -79,8 +79,8 @@ def measure(clips: Floats) -> Normalisation:
 def with_context(clips: Floats, steps: int, context: int) -> Floats:
     """Group frames into time steps that also see earlier frames: (clips, frames, bands) -> (clips, steps, context * bands).
 
-    Step t holds the `context` frames up to frame floor((t + 1) * frames / steps) - 1, none later; frames before the first are zero,
-    the mean of a normalised band.
+    Step t holds the `context` frames up to frame floor((t + 1) * frames / steps) - 1, none later; frames before the first are
+    zero, the mean of a normalised band.
     """
     count, frames, bands = clips.shape
     padded = np.concatenate([np.zeros((count, context, bands), np.float32), clips], axis=1)

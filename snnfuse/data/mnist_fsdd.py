@@ -1,7 +1,7 @@
 """mnist-fsdd: handwritten digits (MNIST) with recorded spoken digits (Free Spoken Digit Dataset), both real.
 
-The official test recordings of FSDD (take 0..4 of each speaker and digit) with the last 2,000 images of MNIST's test file form the test
-set; the other 8,000 images and all other recordings train. Images and recordings are paired by class with a fixed seed.
+The official test recordings of FSDD (take 0..4 of each speaker and digit) with the last 2,000 images of MNIST's test file form
+the test set; the other 8,000 images and all other recordings train. Images and recordings are paired by class with a fixed seed.
 """
 
 import os

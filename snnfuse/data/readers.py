@@ -31,8 +31,10 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] != IDX_UINT8:
         raise InputError(f"{path}: not an IDX file of bytes; fetch it again")
     start = 4 + 4 * raw[3]
+    if len(raw) < start:
+        raise InputError(f"{path}: ends within its header; fetch it again")
     shape = tuple(np.frombuffer(raw[4:start], ">u4").astype(int))
-    if len(raw) - start != int(np.prod(shape)) or len(shape) != raw[3]:
+    if len(raw) - start != int(np.prod(shape)):
         raise InputError(
             f"{path}: holds {len(raw) - start} bytes where its header {shape} asks for another number; fetch it again"
         )

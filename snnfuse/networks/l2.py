@@ -19,7 +19,7 @@ class L2Normalise(nn.Module):
 
     running_norm: Tensor
 
-    def __init__(self, scale: float = 4.0, momentum: float = 0.01) -> None:
+    def __init__(self, scale: float = 4.0, momentum: float = 0.05) -> None:
         super().__init__()
         self.scale, self.momentum = float(scale), float(momentum)
         self.register_buffer("running_norm", torch.ones(()))
@@ -38,7 +38,7 @@ class L2Normalise(nn.Module):
             self.running_norm.lerp_(live.mean().to(self.running_norm.dtype), self.momentum)
 
     def folded_scale(self) -> tuple[float, tuple[str, str]]:
-        """The constant gain that stands for the layer on a chip, and (change, reason) for the ledger: scale / running mean norm."""
+        """The gain that stands for the layer on a chip, and (change, reason) for the ledger: scale / running mean norm."""
         norm = float(self.running_norm)
         gain = self.scale / norm
         return gain, (
