@@ -23,6 +23,11 @@ from snnfuse.hardware.errors import EnvironmentProblem
 OUTPUT = "output.txt"  # what the child and its children print
 ERROR = "error.txt"  # what went wrong, written by the child
 GRACE_S = 3.0  # for the resource tracker
+SOCKET_FOLDER_CHARACTERS = 72  # multiprocessing adds up to 32 for a socket, whose path may have 107
+
+
+class LavaFailed(Exception):
+    """In the child: a Lava process raised or died; the message is its traceback."""
 
 
 @contextmanager
@@ -73,7 +78,8 @@ def run_module(module: str, folder: Path, timeout: float, what: str) -> None:
 def _environment(folder: Path) -> dict[str, str]:
     """The parent's import path, the folder for temporary files, and one thread per process, for Lava has many processes."""
     paths = os.pathsep.join(dict.fromkeys(os.path.abspath(path) for path in sys.path))
-    return {**os.environ, "PYTHONPATH": paths, "TMPDIR": str(folder), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    temporary = str(folder) if len(str(folder)) <= SOCKET_FOLDER_CHARACTERS else "/tmp"
+    return {**os.environ, "PYTHONPATH": paths, "TMPDIR": temporary, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _end(process: subprocess.Popen) -> None:

@@ -5,12 +5,9 @@ Lava.
 import time
 
 from snnfuse.hardware.lava import stock
+from snnfuse.hardware.lava.child import LavaFailed
 
 POLL_S = 0.002
-
-
-class LavaFailed(Exception):
-    """A Lava process raised or died; the message is its traceback."""
 
 
 def run_to_end(process: stock.AbstractProcess, steps: int, config: stock.Loihi2SimCfg) -> None:
@@ -26,9 +23,18 @@ def run_to_end(process: stock.AbstractProcess, steps: int, config: stock.Loihi2S
         while not all(port.probe() for port in runtime.service_to_runtime):
             _check(runtime)
             time.sleep(POLL_S)
-        runtime.wait()
+        _wait(runtime)
     finally:
         _take_down(process.runtime)
+
+
+def _wait(runtime) -> None:  # noqa: ANN001
+    """Lava answers a failure in its last step with a word about output above; the exception itself says more."""
+    try:
+        runtime.wait()
+    except RuntimeError:
+        _check(runtime)
+        raise
 
 
 def _check(runtime) -> None:  # noqa: ANN001

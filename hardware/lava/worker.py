@@ -7,7 +7,7 @@ import traceback
 from pathlib import Path
 
 from snnfuse.hardware.errors import SnnfuseError
-from snnfuse.hardware.lava.child import ERROR, watch_parent
+from snnfuse.hardware.lava.child import ERROR, LavaFailed, watch_parent
 from snnfuse.hardware.lava.simulate import JOB, file_stem
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.storage import load_program
@@ -63,7 +63,8 @@ def report(folder: Path, error: BaseException) -> None:
     """One line for the parent, the traceback for whoever looks at the output."""
     traceback.print_exc()
     lines = str(error).strip().splitlines() or [""]
-    (folder / ERROR).write_text(lines[-1] if isinstance(error, SnnfuseError) else f"{type(error).__name__}: {lines[-1]}")
+    speaks = isinstance(error, (SnnfuseError, LavaFailed))
+    (folder / ERROR).write_text(lines[-1] if speaks else f"{type(error).__name__}: {lines[-1]}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,99 @@
+"""Lava is fixed while it is imported, and only then; nobody pays for it who does not ask for it."""
+
+import importlib.metadata
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snnfuse.hardware.errors import EnvironmentProblem
+from snnfuse.hardware.lava import compat, require_lava
+
+
+@pytest.fixture
+def lava() -> None:
+    try:
+        require_lava()
+    except EnvironmentProblem as error:
+        pytest.skip(str(error))
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_snnfuse_does_not_import_lava() -> None:
+    loaded = "[m for m in sys.modules if m == 'lava' or m.startswith('lava.')]"
+    code = f"import sys, snnfuse, snnfuse.hardware, snnfuse.hardware.lava; print({loaded}, sys.meta_path)"
+    out = python(code)
+    assert out.startswith("[] ") and "snnfuse.hardware.lava" not in out
+
+
+@pytest.mark.usefixtures("lava")
+def test_the_hook_is_gone_after_the_import_and_the_start_method_is_the_users() -> None:
+    code = """
+import multiprocessing, sys
+before = list(sys.meta_path)
+import snnfuse.hardware.lava.network
+from lava.magma.core.process.ports import ports
+assert sys.meta_path == before
+assert multiprocessing.get_start_method(allow_none=True) is None
+multiprocessing.set_start_method("spawn")
+import lava.magma.runtime.runtime
+assert multiprocessing.get_start_method() == "spawn"
+from lava.magma.runtime.message_infrastructure.multiprocessing import SystemProcess
+print(SystemProcess._start_method)
+"""
+    assert python(code) == "fork"
+
+
+@pytest.mark.usefixtures("lava")
+def test_it_imports_after_the_user_has_chosen_a_start_method() -> None:
+    """Lava alone raises RuntimeError: context has already been set."""
+    python("import multiprocessing; multiprocessing.set_start_method('spawn'); import snnfuse.hardware.lava.network")
+
+
+@pytest.mark.usefixtures("lava")
+@pytest.mark.parametrize("module", compat.FIXES)
+def test_every_fix_finds_what_it_replaces(module: str) -> None:
+    try:
+        distribution = importlib.metadata.distribution("lava-dl" if module.startswith("lava.lib") else "lava-nc")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("lava-dl is not installed")
+    path = Path(str(distribution.locate_file(module.replace(".", "/"))))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    source = path.read_text()
+    changed = compat.fixed(module, source, compat.FIXES[module])
+    assert changed != source
+    compile(changed, str(path), "exec")
+
+
+@pytest.mark.usefixtures("lava")
+def test_another_release_is_refused_by_name() -> None:
+    code = """
+from snnfuse.hardware.lava.compat import patched_imports
+from snnfuse.hardware.errors import EnvironmentProblem
+try:
+    with patched_imports({"lava.magma.compiler.var_model": (("no such line", ""),)}):
+        import lava.magma.compiler.var_model
+except EnvironmentProblem as error:
+    print(error)
+"""
+    out = python(code)
+    assert out.startswith("lava.magma.compiler.var_model does not hold 'no such line'") and compat.INSTALL in out
+    assert "\n" not in out
+
+
+def test_a_missing_lava_prints_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise compat.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(compat.importlib.metadata, "version", missing)
+    command = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0"
+    with pytest.raises(EnvironmentProblem) as caught:
+        require_lava()
+    assert str(caught.value).endswith(command) and caught.value.exit_code == 6

@@ -1,0 +1,214 @@
+"""A Lava run ends, whatever happens, and nothing is left of it: no process, no shared memory, no file."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput, compare, emulate
+from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.hardware.lava import compat, default_time_limit, require_lava, simulate_on_lava
+from snnfuse.hardware.lava.child import job_folder, run_module
+
+try:
+    require_lava()
+except EnvironmentProblem as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+PROC = Path("/proc")
+PROGRAM = Program(
+    {"in": SpikeInput((3,)), "a": Lif((2,), 4095, 100, 3)},
+    (Connection("in", "a", Dense(np.array([[2, 4, 6], [-2, 8, 10]], np.int32))),),
+    {"out": Output("a")},
+)
+
+
+def events(steps: int = 5, batch: int = 2) -> dict[str, np.ndarray]:
+    return {"in": np.random.default_rng(0).integers(0, 2, (steps, batch, 3)).astype(np.int32)}
+
+
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """Where this test's runs put their files: a short path, for sockets are among them."""
+    with tempfile.TemporaryDirectory(prefix="t") as folder:
+        yield Path(folder)
+
+
+def running(folder: Path) -> list[Path]:
+    """The live processes that work in a folder, Lava's among them: a forked process keeps the command line."""
+    found = []
+    for process in PROC.glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "cmdline").read_bytes():
+                found.append(process)
+        except OSError:
+            pass  # it has just ended
+    return found
+
+
+def shared_memory(processes: list[Path]) -> set[Path]:
+    """Segments that processes have mapped."""
+    segments = set()
+    for process in processes:
+        try:
+            lines = (process / "maps").read_text().splitlines()
+        except OSError:
+            continue
+        segments |= {Path(line.split()[5]) for line in lines if "/dev/shm/psm" in line}
+    return segments
+
+
+def wait_for(condition, seconds: float = 30.0):  # noqa: ANN001, ANN201
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+    return value
+
+
+LONG_RUN = """
+import numpy as np
+from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
+from snnfuse.hardware.lava import simulate_on_lava
+link = Connection("in", "a", Dense(np.full((2, 3), 2, np.int32)))
+program = Program({"in": SpikeInput((3,)), "a": Lif((2,), 4095, 100, 3)}, (link,), {"out": Output("a")})
+simulate_on_lava(program, {"in": np.ones((400000, 1, 3), np.int32)}, timeout=LIMIT)
+"""
+
+
+def start_long_run(folder: Path, limit: float) -> subprocess.Popen:
+    code = LONG_RUN.replace("LIMIT", str(limit))
+    environment = {**os.environ, "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", ["time limit", "interrupt", "killed parent"])
+def test_a_run_cut_short_leaves_nothing(how: str, temporary: Path) -> None:
+    parent = start_long_run(temporary, limit=6 if how == "time limit" else 500)
+    wait_for(lambda: len(running(temporary)) >= 5)  # itself, its manager of shared memory, and Lava's
+    segments = wait_for(lambda: shared_memory(running(temporary)))
+    assert list(temporary.iterdir())
+    if how != "time limit":
+        parent.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGKILL)
+    output, errors = parent.communicate(timeout=30)
+    wait_for(lambda: not running(temporary), 10)
+    wait_for(lambda: not any(segment.exists() for segment in segments), 10)
+    wait_for(lambda: not list(temporary.iterdir()), 10)
+    assert output == "" and parent.returncode != 0
+    if how == "time limit":
+        assert "EnvironmentProblem: Lava, running 400000 steps, did not end within its time limit of 6 s; raise it" in errors
+    if how == "interrupt":
+        assert errors.strip().endswith("KeyboardInterrupt")
+
+
+def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with pytest.raises(EnvironmentProblem, match=r"time limit of 0.2 s; raise it, for instance .*timeout=10\)") as caught:
+        simulate_on_lava(PROGRAM, events(), timeout=0.2)
+    assert caught.value.exit_code == 6 and not list(temporary.iterdir())
+
+
+FAILING = """
+import sys
+import numpy as np
+from pathlib import Path
+from snnfuse.hardware.lava.child import watch_parent
+from snnfuse.hardware.lava import worker
+watch_parent(Path(sys.argv[1]))
+from snnfuse.hardware.lava import recorders
+def broken(self):
+    if self.time_step == 3:
+        raise ValueError("the third step")
+    recorders.Tapped.run_spk(self)
+recorders.TappedLifReset.run_spk = broken
+try:
+    worker.main(Path(sys.argv[1]))
+except BaseException as problem:
+    worker.report(Path(sys.argv[1]), problem)
+    sys.exit(1)
+"""
+
+
+def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lava alone would wait for it for ever."""
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    (temporary / "modules").mkdir()
+    (temporary / "modules" / "failing_worker.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(str(temporary / "modules"))
+    monkeypatch.setattr("snnfuse.hardware.lava.simulate.WORKER", "failing_worker")
+    with pytest.raises(EnvironmentProblem, match="failed: ValueError: the third step$"):
+        simulate_on_lava(PROGRAM, events(), timeout=60)
+    assert [entry.name for entry in temporary.iterdir()] == ["modules"]
+    assert not running(temporary)
+
+
+def test_a_child_that_says_nothing_is_reported_by_its_exit_code(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+    (temporary / "silent.py").write_text("import sys; sys.exit(9)")
+    monkeypatch.syspath_prepend(str(temporary))
+    with job_folder() as folder, pytest.raises(EnvironmentProblem, match="^it failed: exit code 9$"):
+        run_module("silent", folder, 30, "it")
+
+
+def test_lava_missing_is_said_before_anything_is_written(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
+    def missing(name: str) -> str:
+        raise compat.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setattr(compat.importlib.metadata, "version", missing)
+    with pytest.raises(EnvironmentProblem, match="Lava is not installed"):
+        simulate_on_lava(PROGRAM, events())
+    assert not list(temporary.iterdir())
+
+
+def test_nothing_is_printed_and_what_was_not_asked_for_is_not_recorded(capfd: pytest.CaptureFixture[str]) -> None:
+    recording = simulate_on_lava(PROGRAM, events())
+    assert set(recording.spikes) == {"a", "out"} and recording.states == {} and recording.backend == "lava"
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_it_runs_inside_a_daemonic_worker_as_data_loaders_have_them(method: str) -> None:
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        recording = pool.apply(simulate_on_lava, (PROGRAM, events()))
+    assert compare(emulate(PROGRAM, events()), recording).mismatches == 0
+
+
+@pytest.mark.parametrize("steps, batch", [(1, 1), (1, 5), (2, 3)])
+def test_windows_as_short_as_one_step(steps: int, batch: int) -> None:
+    program = Program(
+        {"in": SpikeInput((3,)), "a": Lif((2,), 0, 100, 3, bias_mant=100), "b": Lif((2,), 0, 0, 2, bias_mant=90)},
+        (
+            Connection("in", "a", PROGRAM.connections[0].synapse),
+            Connection("a", "b", Dense(np.array([[40, 2], [8, 60]], np.int32)), delay=5),
+            Connection("b", "b", Dense(np.array([[-4, 2], [8, -6]], np.int32))),
+        ),
+        {"out": Output("b", "membrane_sum")},
+    )
+    result = compare(
+        emulate(program, events(steps, batch), "all", True), simulate_on_lava(program, events(steps, batch), "all", True)
+    )
+    assert result.mismatches == 0 and result.compared == 3 * 2 * steps * batch * 2 + steps * batch * 2
+
+
+def test_wrong_arguments_are_refused_before_lava_starts() -> None:
+    with pytest.raises(InputError, match="time limit must be positive, not 0"):
+        simulate_on_lava(PROGRAM, events(), timeout=0)
+    with pytest.raises(InputError, match="cannot record 'b'"):
+        simulate_on_lava(PROGRAM, events(), record="b")
+    with pytest.raises(InputError, match="hold 2, outside 0..1"):
+        simulate_on_lava(PROGRAM, {"in": np.full((2, 1, 3), 2)})
+
+
+def test_the_default_limit_grows_with_the_run() -> None:
+    assert default_time_limit(PROGRAM, 1000) > default_time_limit(PROGRAM, 10) > 60
