@@ -1,1 +1,24 @@
-"""snnfuse: multimodal spiking networks, from snnTorch through NIR to bit-exact fixed-point programs for Loihi 2."""
+"""snnfuse: multimodal spiking networks, from snnTorch through NIR to bit-exact fixed-point programs for Loihi 2.
+
+Importing this imports none of torch, NIR, NumPy or Lava; each is loaded by the first name that needs it.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {"load_checkpoint": "checkpoint", "save_checkpoint": "checkpoint"}
+_MODULES = ("data", "export", "hardware", "networks")
+
+__all__ = [*_HOME, *_MODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"snnfuse.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"snnfuse.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

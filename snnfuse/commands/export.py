@@ -1,0 +1,211 @@
+"""`snnfuse export`, which is also `snnfuse-export`: a trained network to a bundle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snnfuse.commands.console import Console, json_option, table
+
+if TYPE_CHECKING:
+    from snnfuse.exporting import Compiled, Graph
+    from snnfuse.hardware.chip import Resources
+    from snnfuse.hardware.ledger import Ledger
+    from snnfuse.samples import Samples
+
+# Written out, because importing the modules that define them takes longer than --help may; a test compares them.
+TARGETS = ("loihi2", "lava", "nir")
+BOARDS = ("oheo-gulch", "kapoho-point", "hala-point")
+RESETS = ("zero", "subtract", "subtract_delayed")
+FOLDER = click.Path(path_type=Path)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("model", type=FOLDER, metavar="MODEL")
+@click.option("--target", type=click.Choice(TARGETS), required=True, help="What to make the bundle for.")
+@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="The bundle; default: MODEL's name, a dash and the target.")
+@click.option("--calib", type=FOLDER, metavar="FILE", help=".npz with an array (time, batch, ...) per input, and maybe labels.")
+@click.option("--data", metavar="NAME", help="Calibrate on this data set's training part; default: the one a checkpoint names.")
+@click.option("--data-dir", type=FOLDER, metavar="DIR", help="Where the data set lies.")
+@click.option("--calib-samples", type=click.IntRange(1), default=256, show_default=True, help="How many to draw with --data.")
+@click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="Your own class, for a bare state_dict.")
+@click.option(
+    "--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of one step of an input, as 1x28x28; for --target nir."
+)
+@click.option("--time-steps", type=click.IntRange(2), metavar="N", help="For a model whose forward loops over N steps itself.")
+@click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
+@click.option("--reset", type=click.Choice(RESETS), help="Give spiking neurons this reset; the ledger states the effect.")
+@click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
+@click.option("--board", type=click.Choice(BOARDS), default=BOARDS[0], show_default=True, help="1, 8 or 1152 chips.")
+@click.option("--strict", is_flag=True, help="Refuse (exit 3) if anything changed its meaning on the way.")
+@click.option("--dry-run", is_flag=True, help="Do everything but write.")
+@click.option("--force", is_flag=True, help="Replace an older bundle.")
+@click.option("--allow-pickle", is_flag=True, help="Open a pickled module, which EXECUTES code from the file.")
+@json_option
+def export(model: Path, target: str, output: Path | None, json_to: str | None, quiet: bool, **options: Any) -> None:
+    """Turn MODEL, a checkpoint (.pt) or a graph (.nir), into a bundle.
+
+    \b
+    loihi2  integers, checked against the chip's and the board's limits
+    lava    integers for Lava's simulation, which can also reset by subtraction
+    nir     the float graph only
+    """
+    console = Console(json_to, quiet)
+    with console.result() as result:
+        result.update(run_export(model, target, output or Path(f"{model.stem}-{target}"), console, options))
+
+
+def run_export(model: Path, target: str, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
+    """Export as the options say; returns the result as JSON-able figures."""
+    with console.step("loading"):
+        from snnfuse import exporting
+        from snnfuse.export.bundle import is_bundle
+        from snnfuse.export.files import check_target
+
+    if not options["dry_run"]:
+        check_target(output.absolute(), options["force"], is_bundle)
+    with console.step(f"reading {model}"):
+        source = exporting.open_model(model, model=options["factory"], allow_pickle=options["allow_pickle"])
+        samples = find_samples(model, source, target, options)
+    with console.step("making the graph"):
+        shapes = samples.shapes if samples else parse_shapes(options["sample"], exporting.input_names(source))
+        graph = exporting.make_graph(source, shapes, dt=options["dt"], steps=options["time_steps"])
+    if target == "nir":
+        return finish_graph(graph, output, console, options)
+    assert samples is not None
+    foreign = source is graph.nir
+    with console.step("choosing integers"):
+        compiled = exporting.compile_program(
+            graph, samples, target=target, dt=options["dt"] if foreign else None,
+            **{key: options[key] for key in ("reset", "weight_bits", "board")},
+        )  # fmt: skip
+    return finish_program(compiled, output, console, options)
+
+
+def find_samples(model: Path, source: Any, target: str, options: dict[str, Any]) -> "Samples | None":
+    """Calibration samples, from a file, a data set, or the data set that a checkpoint of ours was trained on."""
+    from snnfuse import exporting
+    from snnfuse.hardware.errors import InputError
+    from snnfuse.samples import draw_samples, read_samples
+
+    if options["calib"] and options["data"]:
+        raise InputError("give --calib or --data, not both")
+    data = options["data"] or (None if options["calib"] or options["sample"] else trained_on(model, source, options))
+    if options["calib"]:
+        samples = read_samples(options["calib"])
+    elif data:
+        samples = draw_samples(data, options["calib_samples"], data_dir=options["data_dir"])
+    elif target == "nir":
+        return None
+    else:
+        raise InputError(f"--target {target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
+    return samples.named(exporting.input_names(source))
+
+
+def trained_on(model: Path, source: Any, options: dict[str, Any]) -> str | None:
+    """The data set that a checkpoint of ours names."""
+    if options["factory"] or model.suffix == ".nir" or not hasattr(source, "architecture"):
+        return None
+    from snnfuse.checkpoint import read_metadata
+
+    return read_metadata(model).get("data")
+
+
+def parse_shapes(given: tuple[str, ...], names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """`1x28x28`, or `image=1x28x28` once per input, to shapes by name."""
+    from snnfuse.hardware.errors import InputError
+
+    shapes = {}
+    for text in given:
+        name, _, shape = text.rpartition("=")
+        sizes = shape.split("x")
+        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+            raise InputError(f"--sample {text}: write a shape as 1x28x28, or image=1x28x28")
+        shapes[name or names[0]] = tuple(int(size) for size in sizes)
+    missing = [name for name in names if name not in shapes]
+    if missing:
+        raise InputError(f"the shape of input {missing[0]!r} is not known: give --sample {missing[0]}=SHAPE, or --calib FILE.npz")
+    return shapes
+
+
+def finish_graph(graph: "Graph", output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
+    """Print and write a bundle that holds a graph only."""
+    from snnfuse.export import write_bundle
+
+    check_strict(graph.ledger, console, options["strict"])
+    if not options["dry_run"]:
+        write_bundle(output, graph=graph.nir, target="nir", graph_ledger=graph.ledger, force=options["force"])
+    console.say(describe_ledger(graph.ledger))
+    console.say(describe_place(output, options["dry_run"]))
+    return figures("nir", graph.ledger, output, options["dry_run"])
+
+
+def finish_program(compiled: "Compiled", output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
+    """Print and write a bundle that holds a program."""
+    from snnfuse.exporting import save_compiled
+
+    ledger = compiled.program.ledger
+    check_strict(ledger, console, options["strict"])
+    if not options["dry_run"]:
+        save_compiled(output, compiled, force=options["force"])
+    console.say(summary(compiled))
+    console.say(describe_place(output, options["dry_run"]))
+    more = {"resources": compiled.resources.to_json()} if compiled.resources else {}
+    return figures(compiled.target, ledger, output, options["dry_run"]) | more | compiled.report
+
+
+def figures(target: str, ledger: "Ledger", output: Path, dry_run: bool) -> dict[str, Any]:
+    """The part of the result that every target has."""
+    from snnfuse.hardware.ledger import to_json
+
+    return {"target": target, "bundle": None if dry_run else str(output), "ledger": to_json(ledger)}
+
+
+def check_strict(ledger: "Ledger", console: Console, strict: bool) -> None:
+    """Refuse a ledger that is not empty, after printing it on stderr."""
+    if strict and ledger:
+        from snnfuse.hardware.errors import UnsupportedError
+
+        click.echo(describe_ledger(ledger), err=True)
+        raise UnsupportedError(
+            f"--strict: {len(ledger)} changes of meaning, the first in {ledger[0].node!r}; nothing was written"
+        )
+
+
+def summary(compiled: "Compiled") -> str:
+    """What a person wants to know of a program."""
+    parts = [describe_ledger(compiled.program.ledger)]
+    if compiled.resources:
+        parts.append(describe_resources(compiled.resources))
+    about = compiled.report["calibration"]
+    parts.append(f"calibrated on {about['source']} ({about['samples']} samples of {about['time_steps']} steps)")
+    measured = compiled.report.get("calibration_accuracy")
+    if measured:
+        parts.append(
+            f"accuracy on these {measured['samples']} samples ({measured['decoder']}): "
+            f"float {measured['float']:.2%}, program {measured['program']:.2%}"
+        )
+    return "\n".join(parts)
+
+
+def describe_ledger(ledger: "Ledger") -> str:
+    """Every change of meaning, one per line."""
+    if not ledger:
+        return "ledger: empty, nothing changed its meaning"
+    lines = (f"  {e.node}: {e.change}, because {e.reason}" + (f"; {e.effect}" if e.effect else "") for e in ledger)
+    return "\n".join([f"ledger: {len(ledger)} changes of meaning", *lines])
+
+
+def describe_resources(resources: "Resources") -> str:
+    """The table of cores, and how sure its limits are."""
+    from snnfuse.hardware.chip import CORES, MEMORY, NEURONS
+
+    rows = [(a.name, a.neurons, a.synapses, a.memory, a.cores, a.bound_by.what) for a in resources.layers]
+    limits = "; ".join(f"{limit.value} {limit.what} ({limit.status}: {limit.source})" for limit in (NEURONS, MEMORY, CORES))
+    head = ("layer", "neurons", "synapses", "bytes", "cores", "bound by")
+    return f"{table(head, rows)}\n{resources.cores} of {resources.board.cores} cores of {resources.board.name}, at least; limits: {limits}"
+
+
+def describe_place(output: Path, dry_run: bool) -> str:
+    """Where the bundle is."""
+    return "dry run: nothing was written" if dry_run else f"bundle: {output}"

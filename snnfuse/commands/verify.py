@@ -1,0 +1,91 @@
+"""`snnfuse verify`: is a bundle what was exported, and does its program still do what it did?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from snnfuse.commands.console import Console, json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from snnfuse.export.bundle import Bundle
+    from snnfuse.hardware.verify import Check
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
+@json_option
+def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool) -> int:
+    """Check BUNDLE's hashes, then rerun its golden inputs on the emulator and on Lava and compare every spike.
+
+    Ends PASSED or FAILED (exit 1). Without Lava nothing is verified: exit 6.
+    """
+    from snnfuse.hardware.errors import VerificationError
+
+    console = Console(json_to, quiet)
+    with console.result() as result:
+        try:
+            result.update(run_checks(bundle, timeout, console))
+        except VerificationError as error:
+            result.update(passed=False, problem=str(error))
+            console.say(f"{error}\nFAILED")
+            return error.exit_code
+    console.say("PASSED" if result["passed"] else "FAILED")
+    return 0 if result["passed"] else VerificationError.exit_code
+
+
+def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str, Any]:
+    """Run and print every check; returns what they came to."""
+    from snnfuse.export.bundle import read_bundle
+
+    bundle = read_bundle(path)
+    console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written")
+    if bundle.manifest["target"] == "nir":
+        console.say("no program to run: this bundle holds a graph only")
+        return {"passed": True, "checks": []}
+    checks = []
+    for check in run_backends(bundle, timeout, console):
+        console.say(describe(check))
+        checks.append(check)
+    return {"passed": all(check.passed for check in checks), "checks": [figures(check) for check in checks]}
+
+
+def run_backends(bundle: "Bundle", timeout: float | None, console: Console) -> "Iterator[Check]":
+    """Each backend's check; a missing Lava is an error only where nothing has failed already."""
+    from snnfuse.hardware.errors import EnvironmentProblem
+    from snnfuse.hardware.verify import verify as verify_program
+
+    checks = verify_program(bundle.program, bundle.events, bundle.golden, timeout=timeout)
+    failed = False
+    while True:
+        try:
+            with console.step("running golden inputs"):
+                check = next(checks, None)
+        except EnvironmentProblem as error:
+            if not failed:
+                raise
+            console.say(f"{error}")
+            return
+        if check is None:
+            return
+        failed |= not check.passed
+        yield check
+
+
+def describe(check: "Check") -> str:
+    """A line, and another for the first difference."""
+    parts = (f"{wrong} of {compared} {name} differ" for name, (compared, wrong) in check.comparison.by_variable.items())
+    line = f"{check.backend}: {', '.join(parts)} ({check.seconds:.1f} s)"
+    return line if check.passed else f"{line}\n  first: {check.comparison.first}"
+
+
+def figures(check: "Check") -> dict[str, Any]:
+    """The same, JSON-able."""
+    by_variable = {
+        name: {"compared": compared, "mismatches": wrong} for name, (compared, wrong) in check.comparison.by_variable.items()
+    }
+    first = str(check.comparison.first) if check.comparison.first else None
+    return {"backend": check.backend, "passed": check.passed, "seconds": check.seconds, "first": first, **by_variable}

@@ -1,0 +1,203 @@
+"""The main job, each step a call: open a model, make its graph, compile it, measure it, write the bundle."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware import Program, Recording, emulate, scores
+from snnfuse.hardware.chip import Resources, check_chip
+from snnfuse.hardware.encoding import reduce_window
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ledger import Ledger
+from snnfuse.samples import Samples
+
+if TYPE_CHECKING:
+    import nir
+    from torch import nn
+
+    from snnfuse.export.bundle import Bundle
+
+CHECKPOINTS = (".pt", ".pth", ".ckpt")
+GOLDEN_SAMPLES = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A float graph and what changed on the way to it."""
+
+    nir: "nir.NIRGraph"
+    ledger: Ledger
+
+
+@dataclass(frozen=True, eq=False)
+class Compiled:
+    """A program, and what is known about it.
+
+    Attributes:
+        graph: what it was made from.
+        program: the integers.
+        target: "loihi2" or "lava".
+        resources: what it takes of a board; None for target lava.
+        events, golden: encoded inputs, and what the program makes of them, every layer.
+        report: JSON-able figures.
+    """
+
+    graph: Graph
+    program: Program
+    target: str
+    resources: Resources | None
+    events: dict[str, NDArray[np.int32]]
+    golden: Recording
+    report: dict[str, Any]
+
+
+def open_model(
+    path: str | Path, *, model: str | Callable[[], "nn.Module"] | None = None, allow_pickle: bool = False
+) -> "nn.Module | nir.NIRGraph":
+    """A torch module from a checkpoint, or a graph from a .nir file.
+
+    Args and errors: as `snnfuse.load_checkpoint` and `snnfuse.export.graph_file.read_graph`.
+    """
+    path = Path(path)
+    if path.suffix == ".nir":
+        from snnfuse.export.graph_file import read_graph
+
+        return read_graph(path)
+    if path.suffix not in CHECKPOINTS:
+        raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}) or a NIR graph (.nir)")
+    from snnfuse.checkpoint import load_checkpoint
+
+    return load_checkpoint(path, model=model, allow_pickle=allow_pickle)
+
+
+def input_names(source: "nn.Module | nir.NIRGraph") -> tuple[str, ...]:
+    """The names under which a model or graph takes its inputs: what forward requires, but for the model's own `inputs`."""
+    import nir
+
+    if isinstance(source, nir.NIRGraph):
+        return tuple(name for name, node in source.nodes.items() if isinstance(node, nir.Input))
+    if hasattr(source, "inputs"):
+        return tuple(source.inputs)
+    parameters = inspect.signature(source.forward).parameters.values()
+    return tuple(p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+
+
+def make_graph(
+    source: "nn.Module | nir.NIRGraph",
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dt: float | None = None,
+    steps: int | None = None,
+) -> Graph:
+    """The float graph of a model; a graph stays as it is.
+
+    Args:
+        source: what `open_model` gave.
+        shapes: of one time step of one sample, by input name.
+        dt: seconds per step; None: 1e-4.
+        steps: for a model whose forward loops over time itself, how many time steps to give it; None for one step per call.
+    """
+    import nir
+
+    if isinstance(source, nir.NIRGraph):
+        return Graph(source, ())
+    import torch
+
+    from snnfuse.export.to_nir import DT, trace_model
+
+    lead = (1,) if steps is None else (steps, 1)
+    sample = tuple(torch.zeros(*lead, *shapes[name]) for name in input_names(source))
+    return Graph(*trace_model(source, sample, DT if dt is None else dt))
+
+
+def compile_program(
+    graph: Graph,
+    samples: Samples,
+    *,
+    target: str = "loihi2",
+    dt: float | None = None,
+    reset: str | None = None,
+    weight_bits: int = 8,
+    board: str = "oheo-gulch",
+) -> Compiled:
+    """Integers for a graph, checked against the target and measured on the samples that calibrated them.
+
+    Args:
+        graph: the float graph.
+        samples: calibration inputs; the first ones become the golden vectors.
+        target: "loihi2", checked against the chip's limits, or "lava".
+        dt, reset, weight_bits: as for `snnfuse.export.quantize`.
+        board: as for `snnfuse.hardware.chip.check_chip`.
+
+    Raises:
+        UnsupportedError, DoesNotFitError, InputError: as those do.
+    """
+    from snnfuse.export import quantize
+
+    program = quantize(graph.nir, samples.inputs, dt=dt, reset=reset, weight_bits=weight_bits)
+    resources = check_chip(program, board) if target == "loihi2" else None
+    events = program.encode(samples.select(slice(GOLDEN_SAMPLES)).inputs)
+    golden = emulate(program, events, record="all")
+    return Compiled(graph, program, target, resources, events, golden, report(graph, program, samples))
+
+
+def report(graph: Graph, program: Program, samples: Samples) -> dict[str, Any]:
+    """What calibrated a program and, where the samples have labels and it has one output, its accuracy on them."""
+    about = {"source": samples.source, "samples": len(samples), "time_steps": next(iter(samples.inputs.values())).shape[0]}
+    if samples.labels is None or len(program.outputs) != 1:
+        return {"calibration": about}
+    figures = {
+        "decoder": describe_decoder(program),
+        "samples": len(samples),
+        "float": float_accuracy(graph, program, samples),
+        "program": program_accuracy(program, emulate(program, program.encode(samples.inputs)), samples),
+    }
+    return {"calibration": about, "calibration_accuracy": figures}
+
+
+def float_accuracy(graph: Graph, program: Program, samples: Samples) -> float:
+    """Of the float graph, in [0, 1], read by the program's decoder."""
+    from snnfuse.export import lower, simulate
+
+    run = simulate(lower(graph.nir, program.dt), samples.inputs)
+    (output,) = program.outputs.values()
+    values = run.spikes if output.decoder == "spike_count" else run.v
+    return accuracy(reduce_window(output.decoder, values[output.node]), samples)
+
+
+def program_accuracy(program: Program, recording: Recording, samples: Samples) -> float:
+    """Of a recording of the program, in [0, 1]."""
+    return accuracy(scores(program, recording), samples)
+
+
+def accuracy(values: NDArray, samples: Samples) -> float:
+    """Share of samples whose highest of `values` (batch, *shape), ties to the lowest index, is their label."""
+    return float((values.reshape(len(values), -1).argmax(1) == samples.labels).mean())
+
+
+def describe_decoder(program: Program) -> str:
+    """How classes are read, in words."""
+    (output,) = program.outputs.values()
+    return f"{output.decoder.replace('_', ' ')}, ties to the lowest index"
+
+
+def save_compiled(path: str | Path, compiled: Compiled, *, force: bool = False) -> "Bundle":
+    """Write a bundle; errors as of `snnfuse.export.write_bundle`."""
+    from snnfuse.export import write_bundle
+
+    return write_bundle(
+        path,
+        graph=compiled.graph.nir,
+        program=compiled.program,
+        events=compiled.events,
+        golden=compiled.golden,
+        target=compiled.target,
+        resources=compiled.resources,
+        report=compiled.report,
+        force=force,
+    )
