@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from snnfuse.hardware.errors import EnvironmentProblem
+from snnfuse.hardware.lava import require_lava
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
@@ -12,3 +15,12 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data beside the checkout: {folder} does not exist")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lava() -> None:
+    """Lava is needed; skip where it is missing."""
+    try:
+        require_lava()
+    except EnvironmentProblem as error:
+        pytest.skip(str(error))

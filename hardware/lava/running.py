@@ -41,7 +41,7 @@ def _check(runtime) -> None:  # noqa: ANN001
     for actor in runtime._messaging_infrastructure.actors:
         if actor.exception:
             raise LavaFailed(actor.exception[1])
-        if not actor.is_alive():
+        if not actor._is_done and not actor.is_alive():
             raise LavaFailed(f"a process of Lava's died, exit code {actor.exitcode}")
 
 

@@ -1,7 +1,7 @@
 """A trace that was recorded on a real Loihi 2 chip, published with the NIR paper: one neuron, 1000 steps.
 
-Columns: input spike, voltage, output spike. The program is one Dense of weight 10 into one LIF. On the four steps at which the neuron
-fires, the chip's probe reads 128 for the voltage where the models read 0; one step later both read 0.
+Columns: input spike, voltage, output spike. The program is one Dense of weight 10 into one LIF. On the four steps at which the
+neuron fires, the chip's probe reads 128 for the voltage where the models read 0; one step later both read 0.
 """
 
 from pathlib import Path

@@ -11,14 +11,6 @@ from snnfuse.hardware.errors import EnvironmentProblem
 from snnfuse.hardware.lava import compat, require_lava
 
 
-@pytest.fixture
-def lava() -> None:
-    try:
-        require_lava()
-    except EnvironmentProblem as error:
-        pytest.skip(str(error))
-
-
 def python(code: str) -> str:
     """What a fresh interpreter prints."""
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=120)
