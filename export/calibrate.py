@@ -36,6 +36,7 @@ NEARBY = 1.04  # scales closer than this are one
 SPAN = 256  # the finest scale tried over the coarsest
 ENOUGH = 0.05  # share of spikes that may differ before a second synapse group is considered
 WORTH = 0.8  # a second group must bring the mismatch below this share of the first's
+SLACK = 1.15  # fits within this factor of the best mismatch are as good; the coarsest of them has most room
 CONSTANT = "constant"  # name of the node that spikes on every step
 
 Input = SpikeInput | GradedInput
@@ -99,7 +100,7 @@ def fit_population(
 
 def least_scale_of_the_best(fits: list[Fit]) -> Fit:
     """Among fits as good as the best, the one with most room for larger inputs."""
-    good = min(fit.mismatch for fit in fits) * 1.05 + 1e-4
+    good = min(fit.mismatch for fit in fits) * SLACK + 1e-4
     return min((fit for fit in fits if fit.mismatch <= good), key=lambda fit: fit.scale)
 
 

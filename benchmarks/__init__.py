@@ -1,0 +1,1 @@
+"""Every figure that the README quotes, one module each: `python -m benchmarks.NAME`."""
