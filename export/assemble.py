@@ -1,8 +1,8 @@
 """From one step's terms to a NIR graph.
 
-A value is a `Signal`: the NIR nodes whose outputs add up to it or, where a concatenation has not met its reader yet, several such parts side by
-side. Addition and concatenation thus cost no node: several edges into a node are a sum, and a linear map of a concatenation is the sum of one
-map per part.
+A value is a `Signal`: the NIR nodes whose outputs add up to it or, where a concatenation has not met its reader yet,
+several such parts side by side. Addition and concatenation thus cost no node: several edges into a node are a sum,
+and a linear map of a concatenation is the sum of one map per part.
 """
 
 from collections.abc import Callable
@@ -289,9 +289,8 @@ def _check_axes(graph: Assembly, term: Term, axes: int) -> None:
         return
     if axes == 1 and len(shape) > 1:
         raise refusal(term.where, f"it reads samples of shape {shape}, and NIR's linear map reads a vector", "flatten before it")
-    raise InputError(
-        f"{term.where}: it reads samples of shape {shape} after the batch axis; {axes} axes are needed: give the sample a batch axis first"
-    )
+    reason = f"it reads samples of shape {shape} behind the batch axis, and needs {axes} axes"
+    raise InputError(f"{term.where}: {reason}; give the sample a batch axis first")
 
 
 LOWER: dict[str, Callable[[Assembly, int, Term], Signal]] = {

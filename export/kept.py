@@ -1,6 +1,7 @@
 """Which of a step's terms become the graph, and the questions about a term's surroundings.
 
-The membrane of a neuron that spikes is no NIR output. It is left out with an entry in the ledger, if everything else that forward computes is still there.
+The membrane of a neuron that spikes is no NIR output. It is left out with an entry in the ledger, if everything else
+that forward computes is still there.
 """
 
 from dataclasses import dataclass
@@ -134,7 +135,8 @@ class Kept:
                 "nothing that NIR can output is returned",
                 'return spikes, or build the last neuron with reset_mechanism="none"',
             )
-        for index, term in enumerate(self.step.terms):
+        for index in _needed(self.step, self.step.outputs):
+            term = self.step.terms[index]
             if term.op in (MODULE, NEURON) and index not in self.order:
                 way_out = 'return its spikes too, or build it with reset_mechanism="none"'
                 raise refusal(

@@ -5,12 +5,13 @@ snnTorch computes (H strict, V the membrane, I the input; alpha and beta clamped
     Leaky     V = beta V + I            S = H(V - theta)
     Synaptic  i = alpha i + I,  V = beta V + i
 
-NIR's forward Euler step, v += dt/tau ((v_leak - v) + r I), is the same with tau = dt/(1-beta) and r = 1/(1-beta), up to one rounding; with
-beta = 1 the integrator, v += dt r I with r = 1/dt. The rounding decides ties, which are common (weights on a grid, theta = 1), so thresholds are
-raised by 1e-6 of their value: snnTorch does not fire at V = theta, and then neither does NIR.
+NIR's forward Euler step, v += dt/tau ((v_leak - v) + r I), is the same with tau = dt/(1-beta) and r = 1/(1-beta), up
+to one rounding; with beta = 1 the integrator, v += dt r I with r = 1/dt. The rounding decides ties, which are common
+(weights on a grid, theta = 1), so thresholds are raised by 1e-6 of their value: snnTorch does not fire at V = theta,
+and then neither does NIR.
 
-Reset to zero is NIR's own. Reset by subtraction is LI -> Threshold -> Scale -> LI, whose loop takes one step, with Scale = -theta where the reset
-is delayed, and -beta theta where it is not: V' = beta (V - theta S) + I.
+Reset to zero is NIR's own. Reset by subtraction is LI -> Threshold -> Scale -> LI, whose loop takes one step, with
+Scale = -theta where the reset is delayed, and -beta theta where it is not: V' = beta (V - theta S) + I.
 """
 
 from dataclasses import dataclass

@@ -2,9 +2,10 @@
 
     model --trace--> fx graph --one_step--> terms of one time step --assemble--> NIR graph
 
-The graph holds standard primitives only, float64 copies of the parameters, and means the same network when simulated by NIR's own equations; its
-metadata only inform. A module of the user's own may offer `folded_scale() -> (scale, (change, reason))`: it then becomes a `nir.Scale` by that
-constant (a number, or one per feature), and (change, reason) its entry in the ledger.
+The graph holds standard primitives only, float64 copies of the parameters, and means the same network when simulated
+by NIR's own equations; its metadata only inform. A module of the user's own may offer `folded_scale() -> (scale,
+(change, reason))`: it then becomes a `nir.Scale` by that constant (a number, or one per feature), and (change,
+reason) its entry in the ledger.
 """
 
 import json
@@ -30,14 +31,14 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
 
     Args:
         model: of snnTorch neurons and torch layers; traced as in evaluation.
-        sample: what forward takes, a tensor or a tuple of tensors: ONE time step, (batch, *shape), or for a model that unrolls its own loop over
-            x[t] all steps, (time, batch, *shape) with time >= 2. Only shapes matter.
+        sample: what forward takes, a tensor or a tuple of tensors. ONE time step, (batch, *shape); for a model that
+            unrolls its own loop over x[t], all steps, (time, batch, *shape) with time >= 2. Only shapes matter.
         dt: seconds per time step, > 0.
 
     Returns:
-        Nodes are called by module path; a neuron's spikes, or the membrane of one that never resets, are the output of its node. Inputs are called
-        by forward's arguments, outputs "output", or "output_0" and so on. `metadata["snnfuse"]` is one JSON string: "dt", "generator" and
-        "ledger", what changed on the way.
+        Nodes are called by module path; a neuron's spikes, or the membrane of one that never resets, are the
+        output of its node. Inputs are called by forward's arguments, outputs "output", or "output_0" and so
+        on. `metadata["snnfuse"]` is one JSON string: "dt", "generator" and "ledger", what changed on the way.
 
     Raises:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
@@ -70,7 +71,6 @@ def _tensor(value: Any, position: int, like: torch.Tensor) -> torch.Tensor:
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"sample {position} is {type(value).__name__}, not a tensor") from error
     if tensor.ndim < 2 or not tensor.numel():
-        raise InputError(
-            f"sample {position} has shape {tuple(tensor.shape)}: it needs a batch axis first, (batch, *shape), and at least one value"
-        )
+        reason = "it needs a batch axis first, (batch, *shape), and at least one value"
+        raise InputError(f"sample {position} has shape {tuple(tensor.shape)}: {reason}")
     return tensor

@@ -45,7 +45,10 @@ def _dense(weight: Array, groups: int) -> Array:
 
 
 def normalised(layer: Weighted, path: str, norm: nn.Module, where: str) -> Weighted:
-    """The layer followed by a batch norm with fixed statistics: y = (x - mean) / sqrt(var + eps) gamma + beta (Ioffe and Szegedy 2015)."""
+    """The layer with the batch norm behind it in one map.
+
+    In evaluation y = gamma (x - mean) / sqrt(var + eps) + beta (Ioffe and Szegedy, 2015).
+    """
     if norm.running_mean is None:
         raise refusal(where, "it normalises by each batch's own statistics", "use track_running_stats=True")
     mean, var = (array(getattr(norm, name), f"{path}.{name}") for name in ("running_mean", "running_var"))
@@ -88,7 +91,7 @@ def _padded(module: nn.Conv2d, weight: Array, where: str) -> tuple[Array, tuple[
 
 
 def _square(weight: Array, padding: tuple[int, ...], dilation: tuple[int, ...], where: str) -> tuple[Array, tuple[int, ...]]:
-    """nir 1.0.8 computes a convolution's output width from its kernel's height: zero taps around the shorter side make both equal."""
+    """nir 1.0.8 computes the output's width from the kernel's height: zero taps around the shorter side make both equal."""
     height, width = weight.shape[2:]
     if (height - width) % 2:
         reason = f"nir 1.0.8 cannot check the shape of a {height} x {width} kernel"

@@ -1,10 +1,12 @@
 """From a snnTorch model to a record of what its forward computes: an fx graph with an example value at every node.
 
-The tracer is torch.fx's with three differences. Every proxy carries the value that the sample gives it, so that shapes, lengths and loops over time are
-ordinary Python. A spiking neuron is a leaf that is not run: its outputs are zeros of the right shape, and its state attributes hold proxies, so that
-`lif.mem`, `lif.reset_mem()` and `utils.reset(net)` mean in a trace what they mean in a run. And nothing is stored on the model.
+The tracer is torch.fx's with three differences. Every proxy carries the value that the sample gives it, so that
+shapes, lengths and loops over time are ordinary Python. A spiking neuron is a leaf that is not run: its outputs are
+zeros of the right shape, and its state attributes hold proxies, so that `lif.mem`, `lif.reset_mem()` and
+`utils.reset(net)` mean in a trace what they mean in a run. And nothing is stored on the model.
 """
 
+import operator
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,8 +33,8 @@ class Trace:
 
     Attributes:
         model: the traced module; module paths in `graph` are relative to it.
-        graph: nodes with `meta`: "value", the example tensor (batch, *shape); "op", the operation's name; "where", for messages; on a module call
-            also "call", its number, and on a neuron "state", where each state came from.
+        graph: nodes with `meta`: "value", the example tensor (batch, *shape); "op", the operation's name; "where", for
+            messages; on a module call also "call", its number, and on a neuron "state", where each state came from.
         calls: how often each module was called.
     """
 
@@ -119,6 +121,10 @@ class ConcreteProxy(fx.Proxy):
 
     def __ne__(self, other: object) -> Any:
         return True if other is None else self.tracer.refuse(DATA_DEPENDENT)
+
+    def __iadd__(self, other: Any) -> "ConcreteProxy":
+        """fx would record `x += y` as x + y, and lose that other readers of x see the change."""
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
 
     def __hash__(self) -> int:
         return id(self)

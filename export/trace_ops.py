@@ -1,7 +1,7 @@
 """The tensor operations that a forward may use between its modules, and why the others are refused.
 
-Each accepted operation has a name and a function that evaluates it out of place on example values, so that tracing never writes to a tensor of the
-user's. What it means in NIR is decided later.
+Each accepted operation has a name and a function that evaluates it out of place on example values, so that tracing
+never writes to a tensor of the user's. What it means in NIR is decided later.
 """
 
 import operator
@@ -23,7 +23,8 @@ def _identity(x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
 
 
 NAMES: dict[Any, str] = {
-    operator.add: "add", operator.iadd: "iadd", torch.add: "add", "add": "add", "add_": "iadd", "__add__": "add", "__radd__": "add",
+    operator.add: "add", operator.iadd: "iadd", torch.add: "add", "add": "add", "add_": "iadd",
+    "__add__": "add", "__radd__": "add",
     operator.getitem: "getitem",
     torch.flatten: "flatten", "flatten": "flatten", torch.reshape: "reshape", "reshape": "reshape", "view": "reshape",
     torch.cat: "cat", torch.concat: "cat", torch.concatenate: "cat", torch.stack: "stack",
@@ -36,7 +37,9 @@ EVALUATE: dict[str, Evaluate] = {
     "same": _identity, "cast": lambda x, *a, **k: x.to(*a, **k), "dropout": _identity,
 }  # fmt: skip
 TIME_SUMS = {"sum", "mean", "amax", "max", "argmax", "cumsum", "median"}
+TIME_ADVICE = "return the stacked spikes and let program.decode count them"
 ADVICE = {
+    "iadd": f"write z = x + y; to count spikes over time, {TIME_ADVICE}",
     "mul": "fold the factor into the weights of the layer before or after it",
     "imul": "fold the factor into the weights of the layer before or after it",
     "truediv": "fold the factor into the weights of the layer before or after it",
@@ -50,7 +53,6 @@ ADVICE = {
     "permute": "present the input in (batch, channel, height, width) order",
     "transpose": "present the input in (batch, channel, height, width) order",
 }
-TIME_ADVICE = "return the stacked spikes and let program.decode count them"
 
 
 def op_name(target: Any) -> str:

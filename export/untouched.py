@@ -1,7 +1,7 @@
 """Tracing runs the user's forward; afterwards the model is exactly what it was.
 
-A forward may assign attributes, reset every neuron that exists (`snntorch.utils.reset` does) and draw random numbers. `untouched` gives it stand-ins
-for the state that it may change, and puts the originals back, whatever happens.
+A forward may assign attributes, reset every neuron that exists (`snntorch.utils.reset` does) and draw random numbers.
+`untouched` gives it stand-ins for the state that it may change, and puts the originals back, whatever happens.
 """
 
 from collections.abc import Iterator
@@ -12,12 +12,13 @@ import torch
 from snntorch import SpikingNeuron
 from torch import nn
 
-CONTAINERS = ("_parameters", "_buffers", "_modules")
-
 
 @contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, without gradients, with copies of every buffer; on exit every attribute, buffer, flag and random state is as before."""
+    """Evaluation mode, without gradients, with copies of every buffer.
+
+    On exit every attribute, buffer, flag and torch's random state are as before.
+    """
     own = list(model.modules())
     foreign = [n for n in SpikingNeuron.instances if all(n is not m for m in own)]
     saved = [(module, _save(module)) for module in own + foreign]

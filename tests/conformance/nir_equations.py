@@ -1,13 +1,15 @@
 """NIR by its own equations: a simulator for reading, which shares no code with the compiler.
 
-Every node follows the docstring of its class in `nir/ir`, in float64, its differential equations by one forward Euler step of `dt`:
+Every node follows the docstring of its class in `nir/ir`, in float64, its differential equations by one forward Euler
+step of `dt`:
 
     LI       v += dt/tau ((v_leak - v) + r I)
     LIF      as LI; z = v > v_threshold; v = v_reset where z
     CubaLIF  i += dt/tau_syn (w_in I - i); then as LIF with tau_mem and this i
     I, IF    v += dt r I; IF fires and resets as LIF
 
-A node's input is the sum over its edges. In a loop the one-step delay lies on the edges that leave a spiking node within that loop.
+A node's input is the sum over its edges. In a loop the one-step delay lies on the edges that leave a spiking node
+within that loop.
 """
 
 import graphlib
@@ -24,7 +26,8 @@ def simulate(graph: nir.NIRGraph, inputs: dict[str, np.ndarray], dt: float = 1e-
     late = delayed_edges(graph)
     order = evaluation_order(graph, late)
     states: dict[str, dict[str, np.ndarray]] = {name: {} for name in graph.nodes}
-    before: dict[str, np.ndarray] = {}
+    batch = next(iter(inputs.values())).shape[1]
+    before = {s: np.zeros((batch, *graph.nodes[s].output_type["output"])) for s, _ in late}
     record: dict[str, list[np.ndarray]] = {name: [] for name in graph.outputs}
     for t in range(len(next(iter(inputs.values())))):
         now: dict[str, np.ndarray] = {}
@@ -33,7 +36,7 @@ def simulate(graph: nir.NIRGraph, inputs: dict[str, np.ndarray], dt: float = 1e-
                 now[name] = np.asarray(inputs[name][t], np.float64)
                 continue
             into = [now[s] for s, target in graph.edges if target == name and (s, target) not in late]
-            into += [before[s] for s, target in late if target == name and s in before]
+            into += [before[s] for s, target in late if target == name]
             now[name] = step(graph.nodes[name], states[name], sum(into[1:], into[0]), dt)
         before = now
         for name, values in record.items():
@@ -53,8 +56,7 @@ def evaluation_order(graph: nir.NIRGraph, late: set[tuple[str, str]]) -> list[st
     for s, t in graph.edges:
         if (s, t) not in late:
             sources[t].add(s)
-    waits = {t: s | {e[0] for e in late if e[1] == t and not s and e[0] != t} for t, s in sources.items()}
-    return list(graphlib.TopologicalSorter(waits).static_order())
+    return list(graphlib.TopologicalSorter(sources).static_order())
 
 
 def step(node: nir.NIRNode, state: dict[str, np.ndarray], x: np.ndarray, dt: float) -> np.ndarray:
