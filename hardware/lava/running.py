@@ -8,6 +8,7 @@ from snnfuse.hardware.lava import stock
 from snnfuse.hardware.lava.child import LavaFailed
 
 POLL_S = 0.002
+LAST_WORDS_S = 1.0  # for the exception of a process to arrive once others have ended
 
 
 def run_to_end(process: stock.AbstractProcess, steps: int, config: stock.Loihi2SimCfg) -> None:
@@ -38,11 +39,16 @@ def _wait(runtime) -> None:  # noqa: ANN001
 
 
 def _check(runtime) -> None:  # noqa: ANN001
-    for actor in runtime._messaging_infrastructure.actors:
-        if actor.exception:
-            raise LavaFailed(actor.exception[1])
-        if not actor._is_done and not actor.is_alive():
-            raise LavaFailed(f"a process of Lava's died, exit code {actor.exitcode}")
+    """Raise LavaFailed if a process has; one that ended without a word had perhaps just heard of another's failure."""
+    actors = runtime._messaging_infrastructure.actors
+    dead = [actor for actor in actors if not actor._is_done and not actor.is_alive()]
+    end = time.monotonic() + (LAST_WORDS_S if dead else 0)
+    while not (failed := [actor for actor in actors if actor.exception]) and time.monotonic() < end:
+        time.sleep(POLL_S)
+    if failed:
+        raise LavaFailed(failed[0].exception[1])
+    if dead:
+        raise LavaFailed(f"a process of Lava's died, exit code {dead[0].exitcode}")
 
 
 def _take_down(runtime) -> None:  # noqa: ANN001
