@@ -111,7 +111,6 @@ def normalise(c: FDFusionConfig) -> nn.Module:
 class FDFusion(nn.Module):
     """Both branches and the perceptron over their embeddings."""
 
-    architecture = NAME
     inputs = ("image", "audio")
 
     def __init__(self, config: FDFusionConfig) -> None:
@@ -131,7 +130,6 @@ class FDFusion(nn.Module):
 class FDVision(nn.Module):
     """The vision branch with a head of its own."""
 
-    architecture = NAME
     inputs = ("image",)
 
     def __init__(self, config: FDFusionConfig) -> None:
@@ -147,7 +145,6 @@ class FDVision(nn.Module):
 class FDAudio(nn.Module):
     """The audio branch with a head of its own."""
 
-    architecture = NAME
     inputs = ("audio",)
 
     def __init__(self, config: FDFusionConfig) -> None:

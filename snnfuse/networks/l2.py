@@ -29,8 +29,8 @@ class L2Normalise(nn.Module):
         norm = x.flatten(1).norm(dim=1)
         if self.training:
             self._track(norm.detach())
-        norm = norm.clamp_min(1e-12).reshape(-1, *[1] * (x.dim() - 1))
-        return x * (self.scale / norm)
+        safe = torch.where(norm > 0, norm, 1.0)  # a tiny constant instead would give silent samples an enormous gradient
+        return x * (self.scale / safe.reshape(-1, *[1] * (x.dim() - 1)))
 
     def _track(self, norm: Tensor) -> None:
         live = norm[norm > 0]

@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any, TypeVar
+from dataclasses import asdict, is_dataclass
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -16,16 +17,27 @@ _FACTORIES: dict[str, Callable[..., nn.Module]] = {}
 def architecture(name: str) -> Callable[[Factory], Factory]:
     """Decorator: register a factory that takes the configuration as keyword arguments, all of them JSON-able.
 
+    A model remembers how it was made, so that `save_checkpoint` can write it down: the arguments, or all of `model.config` where
+    that is a dataclass, which keeps the defaults of today too.
+
     Example:
-        @architecture("fd-fusion")
-        def fd_fusion(*, classes: int = 10) -> nn.Module: ...
+        @architecture("perceptron")
+        def perceptron(*, inputs: int, classes: int = 10) -> nn.Module: ...
     """
 
     def register(factory: Factory) -> Factory:
         if name in _FACTORIES:
             raise ValueError(f"architecture {name!r} is registered twice")
-        _FACTORIES[name] = factory
-        return factory
+
+        @wraps(factory)
+        def make(**config: Any) -> nn.Module:
+            model = factory(**config)
+            own = getattr(model, "config", None)
+            model.made_as = (name, asdict(own) if is_dataclass(own) else config)
+            return model
+
+        _FACTORIES[name] = make
+        return cast(Factory, make)
 
     return register
 
@@ -36,7 +48,7 @@ def names() -> tuple[str, ...]:
 
 
 def build(name: str, config: dict[str, Any]) -> nn.Module:
-    """Build an architecture; the model remembers both arguments, for `save_checkpoint`.
+    """Build an architecture.
 
     Raises:
         InputError: no such architecture, or it does not take this configuration.
@@ -52,11 +64,5 @@ def build(name: str, config: dict[str, Any]) -> nn.Module:
 
 
 def describe(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
-    """(architecture name, configuration) of a model of ours, or None for a user's own class.
-
-    A model of ours has a frozen dataclass `config` and the class attribute `architecture`.
-    """
-    name = getattr(model, "architecture", None)
-    if name not in _FACTORIES:
-        return None
-    return name, asdict(model.config)
+    """(architecture name, configuration) of a model that a registered factory made, None for any other."""
+    return getattr(model, "made_as", None)
