@@ -87,6 +87,11 @@ class Assembly:
             raise refusal(path, "a NIR file cannot hold a '/' in a name", "rename the module")
         return f"{path}.module" if path in (*self.kept.step.inputs, *self.output_names()) else path
 
+    def free_name(self, stem: str) -> str:
+        """A name for what is no module."""
+        taken = {*self.nodes, *self.output_names(), *self.kept.step.inputs, *(path for path, _ in self.model.named_modules())}
+        return next(name for name in (stem, *(f"{stem}_{i}" for i in range(1, len(taken) + 2))) if name not in taken)
+
     # growing
 
     def place(self, piece: Piece, sources: tuple[str, ...], where: str) -> tuple[str, ...]:
@@ -194,7 +199,7 @@ def _flatten(graph: Assembly, index: int, term: Term, path: str | None = None) -
     source = graph.signals[term.args[0]]
     if term.shape == graph.term(term.args[0]).shape:
         return source
-    path = path or f"flatten_{index}"
+    path = path or graph.free_name("flatten")
     parts = graph.each_part(
         source, path, term.where, lambda name, shape, start: single(name, nir.Flatten(np.array(shape), 0, -1))
     )

@@ -68,7 +68,7 @@ def _check_first(call: fx.Node, source: Any, steps: int) -> None:
         reason = f"its state is set from {source.meta['where']}"
         raise refusal(where, reason, "let a neuron start from its own state or from zeros")
     if steps == 1:
-        reason = "its state starts anew in every call, so that it has no memory from step to step"
+        reason = "its state is set from a tensor in every call, so that it carries nothing from step to step"
         way_out = "use init_hidden=True and reset outside forward, or loop over time inside it (2 or more steps)"
         raise refusal(where, reason, way_out)
     if source.any() and source.shape == call.meta["value"].shape:

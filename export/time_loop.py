@@ -69,10 +69,24 @@ class _Steps:
 
     def term(self, node: fx.Node, step: int) -> int:
         """The index of what `node` is, seen from `step`."""
-        if (node, step) not in self.known:
-            self.used.add(node)
-            self.known[node, step] = self._term(node, step)
+        waiting = [node]  # an explicit stack: a network may be deeper than Python's recursion allows
+        while waiting:
+            missing = [read for read in self._reads(waiting[-1], step) if (read, step) not in self.known]
+            if missing:
+                waiting.extend(missing)
+                continue
+            here = waiting.pop()
+            if (here, step) not in self.known:
+                self.used.add(here)
+                self.known[here, step] = self._term(here, step)
         return self.known[node, step]
+
+    def _reads(self, node: fx.Node, step: int) -> list[fx.Node]:
+        """The nodes that must be terms before this one is."""
+        call = node.args[0] if node.meta["op"] == "part" else node
+        if node.meta["op"] == "getitem" or call.op == "call_module" and self._delay(call, step):
+            return []
+        return node.all_input_nodes
 
     def _term(self, node: fx.Node, step: int) -> int:
         op, where = node.meta["op"], node.meta["where"]
@@ -137,6 +151,8 @@ class _Steps:
 
     def _input_step(self, node: fx.Node, step: int) -> int:
         source, index = node.args
+        if source.meta["op"] == "stack" and isinstance(index, int):
+            return self.term(self._recorded(source)[index], step)  # what a loop recorded, read back by the next loop
         if self.steps == 1 or source.op != "placeholder" or not isinstance(index, int):
             raise refusal(
                 node.meta["where"],
@@ -169,7 +185,7 @@ class _Steps:
         each = self._recorded(value)
         template = self.term(each[1], 1)
         for step, node in enumerate(each):
-            self._unify(self.term(node, step), template, step, set())
+            self._unify(self.term(node, step), template, step)
         return template
 
     def _recorded(self, value: Any) -> list[fx.Node]:
@@ -189,18 +205,20 @@ class _Steps:
             raise refusal("forward", f"it returns {len(value)} recorded steps of a loop over {self.steps}", "record every step")
         return [one_node(v) for v in value]
 
-    def _unify(self, a: int, b: int, step: int, seen: set[tuple[int, int]]) -> None:
-        """Term a of `step` must be term b of the template; in the first step zeros may stand for what is delayed."""
-        if a == b or (a, b) in seen:
-            return
-        seen.add((a, b))
-        x, y = self.terms[a], self.terms[b]
-        if step == 0 and x.op == ZERO and y.op == DELAYED:
-            return
-        if replace(x, args=()) != replace(y, args=()) or len(x.args) != len(y.args):
-            raise refusal("forward", f"steps {step} and 1 of its loop differ: {x.where} against {y.where}", LOOP_ADVICE)
-        for p, q in zip(x.args, y.args, strict=True):
-            self._unify(p, q, step, seen)
+    def _unify(self, first: int, second: int, step: int) -> None:
+        """The first term, of `step`, must be the second, the template; in the first step zeros may stand for what is delayed."""
+        waiting, seen = [(first, second)], set()
+        while waiting:
+            pair = waiting.pop()
+            if pair[0] == pair[1] or pair in seen:
+                continue
+            seen.add(pair)
+            x, y = (self.terms[i] for i in pair)
+            if step == 0 and x.op == ZERO and y.op == DELAYED:
+                continue
+            if replace(x, args=()) != replace(y, args=()) or len(x.args) != len(y.args):
+                raise refusal("forward", f"steps {step} and 1 of its loop differ: {x.where} against {y.where}", LOOP_ADVICE)
+            waiting.extend(zip(x.args, y.args, strict=True))
 
     def _refuse_unused(self, state_inputs: set[fx.Node]) -> None:
         """Nothing that forward computes is left out without a word; states that nobody reads are part of their neuron."""

@@ -208,7 +208,9 @@ def test_a_membrane_read_from_the_neuron_is_a_membrane() -> None:
 
 
 def test_a_loop_of_one_step_is_no_loop() -> None:
-    with pytest.raises(UnsupportedError, match="its state starts anew in every call.*or loop over time inside it .2 or more steps"):
+    with pytest.raises(
+        UnsupportedError, match="its state is set from a tensor in every call.*or loop over time inside it .2 or more steps"
+    ):
         to_nir(Loop(), torch.zeros(1, 1, 3))
 
 
@@ -216,8 +218,8 @@ def test_a_deep_residual_network_is_traced_in_linear_time() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(40))
-            self.neurons = nn.ModuleList(snn.Leaky(beta=0.5, init_hidden=True) for _ in range(40))
+            self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(300))
+            self.neurons = nn.ModuleList(snn.Leaky(beta=0.5, init_hidden=True) for _ in range(300))
 
         def forward(self, x):
             record = []
@@ -229,4 +231,33 @@ def test_a_deep_residual_network_is_traced_in_linear_time() -> None:
             return torch.stack(record)
 
     graph = to_nir(Deep(), torch.zeros(3, 1, 3))
-    assert len([e for e in graph.edges if e[1] == "layers.39"]) == 40
+    assert len([e for e in graph.edges if e[1] == "layers.299"]) == 300
+
+
+def test_what_one_loop_records_another_may_read() -> None:
+    class TwoLoops(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 2), nn.Linear(2, 2)
+            self.lif_a, self.lif_b = (snn.Leaky(beta=0.5, init_hidden=True) for _ in range(2))
+
+        def forward(self, x):
+            hidden = torch.stack([self.lif_a(self.a(step)) for step in x])
+            return torch.stack([self.lif_b(self.b(hidden[t])) for t in range(x.shape[0])])
+
+    graph = to_nir(TwoLoops(), torch.zeros(4, 1, 3))
+    assert {("lif_a", "b"), ("b", "lif_b.membrane")} <= set(graph.edges)
+
+
+def test_a_layer_computed_before_the_loop_is_part_of_every_step() -> None:
+    class Static(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(3, 2), snn.Leaky(beta=0.5, init_hidden=True)
+
+        def forward(self, x):
+            current = self.fc(x)
+            return torch.stack([self.lif(current) for _ in range(5)])
+
+    graph = to_nir(Static(), torch.zeros(1, 3))
+    assert {("x", "fc"), ("fc", "lif.membrane")} <= set(graph.edges)

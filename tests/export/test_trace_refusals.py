@@ -320,7 +320,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "fresh state": (
         lambda: step(twice_the_state, lif=lif(init_hidden=False)),
         "lif (Leaky)",
-        "its state starts anew in every call",
+        "its state is set from a tensor in every call",
     ),
     "membrane only": (
         lambda: step(lambda m, x: m.lif(m.fc(x))[1], lif=lif(output=True)),
