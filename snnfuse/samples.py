@@ -83,7 +83,7 @@ def draw_samples(name: str, number: int, *, part: str = "train", data_dir: str |
     chosen = np.arange(len(pairs))
     if number < len(pairs):
         chosen = np.sort(np.random.default_rng(seed).choice(len(pairs), number, replace=False))
-    return Samples(pairs.steps(chosen), pairs.labels[chosen], f"{len(chosen)} of {name}'s {part} samples")
+    return Samples(pairs.steps(chosen), pairs.labels[chosen], f"{name}, {part} part")
 
 
 def _read_npz(path: Path) -> dict[str, NDArray]:

@@ -29,9 +29,7 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--data-dir", type=FOLDER, metavar="DIR", help="Where the data set lies.")
 @click.option("--calib-samples", type=click.IntRange(1), default=256, show_default=True, help="How many to draw with --data.")
 @click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="Your own class, for a bare state_dict.")
-@click.option(
-    "--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of one step of an input, as 1x28x28; for --target nir."
-)
+@click.option("--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of an input in one step, as 1x28x28; for nir.")
 @click.option("--time-steps", type=click.IntRange(2), metavar="N", help="For a model whose forward loops over N steps itself.")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
 @click.option("--reset", type=click.Choice(RESETS), help="Give spiking neurons this reset; the ledger states the effect.")
@@ -178,7 +176,7 @@ def summary(compiled: "Compiled") -> str:
     if compiled.resources:
         parts.append(describe_resources(compiled.resources))
     about = compiled.report["calibration"]
-    parts.append(f"calibrated on {about['source']} ({about['samples']} samples of {about['time_steps']} steps)")
+    parts.append(f"calibrated on {about['source']}: {about['samples']} samples of {about['time_steps']} steps")
     measured = compiled.report.get("calibration_accuracy")
     if measured:
         parts.append(
@@ -203,7 +201,8 @@ def describe_resources(resources: "Resources") -> str:
     rows = [(a.name, a.neurons, a.synapses, a.memory, a.cores, a.bound_by.what) for a in resources.layers]
     limits = "; ".join(f"{limit.value} {limit.what} ({limit.status}: {limit.source})" for limit in (NEURONS, MEMORY, CORES))
     head = ("layer", "neurons", "synapses", "bytes", "cores", "bound by")
-    return f"{table(head, rows)}\n{resources.cores} of {resources.board.cores} cores of {resources.board.name}, at least; limits: {limits}"
+    board = f"at least {resources.cores} of the {resources.board.cores} cores of {resources.board.name}"
+    return f"{table(head, rows)}\n{board}; limits: {limits}"
 
 
 def describe_place(output: Path, dry_run: bool) -> str:
