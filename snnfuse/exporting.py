@@ -108,11 +108,11 @@ def make_graph(
         return Graph(source, ())
     import torch
 
-    from snnfuse.export.to_nir import DT, trace_model
+    from snnfuse.export import trace_model
 
     lead = (1,) if steps is None else (steps, 1)
     sample = tuple(torch.zeros(*lead, *shapes[name]) for name in input_names(source))
-    return Graph(*trace_model(source, sample, DT if dt is None else dt))
+    return Graph(*trace_model(source, sample, **({} if dt is None else {"dt": dt})))
 
 
 def compile_program(
