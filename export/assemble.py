@@ -135,11 +135,18 @@ def assemble(step: Step, model: nn.Module, dt: float) -> tuple[dict[str, nir.NIR
     """
     kept = Kept.of(step, model)
     graph = Assembly(kept, model, dt, ledger=list(kept.ledger))
-    for index in kept.order:
+    for index in _inputs_first(step, kept.order):
         graph.signals[index] = LOWER.get(step.terms[index].op, _constant)(graph, index, step.terms[index])
     for name, index in zip(graph.output_names(), kept.outputs, strict=True):
         _output(graph, name, index)
     return graph.nodes, graph.edges, tuple(graph.ledger)
+
+
+def _inputs_first(step: Step, order: tuple[int, ...]) -> list[int]:
+    """In the order of forward's arguments, which is then that of the graph's inputs."""
+    inputs = {step.terms[i].target: i for i in order if step.terms[i].op == INPUT}
+    first = [inputs[name] for name in step.inputs]
+    return first + [i for i in order if i not in first]
 
 
 def _output(graph: Assembly, name: str, index: int) -> None:

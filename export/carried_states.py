@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from .fx_nodes import LOOP_ADVICE
+from .fx_nodes import LOOP_ADVICE, first_input
 from .refusal import refusal
 
 
@@ -41,7 +41,7 @@ def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[
 def _behind_aliases(source: Any, carriers: set[fx.Node]) -> Any:
     while isinstance(source, fx.Node) and source.meta["op"] == "same":
         carriers.add(source)
-        source = source.args[0]
+        source = first_input(source)
     return source
 
 

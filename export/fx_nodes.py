@@ -58,6 +58,11 @@ def inputs(node: fx.Node) -> list[fx.Node]:
     return given
 
 
+def first_input(node: fx.Node) -> fx.Node:
+    """The tensor that a function or method works on, given by position or as `input`."""
+    return node.args[0] if node.args else node.kwargs["input"]
+
+
 def addends(node: fx.Node) -> list[fx.Node]:
     """What an addition adds, each of the shape of the sum."""
     added = [*node.args, *(v for k, v in node.kwargs.items() if k in ("other", "input"))]
@@ -84,7 +89,7 @@ def check_cat(node: fx.Node) -> None:
 
 def check_flatten(node: fx.Node) -> None:
     """A view that is anything but flatten(start_dim=1), seen on the sample, mixes samples or reorders axes."""
-    before, after = node.args[0].meta["value"].shape, node.meta["value"].shape
+    before, after = first_input(node).meta["value"].shape, node.meta["value"].shape
     if after != before and after != (before[0], before[1:].numel()):
         text = f"it turns shape {tuple(before)} into {tuple(after)}"
         raise refusal(node.meta["where"], text, "only flatten(start_dim=1), all of a sample into one axis, has a NIR form")
@@ -94,11 +99,11 @@ def refuse_shared_in_place(node: fx.Node) -> None:
     """`x += y` changes x for every other reader, which a graph of values does not show."""
     if node.meta.get("op") != "iadd":
         return
-    changed, reader = node.args[0], node
+    changed, reader = first_input(node), node
     while isinstance(changed, fx.Node):
         if any(user is not reader for user in changed.users) or changed.meta["op"] == "part" and changed.meta["part"] != "spikes":
             raise refusal(
                 node.meta["where"], f"it changes {changed.meta['where']} in place, which something else reads", "write z = x + y"
             )
         views = changed.meta["op"] in ALIASES or changed.meta["op"] == "module"  # Dropout and Identity return their input itself
-        reader, changed = changed, (changed.args[0] if views and changed.args else None)
+        reader, changed = changed, (first_input(changed) if views else None)

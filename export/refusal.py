@@ -2,6 +2,8 @@
 
 from snnfuse.hardware.errors import UnsupportedError
 
+USABLE = "use Linear, Conv2d, BatchNorm, AvgPool2d, MaxPool2d, Flatten, Dropout, Leaky, Synaptic, + and torch.cat"
+
 
 def refusal(where: str, reason: str, way_out: str) -> UnsupportedError:
     """The error for something that NIR cannot express with its meaning.

@@ -21,6 +21,7 @@ from .fx_nodes import (
     check_cat,
     check_flatten,
     count_steps,
+    first_input,
     inputs,
     one_node,
     refuse_shared_in_place,
@@ -119,15 +120,15 @@ class _Steps:
             check_cat(node)
             return self._intern(CAT, None, self._args(cat_parts(node), step), node)
         check_flatten(node)
-        return self._intern(FLATTEN, None, self._args((node.args[0],), step), node)
+        return self._intern(FLATTEN, None, self._args((first_input(node),), step), node)
 
     def _args(self, nodes: Any, step: int) -> tuple[int, ...]:
         return tuple(self.term(node, step) for node in nodes)
 
     def _same(self, node: fx.Node, step: int) -> int:
         if node.meta["value"].dtype not in PRECISE:
-            raise refusal(node.meta["where"], f"it rounds to {node.meta['value'].dtype}", "keep floating-point values")
-        return self.term(node.args[0], step)
+            raise refusal(node.meta["where"], f"it rounds to {node.meta['value'].dtype}", "keep float32 or float64")
+        return self.term(first_input(node), step)
 
     def _delay(self, node: fx.Node, step: int) -> int:
         once = self.calls[node.target] == 1 and self.steps > 1  # computed before the loop, from an input that does not change

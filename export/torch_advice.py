@@ -1,6 +1,9 @@
 """What to use instead of a torch module that has no NIR form."""
 
 from torch import nn
+from torch.nn.utils import parametrize
+
+from .refusal import USABLE
 
 ADVICE: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     (
@@ -14,10 +17,13 @@ ADVICE: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     ((nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d), "use AvgPool2d with the kernel that gives the same output"),
     ((nn.Softmax, nn.LogSoftmax), "leave it out: decoding compares the outputs as they are"),
     ((nn.Conv1d, nn.ConvTranspose2d, nn.Conv3d), "use Conv2d"),
+    ((nn.DataParallel,), "export its .module"),
     ((nn.RNN, nn.LSTM, nn.GRU), "use spiking neurons with a recurrent Linear"),
 )
 
 
 def advice(module: nn.Module) -> str:
     """One line for a refusal."""
-    return next((text for kinds, text in ADVICE if isinstance(module, kinds)), "use a module that `snnfuse ops` lists")
+    if parametrize.is_parametrized(module):
+        return "call torch.nn.utils.parametrize.remove_parametrizations on it first"
+    return next((text for kinds, text in ADVICE if isinstance(module, kinds)), USABLE)

@@ -18,13 +18,13 @@ from torch import fx, nn
 
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
-from .refusal import refusal
+from .refusal import USABLE, refusal
 from .trace_ops import EVALUATE, accepted
 from .untouched import untouched
 
 STATES: dict[type, tuple[str, ...]] = {Leaky: ("mem",), Synaptic: ("syn", "mem")}
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-DATA_DEPENDENT = "control flow that depends on a tensor's value cannot be exported"
+DATA_DEPENDENT = "what follows depends on a tensor's value, which is known only at run time"
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class ConcreteTracer(fx.Tracer):
         """Record a function or method between modules."""
         if target in (torch.zeros_like, "new_zeros"):
             return torch.zeros_like(args[0].value)
-        name = accepted(target, self.here(), kwargs)
+        name = accepted(target, self.here(), args, kwargs)
         node = self.create_node(kind, target, self.create_arg(args), self.create_arg(kwargs))
         where = f"{self.here()}: {name} ({node.name})"
         values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
@@ -236,7 +236,7 @@ class ConcreteTracer(fx.Tracer):
         finally:
             self.running = False
         if not isinstance(value, torch.Tensor):
-            raise refusal(where, f"it returns {type(value).__name__}, not one tensor", "use a module that `snnfuse ops` lists")
+            raise refusal(where, f"it returns {type(value).__name__}, not one tensor", USABLE)
         return value
 
     def _call_neuron(self, m: SpikingNeuron, path: str, where: str, args: Any, kwargs: Any) -> Any:

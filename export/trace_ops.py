@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from snnfuse.hardware.errors import UnsupportedError
 
-from .refusal import refusal
+from .refusal import USABLE, refusal
 
 Evaluate = Callable[..., torch.Tensor]
 
@@ -60,20 +60,22 @@ def op_name(target: Any) -> str:
     return target if isinstance(target, str) else getattr(target, "__name__", str(target))
 
 
-def accepted(target: Any, where: str, kwargs: dict[str, Any]) -> str:
+def accepted(target: Any, where: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
     """The operation's name.
 
     Raises:
         UnsupportedError: the operation, or an argument that changes its meaning, cannot be expressed.
     """
     name = NAMES.get(target)
+    if target is getattr:
+        raise refusal(where, f"it reads a tensor's .{args[1]}", USABLE)
     if name is None:
         raise _unknown(op_name(target), where)
     if name == "add" and kwargs.get("alpha", 1) != 1:
         raise refusal(
             where, f"add with alpha={kwargs['alpha']} scales its second argument", "fold alpha into the weights before it"
         )
-    if name == "dropout" and kwargs.get("training", True):
+    if name == "dropout" and kwargs.get("training", args[2] if len(args) > 2 else True):
         raise refusal(
             where, "dropout that stays active in evaluation is random", "pass training=self.training, or use torch.nn.Dropout"
         )
@@ -88,6 +90,4 @@ def _unknown(name: str, where: str) -> UnsupportedError:
         return refusal(
             where, f"{plain} makes the computation depend on the data", "let neurons decide: compare with a neuron's threshold"
         )
-    return refusal(
-        where, f"the operation {plain} has no NIR form here", ADVICE.get(plain, "use a module that `snnfuse ops` lists")
-    )
+    return refusal(where, f"the operation {plain} has no NIR form here", ADVICE.get(plain, USABLE))

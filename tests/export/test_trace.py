@@ -11,7 +11,7 @@ import torch
 from snntorch import utils
 from torch import nn
 
-from snnfuse.export.to_nir import to_nir, trace_model
+from snnfuse.export.from_snntorch import to_nir, trace_model
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError
 
 
@@ -261,3 +261,30 @@ def test_a_layer_computed_before_the_loop_is_part_of_every_step() -> None:
 
     graph = to_nir(Static(), torch.zeros(1, 3))
     assert {("x", "fc"), ("fc", "lif.membrane")} <= set(graph.edges)
+
+
+def test_inputs_come_in_the_order_of_forwards_arguments() -> None:
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(3, 2), snn.Leaky(beta=0.5, init_hidden=True)
+
+        def forward(self, *parts):
+            return self.lif(self.fc(torch.cat([parts[1], parts[0]], dim=1)))
+
+    graph = to_nir(torch.compile(Late()), (torch.zeros(1, 1), torch.zeros(1, 2)))
+    assert list(graph.inputs) == ["parts_0", "parts_1"]
+    assert ("parts_1", "fc.0") in graph.edges and graph.nodes["fc.0"].weight.shape == (2, 2)
+
+
+def test_arguments_by_name_and_dropout_that_follows_the_mode() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(4, 2), snn.Leaky(beta=0.5, init_hidden=True)
+
+        def forward(self, x):
+            y = nn.functional.dropout(self.fc(input=torch.flatten(input=x, start_dim=1)), 0.5, self.training)
+            return self.lif(y)
+
+    assert to_nir(Named().train(), torch.zeros(1, 2, 2)).edges[0] == ("x", "flatten")

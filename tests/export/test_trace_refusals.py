@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snnfuse.export.to_nir import to_nir
+from snnfuse.export.from_snntorch import to_nir
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 VECTOR, IMAGE = torch.zeros(2, 4), torch.zeros(2, 4, 6, 6)
@@ -199,7 +199,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "branch": (
         lambda: step(lambda m, x: m.lif(m.fc(x)) if x else m.lif(x)),
         "Model",
-        "control flow that depends on a tensor's value",
+        "depends on a tensor's value",
     ),
     "compare": (lambda: step(lambda m, x: m.lif(m.fc(x) > 0)), "Model", "gt makes the computation depend on the data"),
     "norm first": (

@@ -1,0 +1,79 @@
+"""snnTorch to NIR: the first half of the compiler.
+
+    model --trace--> fx graph --one_step--> terms of one time step --assemble--> NIR graph
+
+The graph holds standard primitives only, float64 copies of the parameters, and means the same network when simulated
+by NIR's own equations; its metadata only inform. A module of the user's own may offer `folded_scale() -> (scale,
+(change, reason))`: it then becomes a `nir.Scale` by that constant (a number, or one per feature), and (change,
+reason) its entry in the ledger.
+"""
+
+import json
+from importlib.metadata import version
+from typing import Any
+
+import nir
+import torch
+from torch import nn
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ledger import Ledger, to_json
+
+from .assemble import assemble
+from .time_loop import one_step
+from .trace import trace
+
+DT = 1e-4
+
+
+def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
+    """A snnTorch model as a NIR graph; the model is left as it is.
+
+    Args:
+        model: of snnTorch neurons and torch layers; traced as in evaluation.
+        sample: what forward takes, a tensor or a tuple of tensors. ONE time step, (batch, *shape); for a model that
+            unrolls its own loop over x[t], all steps, (time, batch, *shape) with time >= 2. Only shapes matter.
+        dt: seconds per time step, > 0.
+
+    Returns:
+        Nodes are called by module path; a neuron's spikes, or the membrane of one that never resets, are the
+        output of its node. Inputs are called by forward's arguments, outputs "output", or "output_0" and so
+        on. `metadata["snnfuse"]` is one JSON string: "dt", "generator" and "ledger", what changed on the way.
+
+    Raises:
+        UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
+        InputError: the sample does not fit the model, or a parameter is not finite.
+    """
+    graph, _ = trace_model(model, sample, dt)
+    return graph
+
+
+def trace_model(model: nn.Module, sample: Any, dt: float = DT) -> tuple[nir.NIRGraph, Ledger]:
+    """As `to_nir`; returns the ledger beside the graph."""
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    if not isinstance(model, nn.Module):
+        raise InputError(f"the model is {type(model).__name__}, not a torch.nn.Module")
+    if not dt > 0:
+        raise InputError(f"dt={dt} must be above 0: it is the length of a time step in seconds")
+    traced = trace(model, _sample(model, sample))
+    nodes, edges, ledger = assemble(one_step(traced), traced.model, dt)
+    about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(ledger)}
+    return nir.NIRGraph(nodes, edges, metadata={"snnfuse": json.dumps(about)}), ledger
+
+
+def _sample(model: nn.Module, sample: Any) -> tuple[torch.Tensor, ...]:
+    """The sample as tensors of the model's type."""
+    tensors = sample if isinstance(sample, tuple | list) else (sample,)
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
+    return tuple(_tensor(value, i, like) for i, value in enumerate(tensors))
+
+
+def _tensor(value: Any, position: int, like: torch.Tensor) -> torch.Tensor:
+    try:
+        tensor = torch.as_tensor(value).detach().to(dtype=like.dtype, device=like.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"sample {position} is {type(value).__name__}, not a tensor") from error
+    if tensor.ndim < 2 or not tensor.numel():
+        reason = "it needs a batch axis first, (batch, *shape), and at least one value"
+        raise InputError(f"sample {position} has shape {tuple(tensor.shape)}: {reason}")
+    return tensor
