@@ -30,7 +30,7 @@ def quantize(
     dt: float | None = None,
     reset: Reset | None = None,
     weight_bits: int = WEIGHT_BITS,
-    input_bits: int = 8,
+    input_bits: int = 12,
     max_groups: int = 2,
     decoder: Decoder | None = None,
 ) -> Program:

@@ -123,9 +123,9 @@ def test_analog_input_is_graded_and_entered() -> None:
     graph = chain(nir.Linear(rng.normal(0, 0.5, (20, 16))), lif(20, 0.9), size=16)
     x = np.repeat(rng.normal(0, 1, (1, 12, 16)), 20, 0)
     program = quantize(graph, x)
-    assert program.inputs["input"] == GradedInput((16,), 8, float(np.abs(x).max()) / 127)
+    assert program.inputs["input"] == GradedInput((16,), 12, float(np.abs(x).max()) / 2047)
     assert program.ledger[0].node == "input"
-    assert "8-bit graded spikes" in program.ledger[0].change
+    assert "12-bit graded spikes" in program.ledger[0].change
     (layer,) = measure_agreement(lower(graph), program, {"input": x})
     assert layer.mismatches / layer.float_spikes < 0.05
     assert quantize(graph, binary(20, 4, 16)).inputs["input"] == SpikeInput((16,))
