@@ -42,7 +42,8 @@ def emulate(
     """
     sent: dict[str, NDArray] = dict(check_events(program, events))
     first = next(iter(sent.values()))
-    sent |= {n: np.ones((*first.shape[:2], 1), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
+    constants = {name: node for name, node in program.nodes.items() if isinstance(node, Constant)}
+    sent |= {name: np.ones((*first.shape[:2], *node.shape), np.int32) for name, node in constants.items()}
     nodes, with_states = recorded_nodes(program, record, states)
     kept = {}
     for name, lif in program.neurons.items():
