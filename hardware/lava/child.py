@@ -22,7 +22,7 @@ from snnfuse.hardware.errors import EnvironmentProblem
 
 OUTPUT = "output.txt"  # what the child and its children print
 ERROR = "error.txt"  # what went wrong, written by the child
-GRACE_S = 3.0  # for the resource tracker
+GRACE_S = 5.0  # for the resource tracker
 SOCKET_FOLDER_CHARACTERS = 72  # multiprocessing adds up to 32 for a socket, whose path may have 107
 
 
@@ -32,8 +32,11 @@ class LavaFailed(Exception):
 
 @contextmanager
 def job_folder() -> Iterator[Path]:
-    """A temporary folder, gone afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="snnfuse-lava-"))
+    """A temporary folder, gone afterwards; EnvironmentProblem where none can be made."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="snnfuse-lava-"))
+    except OSError as error:
+        raise EnvironmentProblem(f"cannot make a temporary folder for Lava: {error}") from error
     try:
         yield folder
     finally:
@@ -58,7 +61,7 @@ def run_module(module: str, folder: Path, timeout: float, what: str) -> None:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            cwd=folder,
+            cwd=folder.anchor,  # not the folder: it may be gone before the resource tracker has started
             env=_environment(folder),
             start_new_session=True,
         )

@@ -22,7 +22,7 @@ JOB = "job.json"
 # A generous limit: about ten times what Lava 0.10 took on two busy cores.
 START_S = 120.0  # import and compile
 PROCESS_STEP_S = 2e-3  # per process and step
-SYNAPSE_STEP_S = 1e-7  # per synapse and step
+SYNAPSE_STEP_S = 5e-7  # per synapse and step
 
 
 def simulate_on_lava(

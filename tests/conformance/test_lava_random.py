@@ -133,8 +133,8 @@ def graded_part(rng: np.random.Generator) -> tuple[dict, list]:
 
 def lonely_part(rng: np.random.Generator) -> tuple[dict, list]:
     """Neurons that only their bias or a constant drives, one population per reset."""
-    nodes = {f"l_{reset}": lif(rng, (40,), reset) for reset in RESETS} | {"l_one": Constant(), "l_fed": lif(rng, (5,))}
-    return nodes, [Connection("l_one", "l_fed", dense(rng, 5, 1, 2, mode="excitatory"), delay=4)]
+    nodes = {f"l_{reset}": lif(rng, (40,), reset) for reset in RESETS} | {"l_one": Constant((2,)), "l_fed": lif(rng, (5,))}
+    return nodes, [Connection("l_one", "l_fed", dense(rng, 5, 2, 2, mode="excitatory"), delay=4)]
 
 
 def build(seed: int) -> tuple[Program, dict[str, np.ndarray]]:

@@ -119,17 +119,20 @@ def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, m
 
 FAILING = """
 import sys
-import numpy as np
 from pathlib import Path
+from snnfuse.hardware.lava import recorders, worker
 from snnfuse.hardware.lava.child import watch_parent
-from snnfuse.hardware.lava import worker
-watch_parent(Path(sys.argv[1]))
-from snnfuse.hardware.lava import recorders
-def broken(self):
+
+def broken_step(self):
     if self.time_step == 3:
         raise ValueError("the third step")
     recorders.Tapped.run_spk(self)
-recorders.TappedLifReset.run_spk = broken
+
+def broken_start(self, parameters):
+    raise ValueError("the start")
+
+recorders.TappedLifReset.WHERE
+watch_parent(Path(sys.argv[1]))
 try:
     worker.main(Path(sys.argv[1]))
 except BaseException as problem:
@@ -138,15 +141,18 @@ except BaseException as problem:
 """
 
 
-def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("where, what", [("run_spk = broken_step", "the third step"), ("__init__ = broken_start", "the start")])
+def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(
+    where: str, what: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lava alone would wait for it for ever."""
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     (temporary / "modules").mkdir()
-    (temporary / "modules" / "failing_worker.py").write_text(FAILING)
+    (temporary / "modules" / "failing_worker.py").write_text(FAILING.replace("WHERE", where))
     monkeypatch.syspath_prepend(str(temporary / "modules"))
     monkeypatch.setattr("snnfuse.hardware.lava.simulate.WORKER", "failing_worker")
-    with pytest.raises(EnvironmentProblem, match="failed: ValueError: the third step$"):
-        simulate_on_lava(PROGRAM, events(), timeout=60)
+    with pytest.raises(EnvironmentProblem, match=f"failed: ValueError: {what}$"):
+        simulate_on_lava(PROGRAM, events(), timeout=100)
     assert [entry.name for entry in temporary.iterdir()] == ["modules"]
     assert not running(temporary)
 
