@@ -1,6 +1,7 @@
 """The target: fixed-point rules, the Program, and the backends that run it."""
 
 from snnfuse.hardware.encoding import encode, scores
+from snnfuse.hardware.lava import simulate_on_lava, to_lava
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
 from snnfuse.hardware.recording import Comparison, Mismatch, Recording, compare
@@ -25,4 +26,6 @@ __all__ = [
     "emulate",
     "encode",
     "scores",
+    "simulate_on_lava",
+    "to_lava",
 ]

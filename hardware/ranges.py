@@ -35,7 +35,7 @@ def state_peaks(program: Program, events: Mapping[str, NDArray]) -> dict[str, Pe
     recording = emulate(program, events, "all", states=True)
     sent = {**check_events(program, events), **{n: recording.spikes[n] for n in program.neurons}}
     size = next(iter(sent.values())).shape[:2]
-    sent |= {n: np.ones((*size, 1), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
+    sent |= {n: np.ones((*size, *node.shape), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
     return {name: _peaks(program, name, lif, sent, recording.states[name]) for name, lif in program.neurons.items()}
 
 
