@@ -56,8 +56,10 @@ class Kept:
         return kept
 
     def is_readout(self, neuron: int) -> bool:
-        """Whether a neuron's membrane is what is read of it."""
-        return all(self.step.terms[r].target != SPIKES for r in self.readers[neuron])
+        """Whether a neuron's membrane is all that is read of it, in this step and in the next."""
+        path = self.step.terms[neuron].target
+        fed_back = any(self.step.terms[i].op == DELAYED and self.step.terms[i].target[0] == path for i in self.order)
+        return not fed_back and all(self.step.terms[r].target != SPIKES for r in self.readers[neuron])
 
     def norm_behind(self, index: int) -> Term | None:
         """The batch norm that is a layer's only reader."""

@@ -336,3 +336,43 @@ def test_a_single_step_with_states_as_arguments(agree) -> None:
         "its membrane is not an output of the graph",
         "its synaptic current is not an output of the graph",
     }
+
+
+NEURONS: tuple[Callable[[], nn.Module], ...] = (
+    lambda: leaky(beta=0.8),
+    lambda: leaky(beta=0.7, threshold=0.7, reset_mechanism="zero"),
+    lambda: leaky(beta=0.9, reset_mechanism="zero", reset_delay=False),
+    lambda: synaptic(alpha=0.4, beta=0.7),
+    lambda: synaptic(alpha=0.4, beta=0.7, reset_mechanism="zero", reset_delay=False),
+)
+
+
+class Mixed(nn.Module):
+    """Two inputs over time, a recurrence, a batch norm, nested concatenations and two outputs, of any neurons."""
+
+    def __init__(self, neurons: list[nn.Module]) -> None:
+        super().__init__()
+        self.a, self.rec, self.b = nn.Linear(8, 16), nn.Linear(16, 16), nn.Linear(8, 12)
+        self.fuse, self.norm, self.out = nn.Linear(28, 10), nn.BatchNorm1d(10), nn.Linear(38, 6)
+        self.lif_a, self.lif_b, self.lif_fuse, self.lif_out = neurons
+
+    def forward(self, x, y):
+        spk, outs, fused = torch.zeros(x.size(1), 16, dtype=x.dtype), [], []
+        for now, other in zip(x, y, strict=True):
+            spk = self.lif_a(self.a(now) + self.rec(spk))
+            side = self.lif_b(self.b(other))
+            fused.append(self.lif_fuse(self.norm(self.fuse(torch.cat([spk, side], 1)))))
+            outs.append(self.lif_out(self.out(torch.cat([fused[-1], torch.cat([side, spk], -1)], 1))))
+        return torch.stack(outs), torch.stack(fused)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_networks_of_random_neurons(agree, seed) -> None:
+    torch.manual_seed(seed)
+    model = Mixed([NEURONS[i]() for i in np.random.default_rng(seed).integers(len(NEURONS), size=4)]).double().eval()
+    randomise_norms(model)
+    amplify(model, 2.5)
+    x, y = binary(8, seed=seed), binary(8, seed=seed + 100)
+    with torch.no_grad():
+        outs, fused = (output.numpy() for output in model(x, y))
+    agree(to_nir(model, (x[:2], y[:2])), {"x": x, "y": y}, {"output_0": outs, "output_1": fused})

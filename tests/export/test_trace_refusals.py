@@ -121,6 +121,11 @@ def delay_line(m: nn.Module, now: torch.Tensor, t: int, before: torch.Tensor) ->
     return m.lif2(m.fc2(spk) + m.fc3(before)), spk
 
 
+def feeds_back(m: nn.Module, now: torch.Tensor, t: int, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    spk, mem = m.lif(m.fc(now) + before)
+    return mem, spk
+
+
 def last_only(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     for t in range(3):
         spk = m.lif(m.fc(x[t]))
@@ -368,6 +373,11 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         lambda: loop(delay_line, start=zeros, lif2=lif(), fc2=nn.Linear(4, 4), fc3=nn.Linear(4, 4)),
         "lif (Leaky): its spikes",
         "its spikes of the step before reach lif2 (Leaky)",
+    ),
+    "readout that feeds back spikes": (
+        lambda: loop(feeds_back, start=zeros, lif=lif(output=True, reset_mechanism="none")),
+        "lif (Leaky)",
+        "its spikes are used, and with reset_mechanism",
     ),
     "membrane fed back": (
         lambda: loop(lambda m, x, t, c: m.lif(m.fc(x) + c), start=zeros, lif=lif(output=True)),
