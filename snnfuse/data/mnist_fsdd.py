@@ -19,11 +19,10 @@ from snnfuse.hardware.errors import InputError
 NAME = "mnist-fsdd"
 ENVIRONMENT = "SNNFUSE_DATA"
 IMAGES, LABELS, RECORDINGS = "mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz", "fsdd/recordings.zip"
-TREE = f"""expected:
-  DATA_DIR/{IMAGES}
-  DATA_DIR/{LABELS}
-  DATA_DIR/{RECORDINGS}   (<digit>_<speaker>_<take>.wav)
-where DATA_DIR is --data-dir, ${ENVIRONMENT}, or ../shared/data"""
+TREE = (
+    f"expected DATA_DIR/{IMAGES}, DATA_DIR/{LABELS} and DATA_DIR/{RECORDINGS} (<digit>_<speaker>_<take>.wav), "
+    f"where DATA_DIR is --data-dir, ${ENVIRONMENT}, or ../shared/data"
+)
 RECORDING = re.compile(r"(\d)_([a-z]+)_(\d+)")
 TEST_IMAGES = 2000  # the last ones
 TEST_TAKES = 5  # FSDD's official split: takes 0..4
