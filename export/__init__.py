@@ -7,8 +7,8 @@ here: importing it would hide the function.
 import importlib
 
 _HOME = {
-    "to_nir": "to_nir",
-    "trace_model": "to_nir",
+    "to_nir": "tracing",
+    "trace_model": "tracing",
     "lower": "lowering",
     "simulate": "float_run",
     "quantize": "quantization",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.network import Network
 from snnfuse.export.float_run import simulate
+from snnfuse.export.network import Network
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.reference import emulate
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.export.float_run import FloatRun
 from snnfuse.export.network import Array, Network, Population, Projection
 from snnfuse.export.rounding import largest_weight, round_bias, round_weights, voltage_units
-from snnfuse.export.float_run import FloatRun
 from snnfuse.export.weights import DenseWeights
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.fixed_point import (

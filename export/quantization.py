@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.export.agreement import measure_agreement
 from snnfuse.export.calibrate import CONSTANT, Fit, Input, connections, fit_population
+from snnfuse.export.float_run import simulate
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import with_reset
-from snnfuse.export.float_run import simulate
 from snnfuse.hardware.encoding import as_inputs
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import WEIGHT_BITS, check_range

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.network import Network
 from snnfuse.export.float_run import FloatRun, simulate
+from snnfuse.export.network import Network
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.lif import Reset
 

@@ -10,8 +10,7 @@ import torch
 from snntorch import utils
 from torch import nn
 
-from snnfuse.export import lower, measure_agreement, quantize, simulate
-from snnfuse.export.to_nir import to_nir
+from snnfuse.export import lower, measure_agreement, quantize, simulate, to_nir
 from snnfuse.hardware import compare, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import UnsupportedError

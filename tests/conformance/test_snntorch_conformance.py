@@ -11,7 +11,7 @@ import torch
 from snntorch import utils
 from torch import nn
 
-from snnfuse.export.from_snntorch import to_nir, trace_model
+from snnfuse.export.tracing import to_nir, trace_model
 
 STEPS, BATCH = 100, 4
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snnfuse.export.from_snntorch import to_nir
+from snnfuse.export.tracing import to_nir
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 VECTOR, IMAGE = torch.zeros(2, 4), torch.zeros(2, 4, 6, 6)

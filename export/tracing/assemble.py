@@ -7,17 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ledger import Ledger, LedgerEntry
-
-from .assembly import Assembly, Shape, Signal
-from .kept import Kept
-from .pieces import Piece, array, expanded, single
-from .refusal import refusal
-from .snn_neurons import lower_neuron
-from .step import ADD, CAT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, Step, Term
-from .torch_advice import advice
-from .torch_layers import (
+from snnfuse.export.tracing.assembly import Assembly, Shape, Signal
+from snnfuse.export.tracing.kept import Kept
+from snnfuse.export.tracing.pieces import Piece, array, expanded, single
+from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.snn_neurons import lower_neuron
+from snnfuse.export.tracing.step import ADD, CAT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, Step, Term
+from snnfuse.export.tracing.torch_advice import advice
+from snnfuse.export.tracing.torch_layers import (
     IDENTITIES,
     NORMS,
     WEIGHTED,
@@ -29,6 +26,8 @@ from .torch_layers import (
     normalised,
     weighted,
 )
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 
 def assemble(step: Step, model: nn.Module, dt: float) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], Ledger]:

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from .carried_states import check_states
-from .fx_nodes import (
+from snnfuse.export.tracing.carried_states import check_states
+from snnfuse.export.tracing.fx_nodes import (
     LOOP_ADVICE,
     SHARED_ADVICE,
     addends,
@@ -27,10 +27,10 @@ from .fx_nodes import (
     refuse_shared_in_place,
     returned,
 )
-from .refusal import refusal
-from .step import ADD, CAT, CONSTANT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, ZERO, Step, Term
-from .trace import Trace
-from .trace_ops import TIME_ADVICE
+from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.step import ADD, CAT, CONSTANT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, ZERO, Step, Term
+from snnfuse.export.tracing.trace import Trace
+from snnfuse.export.tracing.trace_ops import TIME_ADVICE
 
 PRECISE = (torch.float32, torch.float64)
 

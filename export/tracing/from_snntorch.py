@@ -16,12 +16,11 @@ import nir
 import torch
 from torch import nn
 
+from snnfuse.export.tracing.assemble import assemble
+from snnfuse.export.tracing.time_loop import one_step
+from snnfuse.export.tracing.trace import trace
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import Ledger, to_json
-
-from .assemble import assemble
-from .time_loop import one_step
-from .trace import trace
 
 DT = 1e-4
 

@@ -21,10 +21,9 @@ import numpy as np
 import torch
 from snntorch import Leaky, Synaptic
 
+from snnfuse.export.tracing.pieces import Array, Piece, array, expanded, single
+from snnfuse.export.tracing.refusal import refusal
 from snnfuse.hardware.ledger import LedgerEntry
-
-from .pieces import Array, Piece, array, expanded, single
-from .refusal import refusal
 
 THRESHOLD_MARGIN = 1e-6  # relative; above float32's rounding, far below what a weight changes
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}

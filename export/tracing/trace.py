@@ -14,12 +14,11 @@ import torch
 from snntorch import Leaky, SpikingNeuron, Synaptic
 from torch import fx, nn
 
+from snnfuse.export.tracing.concrete_proxy import ConcreteProxy
+from snnfuse.export.tracing.refusal import USABLE, refusal
+from snnfuse.export.tracing.trace_ops import EVALUATE, accepted
+from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
-
-from .concrete_proxy import ConcreteProxy
-from .refusal import USABLE, refusal
-from .trace_ops import EVALUATE, accepted
-from .untouched import untouched
 
 STATES: dict[type, tuple[str, ...]] = {Leaky: ("mem",), Synaptic: ("syn", "mem")}
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

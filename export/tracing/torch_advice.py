@@ -3,7 +3,7 @@
 from torch import nn
 from torch.nn.utils import parametrize
 
-from .refusal import USABLE
+from snnfuse.export.tracing.refusal import USABLE
 
 ADVICE: tuple[tuple[tuple[type[nn.Module], ...], str], ...] = (
     (

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.snn_neurons import reset_rule
+from snnfuse.export.tracing.step import CAT, DELAYED, FLATTEN, MODULE, NEURON, PART, Step, Term
+from snnfuse.export.tracing.torch_layers import IDENTITIES, NORMS, WEIGHTED
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
-
-from .refusal import refusal
-from .snn_neurons import reset_rule
-from .step import CAT, DELAYED, FLATTEN, MODULE, NEURON, PART, Step, Term
-from .torch_layers import IDENTITIES, NORMS, WEIGHTED
 
 SPIKES = "spikes"
 LOOP_ADVICE = "let a neuron's spikes of the step before reach, through at most one layer, that neuron alone"

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from snnfuse.export.tracing.refusal import USABLE, refusal
 from snnfuse.hardware.errors import UnsupportedError
-
-from .refusal import USABLE, refusal
 
 Evaluate = Callable[..., torch.Tensor]
 

@@ -12,12 +12,11 @@ import nir
 import numpy as np
 from torch import nn
 
+from snnfuse.export.tracing.kept import Kept
+from snnfuse.export.tracing.pieces import Piece
+from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.step import Term
 from snnfuse.hardware.ledger import LedgerEntry
-
-from .kept import Kept
-from .pieces import Piece
-from .refusal import refusal
-from .step import Term
 
 Shape = tuple[int, ...]
 Lower = Callable[[str, Shape, int], Piece]  # name, shape and first channel or feature of a part

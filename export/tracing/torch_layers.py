@@ -6,8 +6,8 @@ import nir
 import numpy as np
 from torch import nn
 
-from .pieces import Array, Piece, array
-from .refusal import refusal
+from snnfuse.export.tracing.pieces import Array, Piece, array
+from snnfuse.export.tracing.refusal import refusal
 
 IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from .fx_nodes import LOOP_ADVICE, first_input
-from .refusal import refusal
+from snnfuse.export.tracing.fx_nodes import LOOP_ADVICE, first_input
+from snnfuse.export.tracing.refusal import refusal
 
 
 def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[fx.Node]]:

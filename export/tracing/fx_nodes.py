@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import fx
 
-from .refusal import refusal
-from .trace import Trace
+from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.trace import Trace
 
 SHARED_ADVICE = "give every layer its own module"
 LOOP_ADVICE = f"make every step of the loop the same, and {SHARED_ADVICE}"
