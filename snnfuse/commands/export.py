@@ -102,9 +102,13 @@ def find_samples(model: Path, source: Any, target: str, options: dict[str, Any])
 
 def trained_on(model: Path, source: Any, options: dict[str, Any]) -> str | None:
     """The data set that a checkpoint of ours names."""
-    if options["factory"] or model.suffix == ".nir" or not hasattr(source, "architecture"):
+    if options["factory"] or model.suffix == ".nir":
         return None
     from snnfuse.checkpoint import read_metadata
+    from snnfuse.networks import describe
+
+    if describe(source) is None:
+        return None
 
     return read_metadata(model).get("data")
 

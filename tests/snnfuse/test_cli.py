@@ -384,5 +384,20 @@ def test_an_unexpected_error_keeps_its_trace(monkeypatch: pytest.MonkeyPatch) ->
 def test_doctor_names_what_is_installed(snn: Cli) -> None:
     result = snn("doctor", "--json", "-")
     content = json.loads(result.out)
-    assert content["torch"] == torch.__version__ and content["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert content["numpy"] == np.__version__ and content["python"] == ".".join(map(str, sys.version_info[:3]))
     assert result.code == (0 if content["lava-nc"] else 6)
+
+
+def test_the_demo_ends_with_equal_backends(snn: Cli) -> None:
+    result = snn("demo", "--epochs", 1, "--lava-samples", 2, "-o", "new/demo", "--json", "-")
+    assert result.code == 0, result.err
+    figures = json.loads(result.out)
+    assert figures["mismatches"] == 0 and all(c["values"] > 0 for c in figures["compared"].values())
+    assert set(figures["compared"]) == {"spikes", "u", "v"}
+    assert figures["test"]["samples"] == 360 and figures["lava_samples"]["samples"] == 2
+    assert figures["lava_samples"]["lava"] == figures["lava_samples"]["emulator"]
+    assert list(figures["seconds"]) == ["train", "export", "emulator", "lava"]
+    assert read_bundle("new/demo/bundle").manifest["target"] == "loihi2"
+    assert_error(snn("demo", "-o", "new/demo", "--quiet"), 2, "exists; use --force")
+    exported = snn("export", "new/demo/model.pt", "--target", "lava", "--calib-samples", 8)  # the checkpoint names its data set
+    assert exported.code == 0 and "calibrated on av-digits, train part: 8 samples" in exported.out
