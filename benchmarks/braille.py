@@ -1,8 +1,8 @@
 """A real pretrained recurrent graph, deployed: `python -m benchmarks.braille [--data-dir DIR] [--lava SAMPLES] [--json -]`.
 
-The graph (12-38-7, CubaLIF, recurrent, trained in snnTorch) and its snnTorch / Lava accuracies are the NIR paper's; the 420 tactile recordings
-are a subset of its task's. The graph is calibrated on the first ten recordings of each class and measured on the other 350. A class is the
-output with most spikes, ties to the lowest index.
+The graph (12-38-7, CubaLIF, recurrent, trained in snnTorch) and its snnTorch / Lava accuracies are the NIR paper's; the 420
+tactile recordings are a subset of its task's. The graph is calibrated on the first ten recordings of each class and measured on
+the other 350. A class is the output with most spikes, ties to the lowest index.
 """
 
 import argparse

@@ -1,8 +1,9 @@
 """Real images and real speech, from training to Lava: `python -m benchmarks.mnist_fsdd [--data-dir DIR] [--lava SAMPLES] [--json -]`.
 
-Trains the small FD-fusion network and each modality alone, with the settings of `snnfuse train`; exports the fused one for Loihi 2 with 8-bit
-weights, calibrated on 256 training pairs; and measures everything on all 2,000 test pairs. A class is the output with most spikes, ties to
-the lowest index. The first test pairs also run on Lava, every spike and state of every layer compared.
+Trains the small FD-fusion network and each modality alone, with the settings of `snnfuse train`; exports the fused one for
+Loihi 2 with 8-bit weights, calibrated on 256 training pairs; and measures everything on all 2,000 test pairs. A class is the
+output with most spikes, ties to the lowest index. The first test pairs also run on Lava, every spike and state of every layer
+compared.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The compiler: snnTorch model to NIR graph to fixed-point Program to bundle.
 
-Names are loaded on first use, so that importing the package imports neither torch nor NIR. No module carries the name of a function
-here: importing it would hide the function.
+Names are loaded on first use, so that importing the package imports neither torch nor NIR. No module carries the name of a
+function here: importing it would hide the function.
 """
 
 import importlib

@@ -1,8 +1,9 @@
 """One population at a time: the threshold scale and synapse groups whose spikes differ least from the float neurons'.
 
-A population is run alone in the hardware's own reference, fed with what the float network's populations sent on calibration data, for a
-handful of threshold scales K and for one and two synapse groups per projection. The ranges of the chip pull against each other: a finer K
-rounds weights less and brings the current closer to its 24-bit wrap, the threshold to its 17 bits and a bias to its 13.
+A population is run alone in the hardware's own reference, fed with what the float network's populations sent on calibration
+data, for a handful of threshold scales K and for one and two synapse groups per projection. The ranges of the chip pull against
+each other: a finer K rounds weights less and brings the current closer to its 24-bit wrap, the threshold to its 17 bits and a
+bias to its 13.
 """
 
 from collections.abc import Iterator, Mapping
@@ -92,8 +93,8 @@ def fit_population(
             break
     if best is None:
         raise UnsupportedError(
-            f"{name!r}: no threshold scale keeps its weights, threshold and current (up to {run.peak_current[name]:.3g} on calibration data) "
-            "within the chip's ranges; rescale its weights and threshold, or train with smaller weights"
+            f"{name!r}: no threshold scale keeps its weights, threshold and current within the chip's ranges (the current reaches "
+            f"{run.peak_current[name]:.3g} on calibration data); rescale its weights and threshold, or train with smaller weights"
         )
     return best
 

@@ -1,7 +1,7 @@
 """NIR's linear nodes as weights, and rows of them composed into one.
 
-Between two populations there is one synapse, so whatever linear nodes lie between (a pooling before a convolution, a flatten before a
-linear layer) must become one matrix before anything is rounded.
+Between two populations there is one synapse, so whatever linear nodes lie between (a pooling before a convolution, a flatten
+before a linear layer) must become one matrix before anything is rounded.
 """
 
 from collections.abc import Sequence

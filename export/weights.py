@@ -1,7 +1,7 @@
 """Float weights of a projection, in the three structures that a synapse group can have.
 
-Each holds float64 `values` whose rounding to integers keeps the structure: `synapse` turns integers of the same layout into the hardware's
-synapse group.
+Each holds float64 `values` whose rounding to integers keeps the structure: `synapse` turns integers of the same layout into the
+hardware's synapse group.
 """
 
 from dataclasses import dataclass, replace

@@ -12,9 +12,10 @@ with decay(x, d) = trunc(x (4096 - d) / 4096). What a spike does to v' is the re
     subtract          v' = v' - 64 vth where s                     needs neuron microcode on a chip
     subtract_delayed  v' = clip(... - 64 vth [v > 64 vth])         snnTorch's default: taken from the *next* voltage, before its threshold
 
-Source: Lava 0.10, `AbstractPyLifModelFixed`, whose int32 arithmetic is kept: 64 a wraps at 32 bits, and u wraps once at 24 bits, so an
-input beyond three times the range leaves u outside it. With reset to zero the voltage path, the threshold and the timing agree with a
-trace of a real chip (NIR paper, 01_lif). The delayed rule needs no memory of the last spike: an unreset v above threshold *is* one.
+Source: Lava 0.10, `AbstractPyLifModelFixed`, whose int32 arithmetic is kept: 64 a wraps at 32 bits, and u wraps once at 24
+bits, so an input beyond three times the range leaves u outside it. With reset to zero the voltage path, the threshold and the
+timing agree with a trace of a real chip (NIR paper, 01_lif). The delayed rule needs no memory of the last spike: an unreset v
+above threshold *is* one.
 """
 
 from dataclasses import dataclass

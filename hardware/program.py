@@ -1,12 +1,12 @@
 """The Program: a network in integers, the one thing every backend runs.
 
-Nodes are populations (inputs, constants, neurons), connections are synapse groups between two of them, outputs name the populations a user
-reads and how they are decoded. Several connections into one neuron population add.
+Nodes are populations (inputs, constants, neurons), connections are synapse groups between two of them, outputs name the
+populations a user reads and how they are decoded. Several connections into one neuron population add.
 
-Time. A synapse takes one step, plus its delay. A node's latency is the number of steps by which it lags the input, so that its window for an
-input of T steps is 1 + latency .. T + latency, counted from 1; at the start of its window its state is zero, and outside its window it is
-silent. Feed-forward paths must be matched: every connection into a node brings the same latency. A population may feed back onto itself, one
-step later. A `Constant` is silent in nobody's window: it spikes on every step.
+Time. A synapse takes one step, plus its delay. A node's latency is the number of steps by which it lags the input, so that its
+window for an input of T steps is 1 + latency .. T + latency, counted from 1; at the start of its window its state is zero, and
+outside its window it is silent. Feed-forward paths must be matched: every connection into a node brings the same latency. A
+population may feed back onto itself, one step later. A `Constant` is silent in nobody's window: it spikes on every step.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """The specification that one can read: a Program, step by step, in NumPy.
 
-Every node is evaluated over its own window. In that time a matched feed-forward connection has no lag: at step t of the target's window arrives
-what the source sent at step t of its own. A recurrent connection lags one step. So populations run one after the other, each over all time
-steps, and only the neuron's own recurrence is a loop.
+Every node is evaluated over its own window. In that time a matched feed-forward connection has no lag: at step t of the
+target's window arrives what the source sent at step t of its own. A recurrent connection lags one step. So populations run one
+after the other, each over all time steps, and only the neuron's own recurrence is a loop.
 """
 
 from collections.abc import Iterable, Mapping
@@ -97,7 +97,7 @@ def _recurrent_input(connection: Connection, spikes: NDArray[np.bool_]) -> NDArr
 
 
 def synaptic_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
-    """shift(W s, exponent) for spikes (time, batch, *source) -> int64 (time, batch, targets), each product wrapped at 32 bits as in Lava."""
+    """shift(W s, exponent) for spikes (time, batch, *source) -> int64 (time, batch, targets), wrapped at 32 bits as in Lava."""
     time, batch = spikes.shape[:2]
     total = _product(synapse.matrix(), spikes.reshape(time * batch, -1))
     return to_int32(shift(to_int32(total).astype(np.int64), synapse.exponent)).astype(np.int64).reshape(time, batch, -1)

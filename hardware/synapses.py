@@ -10,8 +10,8 @@ A weight of b bits steps by 2**(8 - b), or by twice that in a group that mixes s
     excitatory      0 .. 255
     inhibitory   -255 .. 0
 
-Source: Lava 0.10, `lava/utils/weightutils.py`, which clips and truncates whatever it is given; here a weight that it would change is an
-error, so that what is stored is what runs.
+Source: Lava 0.10, `lava/utils/weightutils.py`, which clips and truncates whatever it is given; here a weight that it would
+change is an error, so that what is stored is what runs.
 """
 
 from dataclasses import dataclass
