@@ -35,7 +35,7 @@ from snnfuse.export.manifest import (
     make_manifest,
 )
 from snnfuse.hardware import ledger
-from snnfuse.hardware.chip import Resources
+from snnfuse.hardware.chip import Resources, check_chip
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fields import read_json
 from snnfuse.hardware.program import Program
@@ -129,17 +129,20 @@ def write_bundle(
         program: the integer program; None for target `nir`.
         events, golden: encoded inputs and what the program makes of them, recorded with record="all"; both or neither.
         target: what it was made for.
-        resources: what the program takes of a board.
+        resources: what the program takes of a board; by default, for target `loihi2`, of one with a single chip.
         graph_ledger: the changes, where there is no program to carry them.
         report: anything JSON-able that was measured.
         force: replace an older bundle.
 
     Raises:
         InputError: the path exists or cannot be written, or the arguments do not belong together.
+        UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it; as of `check_chip`.
     """
     path = Path(path).absolute()
     _check_arguments(target, program, events, golden)
     check_target(path, force, is_bundle)
+    if target == "loihi2" and program is not None and resources is None:
+        resources = check_chip(program)
     entries = program.ledger if program else graph_ledger
     with whole_folder(path) as folder:
         _write_graph(folder, graph)
