@@ -68,6 +68,8 @@ def _check_input(name: str, shape: tuple[int, ...], array: NDArray) -> None:
 
 def check_events(program: Program, events: Mapping[str, NDArray]) -> Events:
     """Events as a backend takes them; InputError for floats, payloads beyond the declared width, wrong names or shapes."""
+    if not program.inputs:
+        raise InputError("a program without inputs has no time steps to run")
     arrays = as_inputs(program.inputs, events)
     for name, node in program.inputs.items():
         low, high = (-node.limit, node.limit) if isinstance(node, GradedInput) else (0, 1)

@@ -70,7 +70,7 @@ def make_recording(program: Program, spikes: Mapping[str, NDArray], states: Mapp
     """A Recording whose outputs are there under their own names too."""
     named = {name: spikes[output.node] for name, output in program.outputs.items() if output.node in spikes}
     latency = {n: program.latency[n] for n in spikes} | {n: program.latency[o.node] for n, o in program.outputs.items()}
-    return Recording({**spikes, **named}, states, latency, backend)
+    return Recording({**spikes, **named}, states, latency, {name: output.node for name, output in program.outputs.items()}, backend)
 
 
 def _run_population(

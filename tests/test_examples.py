@@ -20,7 +20,7 @@ def run(name: str, *arguments: str, folder: Path) -> str:
 
 def test_deploy_your_own(tmp_path: Path) -> None:
     printed = run("deploy_your_own.py", "bundle", folder=tmp_path)
-    assert "Lava: 0 of 34560 spikes and states differ" in printed
+    assert "Lava: 0 of 33600 spikes and states differ" in printed
     assert (tmp_path / "bundle" / "manifest.json").is_file()
 
 

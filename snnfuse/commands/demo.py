@@ -107,8 +107,8 @@ def compile_model(checkpoint: Path) -> "Compiled":
 def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, steps: Steps) -> dict[str, Any]:
     """Accuracy on the test set, and emulator against Lava on its first samples: spikes and states of every layer."""
     from snnfuse.exporting import describe_decoder, float_accuracy, program_accuracy
+    from snnfuse.hardware import compare
     from snnfuse.hardware.backends import run_on
-    from snnfuse.hardware.verify import compare_layers
     from snnfuse.samples import draw_samples
 
     program = compiled.program
@@ -128,7 +128,7 @@ def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, step
             "emulator": program_accuracy(program, emulated, few),
             "lava": program_accuracy(program, lava, few),
         },
-        **differences(compare_layers(program, emulated, lava)),
+        **differences(compare(emulated, lava)),
     }
 
 

@@ -88,7 +88,7 @@ def test_compare_finds_the_earliest_difference(program: Program, events: dict) -
     a = emulate(program, events, "all", states=True)
     same = compare(a, emulate(program, events, "all", states=True))
     assert (same.mismatches, same.first) == (0, None)
-    assert same.compared == 30 * 5 * (20 + 4) * 3 + 30 * 5 * 4  # spikes, u and v; and the output once more under its own name
+    assert same.compared == 30 * 5 * (20 + 4) * 3  # spikes, u and v
     spikes = {name: array.copy() for name, array in a.spikes.items()}
     spikes["hidden"][7, 2, 11] ^= True
     spikes["hidden"][9, 0, 0] ^= True
@@ -173,6 +173,11 @@ def test_backends_take_integers_only(program: Program, events: dict) -> None:
         emulate(program, {"x": events["x"] + 1})
     with pytest.raises(InputError, match="cannot record 'x'"):
         emulate(program, events, ["x"])
+
+
+def test_a_program_without_inputs_cannot_run() -> None:
+    with pytest.raises(InputError, match="without inputs has no time steps"):
+        emulate(Program({"n": Lif((1,), du=0, dv=0, vth=1)}, (), {"o": Output("n")}), {})
 
 
 def test_graded_inputs_are_rounded_and_saturate() -> None:
