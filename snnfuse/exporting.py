@@ -115,6 +115,24 @@ def make_graph(
     return Graph(*trace_model(source, sample, **({} if dt is None else {"dt": dt})))
 
 
+def measure_graph(source: "nn.Module | nir.NIRGraph", graph: Graph, samples: Samples, *, unrolled: bool = False) -> Graph:
+    """The graph with the measured effect of what tracing changed in its ledger; a foreign graph stays as it is.
+
+    Args:
+        source: the model.
+        graph: what `make_graph` made of it.
+        samples: the first of them are run through both.
+        unrolled: whether the model's forward loops over time itself.
+    """
+    import nir
+
+    if isinstance(source, nir.NIRGraph) or not graph.ledger:
+        return graph
+    from snnfuse.export.tracing.measured import measured_ledger
+
+    return Graph(*measured_ledger(source, graph.nir, graph.ledger, samples.select(slice(GOLDEN_SAMPLES)).inputs, unrolled))
+
+
 def compile_program(
     graph: Graph,
     samples: Samples,
@@ -123,6 +141,8 @@ def compile_program(
     dt: float | None = None,
     reset: str | None = None,
     weight_bits: int = 8,
+    input_bits: int = 12,
+    max_groups: int = 2,
     board: str = "oheo-gulch",
 ) -> Compiled:
     """Integers for a graph, checked against the target and measured on the samples that calibrated them.
@@ -131,7 +151,7 @@ def compile_program(
         graph: the float graph.
         samples: calibration inputs; the first ones become the golden vectors.
         target: "loihi2", checked against the chip's limits, or "lava".
-        dt, reset, weight_bits: as for `snnfuse.export.quantize`.
+        dt, reset, weight_bits, input_bits, max_groups: as for `snnfuse.export.quantize`.
         board: as for `snnfuse.hardware.chip.check_chip`.
 
     Raises:
@@ -139,7 +159,8 @@ def compile_program(
     """
     from snnfuse.export import quantize
 
-    program = quantize(graph.nir, samples.inputs, dt=dt, reset=reset, weight_bits=weight_bits)
+    settings = {"weight_bits": weight_bits, "input_bits": input_bits, "max_groups": max_groups}
+    program = quantize(graph.nir, samples.inputs, dt=dt, reset=reset, **settings)
     resources = check_chip(program, board) if target == "loihi2" else None
     events = program.encode(samples.select(slice(GOLDEN_SAMPLES)).inputs)
     golden = emulate(program, events, record="all")

@@ -34,6 +34,8 @@ FOLDER = click.Path(path_type=Path)
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
 @click.option("--reset", type=click.Choice(RESETS), help="Give spiking neurons this reset; the ledger states the effect.")
 @click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
+@click.option("--input-bits", type=click.IntRange(2, 24), default=12, show_default=True, help="Payload of analog inputs.")
+@click.option("--max-groups", type=click.IntRange(1), default=2, show_default=True, help="Synapse groups per projection.")
 @click.option("--board", type=click.Choice(BOARDS), default=BOARDS[0], show_default=True, help="1, 8 or 1152 chips.")
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) if anything changed its meaning on the way.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write.")
@@ -68,6 +70,8 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
     with console.step("making the graph"):
         shapes = samples.shapes if samples else parse_shapes(options["sample"], exporting.input_names(source))
         graph = exporting.make_graph(source, shapes, dt=options["dt"], steps=options["time_steps"])
+        if samples:
+            graph = exporting.measure_graph(source, graph, samples, unrolled=options["time_steps"] is not None)
     if target == "nir":
         return finish_graph(graph, output, console, options)
     assert samples is not None
@@ -75,7 +79,7 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
     with console.step("choosing integers"):
         compiled = exporting.compile_program(
             graph, samples, target=target, dt=options["dt"] if foreign else None,
-            **{key: options[key] for key in ("reset", "weight_bits", "board")},
+            **{key: options[key] for key in ("reset", "weight_bits", "input_bits", "max_groups", "board")},
         )  # fmt: skip
     return finish_program(compiled, output, console, options)
 
