@@ -3,13 +3,13 @@
 # make test-all  the slow tests too
 # make lint      style
 #
-# PYTHON=...     the interpreter to use (default: the first Python 3.10 to 3.13 that runs)
+# PYTHON=...     the interpreter to use (default: python3 if it is 3.10 to 3.13, else the first of those that runs)
 # PIP_FLAGS=...  passed to pip, for example to choose a CPU build of PyTorch (see constraints.txt)
 
 VENV := .venv
 RUN := $(VENV)/bin/python
 # A pyenv shim can exist and fail, and a system Python can lack venv: only running a candidate tells.
-CANDIDATES := $(or $(PYTHON),python3.11 python3.12 python3.13 python3.10 python3 python)
+CANDIDATES := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.10 python)
 USABLE := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
 # Both declare Python 3.10 only but run on 3.10 to 3.13. A global --ignore-requires-python would let pip take other packages that are
 # made for a newer Python, hence an install of their own; what they need at run time is listed in pyproject.toml.
