@@ -27,6 +27,11 @@ class FloatRun:
     peak_current: Mapping[str, float]
     peak_voltage: Mapping[str, float]
 
+    def select(self, batch: NDArray) -> "FloatRun":
+        """Some of the samples; the peaks stay those of all."""
+        spikes, v = ({name: a[:, batch] for name, a in arrays.items()} for arrays in (self.spikes, self.v))
+        return FloatRun(spikes, v, self.peak_current, self.peak_voltage)
+
 
 def simulate(network: Network, inputs: Mapping[str, NDArray]) -> FloatRun:
     """Run the float network on inputs (time, batch, *shape)."""

@@ -6,21 +6,24 @@ import nir
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.export.agreement import measure_agreement
-from snnfuse.export.calibrate import CONSTANT, Fit, Input, connections, fit_population
+from snnfuse.export.agreement import compare_runs
+from snnfuse.export.calibrate import fit_population
+from snnfuse.export.entries import input_entry, layer_entries
+from snnfuse.export.fitting import Fit, Input, connections, constant_name
 from snnfuse.export.float_run import simulate
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import with_reset
 from snnfuse.hardware.encoding import as_inputs
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.fixed_point import WEIGHT_BITS, check_range
-from snnfuse.hardware.ledger import LedgerEntry
+from snnfuse.hardware.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
 from snnfuse.hardware.lif import Reset
 from snnfuse.hardware.program import Constant, Decoder, GradedInput, Output, Program, SpikeInput
 from snnfuse.hardware.ranges import check_no_wrap
+from snnfuse.hardware.reference import emulate
 
-SEARCH_SAMPLES = 96  # calibration samples used to compare candidates; the result is measured on all of them
+SEARCH_SAMPLES = 96  # calibration samples used to compare candidates; ranges and the result are measured on all of them
+INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
 
 def quantize(
@@ -39,7 +42,7 @@ def quantize(
     Args:
         graph: NIR graph of standard primitives.
         calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. An input that holds
-            only 0 and 1 is declared binary; any other is declared graded, with `input_bits` bits and its scale from the largest magnitude.
+            only 0 and 1 is declared binary; any other is declared graded, with `input_bits` bits and the scale of least mean error.
         dt: seconds per step; by default the graph's own, or 1e-4.
         reset: makes every spiking population reset by this rule, with the measured effect in the ledger; by default each keeps its own.
         weight_bits: 1..8, for every synapse group.
@@ -55,6 +58,7 @@ def quantize(
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
     check_range("weight_bits", weight_bits, 1, WEIGHT_BITS)
+    check_range("input_bits", input_bits, 2, MESSAGE_BITS)
     if max_groups < 1:
         raise InputError(f"max_groups must be 1 or more, not {max_groups}")
     network = lower(graph, dt)
@@ -62,38 +66,57 @@ def quantize(
     if reset is not None:
         network = with_reset(network, reset, x)
     inputs = {name: declare_input(array, network.inputs[name], input_bits) for name, array in x.items()}
-    fits = _fit_all(network, _some_samples(x), inputs, weight_bits, max_groups)
+    fits = _fit_all(network, x, inputs, weight_bits, max_groups)
     program = assemble(network, fits, inputs, decoder)
     return _measured(network, program, x, fits, weight_bits)
 
 
 def declare_input(x: NDArray, shape: tuple[int, ...], bits: int) -> Input:
-    """Binary if the data is; otherwise graded, with the scale that puts the largest magnitude at the payload's limit."""
+    """Binary if the data is; otherwise graded, with the scale of least mean error among those that saturate few values or none.
+
+    An outlier's error counts as no more than a usual value: one bad reading must not cost all others their digits.
+    """
     if ((x == 0) | (x == 1)).all():
         return SpikeInput(shape)
-    return GradedInput(shape, bits, float(np.abs(x).max()) / (2 ** (bits - 1) - 1))
+    magnitudes, limit = np.abs(x[x != 0]), 2 ** (bits - 1) - 1
+    largest, *lower = np.quantile(magnitudes, (1.0, *INPUT_QUANTILES)).tolist()
+    nodes = [GradedInput(shape, bits, top / limit) for top in (largest, *lower)]
+    return min(nodes, key=lambda node: _mean_error(node, x, at_most=lower[-1]))
 
 
-def _some_samples(x: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Evenly spaced samples, so that sorted data is not cut to its first classes."""
-    batch = next(iter(x.values())).shape[1]
-    chosen = np.unique(np.linspace(0, batch - 1, min(batch, SEARCH_SAMPLES)).astype(int))
-    return {name: array[:, chosen] for name, array in x.items()}
+def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
+    error = np.abs(np.clip(np.rint(x / node.scale), -node.limit, node.limit) * node.scale - x)
+    return float(np.minimum(error, at_most).mean())
 
 
 def _fit_all(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], bits: int, max_groups: int) -> dict[str, Fit]:
-    run = simulate(network, x)
+    """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
     events = Program(dict(inputs), (), {}).encode(x)
-    sent = {**events, **run.spikes}
+    received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
+    chosen = _some(next(iter(x.values())).shape[1])
+    run = simulate(network, received).select(chosen)
+    sent = {**{name: array[:, chosen] for name, array in events.items()}, **run.spikes}
     return {name: fit_population(network, name, run, sent, inputs, bits, max_groups) for name in network.order}
 
 
+def _some(batch: int) -> NDArray[np.int64]:
+    """Evenly spaced samples, so that sorted data is not cut to its first classes."""
+    return np.unique(np.linspace(0, batch - 1, min(batch, SEARCH_SAMPLES)).astype(int))
+
+
 def assemble(network: Network, fits: Mapping[str, Fit], inputs: Mapping[str, Input], decoder: Decoder | None = None) -> Program:
-    """The whole program, its paths matched in time."""
-    nodes = {**inputs, **({CONSTANT: Constant()} if any(fit.bias for fit in fits.values()) else {})}
+    """The whole program, its paths matched in time.
+
+    Raises:
+        InputError: spikes are to be counted in a population that never fires.
+    """
+    nodes = {**inputs, **({constant_name(network): Constant()} if any(fit.bias for fit in fits.values()) else {})}
     nodes |= {name: fit.lif for name, fit in fits.items()}
     links = tuple(c for name, fit in fits.items() for c in connections(network, name, fit))
     outputs = {name: Output(node, decoder or default_decoder(network, node)) for name, node in network.outputs.items()}
+    for name, output in outputs.items():
+        if network.populations[output.node].is_readout and output.decoder == "spike_count":
+            raise InputError(f"output {name!r} is the membrane of {output.node!r}, which never fires; use a membrane decoder")
     return Program(nodes, links, outputs, network.dt, network.ledger)
 
 
@@ -104,29 +127,9 @@ def default_decoder(network: Network, node: str) -> Decoder:
 
 def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit], bits: int) -> Program:
     """The program with what rounding changed, measured from end to end, in its ledger."""
-    check_no_wrap(program, program.encode(x))
-    entries = [_input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
-    for layer in measure_agreement(network, program, x):
-        if layer.mismatches:
-            fit = fits[layer.node]
-            change = f"weights in {bits} bits, {describe_groups(fit)}, threshold scale {fit.scale:.6g}"
-            entries.append(LedgerEntry(layer.node, change, "the chip holds integers", layer.effect))
+    recording = emulate(program, program.encode(x), "all", states=True)
+    peaks = check_no_wrap(program, program.encode(x), recording)
+    entries = [input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
+    for layer in compare_runs(network, program, simulate(network, x), recording):
+        entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node], bits)
     return program.with_ledger(*entries)
-
-
-def describe_groups(fit: Fit) -> str:
-    """How many synapse groups the projections of a population took, in words."""
-    most = max((len(groups) for groups in fit.synapses), default=0)
-    return "one group per projection" if most == 1 else f"up to {most} groups per projection"
-
-
-def _input_entry(name: str, node: GradedInput, x: NDArray) -> LedgerEntry:
-    error = float(np.abs(np.rint(x / node.scale) * node.scale - x).max())
-    return LedgerEntry(
-        name,
-        f"analog values sent as {node.bits}-bit graded spikes of {node.scale:.4g} each",
-        "the chip takes integers",
-        f"largest rounding error {error:.4g} on {x.shape[1]} samples",
-    )
-
-

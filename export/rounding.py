@@ -8,6 +8,8 @@ With K the integer threshold that stands for theta = 1, a float weight w becomes
 One scale per matrix is set by its outliers; the second group gives the small weights their digits back.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,14 +20,29 @@ from snnfuse.hardware.synapses import Synapse, granularity, sign_mode
 FULL_SCALE = 256  # one above the largest magnitude of a weight with step 1
 
 
-def largest_weight(values: NDArray[np.float64], bits: int) -> int:
+@dataclass(frozen=True, eq=False)
+class Rounded:
+    """A projection's synapse groups, and what they are meant to hold.
+
+    Attributes:
+        synapses: the groups; they add.
+        wanted: float weights times K.
+        rest: what is missing.
+    """
+
+    synapses: tuple[Synapse, ...]
+    wanted: NDArray[np.float64]
+    rest: NDArray[np.float64]
+
+
+def weight_limit(values: NDArray[np.float64], bits: int) -> int:
     """The largest magnitude that a group of these signs can hold at this width, the same on both sides."""
     return FULL_SCALE - granularity(sign_mode(values), bits)
 
 
 def round_group(values: NDArray[np.float64], bits: int, lowest: int) -> tuple[NDArray[np.int32], int] | None:
     """Values, already times K, as (integers, exponent), the exponent at least `lowest`; None where even 2**7 is too small."""
-    step, limit = granularity(sign_mode(values), bits), largest_weight(values, bits)
+    step, limit = granularity(sign_mode(values), bits), weight_limit(values, bits)
     largest = float(np.abs(values).max(initial=0.0))
     exponent = max(lowest, EXPONENT_RANGE[0])
     if largest > 0:
@@ -42,11 +59,13 @@ def lowest_exponent(values: NDArray[np.float64], bits: int, graded: bool) -> int
     return -(granularity(sign_mode(values), bits).bit_length() - 1)
 
 
-def round_weights(weights: Weights, scale: float, bits: int, groups: int, graded: bool = False) -> tuple[Synapse, ...] | None:
+def round_weights(weights: Weights, scale: float, bits: int, groups: int, graded: bool = False) -> Rounded | None:
     """A projection as up to `groups` synapse groups; None where the weights times `scale` do not fit."""
-    rest = weights.values * scale
-    synapses: list[Synapse] = []
+    wanted = weights.values * scale
+    rest, synapses = wanted, []
     for _ in range(groups):
+        if weight_limit(rest, bits) == 0:  # one bit cannot hold both signs
+            break
         rounded = round_group(rest, bits, lowest_exponent(rest, bits, graded))
         if rounded is None:
             return None
@@ -55,7 +74,13 @@ def round_weights(weights: Weights, scale: float, bits: int, groups: int, graded
             break
         synapses.append(weights.synapse(integers, exponent, bits))
         rest = rest - integers * 2.0**exponent
-    return tuple(synapses)
+    return Rounded(tuple(synapses), wanted, rest)
+
+
+def relative_error(rounded: list[Rounded]) -> float:
+    """Norm of all that rounding left over, over the norm of all weights; 0 for no weights."""
+    wanted = sum(float((r.wanted**2).sum()) for r in rounded)
+    return float(np.sqrt(sum(float((r.rest**2).sum()) for r in rounded) / wanted)) if wanted else 0.0
 
 
 def round_bias(bias: NDArray[np.float64]) -> tuple[NDArray[np.int32], NDArray[np.int32]] | None:

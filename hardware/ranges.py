@@ -11,7 +11,8 @@ from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, STATE_LIMIT, decay
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Constant, Program
-from snnfuse.hardware.reference import emulate, synaptic_input
+from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.reference import emulate, exact_input
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,15 @@ class Peaks:
     clipped_low: int
 
 
-def state_peaks(program: Program, events: Mapping[str, NDArray]) -> dict[str, Peaks]:
-    """Run a program on the reference and look at every state of every population."""
-    recording = emulate(program, events, "all", states=True)
+def state_peaks(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Peaks]:
+    """Every state of every population in a run.
+
+    Args:
+        program, events: as for `emulate`.
+        recording: of that run, every population with its states; by default the reference runs it.
+    """
+    if recording is None:
+        recording = emulate(program, events, "all", states=True)
     sent = {**check_events(program, events), **{n: recording.spikes[n] for n in program.neurons}}
     size = next(iter(sent.values())).shape[:2]
     sent |= {n: np.ones((*size, *node.shape), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
@@ -43,19 +50,19 @@ def _peaks(program: Program, name: str, lif: Lif, sent: Mapping[str, NDArray], s
     u, v = states["u"], states["v"]
     a = np.zeros(u.shape, np.int64)
     for connection in program.into(name):
-        arrived = synaptic_input(connection.synapse, sent[connection.source]).reshape(u.shape)
+        arrived = exact_input(connection.synapse, sent[connection.source]).reshape(u.shape)
         if connection.is_recurrent:
             arrived = np.concatenate([np.zeros_like(arrived[:1]), arrived[:-1]])
         a += arrived
     before = np.concatenate([np.zeros_like(u[:1]), u[:-1]])
-    raw = decay(before, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)
+    raw = decay(before, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)  # 64 bits: no wrap at 32
     high, low = (v == STATE_LIMIT - 1), (v == 1 - STATE_LIMIT)
     return Peaks(int(np.abs(raw).max()), int((raw != u).sum()), int(high.sum()), int(low.sum()))
 
 
-def check_no_wrap(program: Program, events: Mapping[str, NDArray]) -> dict[str, Peaks]:
-    """The peaks of a run; UnsupportedError where a current wrapped."""
-    peaks = state_peaks(program, events)
+def check_no_wrap(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Peaks]:
+    """`state_peaks`; UnsupportedError where a current wrapped."""
+    peaks = state_peaks(program, events, recording)
     for name, peak in peaks.items():
         if peak.wraps:
             raise UnsupportedError(

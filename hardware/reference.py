@@ -98,9 +98,18 @@ def _recurrent_input(connection: Connection, spikes: NDArray[np.bool_]) -> NDArr
 
 def synaptic_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
     """shift(W s, exponent) for spikes (time, batch, *source) -> int64 (time, batch, targets), wrapped at 32 bits as in Lava."""
+    total = to_int32(_sums(synapse, spikes)).astype(np.int64)
+    return to_int32(shift(total, synapse.exponent)).astype(np.int64)
+
+
+def exact_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
+    """The same without any wrap: what the chip's arithmetic stands for."""
+    return shift(_sums(synapse, spikes), synapse.exponent)
+
+
+def _sums(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
     time, batch = spikes.shape[:2]
-    total = _product(synapse.matrix(), spikes.reshape(time * batch, -1))
-    return to_int32(shift(to_int32(total).astype(np.int64), synapse.exponent)).astype(np.int64).reshape(time, batch, -1)
+    return _product(synapse.matrix(), spikes.reshape(time * batch, -1)).reshape(time, batch, -1)
 
 
 def _product(matrix: NDArray[np.int32] | sparse.csr_matrix, rows: NDArray) -> NDArray[np.int64]:

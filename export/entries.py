@@ -1,0 +1,49 @@
+"""Ledger entries of quantisation: what rounding changed, in words, with its measured effect."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.agreement import LayerAgreement, ReadoutAgreement
+from snnfuse.export.fitting import Fit
+from snnfuse.export.network import Network
+from snnfuse.hardware.ledger import LedgerEntry
+from snnfuse.hardware.program import GradedInput
+from snnfuse.hardware.ranges import Peaks
+
+REASON = "the chip holds integers"
+
+
+def input_entry(name: str, node: GradedInput, x: NDArray) -> LedgerEntry:
+    """An analog input sent as graded spikes."""
+    units = np.rint(x / node.scale)
+    error = float(np.abs(np.clip(units, -node.limit, node.limit) * node.scale - x).max())
+    saturated = int((np.abs(units) > node.limit).sum())
+    return LedgerEntry(
+        name,
+        f"analog values sent as {node.bits}-bit graded spikes of {node.scale:.4g} each",
+        "the chip takes integers",
+        f"largest rounding error {error:.4g}, {saturated} of {x.size} values saturate, on {x.shape[1]} samples",
+    )
+
+
+def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks, bits: int) -> list[LedgerEntry]:
+    """A population's entries: rounding, unless every spike is kept; projections that vanished; voltages that saturate."""
+    entries = []
+    if not layer.exact:
+        change = f"weights in {bits} bits, {describe_groups(fit)}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
+        entries.append(LedgerEntry(layer.node, change, REASON, layer.effect))
+    for position in fit.vanished:
+        source = network.into(layer.node)[position].source
+        if network.into(layer.node)[position].weights.values.any():
+            change = f"all weights from {source} are rounded to 0"
+            entries.append(LedgerEntry(layer.node, change, "they are too small beside the others", layer.effect))
+    if peaks.clipped_low or peaks.clipped_high:
+        change = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above"
+        entries.append(LedgerEntry(layer.node, change, "the chip's voltage has 24 bits", layer.effect))
+    return entries
+
+
+def describe_groups(fit: Fit) -> str:
+    """How many synapse groups the projections of a population took, in words."""
+    most = max((len(groups) for groups in fit.synapses), default=0)
+    return "one group per projection" if most == 1 else f"up to {most} groups per projection"

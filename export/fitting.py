@@ -1,0 +1,141 @@
+"""A population in integers at one threshold scale K, and how it is wired into a Program.
+
+K is the integer threshold that stands for theta = 1: weights, biases and thresholds are multiplied by it and rounded.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.network import Array, Network, Population, Projection
+from snnfuse.export.rounding import relative_error, round_bias, round_weights, voltage_units
+from snnfuse.export.weights import DenseWeights
+from snnfuse.hardware.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, WEIGHT_BITS
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import Connection, GradedInput, SpikeInput
+from snnfuse.hardware.synapses import Synapse
+
+BIAS_GROUPS = 2  # a column of biases is small, so it always gets its rounding residue
+
+Input = SpikeInput | GradedInput
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A population in integers.
+
+    Attributes:
+        lif: neurons.
+        synapses: by projection, in the order of `Network.into`, each its groups.
+        bias: groups from the constant, (neurons, 1).
+        scale: K, the integer threshold for theta = 1.
+        rounding: norm of what rounding changed in all weights, over the norm of the weights.
+        mismatch: differing spikes over float spikes on calibration data.
+        deviation: rms error of the voltage over its rms, on calibration data; only where no spikes can tell.
+    """
+
+    lif: Lif
+    synapses: tuple[tuple[Synapse, ...], ...]
+    bias: tuple[Synapse, ...]
+    scale: float
+    rounding: float
+    mismatch: float = np.inf
+    deviation: float = 0.0
+
+    @property
+    def vanished(self) -> tuple[int, ...]:
+        """Projections, by position, of which nothing is left but zeros."""
+        return tuple(i for i, groups in enumerate(self.synapses) if not any(s.values.any() for s in groups))
+
+
+def effective(network: Network, projection: Projection, inputs: Mapping[str, Input]) -> Projection:
+    """A projection in voltage per unit of what its source sends: the neurons' gains and a graded input's scale are in it."""
+    population = network.populations[projection.target]
+    rows = (population.gain * population.current_gain).ravel()
+    source = inputs.get(projection.source)
+    if isinstance(source, GradedInput):
+        rows = rows * source.scale
+    return replace(projection, weights=projection.weights.scaled(rows))
+
+
+def build(
+    population: Population, projections: list[Projection], graded: list[bool], scale: float, bits: int, groups: int
+) -> Fit | None:
+    """A population at one scale; None where a range does not allow it.
+
+    Args:
+        population: float neurons.
+        projections: into it, as `effective` gives them.
+        graded: for each, whether its source sends graded spikes.
+        scale: K.
+        bits: weight bits, 1..8.
+        groups: synapse groups per projection at most.
+    """
+    rounded = [round_weights(p.weights, scale, bits, groups, g) for p, g in zip(projections, graded)]
+    vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
+    into_voltage, into_current = _split_bias(population, scale)
+    bias = round_bias(into_voltage)
+    column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, WEIGHT_BITS, BIAS_GROUPS)
+    if any(r is None for r in rounded) or bias is None or column is None or (vth < 1).any() or (vth > NEVER).any():
+        return None  # a threshold rounded to 0 would fire at anything
+    lif = Lif(
+        shape=population.shape,
+        du=_scalar(_current_decay(population)),
+        dv=_scalar(_decay(1.0 - population.beta, 0)),
+        vth=_scalar(vth.astype(np.int32)),
+        bias_mant=_scalar(bias[0]),
+        bias_exp=_scalar(bias[1]),
+        reset=population.reset,
+    )
+    synapses = tuple(r.synapses for r in rounded)
+    return Fit(lif, synapses, column.synapses if into_current.any() else (), scale, relative_error(rounded))
+
+
+def _split_bias(population: Population, scale: float) -> tuple[Array, Array]:
+    """What is added to the voltage (in its least significant bits) and to the current (in units of theta).
+
+    Neurons that forget their current at once may take their bias either way: into the voltage, unless it exceeds the mantissa there.
+    """
+    current = population.gain * population.current_gain * population.bias
+    if population.alpha is None:
+        voltage = voltage_units(population.voltage_bias + current, scale)
+        if round_bias(voltage) is not None:
+            return voltage, np.zeros_like(current)
+    return voltage_units(population.voltage_bias, scale), current
+
+
+def _current_decay(population: Population) -> NDArray[np.int32]:
+    if population.alpha is None:
+        return np.full(population.shape, (1 << DECAY_BITS) - CURRENT_DECAY_OFFSET, np.int32)
+    return _decay(1.0 - population.alpha, CURRENT_DECAY_OFFSET)
+
+
+def _decay(lost: Array, offset: int) -> NDArray[np.int32]:
+    """A fraction lost per step as a decay register that adds `offset`; 4096 in the voltage is out of reach and becomes 4095."""
+    return np.clip(np.rint(lost * (1 << DECAY_BITS)) - offset, -offset, (1 << DECAY_BITS) - 1).astype(np.int32)
+
+
+def _scalar(values: NDArray[np.int32]) -> int | NDArray[np.int32]:
+    """One number where all neurons share it."""
+    first = values.ravel()[0]
+    return int(first) if (values == first).all() else values.astype(np.int32)
+
+
+def constant_name(network: Network) -> str:
+    """A name that no node of the network has, for the node that spikes on every step."""
+    name = "constant"
+    while name in network.populations or name in network.inputs:
+        name += "_"
+    return name
+
+
+def connections(network: Network, name: str, fit: Fit, timed: bool = True) -> Iterator[Connection]:
+    """The synapse groups into a population; `timed` adds the delays that match its paths."""
+    for projection, groups in zip(network.into(name), fit.synapses):
+        delay = network.delay(projection) if timed else 0
+        for synapse in groups:
+            yield Connection(projection.source, name, synapse, delay)
+    for synapse in fit.bias:
+        yield Connection(constant_name(network), name, synapse)
