@@ -1,22 +1,26 @@
 """NIR graph to float network: every node becomes part of a population or of a projection, or is refused by name."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import nir
 import numpy as np
 
+from snnfuse.export.graph_notes import read_notes
 from snnfuse.export.network import Array, Network, Population, Projection
-from snnfuse.export.neurons import FIRING_NODES, LEAKY_NODES, check_finite, population
+from snnfuse.export.neurons import FIRING_NODES, LEAKY_NODES, check_finite
 from snnfuse.export.operators import LINEAR_NODES, Composite, append, bias_of
-from snnfuse.export.patterns import Loop, find_loops, fuse, memoryless
+from snnfuse.export.patterns import Cell, find_cells
+from snnfuse.export.populations import build, own_shape
+from snnfuse.export.shapes import Shape, infer, same_neurons, size
+from snnfuse.export.weights import Weights
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.hardware.ledger import Ledger, LedgerEntry, from_json
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 DEFAULT_DT = 1e-4
 MISSING_RESET = LedgerEntry("graph", "reset rule read as NIR's: to zero, at once", "the file does not say which it was trained with")
+MISSING_DT = LedgerEntry("graph", f"time step dt = {DEFAULT_DT:g} s", "the file does not say it; --dt sets another")
 
 
 def lower(graph: nir.NIRGraph, dt: float | None = None) -> Network:
@@ -31,32 +35,18 @@ def lower(graph: nir.NIRGraph, dt: float | None = None) -> Network:
 
     Raises:
         UnsupportedError: a node or wiring that cannot be kept, by name.
-        InputError: parameters that are not finite or do not fit their input, or an edge to nowhere.
+        InputError: parameters that are not finite or do not fit their input, an edge to nowhere, or damaged metadata.
     """
-    said = metadata(graph)
-    ledger: Ledger = from_json(said.get("ledger", []))
-    if not said:
-        ledger += (MISSING_RESET,)
-    if dt is None and "dt" not in said:
-        ledger += (LedgerEntry("graph", f"time step dt = {DEFAULT_DT:g} s", "the file does not say it; --dt sets another"),)
-    dt = float(dt if dt is not None else said.get("dt", DEFAULT_DT))
-    if not (np.isfinite(dt) and dt > 0):
+    notes = read_notes(graph)
+    if dt is not None and not (np.isfinite(dt) and dt > 0):
         raise InputError(f"dt must be a positive number of seconds, not {dt}")
-    return _Lowering(graph.nodes, tuple(dict.fromkeys(graph.edges)), dt).network(ledger)
-
-
-def metadata(graph: nir.NIRGraph) -> dict:
-    """What an exporter of ours noted in a graph; empty for a foreign one."""
-    text = (graph.metadata or {}).get("snnfuse")
-    if text is None:
-        return {}
-    try:
-        said = json.loads(text if isinstance(text, (str, bytes)) else str(text))
-    except json.JSONDecodeError as error:
-        raise InputError(f"the graph's metadata is damaged: {error}") from None
-    if not isinstance(said, dict):
-        raise InputError("the graph's metadata is damaged: it is no JSON object")
-    return said
+    ledger = notes.ledger if notes.ours else (*notes.ledger, MISSING_RESET)
+    if dt is None and notes.dt is None:
+        ledger += (MISSING_DT,)
+    elif None not in (dt, notes.dt) and dt != notes.dt:
+        ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
+    chosen = next(float(value) for value in (dt, notes.dt, DEFAULT_DT) if value is not None)
+    return _Lowering(graph.nodes, tuple(dict.fromkeys(graph.edges)), chosen).network(ledger)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +57,10 @@ class _Lowering:
 
     def network(self, ledger: Ledger) -> Network:
         self._check_nodes()
-        inputs = {name: _shape(node.input_type["input"]) for name, node in self.nodes.items() if isinstance(node, nir.Input)}
-        populations = dict(self.populations)
-        projections = tuple(p for name in populations for p in self._projections(name, inputs, populations))
-        populations = {name: replace(p, bias=self._bias(name, p)) for name, p in populations.items()}
+        projections = tuple(p for name in self.cells for p in self._projections(name))
+        populations = {name: replace(p, bias=self._bias(name, p)) for name, p in self.populations.items()}
         outputs = {name: self._output(name) for name, node in self.nodes.items() if isinstance(node, nir.Output)}
-        return Network(inputs, populations, projections, outputs, self.dt, ledger)
+        return Network(self.inputs, populations, projections, outputs, self.dt, ledger)
 
     def _check_nodes(self) -> None:
         known = (nir.Input, nir.Output, nir.Threshold, *FIRING_NODES, *LEAKY_NODES, *LINEAR_NODES)
@@ -86,7 +74,7 @@ class _Lowering:
                     f"node {name!r} is a {type(node).__name__}, which has no counterpart on the chip yet; "
                     f"these have: {', '.join(sorted(k.__name__ for k in known))}"
                 )
-            check_finite(name, {k: v for k, v in vars(node).items() if isinstance(v, np.ndarray)})
+            check_finite(name, node)
             if not isinstance(node, nir.Output) and not self.targets(name):
                 raise UnsupportedError(f"node {name!r} leads nowhere; remove it or connect it to an output")
             if not isinstance(node, nir.Input) and not self.sources(name):
@@ -99,63 +87,52 @@ class _Lowering:
         return [t for s, t in self.edges if s == name]
 
     @cached_property
-    def loops(self) -> dict[str, Loop]:
-        return {loop.threshold: loop for loop in find_loops(self.nodes, self.edges)}
+    def inputs(self) -> dict[str, Shape]:
+        return {name: _declared(node.input_type["input"]) for name, node in self.nodes.items() if isinstance(node, nir.Input)}
+
+    @cached_property
+    def cells(self) -> dict[str, Cell]:
+        return find_cells(self.nodes, self.edges)
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Of what every input, population and linear node puts out."""
+        entries = {cell.entry: name for name, cell in self.cells.items()}
+        inside = frozenset().union(*(cell.edges for cell in self.cells.values()))
+        targets: dict[str, list[str]] = {}
+        for source, target in self.edges:
+            if (source, target) not in inside and not isinstance(self.nodes[target], nir.Output):
+                targets.setdefault(source, []).append(entries.get(target, target))
+        own = {name: own_shape(cell, self.nodes) for name, cell in self.cells.items()}
+        return infer(self.inputs, own, targets, lambda name, fed: append(Composite(fed), name, self.nodes[name]).shape)
 
     @cached_property
     def populations(self) -> dict[str, Population]:
-        inner = frozenset().union(*(loop.inner for loop in self.loops.values()))
-        found = {}
-        for name, node in self.nodes.items():
-            if name in self.loops:
-                found[name] = fuse(self.loops[name], self.nodes, self.dt)
-            elif isinstance(node, (*FIRING_NODES, *LEAKY_NODES)) and name not in inner:
-                found[name] = self._checked_readout(name, population(name, node, self.dt))
-            elif isinstance(node, nir.Threshold) and name not in inner:
-                found[name] = self._pooling_maximum(name, node)
-        return found
-
-    def _checked_readout(self, name: str, found: Population) -> Population:
-        if found.is_readout and any(not isinstance(self.nodes[t], nir.Output) for t in self.targets(name)):
-            raise UnsupportedError(
-                f"node {name!r} passes its membrane on; only spikes travel on the chip: add a threshold, or read it as an output"
-            )
-        return found
-
-    def _pooling_maximum(self, name: str, node: nir.Threshold) -> Population:
-        """A Threshold after sums of spikes is exact when any spike exceeds it, which is a maximum (an OR)."""
-        pools = self.sources(name)
-        theta = np.asarray(node.threshold, np.float64)
-        if not all(isinstance(self.nodes[p], nir.SumPool2d) for p in pools) or (theta < 0).any() or (theta >= 1).any():
-            raise UnsupportedError(
-                f"node {name!r}: a Threshold without a membrane is kept only as a maximum of spikes (after SumPool2d, threshold in 0..1); "
-                "use a LIF node"
-            )
-        if any(isinstance(self.nodes[s], nir.Input) for p in pools for s in self.sources(p)):
-            raise UnsupportedError(f"node {name!r} takes the maximum of an input; pool spikes, not analog values")
-        return memoryless(node, tuple(int(n) for n in theta.shape))
-
-    def _entry(self, name: str) -> str:
-        return self.loops[name].entry if name in self.loops else name
+        return {name: build(cell, self.nodes, self.dt, self.shapes[name]) for name, cell in self.cells.items()}
 
     def _feeding(self, name: str) -> list[str]:
-        """What feeds a population from outside of it."""
-        inner = self.loops[name].inner if name in self.loops else frozenset()
-        return [s for s in self.sources(self._entry(name)) if s not in inner]
+        """What feeds a population, itself included where it feeds back onto itself."""
+        cell = self.cells[name]
+        return [s for s in self.sources(cell.entry) if (s, cell.entry) not in cell.edges]
 
-    def _projections(self, target: str, inputs: Mapping[str, tuple[int, ...]], populations: Mapping[str, Population]) -> list[Projection]:
-        shapes = {**inputs, **{name: p.shape for name, p in populations.items()}}
-        found = []
-        for path in self._paths(self._feeding(target), shapes, ()):
-            composite = Composite(shapes[path[0]])
-            for name in path[1:]:
-                composite = append(composite, name, self.nodes[name])
-            if np.prod(composite.shape) != np.prod(shapes[target]):
-                raise InputError(f"{' -> '.join(path)} gives shape {composite.shape}, but {target!r} has {shapes[target]}")
-            found.append(Projection(path[0], target, composite.resolved()))
-        return found
+    def _projections(self, target: str) -> list[Projection]:
+        ends = {*self.inputs, *self.cells}
+        return [Projection(path[0], target, self._composed(path, target)) for path in self._paths(self._feeding(target), ends, ())]
 
-    def _paths(self, heads: list[str], ends: Mapping[str, tuple[int, ...]], behind: tuple[str, ...]) -> list[tuple[str, ...]]:
+    def _composed(self, path: tuple[str, ...], target: str) -> Weights:
+        composite = Composite(self.shapes[path[0]])
+        for name in path[1:]:
+            composite = append(composite, name, self.nodes[name])
+            if not same_neurons(composite.shape, self.shapes[name]):
+                raise InputError(f"node {name!r} is fed with shapes that give {composite.shape} and {self.shapes[name]}, which cannot add")
+        if not same_neurons(composite.shape, self.shapes[target]):
+            raise InputError(
+                f"{' -> '.join(path)} gives shape {composite.shape}, but {target!r} has {self.shapes[target]}; "
+                "give both one shape, or flatten in between"
+            )
+        return composite.resolved()
+
+    def _paths(self, heads: list[str], ends: Collection[str], behind: tuple[str, ...]) -> list[tuple[str, ...]]:
         """All rows of linear nodes that lead to a population, each from the input or population it starts at."""
         paths = []
         for head in heads:
@@ -174,16 +151,14 @@ class _Lowering:
         parts = [part for source in self._feeding(name) if (part := self._constant_part(source)[1]) is not None]
         return sum((part.reshape(neuron.shape) for part in parts), np.zeros(neuron.shape))
 
-    def _constant_part(self, name: str) -> tuple[tuple[int, ...], Array | None]:
+    def _constant_part(self, name: str) -> tuple[Shape, Array | None]:
         """A node's output shape, and its output when no spike arrives; None for zero."""
+        if name in self.inputs or name in self.cells:
+            return self.shapes[name], None
         node = self.nodes[name]
-        if isinstance(node, nir.Input):
-            return _shape(node.input_type["input"]), None
-        if name in self.populations:
-            return self.populations[name].shape, None
         fed = [self._constant_part(source) for source in self.sources(name)]
         composite = append(Composite(fed[0][0]), name, node)
-        total = bias_of(node, composite.shape)
+        total = bias_of(name, node, composite.shape)
         for _, part in fed:
             if part is not None:
                 passed = (composite.resolved().matrix @ part.ravel()).reshape(composite.shape)
@@ -192,15 +167,20 @@ class _Lowering:
 
     def _output(self, name: str) -> str:
         sources = self.sources(name)
-        if len(sources) != 1 or sources[0] not in self.populations:
+        if len(sources) != 1 or sources[0] not in self.cells:
             raise UnsupportedError(
                 f"output {name!r} reads {', '.join(map(repr, sources))}; an output reads one neuron population: end with a spiking neuron, "
                 "or with a leaky one without reset as a membrane readout"
             )
+        declared, shape = self.nodes[name].output_type["output"], self.shapes[sources[0]]
+        # one element is also what NIR infers behind neurons whose parameters are single numbers
+        if declared is not None and size(_declared(declared)) != 1 and not same_neurons(_declared(declared), shape):
+            raise InputError(f"output {name!r} is declared with shape {_declared(declared)}, but {sources[0]!r} has {shape}")
         return sources[0]
 
 
-def _shape(value: object) -> tuple[int, ...]:
+def _declared(value: object) -> Shape:
+    """The shape that an Input or Output states; a single number has shape (1,)."""
     if value is None:
         raise InputError("an Input node without a shape cannot be run; write it with input_type")
-    return tuple(int(n) for n in np.ravel(value))
+    return tuple(int(n) for n in np.ravel(value)) or (1,)

@@ -56,6 +56,11 @@ class Population:
         """Whether it never fires."""
         return bool(np.isinf(self.theta).all())
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether anything of one step reaches the next, so that a reset can matter; a maximum over spikes has none."""
+        return bool(self.beta.any()) or self.alpha is not None or self.reset == "subtract_delayed"
+
 
 @dataclass(frozen=True, eq=False)
 class Projection:

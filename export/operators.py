@@ -12,11 +12,11 @@ import numpy as np
 from scipy import sparse
 
 from snnfuse.export.network import Array
+from snnfuse.export.shapes import Shape, spread
 from snnfuse.export.weights import ConvWeights, DenseWeights, Weights, from_matrix
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 LINEAR_NODES = (nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten)
-Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +43,10 @@ def append(before: Composite, name: str, node: nir.NIRNode) -> Composite:
     """
     if isinstance(node, nir.Flatten):
         return Composite(flattened(before.shape, node), before.weights, before.factor)
-    if isinstance(node, nir.Scale) and (node.scale == np.ravel(node.scale)[0]).all():
-        return Composite(before.shape, before.weights, before.factor * float(np.ravel(node.scale)[0]))
+    if isinstance(node, nir.Scale):
+        factors = spread(name, "a scale", node.scale, before.shape).ravel()
+        if (factors == factors[0]).all():  # keeps a convolution's structure
+            return Composite(before.shape, before.weights, before.factor * float(factors[0]))
     weights, shape = node_weights(name, node, before.shape)
     if before.weights is None:
         return Composite(shape, weights, before.factor)
@@ -56,8 +58,7 @@ def node_weights(name: str, node: nir.NIRNode, shape: Shape) -> tuple[Weights, S
     if isinstance(node, (nir.Affine, nir.Linear)):
         return _linear(name, node, shape)
     if isinstance(node, nir.Scale):
-        _expect(name, np.size(node.scale) in (1, int(np.prod(shape))), shape, f"a scale of shape {np.shape(node.scale)}")
-        return from_matrix(sparse.diags(np.broadcast_to(node.scale, shape).astype(np.float64).ravel(), format="csr")), shape
+        return from_matrix(sparse.diags(spread(name, "a scale", node.scale, shape).ravel(), format="csr")), shape
     if isinstance(node, (nir.AvgPool2d, nir.SumPool2d)):
         return _pool(name, node, shape)
     return _convolution(name, node, shape)
@@ -73,13 +74,16 @@ def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, shape: Shape) -> tupl
     kernel = np.asarray(node.weight, np.float64)
     axes = 1 if isinstance(node, nir.Conv1d) else 2
     _expect(name, len(shape) == axes + 1 and kernel.shape[1] * node.groups == shape[0], shape, f"a kernel of shape {kernel.shape}")
+    if node.input_shape is not None:
+        declared = tuple(int(n) for n in np.ravel(node.input_shape))
+        _expect(name, declared == tuple(shape[1:]), shape, f"a convolution declared for {declared}")
     stride, dilation = (_per_axis(value, axes) for value in (node.stride, node.dilation))
     padding = _padding(name, node.padding, kernel.shape[2:], stride, dilation)
     if axes == 1:  # a row of height 1
         kernel, stride, dilation, padding = kernel[:, :, None, :], (1, *stride), (1, *dilation), (0, *padding)
         shape = (shape[0], 1, shape[1])
     weights = ConvWeights(kernel, tuple(int(n) for n in shape), stride, padding, dilation, int(node.groups))
-    return weights, _drop_height(output_shape(weights), axes)
+    return weights, _drop_height(_output_shape(name, weights), axes)
 
 
 def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape) -> tuple[ConvWeights, Shape]:
@@ -88,16 +92,13 @@ def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape) -> tuple
     value = 1.0 / np.prod(size) if isinstance(node, nir.AvgPool2d) else 1.0  # torch's count_include_pad=True
     kernel = np.full((shape[0], 1, *size), value)
     weights = ConvWeights(kernel, shape, _per_axis(node.stride, 2), _per_axis(node.padding, 2), (1, 1), groups=shape[0])
-    return weights, output_shape(weights)
+    return weights, _output_shape(name, weights)
 
 
-def output_shape(conv: ConvWeights) -> Shape:
-    """(C_out, H, W)."""
-    spatial = (
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, p, d, k, s in zip(conv.input_shape[1:], conv.padding, conv.dilation, conv.kernel.shape[2:], conv.stride)
-    )
-    return (conv.kernel.shape[0], *spatial)
+def _output_shape(name: str, conv: ConvWeights) -> Shape:
+    window = f"a window of {conv.kernel.shape[2:]}, stride {conv.stride}, dilation {conv.dilation}, padding {conv.padding},"
+    _expect(name, min((*conv.stride, *conv.dilation)) > 0 and min(conv.output_shape) > 0, conv.input_shape, window)
+    return conv.output_shape
 
 
 def _drop_height(shape: Shape, axes: int) -> Shape:
@@ -127,12 +128,14 @@ def flattened(shape: Shape, node: nir.Flatten) -> Shape:
     return (*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :])
 
 
-def bias_of(node: nir.NIRNode, shape: Shape) -> Array | None:
+def bias_of(name: str, node: nir.NIRNode, shape: Shape) -> Array | None:
     """What a linear node with output `shape` adds, broadcast to it; None where it adds nothing."""
     bias = getattr(node, "bias", None)
     if bias is None:
         return None
     bias = np.asarray(bias, np.float64)
+    if bias.size not in (1, shape[0]):
+        raise InputError(f"node {name!r}: a bias of shape {bias.shape} does not fit an output of shape {shape}")
     return np.broadcast_to(bias.reshape(-1, *(1,) * (len(shape) - 1)), shape)
 
 

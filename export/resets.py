@@ -13,8 +13,11 @@ from snnfuse.hardware.lif import Reset
 
 
 def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Network:
-    """The network with every spiking population reset by `reset`; each change goes into the ledger with its effect on the inputs `x`."""
-    changed = {n: p.reset for n, p in network.populations.items() if not p.is_readout and p.reset != reset}
+    """The network with every spiking population reset by `reset`; each change goes into the ledger with its effect on the inputs `x`.
+
+    A population without memory stays as it is: there is nothing to reset, and a delayed subtraction would give it a memory.
+    """
+    changed = {n: p.reset for n, p in network.populations.items() if not p.is_readout and p.has_memory and p.reset != reset}
     if not changed:
         return network
     populations = {n: replace(p, reset=reset) if n in changed else p for n, p in network.populations.items()}

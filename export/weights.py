@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, conv_matrix
 
 DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
@@ -71,6 +72,11 @@ class ConvWeights:
     def values(self) -> NDArray[np.float64]:
         """The numbers to round."""
         return self.kernel
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(C_out, H, W), by the hardware's own formula."""
+        return self.synapse(np.zeros(self.kernel.shape, np.int32), 0, WEIGHT_BITS).output_shape
 
     @property
     def matrix(self) -> sparse.csr_matrix:
