@@ -30,6 +30,7 @@ NEARBY = 1.04  # scales closer than this are one
 SPAN = 256  # the finest scale tried over the coarsest, but for the one at which no voltage saturates
 ENOUGH = 0.005  # share of spikes that may differ before a second synapse group is considered
 WORTH = 0.8  # a second group must bring the mismatch below this share of the first's
+DYADIC = 1 << 12  # weights that are whole multiples of 1/2**12 may be kept as they are
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
 
 
@@ -71,9 +72,9 @@ def quality(fit: Fit) -> float:
 
 
 def choose(fits: list[Fit]) -> Fit:
-    """Among fits as good as the best, one that needs no column of biases, and then the one whose weights rounding changed least."""
+    """Among fits as good as the best, one that rounds nothing, else one without a column of biases, else the one that rounds least."""
     good = min(map(quality, fits)) * NOISE
-    return min((fit for fit in fits if quality(fit) <= good), key=lambda fit: (bool(fit.bias), fit.rounding, fit.scale))
+    return min((fit for fit in fits if quality(fit) <= good), key=lambda fit: (not fit.faithful, bool(fit.bias), fit.rounding, fit.scale))
 
 
 def candidates(
@@ -105,7 +106,14 @@ def scales(population: Population, projections: list[Projection], run: FloatRun,
             chosen.append(scale)
     every = max(1, -(-len(chosen) // SCALES))
     unsaturated = min(finest, _room(run.peak_voltage[name]))
-    return [_on_threshold(population, scale) for scale in dict.fromkeys([*chosen[::every], unsaturated])]
+    return [_on_threshold(population, scale) for scale in dict.fromkeys([*chosen[::every], unsaturated, *_powers(projections, finest)])]
+
+
+def _powers(projections: list[Projection], finest: float) -> list[float]:
+    """Powers of two, which round nothing, for weights that are fractions of 2**12; otherwise none."""
+    if any((p.weights.values * DYADIC % 1).any() for p in projections):
+        return []
+    return [2.0**e for e in range(int(np.floor(np.log2(finest))), -1, -1)][:SCALES]
 
 
 def _room(peak: float) -> float:

@@ -27,9 +27,9 @@ def input_entry(name: str, node: GradedInput, x: NDArray) -> LedgerEntry:
 
 
 def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks, bits: int) -> list[LedgerEntry]:
-    """A population's entries: rounding, unless every spike is kept; projections that vanished; voltages that saturate."""
+    """A population's entries: rounding, also where it happens to cost no spike; projections that vanished; voltages that saturate."""
     entries = []
-    if not layer.exact:
+    if not (layer.exact and fit.faithful):
         change = f"weights in {bits} bits, {describe_groups(fit)}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
         entries.append(LedgerEntry(layer.node, change, REASON, layer.effect))
     for position in fit.vanished:

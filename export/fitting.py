@@ -17,6 +17,7 @@ from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, GradedInput, SpikeInput
 from snnfuse.hardware.synapses import Synapse
 
+EQUAL = 1e-5  # relative
 BIAS_GROUPS = 2  # a column of biases is small, so it always gets its rounding residue
 
 Input = SpikeInput | GradedInput
@@ -32,6 +33,7 @@ class Fit:
         bias: groups from the constant, (neurons, 1).
         scale: K, the integer threshold for theta = 1.
         rounding: norm of what rounding changed in all weights, over the norm of the weights.
+        faithful: whether nothing was rounded: weights, biases, decays and thresholds are the float ones times K.
         mismatch: differing spikes over float spikes on calibration data.
         deviation: rms error of the voltage over its rms, on calibration data; only where no spikes can tell.
     """
@@ -41,6 +43,7 @@ class Fit:
     bias: tuple[Synapse, ...]
     scale: float
     rounding: float
+    faithful: bool
     mismatch: float = np.inf
     deviation: float = 0.0
 
@@ -89,8 +92,23 @@ def build(
         bias_exp=_scalar(bias[1]),
         reset=population.reset,
     )
-    synapses = tuple(r.synapses for r in rounded)
-    return Fit(lif, synapses, column.synapses if into_current.any() else (), scale, relative_error(rounded))
+    rounding = relative_error([*rounded, column])
+    faithful = rounding < EQUAL and _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage) and _keeps_decays(population, lif)
+    if not population.is_readout:
+        faithful = faithful and _same(lif.vth, population.theta * scale)
+    return Fit(lif, tuple(r.synapses for r in rounded), column.synapses if into_current.any() else (), scale, rounding, faithful)
+
+
+def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:
+    """Whether numbers were not rounded; thresholds in a graph may carry a margin of 1e-6."""
+    return bool(np.allclose(integers, wanted, rtol=EQUAL, atol=0))
+
+
+def _keeps_decays(population: Population, lif: Lif) -> bool:
+    voltage = 1.0 - np.asarray(lif.dv) / (1 << DECAY_BITS)
+    current = 1.0 - (np.asarray(lif.du) + CURRENT_DECAY_OFFSET) / (1 << DECAY_BITS)
+    alpha = 0.0 if population.alpha is None else population.alpha
+    return bool(np.allclose(voltage, population.beta, rtol=0, atol=1e-9) and np.allclose(current, alpha, rtol=0, atol=1e-9))
 
 
 def _split_bias(population: Population, scale: float) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from snnfuse.export.float_run import simulate
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import with_reset
-from snnfuse.hardware.encoding import as_inputs
+from snnfuse.hardware.encoding import as_inputs, to_events
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
 from snnfuse.hardware.lif import Reset
@@ -66,9 +66,16 @@ def quantize(
     if reset is not None:
         network = with_reset(network, reset, x)
     inputs = {name: declare_input(array, network.inputs[name], input_bits) for name, array in x.items()}
+    _check_not_silent(x)
     fits = _fit_all(network, x, inputs, weight_bits, max_groups)
     program = assemble(network, fits, inputs, decoder)
     return _measured(network, program, x, fits, weight_bits)
+
+
+def _check_not_silent(x: Mapping[str, NDArray]) -> None:
+    for name, array in x.items():
+        if not array.any():
+            raise InputError(f"input {name!r} is 0 on all calibration data; give data like what the network will see")
 
 
 def declare_input(x: NDArray, shape: tuple[int, ...], bits: int) -> Input:
@@ -91,7 +98,7 @@ def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
 
 def _fit_all(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], bits: int, max_groups: int) -> dict[str, Fit]:
     """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
-    events = Program(dict(inputs), (), {}).encode(x)
+    events = to_events(inputs, x)
     received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
     chosen = _some(next(iter(x.values())).shape[1])
     run = simulate(network, received).select(chosen)
@@ -127,8 +134,9 @@ def default_decoder(network: Network, node: str) -> Decoder:
 
 def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit], bits: int) -> Program:
     """The program with what rounding changed, measured from end to end, in its ledger."""
-    recording = emulate(program, program.encode(x), "all", states=True)
-    peaks = check_no_wrap(program, program.encode(x), recording)
+    events = to_events(program.inputs, x)
+    recording = emulate(program, events, "all", states=True)
+    peaks = check_no_wrap(program, events, recording)
     entries = [input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
     for layer in compare_runs(network, program, simulate(network, x), recording):
         entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node], bits)

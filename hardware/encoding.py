@@ -1,11 +1,12 @@
 """From float inputs to events, and from recordings to classes: the two ends that the host computes."""
 
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, SaturationWarning
 from snnfuse.hardware.program import GradedInput, Program, SpikeInput
 from snnfuse.hardware.recording import Recording
 
@@ -22,11 +23,34 @@ def encode(program: Program, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
     Returns:
         int32 (time, batch, *shape) per input; a graded value is round(x / scale), saturated at the payload's limit.
 
+    Warns:
+        SaturationWarning: graded values that saturate, with their number.
+
     Raises:
         InputError: an input is missing, unknown, has another shape, or holds NaN, infinities or, where binary, other values.
     """
     arrays = as_inputs(program.inputs, x)
-    return {name: _encode_one(name, node, arrays[name]) for name, node in program.inputs.items()}
+    for name, count in saturated(program.inputs, arrays).items():
+        node = program.inputs[name]
+        warnings.warn(
+            f"input {name!r}: {count} of {arrays[name].size} values lie beyond the {node.limit * node.scale:.4g} that it was "
+            "calibrated for, and are cut there",
+            SaturationWarning,
+            stacklevel=3,
+        )
+    return to_events(program.inputs, arrays)
+
+
+def to_events(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> Events:
+    """`encode` of checked inputs, without a warning."""
+    return {name: _encode_one(name, node, arrays[name]) for name, node in inputs.items()}
+
+
+def saturated(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> dict[str, int]:
+    """How many values of each graded input lie beyond its limit, where any does."""
+    graded = {name: node for name, node in inputs.items() if isinstance(node, GradedInput)}
+    counts = {name: int((np.abs(arrays[name]) >= (node.limit + 0.5) * node.scale).sum()) for name, node in graded.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _encode_one(name: str, node: SpikeInput | GradedInput, x: NDArray) -> NDArray[np.int32]:

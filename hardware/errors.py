@@ -47,6 +47,10 @@ class UnsafeFileError(SnnfuseError):
     exit_code = 5
 
 
+class SaturationWarning(UserWarning):
+    """Inputs reach beyond what a program was calibrated for, and are cut there."""
+
+
 class EnvironmentProblem(SnnfuseError):
     """Something outside the model is missing or silent: Lava is not installed, or a time limit was reached."""
 

@@ -18,6 +18,7 @@ class Recording:
         states: by node name: {"u": current, "v": voltage after reset}, int32 (time, batch, *shape).
         latency: by node name: steps by which its window lags the input.
         outputs: by output name: the node whose spikes stand under it a second time.
+        events: what was fed: int32 (time, batch, *shape) by input name.
         backend: what ran it, in words.
     """
 
@@ -25,6 +26,7 @@ class Recording:
     states: Mapping[str, Mapping[str, NDArray[np.int32]]] = field(default_factory=dict)
     latency: Mapping[str, int] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
+    events: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
     backend: str = ""
 
 

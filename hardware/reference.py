@@ -40,7 +40,8 @@ def emulate(
     Raises:
         InputError: events that the program does not take, or an unknown node.
     """
-    sent: dict[str, NDArray] = dict(check_events(program, events))
+    events = check_events(program, events)
+    sent: dict[str, NDArray] = dict(events)
     first = next(iter(sent.values()))
     constants = {name: node for name, node in program.nodes.items() if isinstance(node, Constant)}
     sent |= {name: np.ones((*first.shape[:2], *node.shape), np.int32) for name, node in constants.items()}
@@ -50,7 +51,7 @@ def emulate(
         sent[name], traces = _run_population(program, name, lif, sent, first.shape[:2], keep=name in with_states)
         if traces:
             kept[name] = traces
-    return make_recording(program, {n: sent[n] for n in nodes}, kept, "reference")
+    return make_recording(program, {n: sent[n] for n in nodes}, kept, "reference", events)
 
 
 def recorded_nodes(program: Program, record: str | Iterable[str], states: bool) -> tuple[list[str], set[str]]:
@@ -66,11 +67,18 @@ def recorded_nodes(program: Program, record: str | Iterable[str], states: bool) 
     return list(dict.fromkeys([*names, *outputs])), membranes | (set(names) if states else set())
 
 
-def make_recording(program: Program, spikes: Mapping[str, NDArray], states: Mapping[str, Mapping], backend: str) -> Recording:
+def make_recording(
+    program: Program,
+    spikes: Mapping[str, NDArray],
+    states: Mapping[str, Mapping],
+    backend: str,
+    events: Mapping[str, NDArray] | None = None,
+) -> Recording:
     """A Recording whose outputs are there under their own names too."""
     named = {name: spikes[output.node] for name, output in program.outputs.items() if output.node in spikes}
     latency = {n: program.latency[n] for n in spikes} | {n: program.latency[o.node] for n, o in program.outputs.items()}
-    return Recording({**spikes, **named}, states, latency, {name: output.node for name, output in program.outputs.items()}, backend)
+    outputs = {name: output.node for name, output in program.outputs.items()}
+    return Recording({**spikes, **named}, states, latency, outputs, events or {}, backend)
 
 
 def _run_population(

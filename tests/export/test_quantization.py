@@ -41,7 +41,7 @@ def test_a_network_that_integers_hold_is_exact_and_leaves_no_entry() -> None:
     """Weights n/64 and a decay of 1/2 need no rounding: every spike equals the float network's."""
     rng = np.random.default_rng(3)
     weights = [rng.integers(-127, 128, shape) / 64 for shape in ((30, 20), (5, 30))]
-    graph = chain(nir.Linear(weights[0]), lif(30, 0.5, 1.01), nir.Linear(weights[1]), lif(5, 0.5, 1.01), size=20)
+    graph = chain(nir.Linear(weights[0]), lif(30, 0.5), nir.Linear(weights[1]), lif(5, 0.5), size=20)
     x = binary(60, 8, 20)
     program = quantize(graph, x)
     assert program.ledger == ()
@@ -312,6 +312,7 @@ def test_no_current_wraps_on_calibration_data() -> None:
         (np.zeros((10, 2, 6)), {"max_groups": 0}, "max_groups must be 1 or more"),
         (np.zeros((10, 2, 6)), {"dt": -1.0}, "dt must be a positive number"),
         ({"wrong": np.zeros((10, 2, 6))}, {}, "inputs must be 'input', not 'wrong'"),
+        (np.zeros((10, 2, 6)), {}, "input 'input' is 0 on all calibration data"),
     ],
 )
 def test_bad_settings_are_named(calibration, settings: dict, message: str) -> None:

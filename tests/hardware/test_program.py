@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Constant, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, SaturationWarning
 from snnfuse.hardware.lif import rest, step
 from snnfuse.hardware.ranges import check_no_wrap, state_peaks
 from snnfuse.hardware.reference import synaptic_input, to_int32
@@ -74,6 +74,10 @@ def test_windows_are_global_time_cut_at_each_latency(program: Program, events: d
         np.testing.assert_array_equal(recording.spikes[name], expected[name])
         assert 0.02 < recording.spikes[name].mean() < 0.9
     assert program.latency == {"x": 0, "one": 0, "hidden": 1, "out": 2}
+
+
+def test_a_recording_holds_what_was_fed(program: Program, events: dict) -> None:
+    np.testing.assert_array_equal(emulate(program, events).events["x"], events["x"])
 
 
 def test_samples_do_not_touch_each_other(program: Program, events: dict) -> None:
@@ -182,7 +186,9 @@ def test_a_program_without_inputs_cannot_run() -> None:
 
 def test_graded_inputs_are_rounded_and_saturate() -> None:
     program = Program({"x": GradedInput((2,), bits=4, scale=0.5)}, (), {})
-    assert program.encode(np.array([[[0.74, -1.3]], [[100.0, -100.0]]]))["x"].tolist() == [[[1, -3]], [[7, -7]]]
+    with pytest.warns(SaturationWarning, match="input 'x': 2 of 4 values lie beyond the 3.5 that it was calibrated for"):
+        events = program.encode(np.array([[[0.74, -1.3]], [[100.0, -100.0]]]))
+    assert events["x"].tolist() == [[[1, -3]], [[7, -7]]]
 
 
 def test_a_wrapping_current_is_found() -> None:
