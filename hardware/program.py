@@ -127,7 +127,8 @@ class Program:
         ledger: what changed on the way here.
 
     Raises:
-        InputError: a connection or output names no node, sizes disagree, paths are not matched, or a loop is longer than one synapse.
+        InputError: a connection or output names no node, sizes disagree, a population is empty, paths are not matched, or a loop is
+            longer than one synapse.
     """
 
     nodes: Mapping[str, Node]
@@ -137,9 +138,16 @@ class Program:
     ledger: Ledger = ()
 
     def __post_init__(self) -> None:
+        if not (np.isfinite(self.dt) and self.dt > 0):
+            raise InputError(f"dt must be a positive number of seconds, not {self.dt}")
+        for name, node in self.nodes.items():
+            if not node.shape or min(node.shape) < 1:
+                raise InputError(f"{name!r} has shape {node.shape}; a population needs an axis, and a neuron along each")
         for connection in self.connections:
             _check_connection(self.nodes, connection)
         for name, output in self.outputs.items():
+            if name in self.nodes:
+                raise InputError(f"output {name!r} has the name of a node; recordings could not tell them apart")
             if not isinstance(self.nodes.get(output.node), Lif):
                 raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
         self.latency  # noqa: B018  (computed once, so that unmatched paths are refused on construction)

@@ -149,6 +149,19 @@ def test_wiring_is_checked(program: Program, connection: tuple, message: str) ->
         replace(program, connections=(*program.connections, Connection(*connection)))
 
 
+@pytest.mark.parametrize("shape", [(), (3, 0)])
+def test_populations_hold_neurons(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="a population needs an axis, and a neuron along each"):
+        Program({"x": SpikeInput(shape)}, (), {})
+
+
+def test_names_and_time_are_checked(program: Program) -> None:
+    with pytest.raises(InputError, match="output 'hidden' has the name of a node"):
+        replace(program, outputs={"hidden": Output("out")})
+    with pytest.raises(InputError, match="dt must be a positive number of seconds, not -1"):
+        replace(program, dt=-1)
+
+
 def test_outputs_must_be_neurons(program: Program) -> None:
     with pytest.raises(InputError, match="output 'o' reads 'x', which is no neuron population"):
         replace(program, outputs={"o": Output("x")})
