@@ -146,8 +146,8 @@ class Program:
         for connection in self.connections:
             _check_connection(self.nodes, connection)
         for name, output in self.outputs.items():
-            if name in self.nodes:
-                raise InputError(f"output {name!r} has the name of a node; recordings could not tell them apart")
+            if name in self.nodes and name != output.node:
+                raise InputError(f"output {name!r} has the name of another node; recordings could not tell them apart")
             if not isinstance(self.nodes.get(output.node), Lif):
                 raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
         self.latency  # noqa: B018  (computed once, so that unmatched paths are refused on construction)

@@ -95,12 +95,18 @@ def compare(a: Recording, b: Recording) -> Comparison:
 
 def _shared(a: Recording, b: Recording):  # noqa: ANN202
     for node in a.spikes:
-        if node in b.spikes and a.outputs.get(node) not in a.spikes:
+        if node in b.spikes and not _is_alias(a, node):
             yield node, "spikes", np.asarray(a.spikes[node]), np.asarray(b.spikes[node])
     for node in a.states:
         for name in a.states[node]:
             if name in b.states.get(node, {}):
                 yield node, name, np.asarray(a.states[node][name]), np.asarray(b.states[node][name])
+
+
+def _is_alias(recording: Recording, name: str) -> bool:
+    """Whether a name is an output's, whose node is recorded under its own."""
+    node = recording.outputs.get(name, name)
+    return node != name and node in recording.spikes
 
 
 def _locate(node: str, variable: str, x: NDArray, y: NDArray, index: int) -> Mismatch:

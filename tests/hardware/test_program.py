@@ -156,7 +156,7 @@ def test_populations_hold_neurons(shape: tuple[int, ...]) -> None:
 
 
 def test_names_and_time_are_checked(program: Program) -> None:
-    with pytest.raises(InputError, match="output 'hidden' has the name of a node"):
+    with pytest.raises(InputError, match="output 'hidden' has the name of another node"):
         replace(program, outputs={"hidden": Output("out")})
     with pytest.raises(InputError, match="dt must be a positive number of seconds, not -1"):
         replace(program, dt=-1)
