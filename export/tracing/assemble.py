@@ -1,6 +1,7 @@
 """From one step's terms to a NIR graph: one function per kind of term, each placing nodes and returning the value."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import nir
 import numpy as np
@@ -30,8 +31,24 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 
-def assemble(step: Step, model: nn.Module, dt: float) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], Ledger]:
-    """Nodes, edges and what changed.
+@dataclass(frozen=True)
+class Assembled:
+    """A graph's parts, and what became of what forward returns.
+
+    Attributes:
+        nodes, edges: of the graph.
+        ledger: what changed.
+        outputs: for each NIR output, by name, which of the values that forward returns it is.
+    """
+
+    nodes: dict[str, nir.NIRNode]
+    edges: list[tuple[str, str]]
+    ledger: Ledger
+    outputs: dict[str, int]
+
+
+def assemble(step: Step, model: nn.Module, dt: float) -> Assembled:
+    """The NIR graph of a step.
 
     Args:
         step: what one time step computes.
@@ -45,9 +62,10 @@ def assemble(step: Step, model: nn.Module, dt: float) -> tuple[dict[str, nir.NIR
     graph = Assembly(kept, model, dt, ledger=list(kept.ledger))
     for index in _inputs_first(step, kept.order):
         graph.signals[index] = LOWER.get(step.terms[index].op, _constant)(graph, index, step.terms[index])
-    for name, index in zip(graph.output_names(), kept.outputs, strict=True):
+    names = graph.output_names()
+    for name, index in zip(names, kept.outputs, strict=True):
         _output(graph, name, index)
-    return graph.nodes, graph.edges, tuple(graph.ledger)
+    return Assembled(graph.nodes, graph.edges, tuple(graph.ledger), dict(zip(names, kept.returned, strict=True)))
 
 
 def _inputs_first(step: Step, order: tuple[int, ...]) -> list[int]:

@@ -31,13 +31,16 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
     Args:
         model: of snnTorch neurons and torch layers; traced as in evaluation.
         sample: what forward takes, a tensor or a tuple of tensors. ONE time step, (batch, *shape); for a model that
-            unrolls its own loop over x[t], all steps, (time, batch, *shape) with time >= 2. Only shapes matter.
+            unrolls its own loop over x[t], all steps, (time, batch, *shape) with time >= 2. Only shapes matter. The loop's
+            steps are compared with each other as far as the sample reaches, so give it as many as will really run: of three
+            steps, nobody can see that the fifth would differ.
         dt: seconds per time step, > 0.
 
     Returns:
         Nodes are called by module path; a neuron's spikes, or the membrane of one that never resets, are the
         output of its node. Inputs are called by forward's arguments, outputs "output", or "output_0" and so
-        on. `metadata["snnfuse"]` is one JSON string: "dt", "generator" and "ledger", what changed on the way.
+        on. `metadata["snnfuse"]` is one JSON string: "dt", "generator", "ledger", what changed on the way, and
+        "outputs", which of the values that forward returns each output is, from 0.
 
     Raises:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
@@ -55,9 +58,9 @@ def trace_model(model: nn.Module, sample: Any, dt: float = DT) -> tuple[nir.NIRG
     if not dt > 0:
         raise InputError(f"dt={dt} must be above 0: it is the length of a time step in seconds")
     traced = trace(model, _sample(model, sample))
-    nodes, edges, ledger = assemble(one_step(traced), traced.model, dt)
-    about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(ledger)}
-    return nir.NIRGraph(nodes, edges, metadata={"snnfuse": json.dumps(about)}), ledger
+    made = assemble(one_step(traced), traced.model, dt)
+    about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(made.ledger), "outputs": made.outputs}
+    return nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), made.ledger
 
 
 def _sample(model: nn.Module, sample: Any) -> tuple[torch.Tensor, ...]:

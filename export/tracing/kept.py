@@ -26,6 +26,7 @@ class Kept:
         step: all of it.
         model: holds its modules.
         outputs: indices of the terms that are NIR outputs.
+        returned: for each of those, which of the values that forward returns it is.
         order: indices of the terms that they need, arguments before readers.
         readers: of each of those, the indices of the terms that read it.
         ledger: what was left out.
@@ -34,6 +35,7 @@ class Kept:
     step: Step
     model: nn.Module
     outputs: tuple[int, ...]
+    returned: tuple[int, ...]
     order: tuple[int, ...]
     readers: dict[int, tuple[int, ...]]
     ledger: Ledger
@@ -46,10 +48,11 @@ class Kept:
             UnsupportedError: something that forward computes would be lost.
         """
         dropped = [i for i in step.outputs if _is_hidden_state(step, model, i)]
-        outputs = tuple(i for i in step.outputs if i not in dropped)
+        returned = tuple(position for position, i in enumerate(step.outputs) if i not in dropped)
+        outputs = tuple(step.outputs[position] for position in returned)
         order = _needed(step, outputs)
         readers = {i: tuple(r for r in order if i in step.terms[r].args) for i in order}
-        kept = Kept(step, model, outputs, order, readers, tuple(_left_out(step, i) for i in dict.fromkeys(dropped)))
+        kept = Kept(step, model, outputs, returned, order, readers, tuple(_left_out(step, i) for i in dict.fromkeys(dropped)))
         kept._refuse_losses()
         kept._refuse_read_states()
         return kept

@@ -1,19 +1,23 @@
-"""What tracing changed, measured: the model's own output spikes against those of its graph."""
+"""What tracing changed, measured: what the model itself returns against what its graph puts out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snntorch import utils
+from snntorch import SpikingNeuron, utils
 from torch import nn
 
-from snnfuse.export.float_run import simulate
+from snnfuse.export.float_run import FloatRun, simulate
 from snnfuse.export.lowering import lower
+from snnfuse.export.network import Network
 from snnfuse.export.tracing.untouched import untouched
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ledger import Ledger, to_json
 
 
@@ -29,37 +33,84 @@ def measured_ledger(
         unrolled: whether forward loops over time itself.
 
     Returns:
-        The same where the ledger is empty or the graph has more than one output, whose spikes cannot be told apart.
+        The same where the ledger is empty, or the graph holds what the chip does not, so that there is no network to run.
+
+    Raises:
+        InputError: forward fails on the inputs.
     """
-    if not ledger or len(graph.outputs) != 1:
+    if not ledger:
         return graph, ledger
-    network = lower(graph)
-    (node,) = network.outputs.values()
-    if network.populations[node].is_readout:
+    try:
+        network = lower(graph)
+        network.order  # noqa: B018  # the feedback that the chip lacks shows here
+    except UnsupportedError:  # a NIR graph may hold more than the chip, and is exported all the same
         return graph, ledger
-    ours = simulate(network, inputs).spikes[node]
-    wrong = np.count_nonzero(ours != first_output(model, inputs, unrolled).reshape(ours.shape).astype(bool))
-    effect = (
-        f"with all changes of the trace, {wrong} output spikes differ where the graph has {np.count_nonzero(ours)}, "
-        f"on {ours.shape[1]} samples"
-    )
+    about = json.loads(graph.metadata["snnfuse"])
+    effect = _effect(network, simulate(network, inputs), about["outputs"], run_model(model, inputs, unrolled))
     ledger = tuple(replace(entry, effect=entry.effect or effect) for entry in ledger)
-    about = json.loads(graph.metadata["snnfuse"]) | {"ledger": to_json(ledger)}
-    return nir.NIRGraph(graph.nodes, graph.edges, metadata={"snnfuse": json.dumps(about)}), ledger
+    return nir.NIRGraph(graph.nodes, graph.edges, metadata={"snnfuse": json.dumps(about | {"ledger": to_json(ledger)})}), ledger
 
 
-def first_output(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> NDArray:
-    """The first tensor that a model returns, (time, batch, *shape), run from rest in its own precision."""
+def run_model(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> list[NDArray]:
+    """Everything that a model returns, each (time, batch, *shape), run from rest in its own precision; the model is left as it is."""
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     tensors = [torch.as_tensor(np.asarray(x), dtype=like.dtype, device=like.device) for x in inputs.values()]
-    with untouched(model):
+    with untouched(model), _spikes_as(model, like.dtype):
         utils.reset(model)
-        if unrolled:
-            return _first(model(*tensors)).cpu().numpy()
-        return np.stack([_first(model(*(x[t] for x in tensors))).cpu().numpy() for t in range(len(tensors[0]))])
+        try:
+            if unrolled:
+                return [_stacked(value) for value in _values(model(*tensors))]
+            steps = [_values(model(*(x[t] for x in tensors))) for t in range(len(tensors[0]))]
+        except SnnfuseError:
+            raise
+        except Exception as error:  # whatever a user's forward raises ends in one line
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(f"{type(model).__name__}.forward failed on the samples: {reason}") from error
+    return [_stacked(values) for values in zip(*steps, strict=True)]
 
 
-def _first(returned: object) -> torch.Tensor:
-    while isinstance(returned, (tuple, list)):
-        returned = returned[0]
-    return returned
+@contextmanager
+def _spikes_as(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """snnTorch's surrogate gradients return float32 spikes, which the next layer of a float64 model does not take."""
+
+    def cast(module: nn.Module, given: Any, out: Any) -> Any:
+        return tuple(o.to(dtype) for o in out) if isinstance(out, tuple) else out.to(dtype)
+
+    hooks = [m.register_forward_hook(cast) for m in model.modules() if isinstance(m, SpikingNeuron)]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _values(returned: Any) -> tuple[Any, ...]:
+    return returned if isinstance(returned, tuple) else (returned,)
+
+
+def _stacked(value: Any) -> NDArray:
+    """A tensor over time, or one tensor per step."""
+    return (value if isinstance(value, torch.Tensor) else torch.stack(list(value))).detach().cpu().numpy()
+
+
+def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returned: list[NDArray]) -> str:
+    """The differences at every output, in words."""
+    parts, samples = [], 0
+    for name, position in outputs.items():
+        node = network.outputs[name]
+        samples = run.v[node].shape[1]
+        theirs = returned[position].reshape(run.v[node].shape)
+        at = f"at {name} " if len(outputs) > 1 else ""
+        if network.populations[node].is_readout:
+            wrong = np.count_nonzero(_largest(run.v[node]) != _largest(theirs))
+            parts.append(f"{at}the largest membrane differs in {wrong} samples")
+        else:
+            ours = run.spikes[node]
+            wrong = np.count_nonzero(ours != theirs.astype(bool))
+            parts.append(f"{at}{wrong} output spikes differ where the graph has {np.count_nonzero(ours)}")
+    return f"with all changes of the trace, {', '.join(parts)}, on {samples} samples"
+
+
+def _largest(v: NDArray) -> NDArray[np.int64]:
+    """Of each sample, the neuron whose membrane has the largest sum over time."""
+    return v.sum(0).reshape(v.shape[1], -1).argmax(1)

@@ -37,7 +37,7 @@ class Rule:
     Attributes:
         alpha: decay of the synaptic current, 0..1; None for Leaky.
         beta: decay of the membrane, 0..1.
-        theta: threshold, >= 0.
+        theta: threshold; above 0 where it fires.
         reset: "subtract", "zero" or "none".
         delayed: whether the reset takes effect in the step after the spike.
     """
@@ -75,6 +75,9 @@ def lower_neuron(name: str, path: str, neuron: Leaky | Synaptic, shape: tuple[in
     if rule.reset == "none":
         reason = 'its spikes are used, and with reset_mechanism="none" nothing ends them'
         raise refusal(where, reason, "return its membrane alone, or choose a reset")
+    if (rule.theta <= 0).any():
+        reason = f"its threshold is {float(rule.theta.min()):g}; at zero a reset by subtraction takes nothing away, below it fires at rest"
+        raise refusal(where, reason, "keep thresholds above zero: shift the bias of the layer before it, or clamp them in training")
     if rule.reset == "zero":
         return single(name, _fires_and_zeroes(rule, dt, where))
     return _fires_and_subtracts(name, path, rule, dt, where)
@@ -94,10 +97,7 @@ def _rule(path: str, neuron: Leaky | Synaptic, shape: tuple[int, ...], where: st
     if not neuron.reset_delay and int(neuron.reset_mechanism_val) != RESET_CODES[reset]:
         reason = f"it was built to reset by {reset!r}, and reset_mechanism_val was changed to another rule"
         raise refusal(where, reason, "build it with the reset_mechanism that you mean")
-    theta = parameter("threshold")
-    if (theta < 0).any():
-        raise refusal(where, "a threshold below zero lets it fire at rest", "keep thresholds at zero or above")
-    return Rule(alpha, np.clip(parameter("beta"), 0, 1), theta, reset, bool(neuron.reset_delay))
+    return Rule(alpha, np.clip(parameter("beta"), 0, 1), parameter("threshold"), reset, bool(neuron.reset_delay))
 
 
 def _refuse_extras(neuron: Leaky | Synaptic, where: str) -> None:

@@ -116,7 +116,7 @@ def test_the_ledger_is_in_the_metadata_and_survives_a_file(tmp_path) -> None:
     graph, ledger = trace_model(model, torch.zeros(1, 2))
     nir.write(tmp_path / "graph.nir", graph)
     about = json.loads(nir.read(tmp_path / "graph.nir").metadata["snnfuse"])
-    assert about.keys() == {"dt", "generator", "ledger"} and about["generator"].startswith("snnfuse ")
+    assert about.keys() == {"dt", "generator", "ledger", "outputs"} and about["generator"].startswith("snnfuse ")
     assert [entry.node for entry in ledger] == [row["node"] for row in about["ledger"]] == ["1"]
 
 

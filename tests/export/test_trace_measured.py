@@ -2,13 +2,17 @@
 
 import json
 
+import nir
 import numpy as np
+import pytest
 import snntorch
 import torch
+from snntorch import utils
 from torch import nn
 
 from snnfuse.export import lower, simulate, trace_model
-from snnfuse.export.tracing.measured import first_output, measured_ledger
+from snnfuse.export.tracing.measured import measured_ledger, run_model
+from snnfuse.hardware.errors import InputError
 
 
 class Scaled(nn.Module):
@@ -42,8 +46,8 @@ def test_the_effect_is_measured_and_travels_with_the_graph() -> None:
     assert entry.effect == ""
     graph, (entry,) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
     ours = simulate(lower(graph), {"x": x}).spikes["lif2"]
-    theirs = first_output(model, {"x": x}, unrolled=False).astype(bool)
-    wrong = int((ours != theirs).sum())
+    (theirs,) = run_model(model, {"x": x}, unrolled=False)
+    wrong = int((ours != theirs.astype(bool)).sum())
     assert wrong > 0
     assert f"{wrong} output spikes differ where the graph has {ours.sum()}, on 8 samples" in entry.effect
     assert json.loads(graph.metadata["snnfuse"])["ledger"][0]["effect"] == entry.effect
@@ -53,13 +57,134 @@ def test_the_model_is_left_as_it_was() -> None:
     model = Net()
     model.lif1.mem = torch.full((8, 20), 0.25)
     x = np.ones((3, 8, 10), np.float32)
-    once = first_output(model, {"x": x}, unrolled=False)
+    (once,) = run_model(model, {"x": x}, unrolled=False)
     np.testing.assert_array_equal(model.lif1.mem.numpy(), np.full((8, 20), 0.25, np.float32))
-    np.testing.assert_array_equal(first_output(model, {"x": x}, unrolled=False), once)
-    assert model.training
+    np.testing.assert_array_equal(run_model(model, {"x": x}, unrolled=False)[0], once)
+    assert model.training and not any(module._forward_hooks for module in model.modules())
 
 
 def test_nothing_is_run_for_an_empty_ledger() -> None:
     model = Net()
     graph, _ = trace_model(model, torch.zeros(1, 10))
     assert measured_ledger(model, graph, (), {"x": np.zeros((3, 8, 10))}, unrolled=False) == (graph, ())
+
+
+class Returns(Net):
+    """The same network; `pick` makes what forward returns of the last neuron's (spikes, membrane) and the first's spikes."""
+
+    def __init__(self, pick) -> None:
+        super().__init__()
+        self.lif2.output = True
+        self.pick = pick
+
+    def forward(self, x: torch.Tensor):
+        hidden = self.lif1(self.fc1(x))
+        return self.pick(*self.lif2(self.fc2(self.norm(hidden))), hidden)
+
+
+class Unrolled(Net):
+    """Loops over time itself; returns the membranes first, as a list."""
+
+    def forward(self, x: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+        utils.reset(self)
+        self.lif2.output = True
+        spikes, membranes = [], []
+        for step in x:
+            spk, mem = self.lif2(self.fc2(self.norm(self.lif1(self.fc1(step)))))
+            spikes.append(spk)
+            membranes.append(mem)
+        return membranes, torch.stack(spikes)
+
+
+def data() -> np.ndarray:
+    return (np.random.default_rng(0).random((30, 8, 10)) < 0.4).astype(np.float32)
+
+
+def expected_effect() -> str:
+    """That of the same weights and data where forward returns the spikes alone."""
+    torch.manual_seed(0)
+    model, x = Net(), data()
+    graph, ledger = trace_model(model, torch.from_numpy(x[0]))
+    return measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)[1][0].effect
+
+
+def test_the_returned_value_that_the_output_is_gets_compared() -> None:
+    x = data()
+    torch.manual_seed(0)
+    model = Returns(lambda spk, mem, hidden: (mem, spk))
+    graph, ledger = trace_model(model, torch.from_numpy(x[0]))
+    assert json.loads(graph.metadata["snnfuse"])["outputs"] == {"output": 1}
+    _, measured = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    assert {entry.effect for entry in measured} == {expected_effect()} and len(measured) == 2
+
+
+def test_a_loop_that_returns_lists_is_compared_too() -> None:
+    x = data()
+    torch.manual_seed(0)
+    model = Unrolled()
+    graph, ledger = trace_model(model, torch.from_numpy(x))
+    _, measured = measured_ledger(model, graph, ledger, {"x": x}, unrolled=True)
+    assert {entry.effect for entry in measured} == {expected_effect()}
+
+
+def test_every_output_is_measured() -> None:
+    x = data()
+    torch.manual_seed(0)
+    model = Returns(lambda spk, mem, hidden: (hidden, mem, spk))
+    graph, ledger = trace_model(model, torch.from_numpy(x[0]))
+    _, (entry, _) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    run = simulate(lower(graph), {"x": x})
+    hidden, _, last = run_model(model, {"x": x}, unrolled=False)
+    wrong = (run.spikes["lif2"] != last.astype(bool)).sum()
+    assert (run.spikes["lif1"] == hidden.astype(bool)).all() and wrong > 0
+    assert entry.effect == (
+        f"with all changes of the trace, at output_0 0 output spikes differ where the graph has {run.spikes['lif1'].sum()}, "
+        f"at output_1 {wrong} output spikes differ where the graph has {run.spikes['lif2'].sum()}, on 8 samples"
+    )
+
+
+def test_a_readout_is_measured_by_its_largest_membrane() -> None:
+    class Readout(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lif2 = snntorch.Synaptic(alpha=0.5, beta=0.9, reset_mechanism="none", init_hidden=True, output=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.lif2(self.fc2(self.norm(self.lif1(self.fc1(x)))))[-1]
+
+    x = data()
+    torch.manual_seed(0)
+    model = Readout()
+    graph, ledger = trace_model(model, torch.from_numpy(x[0]))
+    _, (entry,) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    ours, (theirs,) = simulate(lower(graph), {"x": x}).v["lif2"], run_model(model, {"x": x}, unrolled=False)
+    wrong = int((ours.sum(0).argmax(1) != theirs.sum(0).argmax(1)).sum())
+    assert entry.effect == f"with all changes of the trace, the largest membrane differs in {wrong} samples, on 8 samples"
+
+
+def test_a_model_in_double_precision_is_measured() -> None:
+    torch.manual_seed(0)
+    model, x = Net().double(), data()
+    graph, ledger = trace_model(model, torch.from_numpy(x[0]))
+    _, (entry,) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    assert "output spikes differ where the graph has" in entry.effect
+    assert run_model(model, {"x": x}, unrolled=False)[0].dtype == np.float64
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_graph_that_the_chip_cannot_hold_keeps_its_ledger() -> None:
+    """Feedback over two neurons, which NIR says and the chip does not."""
+    model = Net()
+    graph, ledger = trace_model(model, torch.zeros(1, 10))
+    graph.nodes["back"] = nir.Linear(np.ones((20, 5)))
+    graph = nir.NIRGraph(graph.nodes, [*graph.edges, ("lif2", "back"), ("back", "lif1")], metadata=graph.metadata, type_check=False)
+    assert measured_ledger(model, graph, ledger, {"x": data()}, unrolled=False) == (graph, ledger)
+
+
+def test_a_forward_that_fails_on_the_samples_is_one_line() -> None:
+    model = Net()
+    graph, ledger = trace_model(model, torch.zeros(1, 10))
+    model.fc2 = nn.Linear(19, 5)
+    with pytest.raises(InputError, match="Net.forward failed on the samples: mat1 and mat2") as error:
+        measured_ledger(model, graph, ledger, {"x": data()}, unrolled=False)
+    assert "\n" not in str(error.value)

@@ -267,7 +267,12 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "1 (Leaky)",
         "return its membrane alone, or choose a reset",
     ),
-    "negative": (lambda: chain(nn.Linear(4, 4), lif(threshold=-1.0)), "1 (Leaky)", "a threshold below zero"),
+    "negative": (lambda: chain(nn.Linear(4, 4), lif(threshold=-1.0)), "1 (Leaky)", "its threshold is -1;"),
+    "threshold 0": (
+        lambda: chain(nn.Linear(4, 4), syn(threshold=torch.tensor([1.0, 0.0, 1.0, 1.0]))),
+        "1 (Synaptic)",
+        "keep thresholds above zero: shift the bias",
+    ),
     "mixed reset": (
         lambda: chain(nn.Linear(4, 4), tampered(reset_mechanism_val=torch.tensor(1))),
         "1 (Leaky)",
