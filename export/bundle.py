@@ -9,7 +9,9 @@
 A bundle for target `nir` holds graph, report and manifest only.
 """
 
+import io
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,7 +23,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from snnfuse.export.files import check_target, hash_files, recover, whole_folder
+from snnfuse.export.files import check_target, hash_files, recover, resolved, whole_folder
 from snnfuse.export.manifest import (
     EVENTS,
     EXPECTED,
@@ -36,6 +38,7 @@ from snnfuse.export.manifest import (
 )
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, check_chip
+from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fields import read_json
 from snnfuse.hardware.program import Program
@@ -71,7 +74,10 @@ class Bundle:
         """The integer program; InputError in a bundle that holds only a graph."""
         if "program.json" not in self.manifest["files"]:
             raise InputError(f"{self.path} was made with --target {self.manifest['target']} and holds no program")
-        return load_program(self.path)
+        program = load_program(self.path)
+        if not program.outputs:
+            raise InputError(f"{self.path}: its program has no outputs")
+        return program
 
     @cached_property
     def events(self) -> dict[str, NDArray[np.int32]]:
@@ -81,17 +87,19 @@ class Bundle:
     @cached_property
     def golden(self) -> Recording:
         """What the program has to make of `events`: the spikes of every population, and the recorded states."""
-        arrays = self._arrays(EXPECTED)
-        spikes = {key.split("/", 1)[1]: value for key, value in arrays.items() if key.startswith("spikes/")}
-        states: dict[str, dict[str, NDArray]] = {}
-        for key, value in arrays.items():
-            variable, node = key.split("/", 1)
-            if variable != "spikes":
-                states.setdefault(node, {})[variable] = value
+        by_variable: dict[str, dict[str, NDArray]] = {"spikes": {}, "u": {}, "v": {}}
+        for key, value in self._arrays(EXPECTED).items():
+            variable, _, node = key.partition("/")
+            if variable not in by_variable or node not in self.program.neurons:
+                raise InputError(f"{self.path / EXPECTED}: {key!r} is no variable/layer of this program")
+            by_variable[variable][node] = value
+        spikes = by_variable.pop("spikes")
         missing = [name for name in self.program.neurons if name not in spikes]
         if missing:
             raise InputError(f"{self.path / EXPECTED}: no spikes of layer {missing[0]!r}")
-        return make_recording(self.program, spikes, states, "golden")
+        names = {name for of in by_variable.values() for name in of}
+        states = {name: {variable: of[name] for variable, of in by_variable.items() if name in of} for name in names}
+        return make_recording(self.program, spikes, states, "golden", self.events)
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -127,32 +135,36 @@ def write_bundle(
         path: the folder to make.
         graph: the float graph.
         program: the integer program; None for target `nir`.
-        events, golden: encoded inputs and what the program makes of them, recorded with record="all"; both or neither.
+        golden: what the program makes of encoded inputs, recorded with record="all".
+        events: these inputs; by default those that the recording carries.
         target: what it was made for.
-        resources: what the program takes of a board; by default, for target `loihi2`, of one with a single chip.
+        resources: what the program takes of a board, for target `loihi2` only; by default of one with a single chip.
         graph_ledger: the changes, where there is no program to carry them.
-        report: anything JSON-able that was measured.
+        report: anything that was measured, JSON-able but for NumPy's numbers and arrays, which become JSON's.
         force: replace an older bundle.
 
     Raises:
         InputError: the path exists or cannot be written, or the arguments do not belong together.
         UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it; as of `check_chip`.
     """
-    path = Path(path).absolute()
-    _check_arguments(target, program, events, golden)
+    path = resolved(path)
+    if events is None and golden is not None:
+        events = golden.events or None
+    _check_arguments(target, program, events, golden, resources)
+    entries = program.ledger if program else graph_ledger
+    measured = json_text({"ledger": ledger.to_json(entries), **(report or {})})
     check_target(path, force, is_bundle)
     if target == "loihi2" and program is not None and resources is None:
         resources = check_chip(program)
-    entries = program.ledger if program else graph_ledger
     with whole_folder(path) as folder:
         _write_graph(folder, graph)
         if program is not None:
             save_program(program, folder)
         if program is not None and events is not None and golden is not None:
             _write_golden(folder, program, events, golden)
-        write_json(folder / REPORT, {"ledger": ledger.to_json(entries), **(report or {})})
+        (folder / REPORT).write_text(measured, encoding="utf-8")
         manifest = make_manifest(target, program, resources, len(entries), hash_files(folder))
-        write_json(folder / MANIFEST, manifest)
+        (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
     return Bundle(path, manifest)
 
 
@@ -164,9 +176,11 @@ def read_bundle(path: str | Path) -> Bundle:
         VerificationError: a file is missing or is not the one that was written; names it.
     """
     path = Path(path)
-    recover(path)
-    if not path.is_dir():
-        raise InputError(f"{path}: no such folder" if not path.exists() else f"{path} is a file; a bundle is a folder")
+    recover(resolved(path))
+    if not os.path.isdir(path):
+        raise InputError(f"{path} is a file; a bundle is a folder" if os.path.exists(path) else f"{path}: no such folder")
+    if not os.path.lexists(path / MANIFEST):
+        raise InputError(f"{path}: no bundle, for it holds no {MANIFEST}")
     manifest = read_json(path / MANIFEST)
     check_manifest(manifest, path / MANIFEST)
     for name, expected in manifest["files"].items():
@@ -182,28 +196,56 @@ def is_bundle(path: Path) -> bool:
         return False
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """One JSON object, indented."""
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+def json_text(content: Mapping[str, Any]) -> str:
+    """One JSON object, indented; NumPy's numbers and arrays as JSON's.
+
+    Raises:
+        InputError: it holds what JSON cannot, NaN among it.
+    """
+    try:
+        return json.dumps(content, indent=2, default=_plain, allow_nan=False) + "\n"
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(f"a report must be JSON-able: {error}") from error
 
 
-def _check_arguments(target: str, program: Program | None, events: Any, golden: Recording | None) -> None:
+def _plain(value: Any) -> Any:
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"a {type(value).__name__} is not")
+
+
+def _check_arguments(
+    target: str, program: Program | None, events: Any, golden: Recording | None, resources: Resources | None
+) -> None:
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}; there are {', '.join(TARGETS)}")
     if (program is None) != (target == "nir"):
         raise InputError("a bundle for target 'nir' holds no program, every other one needs it")
+    if resources is not None and target != "loihi2":
+        raise InputError(f"resources are those of a chip, which target {target!r} has none of; leave them out")
+    if program is not None and not program.outputs:
+        raise InputError("a program without outputs has nothing to verify")
+    _check_golden(program, events, golden)
+
+
+def _check_golden(program: Program | None, events: Any, golden: Recording | None) -> None:
     if (events is None) != (golden is None):
-        raise InputError("golden vectors need both the events and what the program made of them")
-    if program is not None and golden is not None:
-        missing = [name for name in program.neurons if name not in golden.spikes]
-        if missing:
-            raise InputError(f"golden vectors need every layer, {missing[0]!r} was not recorded: use record='all'")
+        raise InputError("golden vectors need both the events and what the program made of them: give events= and golden=")
+    if program is None or golden is None:
+        return
+    check_events(program, events)
+    missing = [name for name in program.neurons if name not in golden.spikes]
+    if missing:
+        raise InputError(f"golden vectors need every layer, {missing[0]!r} was not recorded: use record='all'")
 
 
 def _write_graph(folder: Path, graph: "nir.NIRGraph") -> None:
+    """By way of memory: HDF5 ends the whole process where a disk is full."""
     import nir
 
-    nir.write(folder / GRAPH, graph)
+    content = io.BytesIO()
+    nir.write(content, graph)
+    (folder / GRAPH).write_bytes(content.getvalue())
 
 
 def _write_golden(folder: Path, program: Program, events: Mapping[str, NDArray], golden: Recording) -> None:

@@ -1,7 +1,9 @@
 """Folders that appear whole or not at all, and hashes of what they hold."""
 
+import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,44 +12,95 @@ from pathlib import Path
 
 from snnfuse.hardware.errors import InputError
 
+LONGEST_PID = 10  # digits
+
 
 def sha256(path: Path) -> str:
     """Of a file's content, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def list_files(folder: Path) -> list[str]:
+    """Everything below a folder that is no folder itself, by its path relative to it with forward slashes, sorted."""
+    files = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return sorted(path.relative_to(folder).as_posix() for path in files)
+
+
 def hash_files(folder: Path) -> dict[str, str]:
-    """sha256 of every file below a folder, by its path relative to it with forward slashes, sorted."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in files}
+    """sha256 of every file below a folder, by its path as of `list_files`."""
+    return {name: sha256(folder / name) for name in list_files(folder)}
+
+
+def resolved(path: str | Path) -> Path:
+    """The absolute path without links: what a link points to is what is written and replaced."""
+    return Path(os.path.realpath(path))
 
 
 def check_target(target: Path, force: bool, is_ours: Callable[[Path], bool]) -> None:
     """Refuse a target that cannot be written or must not be replaced, before any work is done for it.
 
+    An empty folder may be replaced without `force`.
+
+    Args:
+        target: as of `resolved`.
+        force: whether one of ours may be replaced.
+        is_ours: whether an existing folder is.
+
     Raises:
         InputError: it exists and `force` is not set, or it is not one of ours, or the folder it would lie in cannot be written.
     """
     recover(target)
-    if target.exists() or target.is_symlink():
-        if not force:
-            raise InputError(f"{target} exists; use --force to replace it, or choose another folder with -o")
-        if not is_ours(target):
-            raise InputError(f"{target} exists and is no bundle, so --force does not replace it; choose another folder with -o")
-    place = next(parent for parent in (target.parent, *target.parent.parents) if parent.exists())
+    here = Path.cwd()
+    if target == here or target in here.parents:
+        raise InputError(f"{target} is the current folder or holds it, and is replaced as a whole; choose another folder with -o")
+    place = next(parent for parent in (target.parent, *target.parent.parents) if os.path.exists(parent))
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{target} cannot be written: {place} " + ("is write-protected" if place.is_dir() else "is no folder"))
+    _check_names(target, place)
+    if os.path.lexists(target):
+        _check_existing(target, force, is_ours)
+
+
+def _check_names(target: Path, place: Path) -> None:
+    """Those of folders to be made, and the one used on the way, which is longer than the target's own."""
+    for name in (*target.relative_to(place).parts, f"{_prefix(target, LONGEST_PID * '0')}{8 * '0'}"):
+        try:
+            os.lstat(place / name)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                raise InputError(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _check_existing(target: Path, force: bool, is_ours: Callable[[Path], bool]) -> None:
+    if os.path.ismount(target):
+        raise InputError(f"{target} is a mount point, which cannot be replaced; choose a folder inside it with -o")
+    if target.is_dir() and not any(target.iterdir()):
+        return
+    if not force:
+        raise InputError(f"{target} exists; use --force to replace it, or choose another folder with -o")
+    if not is_ours(target):
+        raise InputError(f"{target} exists and is no bundle, so --force does not replace it; choose another folder with -o")
 
 
 def recover(target: Path) -> None:
-    """Put back what a killed replacement had moved aside."""
-    aside = _aside(target)
-    if aside.exists() and not target.exists():
-        aside.rename(target)
+    """Put back what a killed replacement had moved aside; InputError where that cannot be done.
+
+    target: as of `resolved`.
+    """
+    if not target.name or os.path.lexists(target) or not os.path.lexists(_aside(target)):
+        return
+    try:
+        _aside(target).rename(target)
+    except OSError as error:
+        raise InputError(f"{_aside(target)} cannot be moved back to {target}: {error.strerror}") from error
 
 
 def _aside(target: Path) -> Path:
     return target.with_name(f".{target.name}.replaced")
+
+
+def _prefix(target: Path, pid: int | str) -> str:
+    return f".{target.name}.new-{pid}-"
 
 
 @contextmanager
@@ -55,7 +108,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which becomes `target` when the block ends and is removed when it raises.
 
     What was there is moved aside first and removed last, so that an interruption at any point leaves the old folder or the new
-    one; between the two renames the old one lies aside, from where `recover` takes it.
+    one; between the two renames the old one lies aside, from where `recover` takes it. What killed processes left half-filled
+    is removed.
 
     Raises:
         InputError: it cannot be written.
@@ -63,7 +117,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
     new = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+        _remove_abandoned(target)
+        new = Path(tempfile.mkdtemp(dir=target.parent, prefix=_prefix(target, os.getpid())))
         yield new
         new.chmod(0o777 & ~_umask())  # mkdtemp's folder is for its owner only
         _replace(new, target)
@@ -72,6 +127,25 @@ def whole_folder(target: Path) -> Iterator[Path]:
     finally:
         if new is not None:
             shutil.rmtree(new, ignore_errors=True)
+
+
+def _remove_abandoned(target: Path) -> None:
+    """Half-filled folders for the same target whose process, which their name tells, is gone."""
+    name = re.compile(re.escape(_prefix(target, "PID")).replace("PID", r"(\d+)") + r"\w{8}")
+    for folder in target.parent.iterdir():
+        match = name.fullmatch(folder.name)
+        if match and not _is_alive(int(match[1])):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # someone else's
+        return True
+    return True
 
 
 def _replace(new: Path, target: Path) -> None:

@@ -66,7 +66,7 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     """Raise InputError, naming the field, for a manifest that is none or is of another version."""
     if manifest.get("format") != FORMAT:
         raise InputError(f"{path}: format is {manifest.get('format')!r}, not {FORMAT!r}")
-    if manifest.get("format_version") != VERSION:
+    if type(manifest.get("format_version")) is not int or manifest["format_version"] != VERSION:
         raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {VERSION}")
     if manifest.get("target") not in TARGETS:
         raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")

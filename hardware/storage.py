@@ -108,7 +108,7 @@ def _read_arrays(path: Path, expected: object) -> Arrays:
 def _check_header(record: Mapping[str, Any]) -> None:
     if record.get("format") != FORMAT:
         raise InputError(f"format is {record.get('format')!r}, not {FORMAT!r}")
-    if record.get("format_version") != VERSION:
+    if type(record.get("format_version")) is not int or record["format_version"] != VERSION:
         raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {VERSION}")
 
 
@@ -167,7 +167,7 @@ def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
             at(f"connections[{i}]", _read_connection, c, arrays) for i, c in enumerate(get(record, "connections", list))
         ),
         outputs={name: at(f"outputs.{name}", _read_output, output, arrays) for name, output in outputs.items()},
-        dt=at("dt", number, record["dt"], arrays),
+        dt=at("dt", _read_time_step, record["dt"], arrays),
         ledger=tuple(at(f"ledger[{i}]", _read_entry, e) for i, e in enumerate(get(record, "ledger", list))),
     )
 
@@ -200,6 +200,12 @@ def _read_connection(record: Any, arrays: Arrays) -> Connection:
 def _read_output(record: Any, arrays: Arrays) -> Output:
     record = keys(record, set(OUTPUT_KINDS))
     return Output(**{field: at(field, kind.read, record[field], arrays) for field, kind in OUTPUT_KINDS.items()})
+
+
+def _read_time_step(value: Any, arrays: Arrays) -> float:
+    if number(value, arrays) <= 0:
+        raise InputError(f"a time step must be positive, found {shown(value)}")
+    return number(value, arrays)
 
 
 def _read_entry(record: Any) -> ledger.LedgerEntry:

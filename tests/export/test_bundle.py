@@ -2,6 +2,10 @@
 
 import json
 import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nir
@@ -10,6 +14,7 @@ import pytest
 
 from snnfuse.export import files
 from snnfuse.export.bundle import read_bundle, write_bundle
+from snnfuse.export.consistency import check_consistency
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import InputError, VerificationError
@@ -110,6 +115,7 @@ def test_every_changed_or_missing_file_is_named(parts: dict, tmp_path: Path, nam
         ("[]", "manifest.json: holds no JSON object"),
         ('{"format": "x"}', "format is 'x'"),
         ('{"format": "snnfuse bundle", "format_version": 9}', "format_version is 9; this snnfuse reads 1"),
+        ('{"format": "snnfuse bundle", "format_version": true}', "format_version is True"),
         ('{"format": "snnfuse bundle", "format_version": 1, "target": "x"}', "target is 'x'"),
         ('{"format": "snnfuse bundle", "format_version": 1, "target": "nir", "files": {}}', "files must list graph.nir"),
         (
@@ -132,7 +138,7 @@ def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="is a file"):
         read_bundle(tmp_path / "file")
-    with pytest.raises(InputError, match="cannot read .*manifest.json"):
+    with pytest.raises(InputError, match="no bundle, for it holds no manifest.json"):
         read_bundle(tmp_path)
 
 
@@ -142,6 +148,10 @@ def test_arguments_belong_together(parts: dict, program: Program, tmp_path: Path
         ({"target": "netx"}, "unknown target 'netx'"),
         ({"target": "nir"}, "holds no program"),
         ({"golden": None}, "both the events and what"),
+        ({"events": None, "golden": replace(parts["golden"], events={})}, "both the events and what"),
+        ({"events": {}}, "inputs must be 'x'"),
+        ({"target": "lava"}, "resources are those of a chip"),
+        ({"program": replace(program, outputs={}), "resources": None}, "without outputs"),
         ({"golden": outputs_only}, "'hidden' was not recorded"),
     ):
         with pytest.raises(InputError, match=message):
@@ -213,8 +223,9 @@ def test_interrupted_at_any_rename_leaves_old_or_new(
 
 
 def test_an_error_while_writing_leaves_nothing(parts: dict, tmp_path: Path) -> None:
-    with pytest.raises(TypeError):
-        write_bundle(tmp_path / "bundle", **parts, report={"not": object()})
+    for report in ({"not": object()}, {"not": float("nan")}):
+        with pytest.raises(InputError, match="must be JSON-able"):
+            write_bundle(tmp_path / "bundle", **parts, report=report)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -222,3 +233,122 @@ def test_the_folder_is_readable_as_any_other(parts: dict, tmp_path: Path) -> Non
     (tmp_path / "plain").mkdir()
     write_bundle(tmp_path / "bundle", **parts)
     assert os.stat(tmp_path / "bundle").st_mode == os.stat(tmp_path / "plain").st_mode
+
+
+def test_numpy_values_in_a_report_become_numbers(parts: dict, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", **parts, report={"a": np.float64(0.5), "b": np.arange(2)})
+    report = read_bundle(tmp_path / "bundle").report
+    assert report["a"] == 0.5 and report["b"] == [0, 1]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    """HDF5 would end the process with a segmentation fault."""
+    script = (
+        "import resource, sys, numpy as np, nir\n"
+        "from snnfuse.export.bundle import write_bundle\n"
+        "from snnfuse.hardware.errors import InputError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
+        "graph = nir.NIRGraph.from_list(nir.Linear(np.random.rand(99, 99)))\n"
+        "try: write_bundle(sys.argv[1], graph=graph, target='nir')\n"
+        "except InputError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, tmp_path / "bundle"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == f"{tmp_path / 'bundle'} cannot be written: File too large\n", done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_a_bundle_stays_a_link(parts: dict, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "real", graph=small_graph(), target="nir")
+    (tmp_path / "link").symlink_to("real")
+    write_bundle(tmp_path / "link", **parts, force=True)
+    assert sorted(os.listdir(tmp_path)) == ["link", "real"] and (tmp_path / "link").is_symlink()
+    assert read_bundle(tmp_path / "real").manifest["target"] == "loihi2"
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir")
+    assert read_bundle(tmp_path / "bundle").manifest["target"] == "nir"
+
+
+@pytest.mark.parametrize("place", [".", "..", "/", "", "a" * 255, "a/" + "b" * 300])
+def test_places_that_cannot_become_a_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (tmp_path / "inner").mkdir()
+    monkeypatch.chdir(tmp_path / "inner")
+    for force in (False, True):
+        with pytest.raises(InputError):
+            write_bundle(place, graph=small_graph(), target="nir", force=force)
+    with pytest.raises(InputError):
+        read_bundle(place)
+    assert list(tmp_path.iterdir()) == [tmp_path / "inner"] and list((tmp_path / "inner").iterdir()) == []
+
+
+def test_a_bundle_is_read_from_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir")
+    monkeypatch.chdir(tmp_path / "bundle")
+    check_consistency(read_bundle("."))
+
+
+def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [f".bundle.new-{ended.pid}-abcdefgh", f".bundle.new-{os.getpid()}-abcdefgh", ".bundle.new-old", ".other.new-1-abcdefgh"]
+    for name in left:
+        (tmp_path / name).mkdir()
+    write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir")
+    assert {path.name for path in tmp_path.iterdir()} == {"bundle", *left[1:]}
+
+
+@pytest.mark.parametrize("name", ["extra.txt", "golden/extra.bin", "folder/link"])
+def test_a_file_that_is_not_listed_is_named(parts: dict, tmp_path: Path, name: str) -> None:
+    write_bundle(tmp_path / "bundle", **parts)
+    check_consistency(read_bundle(tmp_path / "bundle"))
+    path = tmp_path / "bundle" / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to("nowhere") if name.endswith("link") else path.write_text("")
+    with pytest.raises(VerificationError, match=f"does not list: {name}"):
+        check_consistency(read_bundle(tmp_path / "bundle"))
+
+
+@pytest.mark.parametrize(
+    "path, value, field",
+    [
+        (("target",), "nir", "target"),
+        (("target",), "lava", "resources: board"),
+        (("latency", "out"), 7, "latency"),
+        (("outputs", "output", "shape"), [3], "outputs"),
+        (("inputs", "x", "scale"), 2.0, "inputs"),
+        (("ledger_entries",), 0, "ledger_entries"),
+        (("resources", "cores"), 1, "resources: cores"),
+        (("resources", "layers", 0, "neurons"), 1, "resources: layers"),
+        (("resources", "board", "name"), "nothing", "resources: unknown board"),
+        (("resources",), None, "resources"),
+    ],
+)
+def test_a_manifest_that_contradicts_the_program_names_the_field(
+    parts: dict, tmp_path: Path, path: tuple, value: object, field: str
+) -> None:
+    write_bundle(tmp_path / "bundle", **parts)
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    place = manifest
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(VerificationError, match=re.escape(field)) as raised:
+        check_consistency(read_bundle(tmp_path / "bundle"))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("key", ["spikes", "w/out", "v/nobody", "spikes/nobody"])
+def test_golden_vectors_of_nothing_are_named(parts: dict, tmp_path: Path, key: str) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    write_bundle(tmp_path / "bundle", **parts)
+    path = tmp_path / "bundle/golden/expected.safetensors"
+    save_file(load_file(path) | {key: np.zeros(1, np.int32)}, path)
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    manifest["files"]["golden/expected.safetensors"] = files.sha256(path)
+    (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match=f"{key}' is no variable/layer"):
+        read_bundle(tmp_path / "bundle").golden  # noqa: B018

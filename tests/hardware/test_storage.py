@@ -113,6 +113,8 @@ CONV = ("connections", 0, "synapse")
         (("format_version",), 2, "format_version is 2; this snnfuse reads 1"),
         (("dt",), "fast", 'dt: expected a finite number, found "fast"'),
         (("dt",), DELETE, "dt: missing"),
+        (("dt",), 0, "dt: a time step must be positive, found 0"),
+        (("format_version",), True, "format_version is True; this snnfuse reads 1"),
         (("nodes",), [], "nodes: expected a dict"),
         (("surprise",), 1, "surprise: unknown field"),
         ((*LIF, "type"), "os.system", r'nodes.vision.lif: type is "os.system", none of SpikeInput, GradedInput, Constant, Lif'),

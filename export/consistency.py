@@ -1,0 +1,62 @@
+"""Whether a bundle's manifest tells the truth about its program, beyond the hashes: both can be edited together."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from snnfuse.export.bundle import Bundle
+from snnfuse.export.files import list_files
+from snnfuse.export.manifest import GRAPH, MANIFEST, REPORT, make_manifest
+from snnfuse.hardware import ledger
+from snnfuse.hardware.chip import Resources, check_chip
+from snnfuse.hardware.errors import SnnfuseError, VerificationError
+
+
+def check_consistency(bundle: Bundle) -> None:
+    """Refuse files that the manifest does not list, and fields of it that the program contradicts.
+
+    Raises:
+        VerificationError: names the files, or the field.
+        InputError: a file of the bundle cannot be read.
+    """
+    unlisted = sorted(set(list_files(bundle.path)) - {MANIFEST, *bundle.manifest["files"]})
+    if unlisted:
+        raise VerificationError(f"{bundle.path} holds what its manifest does not list: {', '.join(unlisted)}")
+    for field, found, expected in _differences(bundle):
+        raise VerificationError(f"{bundle.path / MANIFEST}: {field} is {found!r}, but the bundle's content says {expected!r}")
+
+
+def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """(field, what the manifest says, what it should say), for those that differ."""
+    manifest = bundle.manifest
+    has_program = manifest["target"] != "nir"
+    program = bundle.program if has_program else None
+    entries = ledger.to_json(program.ledger) if program else bundle.report.get("ledger")
+    if not has_program and set(manifest["files"]) != {GRAPH, REPORT}:
+        yield "target", "nir", f"a program: {', '.join(sorted(set(manifest['files']) - {GRAPH, REPORT}))}"
+    if bundle.report.get("ledger") != entries:
+        yield f"the ledger of {REPORT}", "another one", "that of program.json"
+    resources = _resources(bundle) if manifest["target"] == "loihi2" else None
+    true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
+    for field in ("inputs", "outputs", "latency", "ledger_entries"):
+        if manifest.get(field) != true.get(field):
+            yield field, manifest.get(field), true.get(field)
+    for field, value in _placement(true).items():
+        if _placement(manifest).get(field) != value:
+            yield f"resources: {field}", _placement(manifest).get(field), value
+
+
+def _placement(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the resources that follows from the program; limits and notes are words."""
+    resources = manifest.get("resources")
+    known = resources if isinstance(resources, dict) else {}
+    return {field: known.get(field) for field in ("board", "cores", "layers")}
+
+
+def _resources(bundle: Bundle) -> Resources:
+    """What the program takes of the board that the manifest names."""
+    board = _placement(bundle.manifest)["board"]
+    name = board.get("name") if isinstance(board, dict) else None
+    try:
+        return check_chip(bundle.program, str(name))
+    except SnnfuseError as error:
+        raise VerificationError(f"{bundle.path / MANIFEST}: target is 'loihi2', resources: {error}") from error
