@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends import BACKENDS, run_on
+from snnfuse.hardware.errors import InputError, SnnfuseError, VerificationError
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Comparison, Recording, compare
+from snnfuse.hardware.reference import recorded_nodes
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,23 @@ def verify(
 
     Raises:
         EnvironmentProblem: Lava is missing, failed, or did not end in time: nothing is verified then.
+        VerificationError: a backend did not record every layer and state that the golden vectors hold.
         InputError: events or a recording that do not belong to the program.
     """
+    states = set(golden.states) > recorded_nodes(program, "all", False)[1]
+    check_complete(golden, "the golden recording", program, states, InputError)
     for backend in backends:
-        run = run_on(backend, program, events, "all", states=bool(golden.states), timeout=timeout)
+        run = run_on(backend, program, events, "all", states=states, timeout=timeout)
+        check_complete(run.recording, backend, program, states, VerificationError)
         yield Check(backend, compare(golden, run.recording), run.seconds)
+
+
+def check_complete(recording: Recording, what: str, program: Program, states: bool, error: type[SnnfuseError]) -> None:
+    """Raise `error` unless exactly every layer was recorded, with the states that go with it: what is missing is not compared."""
+    nodes, with_states = recorded_nodes(program, "all", states)
+    expected = {f"spikes of {name}" for name in (*nodes, *program.outputs)}
+    expected |= {f"{variable} of {name}" for name in with_states for variable in ("u", "v")}
+    found = {f"spikes of {name}" for name in recording.spikes}
+    found |= {f"{variable} of {name}" for name, of in recording.states.items() for variable in of}
+    if found != expected:
+        raise error(f"{what} must hold every layer of the program, but differs in: {', '.join(sorted(found ^ expected))}")
