@@ -70,7 +70,7 @@ def run_module(module: str, folder: Path, timeout: float, what: str) -> None:
     except subprocess.TimeoutExpired:
         raise EnvironmentProblem(
             f"{what} did not end within its time limit of {timeout:g} s; "
-            f"raise it, for instance simulate_on_lava(..., timeout={max(10.0, 2 * timeout):g})"
+            f"raise it with --timeout {max(10.0, 2 * timeout):g} (in Python: timeout={max(10.0, 2 * timeout):g})"
         ) from None
     finally:
         _end(process)

@@ -13,6 +13,7 @@ was.
 """
 
 import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,11 +58,25 @@ FIXES: Fixes = {
 
 
 def require_lava() -> None:
-    """Raise EnvironmentProblem, with the command that installs it, where lava-nc is missing. Imports nothing of it."""
-    try:
-        importlib.metadata.version("lava-nc")
-    except importlib.metadata.PackageNotFoundError:
+    """Raise EnvironmentProblem, with the command that installs it, where lava-nc or its files are missing. Imports none of them."""
+    if not _is_found():
         raise EnvironmentProblem(f"Lava is not installed for {sys.executable}; install it with: {INSTALL}") from None
+
+
+def _is_found() -> bool:
+    try:
+        importlib.metadata.version("lava-nc")  # a folder named lava could be anything
+        return importlib.util.find_spec("lava.magma") is not None
+    except (importlib.metadata.PackageNotFoundError, ModuleNotFoundError):
+        return False
+
+
+def why_not_importable(error: ImportError) -> str:
+    """A Lava that is there and does not import, in one line."""
+    return (
+        f"Lava is installed but cannot be imported ({type(error).__name__}: {' '.join(str(error).split())}); "
+        f"install snnfuse again, which brings what Lava needs, and then: {INSTALL}"
+    )
 
 
 @contextmanager

@@ -51,8 +51,8 @@ def simulate_on_lava(
         InputError: events that the program does not take, an unknown node, or a time limit that is not positive.
         EnvironmentProblem: Lava is missing, failed, or did not end in time.
     """
-    if timeout is not None and not timeout > 0:
-        raise InputError(f"a time limit must be positive, not {timeout}")
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise InputError(f"a time limit must be positive, not {timeout!r}")
     arrays = check_events(program, events)
     nodes, with_states = recorded_nodes(program, record, states)
     require_lava()
@@ -66,7 +66,7 @@ def simulate_on_lava(
         run_module(WORKER, folder, limit, f"Lava, running {time * batch} steps,")
         spikes = {name: _read(folder, program, name, "s", batch) for name in nodes}
         kept = {name: {x: _read(folder, program, name, x, batch) for x in ("u", "v")} for name in with_states}
-    return make_recording(program, spikes, kept, "lava")
+    return make_recording(program, spikes, kept, "lava", arrays)
 
 
 def default_time_limit(program: Program, steps: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 
 from snnfuse.hardware.errors import EnvironmentProblem
 from snnfuse.hardware.lava import compat, require_lava
+from snnfuse.hardware.lava.probe import check_lava
 
 
 def python(code: str) -> str:
@@ -78,6 +79,25 @@ except EnvironmentProblem as error:
     out = python(code)
     assert out.startswith("lava.magma.compiler.var_model does not hold 'no such line'") and compat.INSTALL in out
     assert "\n" not in out
+
+
+@pytest.mark.usefixtures("lava")
+def test_a_lava_without_its_files_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(EnvironmentProblem, match="Lava is not installed .* pip install"):
+        require_lava()
+
+
+@pytest.mark.usefixtures("lava")
+def test_a_lava_that_does_not_import_is_told_with_the_command_that_repairs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lava/magma").mkdir(parents=True)
+    (tmp_path / "lava/magma/__init__.py").write_text("raise ImportError('broken')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(EnvironmentProblem, match="importing Lava failed: Lava is installed but cannot be imported") as caught:
+        check_lava()
+    assert "ImportError: broken" in str(caught.value) and str(caught.value).endswith(compat.INSTALL)
 
 
 def test_a_missing_lava_prints_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:

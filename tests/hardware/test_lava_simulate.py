@@ -112,7 +112,7 @@ def test_a_run_cut_short_leaves_nothing(how: str, temporary: Path) -> None:
 
 def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with pytest.raises(EnvironmentProblem, match=r"time limit of 0.2 s; raise it, for instance .*timeout=10\)") as caught:
+    with pytest.raises(EnvironmentProblem, match=r"time limit of 0.2 s; raise it with --timeout 10 \(in Python: timeout=10\)") as caught:
         simulate_on_lava(PROGRAM, events(), timeout=0.2)
     assert caught.value.exit_code == 6 and not list(temporary.iterdir())
 
@@ -208,6 +208,8 @@ def test_windows_as_short_as_one_step(steps: int, batch: int) -> None:
 def test_wrong_arguments_are_refused_before_lava_starts() -> None:
     with pytest.raises(InputError, match="time limit must be positive, not 0"):
         simulate_on_lava(PROGRAM, events(), timeout=0)
+    with pytest.raises(InputError, match="time limit must be positive, not 'a'"):
+        simulate_on_lava(PROGRAM, events(), timeout="a")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cannot record 'b'"):
         simulate_on_lava(PROGRAM, events(), record="b")
     with pytest.raises(InputError, match="hold 2, outside 0..1"):
