@@ -352,3 +352,11 @@ def test_golden_vectors_of_nothing_are_named(parts: dict, tmp_path: Path, key: s
     (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match=f"{key}' is no variable/layer"):
         read_bundle(tmp_path / "bundle").golden  # noqa: B018
+
+
+def test_a_recording_brings_its_events_along(parts: dict, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bundle", graph=parts["graph"], program=parts["program"], golden=parts["golden"])
+    bundle = read_bundle(tmp_path / "bundle")
+    np.testing.assert_array_equal(bundle.events["x"], parts["events"]["x"])
+    np.testing.assert_array_equal(bundle.golden.events["x"], parts["events"]["x"])
+    assert bundle.manifest["resources"]["board"]["name"] == "oheo-gulch"
