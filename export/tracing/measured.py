@@ -38,6 +38,7 @@ def measured_ledger(
     Raises:
         InputError: forward fails on the inputs.
     """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if not ledger:
         return graph, ledger
     try:
