@@ -68,7 +68,7 @@ def _run(network: Network, name: str, population: Population, sent: Mapping[str,
         i, v, s = advance(population, i, v, s, x)
         peak_i, peak_v = max(peak_i, float(np.abs(population.gain * i).max())), max(peak_v, float(np.abs(v).max()))
         if population.reset != "subtract_delayed":
-            v = np.where(s > 0, 0.0 if population.reset == "zero" else v - population.theta, v)
+            v = np.where(s > 0, 0.0 if population.reset == "zero" else v - population.amount, v)
         spikes[t], trace[t] = s > 0, v
     return spikes, trace, peak_i, peak_v
 
@@ -78,5 +78,5 @@ def advance(population: Population, i: Array, v: Array, s: Array, x: Array) -> t
     i = population.current_gain * x + (0.0 if population.alpha is None else population.alpha * i)
     v = population.beta * v + population.gain * i + population.voltage_bias
     if population.reset == "subtract_delayed":
-        v = v - np.where(s > 0, population.theta, 0.0)
+        v = v - np.where(s > 0, population.amount, 0.0)
     return i, v, (v > population.theta).astype(np.float64)

@@ -39,6 +39,8 @@ class Population:
         bias: added to the input on every step.
         voltage_bias: added to the voltage on every step.
         reset: what a spike does to the voltage.
+        taken: what a spike takes away where it subtracts; None for theta. A graph's thresholds may lie a hair above what is taken,
+            so that ties do not fire.
     """
 
     shape: tuple[int, ...]
@@ -50,6 +52,12 @@ class Population:
     bias: Array
     voltage_bias: Array
     reset: Reset = "zero"
+    taken: Array | None = None
+
+    @property
+    def amount(self) -> Array:
+        """What a subtracting reset takes away per spike."""
+        return self.theta if self.taken is None else self.taken
 
     @property
     def is_readout(self) -> bool:

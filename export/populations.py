@@ -66,7 +66,13 @@ def _subtracting(neuron: Population, cell: Cell, nodes: Mapping[str, nir.NIRNode
             f"node {cell.scale!r} takes {float(np.ravel(taken)[0]):g} from the voltage per spike; only the threshold "
             f"({float(np.ravel(theta)[0]):g}, a delayed reset) or beta times it (an immediate one) can be kept"
         )
-    return replace(neuron, theta=theta, reset=reset)
+    return replace(neuron, theta=theta, reset=reset, taken=_before_leak(taken, neuron.beta) if reset == "subtract" else taken)
+
+
+def _before_leak(taken: Array, beta: Array) -> Array:
+    """What is taken at once, if beta times it is missing one step later; anything where nothing lasts a step."""
+    taken, beta = np.broadcast_arrays(taken, beta)
+    return np.divide(taken, beta, out=np.ones(taken.shape), where=beta > 0)
 
 
 def _distances(taken: Array, theta: Array, beta: Array) -> Iterable[tuple[Reset, float]]:
