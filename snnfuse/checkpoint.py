@@ -9,11 +9,9 @@ beside a bare state_dict; a pickled module is opened only on request, because op
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +20,7 @@ from snnfuse import networks
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.torch_file import first_line, read_torch_file, some
 from snnfuse.user_model import call_factory
+from snnfuse.whole_file import write_whole
 
 FORMAT = 1
 KEYS = {"snnfuse", "architecture", "config", "metadata", "state_dict"}
@@ -48,29 +47,8 @@ def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, A
         content = {"snnfuse": FORMAT, "architecture": name, "config": json.dumps(config), "metadata": json.dumps(metadata or {})}
     except (TypeError, ValueError) as error:
         raise InputError(f"metadata must be JSON-able: {error}") from error
-    _write({**content, "state_dict": model.state_dict()}, Path(path))
-
-
-def _write(content: dict[str, Any], path: Path) -> None:
-    try:
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(content, file)
-        os.chmod(partial, 0o666 & ~_umask())  # mkstemp's file is for its owner only
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
-    finally:
-        Path(partial).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    everything = {**content, "state_dict": model.state_dict()}
+    write_whole(Path(path), lambda file: torch.save(everything, file))
 
 
 def load_checkpoint(
@@ -103,12 +81,20 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     """The metadata of a checkpoint of ours. Errors as of `load_checkpoint`."""
     content = read_torch_file(Path(path), False)
     _check_ours(content, Path(path))
-    return json.loads(content["metadata"])
+    try:
+        metadata = json.loads(content["metadata"])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged checkpoint: its metadata is no JSON ({first_line(error)})") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: damaged checkpoint: its metadata is no JSON object")
+    return metadata
 
 
 def _check_ours(content: Any, path: Path) -> None:
-    if not isinstance(content, dict) or "snnfuse" not in content:
-        what = "a bare state_dict" if _is_state_dict(content) else f"a {type(content).__name__} that is not a checkpoint of ours"
+    if not isinstance(content, dict):
+        _refuse_content(content, path)
+    if "snnfuse" not in content:
+        what = "a bare state_dict" if _is_state_dict(content) else "a dict that is not a checkpoint of ours"
         raise InputError(f"{path}: holds {what}; name the class it belongs to with --model package.module:factory")
     if content["snnfuse"] != FORMAT:
         raise InputError(f"{path}: checkpoint format {content['snnfuse']!r}, but this version reads {FORMAT}; update snnfuse")
@@ -132,9 +118,12 @@ def _bare(content: Any, path: Path) -> dict[str, Tensor]:
             return content[key]
     if _is_state_dict(content):
         return content
-    raise InputError(
-        f"{path}: holds a {type(content).__name__}, not a state_dict; write it with torch.save(model.state_dict(), path)"
-    )
+    _refuse_content(content, path)
+
+
+def _refuse_content(content: Any, path: Path) -> NoReturn:
+    what = type(content).__name__
+    raise InputError(f"{path}: holds a {what}, not a state_dict; write it with torch.save(model.state_dict(), path)")
 
 
 def _is_state_dict(content: Any) -> bool:

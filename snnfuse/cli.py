@@ -1,12 +1,17 @@
 """The command line: subcommands that are imported when they are used, and errors in one line.
 
 Exit codes: 0 done, 1 a verification failed, 2 bad usage, input or path, 3 unsupported, 4 does not fit the chip, 5 unsafe file,
-6 environment; 130 and 143 after an interrupt or a termination. Anything unexpected keeps its stack trace.
+6 environment; 70 anything unexpected, which keeps its stack trace; 130, 141 and 143 after an interrupt, a closed pipe, and a
+termination. With `--json -` an error is JSON on stdout too.
 """
 
+import errno
 import importlib
+import json
+import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 import click
@@ -19,6 +24,8 @@ COMMANDS = {
     "train": "Train a fusion network and write a checkpoint.",
     "verify": "Check a bundle: hashes, then every spike on emulator and Lava.",
 }
+UNEXPECTED, INTERRUPTED, CLOSED_PIPE = 70, 130, 141
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class LazyGroup(click.Group):
@@ -48,17 +55,35 @@ def snnfuse() -> None:
 
 def main() -> None:
     """Entry point of `snnfuse`."""
+    _open_standard_streams()
     sys.exit(run(lambda: snnfuse, "snnfuse", sys.argv[1:]))
 
 
 def export_main() -> None:
     """Entry point of `snnfuse-export`, the same as `snnfuse export`."""
+    _open_standard_streams()
     sys.exit(run(lambda: load_command("export"), "snnfuse-export", sys.argv[1:]))
+
+
+class Terminated(BaseException):
+    """SIGTERM: unwinds, so that nothing half-written stays. No SystemExit, which stands for code of others that ends the program."""
 
 
 def run(load: Callable[[], click.Command], name: str, arguments: Sequence[str]) -> int:
     """Run a command; returns its exit code, with errors of ours and of usage in one line on stderr."""
     signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _run(load, name, arguments)
+    except BrokenPipeError:
+        _discard(sys.stdout, sys.stderr)
+        return CLOSED_PIPE
+    except OSError as error:  # of stderr: nobody can be told
+        _discard(sys.stdout, sys.stderr)
+        return 2 if error.errno in CANNOT_WRITE else UNEXPECTED
+
+
+def _run(load: Callable[[], click.Command], name: str, arguments: Sequence[str]) -> int:
+    as_json, stdout = _wants_json(arguments), sys.stdout
     try:
         code = load().main(args=list(arguments), prog_name=name, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -66,21 +91,70 @@ def run(load: Callable[[], click.Command], name: str, arguments: Sequence[str]) 
         click.echo(error.format_message(), err=True)
         return 2
     except click.ClickException as error:
-        return _report(error.format_message(), error.exit_code if error.exit_code != 1 else 2)
+        return _report(error.format_message(), error.exit_code if error.exit_code != 1 else 2, as_json)
     except (click.Abort, KeyboardInterrupt):
-        return _report("interrupted", 130)
+        return _report("interrupted", INTERRUPTED, as_json)
+    except Terminated:
+        return 128 + signal.SIGTERM
+    except SystemExit as end:
+        if sys.stdout is not stdout:  # click answers a closed pipe by wrapping the streams and sys.exit(1)
+            sys.stdout = stdout
+            raise BrokenPipeError from None
+        return _report(f"the program was ended by sys.exit({end.code!r}) in code that it ran", 2, as_json)
     except Exception as error:
-        from snnfuse.hardware.errors import SnnfuseError  # its package imports NumPy
-
-        if isinstance(error, SnnfuseError):
-            return _report(str(error), error.exit_code)
-        raise
+        return _report_exception(error, as_json)
 
 
-def _report(message: str, code: int) -> int:
-    click.echo("error: " + " ".join(message.split()), err=True)
+def _report_exception(error: Exception, as_json: bool) -> int:
+    from snnfuse.hardware.errors import SnnfuseError  # its package imports NumPy
+
+    if isinstance(error, BrokenPipeError):
+        raise error
+    if isinstance(error, SnnfuseError):
+        return _report(str(error), error.exit_code, as_json)
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        _discard(sys.stdout)  # what is left in its buffer would fail again at exit
+        return _report(f"cannot write: {error.strerror}", 2, False)
+    traceback.print_exc()
+    if as_json:
+        _report_json(f"{type(error).__name__}: {error}", UNEXPECTED)
+    return UNEXPECTED
+
+
+def _report(message: str, code: int, as_json: bool) -> int:
+    line = " ".join(message.split())
+    click.echo(f"error: {line}", err=True)
+    if as_json:
+        _report_json(line, code)
     return code
 
 
+def _report_json(message: str, code: int) -> None:
+    click.echo(json.dumps({"error": message, "exit_code": code}, indent=2))
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    return "--json=-" in arguments or ("--json", "-") in zip(arguments, arguments[1:])
+
+
+def _open_standard_streams() -> None:
+    """Give a process that was started with closed standard streams empty ones: the first file that it opens would become one."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def _discard(*streams: object) -> None:
+    """Send what a stream still holds nowhere, so that flushing it at exit does not fail again."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(null, 2 if stream is sys.stderr else 1)
+    os.close(null)
+
+
 def _terminate(signum: int, frame: object) -> None:
-    sys.exit(128 + signum)  # unwinds, so that nothing half-written stays
+    raise Terminated

@@ -1,6 +1,7 @@
 """The main job, each step a call: open a model, make its graph, compile it, measure it, write the bundle."""
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,13 @@ from numpy.typing import NDArray
 from snnfuse.hardware import Program, Recording, emulate, scores
 from snnfuse.hardware.chip import Resources, check_chip
 from snnfuse.hardware.encoding import reduce_window
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, SnnfuseError
 from snnfuse.hardware.ledger import Ledger
 from snnfuse.samples import Samples
 
 if TYPE_CHECKING:
     import nir
-    from torch import nn
+    from torch import Tensor, nn
 
     from snnfuse.export.bundle import Bundle
 
@@ -75,11 +76,18 @@ def open_model(
     return load_checkpoint(path, model=model, allow_pickle=allow_pickle)
 
 
+def is_graph(source: "nn.Module | nir.NIRGraph") -> bool:
+    """Whether it is a float graph already, not a torch module."""
+    import nir
+
+    return isinstance(source, nir.NIRGraph)
+
+
 def input_names(source: "nn.Module | nir.NIRGraph") -> tuple[str, ...]:
     """The names under which a model or graph takes its inputs: what forward requires, but for the model's own `inputs`."""
     import nir
 
-    if isinstance(source, nir.NIRGraph):
+    if is_graph(source):
         return tuple(name for name, node in source.nodes.items() if isinstance(node, nir.Input))
     if hasattr(source, "inputs"):
         return tuple(source.inputs)
@@ -102,17 +110,52 @@ def make_graph(
         dt: seconds per step; None: 1e-4.
         steps: for a model whose forward loops over time itself, how many time steps to give it; None for one step per call.
     """
-    import nir
-
-    if isinstance(source, nir.NIRGraph):
+    if is_graph(source):
         return Graph(source, ())
-    import torch
-
     from snnfuse.export import trace_model
 
     lead = (1,) if steps is None else (steps, 1)
-    sample = tuple(torch.zeros(*lead, *shapes[name]) for name in input_names(source))
-    return Graph(*trace_model(source, sample, **({} if dt is None else {"dt": dt})))
+    sample = tuple(_zeros(name, (*lead, *shapes[name])) for name in input_names(source))
+    given = {} if dt is None else {"dt": dt}
+    try:
+        return Graph(*trace_model(source, sample, **given))
+    except SnnfuseError as error:
+        if steps is None or not _is_traceable(source, tuple(x[0] for x in sample)):
+            raise
+        raise type(error)(f"{error}; it can be traced without --time-steps, so leave that out") from error
+
+
+def _zeros(name: str, shape: tuple[int, ...]) -> "Tensor":
+    import torch
+
+    try:
+        return torch.zeros(shape)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        raise InputError(f"input {name!r} of shape {shape[1:]} is too large for this machine's memory") from error
+
+
+def _is_traceable(model: "nn.Module", sample: "tuple[Tensor, ...]") -> bool:
+    from snnfuse.export import trace_model
+
+    try:
+        trace_model(model, sample)
+    except SnnfuseError:
+        return False
+    return True
+
+
+def check_shapes(source: "nn.Module | nir.NIRGraph", shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse inputs of another shape than a network of ours was made for: its convolutions would take them all the same.
+
+    Raises:
+        InputError: names the input and both shapes.
+    """
+    config = getattr(source, "config", None)
+    for name, shape in shapes.items():
+        declared = getattr(config, name, None)
+        sizes = (declared,) if isinstance(declared, int) else declared
+        if isinstance(sizes, (tuple, list)) and all(isinstance(size, int) for size in sizes) and tuple(sizes) != tuple(shape):
+            raise InputError(f"input {name!r} has shape {tuple(shape)} in one step, but the network was made for {tuple(sizes)}")
 
 
 def measure_graph(source: "nn.Module | nir.NIRGraph", graph: Graph, samples: Samples, *, unrolled: bool = False) -> Graph:
@@ -124,9 +167,7 @@ def measure_graph(source: "nn.Module | nir.NIRGraph", graph: Graph, samples: Sam
         samples: the first of them are run through both.
         unrolled: whether the model's forward loops over time itself.
     """
-    import nir
-
-    if isinstance(source, nir.NIRGraph) or not graph.ledger:
+    if is_graph(source) or not graph.ledger:
         return graph
     from snnfuse.export.tracing.measured import measured_ledger
 
@@ -155,12 +196,13 @@ def compile_program(
         board: as for `snnfuse.hardware.chip.check_chip`.
 
     Raises:
-        UnsupportedError, DoesNotFitError, InputError: as those do.
+        UnsupportedError, DoesNotFitError, InputError: as those do; InputError for labels that are none of the output's classes.
     """
     from snnfuse.export import quantize
 
     settings = {"weight_bits": weight_bits, "input_bits": input_bits, "max_groups": max_groups}
     program = quantize(graph.nir, samples.inputs, dt=dt, reset=reset, **settings)
+    check_labels(program, samples)
     resources = check_chip(program, board) if target == "loihi2" else None
     events = program.encode(samples.select(slice(GOLDEN_SAMPLES)).inputs)
     golden = emulate(program, events, record="all")
@@ -189,6 +231,13 @@ def float_accuracy(graph: Graph, program: Program, samples: Samples) -> float:
     (output,) = program.outputs.values()
     values = run.spikes if output.decoder == "spike_count" else run.v
     return accuracy(reduce_window(output.decoder, values[output.node]), samples)
+
+
+def check_labels(program: Program, samples: Samples) -> None:
+    """InputError for a label that is no class of the only output."""
+    if len(program.outputs) == 1:
+        (output,) = program.outputs.values()
+        samples.check_labels(math.prod(program.nodes[output.node].shape))
 
 
 def program_accuracy(program: Program, recording: Recording, samples: Samples) -> float:

@@ -1,9 +1,11 @@
 """Inputs from files and data sets: what calibrates a program, and what runs on it. Nothing here needs torch."""
 
 import zipfile
-from collections.abc import Iterable, Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware.errors import InputError
 
 LABELS = "labels"
+NPY, ZIP = b"\x93NUMPY", b"PK"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,12 @@ class Samples:
         """Some of the samples."""
         labels = None if self.labels is None else self.labels[batch]
         return replace(self, inputs={name: array[:, batch] for name, array in self.inputs.items()}, labels=labels)
+
+    def check_labels(self, classes: int) -> None:
+        """InputError for a label that is none of an output's classes 0 .. classes - 1."""
+        wrong = [] if self.labels is None else self.labels[(self.labels < 0) | (self.labels >= classes)]
+        if len(wrong):
+            raise InputError(f"{self.source}: labels hold {wrong[0]}, but the network's classes are 0..{classes - 1}")
 
     def named(self, names: Sequence[str]) -> "Samples":
         """Those inputs that a network has, in its order; a single array serves a single input under any name.
@@ -88,16 +97,27 @@ def draw_samples(name: str, number: int, *, part: str = "train", data_dir: str |
 
 def _read_npz(path: Path) -> dict[str, NDArray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise InputError(f"{path}: holds a single array; write it with numpy.savez(path, input=array)")
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as file:
+            start = file.read(len(NPY))
+        if start[: len(ZIP)] != ZIP:
+            what = "holds a single array" if start == NPY else "no .npz file"
+            raise InputError(f"{path}: {what}; write one with numpy.savez(path, input=array)")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: _member(arrays, name) for name in arrays.files}
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'no .npz file'}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path}: no .npz file of numbers: {error}") from error
+    except (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        what = "it holds Python objects" if "allow_pickle" in str(error) else f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: no .npz file of numbers: {what}") from error
+
+
+def _member(arrays: Mapping[str, Any], name: str) -> NDArray:
+    array = arrays[name]
+    if not isinstance(array, np.ndarray):  # NumPy gives other files in the zip as bytes
+        raise ValueError(f"{name!r} is no array")
+    return array
 
 
 def _check(samples: Samples, labels: NDArray | None) -> None:

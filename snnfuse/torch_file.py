@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from snnfuse.hardware.errors import InputError, UnsafeFileError
+from snnfuse.import_path import current_folder_importable
 
 FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give --model package.module:factory"
+LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 SHOWN = 3  # names that an error lists before it says how many more there are
 
 
@@ -39,12 +41,22 @@ def _check_container(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        if _is_legacy(path):
+            raise InputError(
+                f"{path}: of a format older than that of PyTorch 1.6; save it again: torch.save(torch.load(path), path)"
+            ) from error
         hint = "it is empty" if not path.stat().st_size else "it is truncated or something else"
         raise InputError(f"{path}: not a file of torch.save, {hint} ({first_line(error)})") from error
     if damaged is not None:
         raise InputError(f"{path}: damaged at {damaged}; copy or save it again")
     if not any(name.endswith("/data.pkl") for name in names):
         raise InputError(f"{path}: a zip file, but not one of torch.save (it holds {some(names)})")
+
+
+def _is_legacy(path: Path) -> bool:
+    """Whether a file starts as the pickled magic number that torch.save wrote before there were zip files."""
+    with path.open("rb") as file:
+        return file.read(len(LEGACY)) == LEGACY
 
 
 def _refuse(path: Path, error: Exception) -> None:
@@ -63,8 +75,9 @@ def _refuse(path: Path, error: Exception) -> None:
 
 def _unpickle(path: Path) -> nn.Module:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=False)
-    except Exception as error:  # unpickling runs foreign code, which may raise anything
+        with current_folder_importable():
+            content = torch.load(path, map_location="cpu", weights_only=False)
+    except (Exception, SystemExit) as error:  # unpickling runs foreign code, which may raise anything
         raise InputError(f"{path}: cannot be unpickled ({type(error).__name__}: {first_line(error)})") from error
     if not isinstance(content, nn.Module):
         raise InputError(f"{path}: holds a pickled {type(content).__name__}, not a module")
@@ -76,7 +89,7 @@ def some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + more
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of a message: torch's go on for pages."""
     text = re.split(r"\n|(?<=\.) ", str(error).strip(), maxsplit=1)[0]
     return text or type(error).__name__

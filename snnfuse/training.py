@@ -42,8 +42,12 @@ class Recipe:
     sharpness: float = 0.7
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 2 or self.lr <= 0:
-            raise InputError("epochs must be at least 1, batch_size at least 2 (batch norm needs two samples), lr positive")
+        if self.epochs < 1 or self.batch_size < 2:
+            raise InputError("epochs must be at least 1, batch_size at least 2, for batch norm needs two samples")
+        if not 0 < self.lr < float("inf"):
+            raise InputError(f"lr must be positive and finite, not {self.lr}")
+        if not 0 <= self.seed < 2**63:
+            raise InputError(f"seed must lie in 0..2**63 - 1, not be {self.seed}")
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,16 @@ def _inputs(model: nn.Module, batch: Batch) -> list[Tensor]:
 def _fit(model: nn.Module, data: AudioVisual, recipe: Recipe, report: Report) -> Iterator[Epoch]:
     """Train in place, yield after each epoch; at the end the model holds the weights of the best one (the later of equals)."""
     kept, held = hold_out(data.train, recipe.held, recipe.seed)
+    if recipe.batch_size > len(kept):
+        raise InputError(f"batch_size {recipe.batch_size} is more than the {len(kept)} training pairs of an epoch")
     updates = recipe.epochs * -(-len(kept) // recipe.batch_size)
     optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=updates, pct_start=0.1)
     best, weights = -1.0, {}
     for number in range(1, recipe.epochs + 1):
         loss = _epoch(model, redraw(kept, recipe.seed + number), recipe, optimiser, schedule)
+        if not np.isfinite(loss):
+            raise InputError(f"the loss is {loss} in epoch {number}; train with a lower learning rate than {recipe.lr:g}")
         epoch = Epoch(number, recipe.epochs, loss, evaluate(model, held))
         if epoch.validation >= best:
             best, weights = epoch.validation, deepcopy(model.state_dict())

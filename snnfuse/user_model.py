@@ -1,13 +1,12 @@
 """A user's own model class, named on the command line."""
 
 import importlib
-import os
-import sys
 from collections.abc import Callable
 
 from torch import nn
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.import_path import current_folder_importable
 from snnfuse.torch_file import first_line
 
 
@@ -16,7 +15,7 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
     factory = _import(model) if isinstance(model, str) else model
     try:
         made = factory()
-    except Exception as error:  # a user's own code
+    except (Exception, SystemExit) as error:  # a user's own code
         raise InputError(
             f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})"
         ) from error
@@ -29,18 +28,15 @@ def _import(spec: str) -> Callable[[], nn.Module]:
     module, separator, name = spec.partition(":")
     if not (module and separator and name):
         raise InputError(f"--model {spec}: write it as package.module:factory")
-    here = os.getcwd()
-    sys.path.insert(0, here)
     try:
-        found = importlib.import_module(module)
+        with current_folder_importable():
+            found = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
     except AttributeError as error:
         raise InputError(f"--model {spec}: {module} has no {name}") from error
-    except Exception as error:  # importing runs a user's own code
+    except (Exception, SystemExit) as error:  # importing runs a user's own code
         raise InputError(f"--model {spec}: cannot import {module} ({type(error).__name__}: {first_line(error)})") from error
-    finally:
-        sys.path.remove(here)
     if not callable(found):
         raise InputError(f"--model {spec}: {name} is not callable")
     return found

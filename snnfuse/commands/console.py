@@ -19,10 +19,12 @@ class Console:
     Attributes:
         json_to: a file for the result as JSON; "-" is stdout, where then nothing else is written; None for none.
         quiet: say nothing but errors and JSON.
+        keep: files and folders that the JSON must not be written over or into.
     """
 
     json_to: str | None = None
     quiet: bool = False
+    keep: tuple[Path | None, ...] = ()
 
     def say(self, text: str = "") -> None:
         """A line, or several, for a person."""
@@ -32,7 +34,7 @@ class Console:
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
         """Show that something takes its time; only on a terminal."""
-        if self.quiet or not sys.stderr.isatty():
+        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
             yield
             return
         from rich.console import Console as Terminal
@@ -42,40 +44,57 @@ class Console:
 
     @contextmanager
     def result(self) -> Iterator[dict[str, Any]]:
-        """A dictionary to fill, written as JSON at the end. With "-", whatever a library prints meanwhile goes to stderr."""
+        """A dictionary to fill, written as JSON at the end; a path where it cannot be written is refused at the start. With "-",
+        whatever a library prints meanwhile goes to stderr.
+        """
+        from snnfuse.whole_file import check_output_file, write_whole
+
+        file = None if self.json_to in (None, "-") else Path(str(self.json_to))
+        if file is not None:
+            check_output_file(file, self.keep)
         content: dict[str, Any] = {}
-        with _stdout_to_stderr(self.json_to == "-") as stdout:
+        with _stdout_to_stderr(self.json_to == "-"):
             yield content
-            if self.json_to == "-":
-                os.write(stdout, (json.dumps(content, indent=2) + "\n").encode())
-        if self.json_to not in (None, "-"):
-            _write(Path(self.json_to), content)
+        text = json.dumps(content, indent=2) + "\n"
+        if file is not None:
+            write_whole(file, lambda stream: stream.write(text.encode()))
+        elif self.json_to == "-":
+            click.echo(text, nl=False)
 
 
 @contextmanager
-def _stdout_to_stderr(active: bool) -> Iterator[int]:
-    """Point file descriptor 1, which child processes inherit, at stderr; yields where stdout was."""
+def _stdout_to_stderr(active: bool) -> Iterator[None]:
+    """Point file descriptor 1, which child processes inherit, at stderr."""
     if not active:
-        yield 1
+        yield
         return
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield stdout
+        yield
     finally:
         sys.stdout.flush()
         os.dup2(stdout, 1)
         os.close(stdout)
 
 
-def _write(path: Path, content: dict[str, Any]) -> None:
-    from snnfuse.hardware.errors import InputError
+class NamedPath(click.Path):
+    """A path that is not empty: pathlib takes an empty one for the current folder."""
 
-    try:
-        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("an empty path", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = NamedPath(path_type=Path)
+
+
+def fail(error: Exception, code: int) -> int:
+    """Say what failed although there is a result; returns the code to exit with."""
+    click.echo(f"error: {' '.join(str(error).split())}", err=True)
+    return code
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -91,5 +110,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def json_option(command: Any) -> Any:
     """--json and --quiet, as every command has them."""
-    command = click.option("--json", "json_to", metavar="FILE", help="Write the result as JSON; - is standard output.")(command)
+    where = "Write the result as JSON; - is standard output."
+    command = click.option("--json", "json_to", type=NamedPath(), metavar="FILE", help=where)(command)
     return click.option("--quiet", is_flag=True, help="Print errors only.")(command)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import Console, json_option, table
+from snnfuse.commands.console import PATH, Console, fail, json_option, table
 
 if TYPE_CHECKING:
     from snnfuse.exporting import Compiled
@@ -37,7 +37,7 @@ class Steps:
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("out/demo"), show_default=True, metavar="DIR")
+@click.option("-o", "--output", type=PATH, default=Path("out/demo"), show_default=True, metavar="DIR")
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--lava-samples", type=click.IntRange(1), default=32, show_default=True, help="Test samples to run on Lava.")
@@ -45,7 +45,7 @@ class Steps:
 @json_option
 def demo(
     output: Path, epochs: int, seed: int, lava_samples: int, force: bool, json_to: str | None, quiet: bool
-) -> None:  # fmt: skip
+) -> int:  # fmt: skip
     """Train a small audio-visual network, export it for Loihi 2, and run the program on the emulator and on Lava.
 
     The data is embedded: scikit-learn's handwritten digits with synthetic speech. Ends with exit 1 if emulator and Lava differ in
@@ -55,11 +55,12 @@ def demo(
     from snnfuse.hardware.lava import require_lava
 
     require_lava()
-    console = Console(json_to, quiet)
+    console = Console(json_to, quiet, (output / "bundle", output / "model.pt"))
     with console.result() as result:
         result.update(run_demo(output, epochs, seed, lava_samples, force, console))
-    if result["mismatches"]:
-        raise VerificationError(f"emulator and Lava differ: {result['first']}")
+    if not result["mismatches"]:
+        return 0
+    return fail(VerificationError(f"emulator and Lava differ: {result['first']}"), VerificationError.exit_code)
 
 
 def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: bool, console: Console) -> dict[str, Any]:
@@ -67,11 +68,11 @@ def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: boo
     from snnfuse import exporting
     from snnfuse.checkpoint import save_checkpoint
     from snnfuse.export.bundle import is_bundle
-    from snnfuse.export.files import check_target
+    from snnfuse.export.files import check_target, resolved
 
     checkpoint, bundle = output / "model.pt", output / "bundle"
-    check_target(bundle.absolute(), force, is_bundle)
-    output.mkdir(parents=True, exist_ok=True)
+    check_target(resolved(bundle), force, is_bundle)
+    make_folder(output)
     steps = Steps(console)
     with steps("train", f"snnfuse train fd-fusion --data {DATA} --epochs {epochs} --seed {seed} -o {checkpoint}"):
         trained = train(epochs, seed, console)
@@ -82,6 +83,16 @@ def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: boo
     figures = measure(compiled, trained.accuracy, lava_samples, steps)
     report(figures, steps.seconds, bundle, compiled, console)
     return figures | {"bundle": str(bundle), "seconds": steps.seconds}
+
+
+def make_folder(path: Path) -> None:
+    """With those that it lies in; InputError where that cannot be done."""
+    from snnfuse.hardware.errors import InputError
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made ({error.strerror})") from error
 
 
 def train(epochs: int, seed: int, console: Console) -> "Trained":

@@ -4,26 +4,42 @@ import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import Console, json_option, table
+from snnfuse.commands.console import Console, fail, json_option, table
+
+if TYPE_CHECKING:
+    from snnfuse.hardware.errors import EnvironmentProblem
 
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "h5py", "safetensors", "lava-nc", "lava-dl")
 
 
 @click.command()
 @json_option
-def doctor(json_to: str | None, quiet: bool) -> None:
-    """Print versions, and whether Lava is there; ends with exit 6 and the command that installs it where it is not."""
-    from snnfuse.hardware.lava import require_lava
-
+def doctor(json_to: str | None, quiet: bool) -> int:
+    """Print versions, and whether Lava imports; ends with exit 6 and the command that installs it where it does not."""
     console = Console(json_to, quiet)
     with console.result() as result:
         result.update(look())
         console.say(table(("", ""), [(key, value or "missing") for key, value in result.items()]).strip())
-    require_lava()
+        with console.step("importing Lava"):
+            problem = find_problem()
+        result["problem"] = str(problem) if problem else None
+    return fail(problem, problem.exit_code) if problem else 0
+
+
+def find_problem() -> "EnvironmentProblem | None":
+    """Why Lava cannot be used, None where it can."""
+    from snnfuse.hardware.errors import EnvironmentProblem
+    from snnfuse.hardware.lava.probe import check_lava
+
+    try:
+        check_lava()
+    except EnvironmentProblem as problem:
+        return problem
+    return None
 
 
 def look() -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """`snnfuse export`, which is also `snnfuse-export`: a trained network to a bundle."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import Console, json_option, table
+from snnfuse.commands.console import PATH, Console, json_option, table
 
 if TYPE_CHECKING:
     from snnfuse.exporting import Compiled, Graph
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
 TARGETS = ("loihi2", "lava", "nir")
 BOARDS = ("oheo-gulch", "kapoho-point", "hala-point")
+SHOWN = 3  # entries of the ledger in an error
 RESETS = ("zero", "subtract", "subtract_delayed")
-FOLDER = click.Path(path_type=Path)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("model", type=FOLDER, metavar="MODEL")
+@click.argument("model", type=PATH, metavar="MODEL")
 @click.option("--target", type=click.Choice(TARGETS), required=True, help="What to make the bundle for.")
-@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="The bundle; default: MODEL's name, a dash and the target.")
-@click.option("--calib", type=FOLDER, metavar="FILE", help=".npz with an array (time, batch, ...) per input, and maybe labels.")
+@click.option("-o", "--output", type=PATH, metavar="DIR", help="The bundle; default: MODEL's name, a dash and the target.")
+@click.option("--calib", type=PATH, metavar="FILE", help=".npz with an array (time, batch, ...) per input, and maybe labels.")
 @click.option("--data", metavar="NAME", help="Calibrate on this data set's training part; default: the one a checkpoint names.")
-@click.option("--data-dir", type=FOLDER, metavar="DIR", help="Where the data set lies.")
+@click.option("--data-dir", type=PATH, metavar="DIR", help="Where the data set lies.")
 @click.option("--calib-samples", type=click.IntRange(1), default=256, show_default=True, help="How many to draw with --data.")
 @click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="Your own class, for a bare state_dict.")
 @click.option("--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of an input in one step, as 1x28x28; for nir.")
@@ -50,9 +51,10 @@ def export(model: Path, target: str, output: Path | None, json_to: str | None, q
     lava    integers for Lava's simulation, which can also reset by subtraction
     nir     the float graph only
     """
-    console = Console(json_to, quiet)
+    output = output or Path(f"{model.stem}-{target}")
+    console = Console(json_to, quiet, (model, options["calib"], output))
     with console.result() as result:
-        result.update(run_export(model, target, output or Path(f"{model.stem}-{target}"), console, options))
+        result.update(run_export(model, target, output, console, options))
 
 
 def run_export(model: Path, target: str, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
@@ -60,15 +62,15 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
     with console.step("loading"):
         from snnfuse import exporting
         from snnfuse.export.bundle import is_bundle
-        from snnfuse.export.files import check_target
+        from snnfuse.export.files import check_target, resolved
 
-    if not options["dry_run"]:
-        check_target(output.absolute(), options["force"], is_bundle)
+    check_options(target, options)
+    check_target(resolved(output), options["force"], is_bundle)
     with console.step(f"reading {model}"):
         source = exporting.open_model(model, model=options["factory"], allow_pickle=options["allow_pickle"])
         samples = find_samples(model, source, target, options)
     with console.step("making the graph"):
-        shapes = samples.shapes if samples else parse_shapes(options["sample"], exporting.input_names(source))
+        shapes = find_shapes(source, samples, options["sample"])
         graph = exporting.make_graph(source, shapes, dt=options["dt"], steps=options["time_steps"])
         if samples:
             graph = exporting.measure_graph(source, graph, samples, unrolled=options["time_steps"] is not None)
@@ -84,14 +86,22 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
     return finish_program(compiled, output, console, options)
 
 
+def check_options(target: str, options: dict[str, Any]) -> None:
+    """Refuse what would have no effect."""
+    from snnfuse.hardware.errors import InputError
+
+    if target == "nir" and options["reset"]:
+        raise InputError("--reset changes the integer program, and a bundle for target nir has none; leave it out")
+    if options["calib"] and options["data"]:
+        raise InputError("give --calib or --data, not both")
+
+
 def find_samples(model: Path, source: Any, target: str, options: dict[str, Any]) -> "Samples | None":
     """Calibration samples, from a file, a data set, or the data set that a checkpoint of ours was trained on."""
     from snnfuse import exporting
     from snnfuse.hardware.errors import InputError
     from snnfuse.samples import draw_samples, read_samples
 
-    if options["calib"] and options["data"]:
-        raise InputError("give --calib or --data, not both")
     data = options["data"] or (None if options["calib"] or options["sample"] else trained_on(model, source, options))
     if options["calib"]:
         samples = read_samples(options["calib"])
@@ -102,6 +112,21 @@ def find_samples(model: Path, source: Any, target: str, options: dict[str, Any])
     else:
         raise InputError(f"--target {target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
     return samples.named(exporting.input_names(source))
+
+
+def find_shapes(source: Any, samples: "Samples | None", given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """Of every input in one step, from samples or from --sample; none for a graph, which says them itself."""
+    from snnfuse import exporting
+    from snnfuse.hardware.errors import InputError
+
+    names = exporting.input_names(source)
+    if exporting.is_graph(source):
+        if given:
+            raise InputError("--sample is for checkpoints: a .nir file says the shapes of its inputs itself")
+        return {}
+    shapes = samples.shapes if samples else parse_shapes(given, names)
+    exporting.check_shapes(source, shapes)
+    return shapes
 
 
 def trained_on(model: Path, source: Any, options: dict[str, Any]) -> str | None:
@@ -125,8 +150,10 @@ def parse_shapes(given: tuple[str, ...], names: tuple[str, ...]) -> dict[str, tu
     for text in given:
         name, _, shape = text.rpartition("=")
         sizes = shape.split("x")
-        if not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        if not all(re.fullmatch("0*[1-9][0-9]{0,17}", size) for size in sizes):
             raise InputError(f"--sample {text}: write a shape as 1x28x28, or image=1x28x28")
+        if name not in names and (name or len(names) != 1):
+            raise InputError(f"--sample {text}: name one of the network's inputs, {', '.join(names)}, as in {names[0]}={shape}")
         shapes[name or names[0]] = tuple(int(size) for size in sizes)
     missing = [name for name in names if name not in shapes]
     if missing:
@@ -168,14 +195,15 @@ def figures(target: str, ledger: "Ledger", output: Path, dry_run: bool) -> dict[
 
 
 def check_strict(ledger: "Ledger", console: Console, strict: bool) -> None:
-    """Refuse a ledger that is not empty, after printing it on stderr."""
+    """Refuse a ledger that is not empty, after printing it on stderr; --quiet leaves its first entries in the error."""
     if strict and ledger:
         from snnfuse.hardware.errors import UnsupportedError
 
-        click.echo(describe_ledger(ledger), err=True)
-        raise UnsupportedError(
-            f"--strict: {len(ledger)} changes of meaning, the first in {ledger[0].node!r}; nothing was written"
-        )
+        if not console.quiet:
+            click.echo(describe_ledger(ledger), err=True)
+        first = ", ".join(f"{entry.node}: {entry.change}" for entry in ledger[:SHOWN])
+        more = f" and {len(ledger) - SHOWN} more" if len(ledger) > SHOWN else ""
+        raise UnsupportedError(f"--strict: {len(ledger)} changes of meaning ({first}{more}); nothing was written")
 
 
 def summary(compiled: "Compiled") -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import Console, json_option
+from snnfuse.commands.console import PATH, Console, json_option
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -13,16 +13,15 @@ if TYPE_CHECKING:
     from snnfuse.hardware import Program, Recording
 
 BACKENDS = ("emulator", "lava")  # a test compares them with snnfuse.hardware.backends
-FILE = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("bundle", type=FILE)
+@click.argument("bundle", type=PATH)
 @click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
 @click.option(
-    "--input", "inputs", type=FILE, required=True, metavar="FILE", help=".npz with an array (time, batch, ...) per input."
+    "--input", "inputs", type=PATH, required=True, metavar="FILE", help=".npz with an array (time, batch, ...) per input."
 )
-@click.option("-o", "--output", type=FILE, metavar="FILE", help=".npz to write: spikes, membranes and classes of the outputs.")
+@click.option("-o", "--output", type=PATH, metavar="FILE", help=".npz to write: spikes, membranes and classes of the outputs.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
 @json_option
 def simulate(
@@ -32,7 +31,7 @@ def simulate(
 
     With `labels` in the input file the accuracy is printed too.
     """
-    console = Console(json_to, quiet)
+    console = Console(json_to, quiet, (bundle, inputs, output))
     with console.result() as result:
         result.update(run_simulation(bundle, backend, inputs, output, timeout, console))
 
@@ -42,12 +41,16 @@ def run_simulation(
 ) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
     from snnfuse.export.bundle import read_bundle
-    from snnfuse.exporting import describe_decoder, program_accuracy
+    from snnfuse.exporting import check_labels, describe_decoder, program_accuracy
     from snnfuse.hardware.backends import run_on
     from snnfuse.samples import read_samples
+    from snnfuse.whole_file import check_output_file
 
+    if output is not None:
+        check_output_file(output, (bundle, inputs))
     program = read_bundle(bundle).program
     samples = read_samples(inputs).named(tuple(program.inputs))
+    check_labels(program, samples)
     with console.step(f"running {len(samples)} samples on {backend}"):
         run = run_on(backend, program, program.encode(samples.inputs), timeout=timeout)
     figures: dict[str, Any] = {"backend": backend, "samples": len(samples), "seconds": run.seconds}
@@ -75,12 +78,12 @@ def result_arrays(program: "Program", recording: "Recording") -> "dict[str, NDAr
 
 def write_arrays(path: Path, arrays: "dict[str, NDArray]") -> None:
     """An .npz file under exactly this name; InputError where it cannot be written."""
+    import io
+
     import numpy as np
 
-    from snnfuse.hardware.errors import InputError
+    from snnfuse.whole_file import write_whole
 
-    try:
-        with path.open("wb") as file:  # given a name, NumPy would append .npz to it
-            np.savez_compressed(file, **arrays)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    content = io.BytesIO()  # a full disk in the midst of a zip file would raise again when it is closed
+    np.savez_compressed(content, **arrays)
+    write_whole(path, lambda file: file.write(content.getbuffer()))

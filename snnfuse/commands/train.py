@@ -1,15 +1,12 @@
 """`snnfuse train`: train a fusion network and write a checkpoint."""
 
-import json
-import os
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.hardware.errors import InputError
+from snnfuse.commands.console import PATH, Console, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,15 +22,15 @@ DECODER = "spike count, ties to the lowest index"
     "--data", "name", required=True, metavar="NAME", help="av-digits (embedded, synthetic speech) or mnist-fsdd (real)."
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="Checkpoint to write; an older one is replaced."
+    "-o", "--output", type=PATH, required=True, help="Checkpoint to write; an older one is replaced."
 )
 @click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Where mnist-fsdd lies; else $SNNFUSE_DATA, else ../shared/data."
+    "--data-dir", type=PATH, help="Where mnist-fsdd lies; else $SNNFUSE_DATA, else ../shared/data."
 )
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--batch-size", type=click.IntRange(2), default=64, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=4e-3, show_default=True, help="Highest learning rate.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
 @click.option("--modality", type=click.Choice(["fusion", "vision", "audio"]), default="fusion", show_default=True)
 @click.option(
     "--l2", type=click.Choice(["none", "per-step"]), default="none", show_default=True, help="Normalise the embeddings."
@@ -42,33 +39,32 @@ DECODER = "spike count, ties to the lowest index"
     "--reset", type=click.Choice(["zero", "subtract"]), default="zero", show_default=True, help="Loihi 2 resets to zero."
 )
 @click.option("--reset-delay/--no-reset-delay", default=False, show_default=True, help="Reset one step late, snnTorch's default.")
-@click.option("--json", "json_to", metavar="FILE", help="Write the figures as JSON; - is standard output.")
-@click.option("--quiet", is_flag=True, help="Print errors only.")
+@json_option
 def train(network: str, name: str, output: Path, data_dir: Path | None, json_to: str | None, quiet: bool, **options: Any) -> None:
     """Train NETWORK on a data set and write a checkpoint.
 
     The best epoch is chosen on items held out of the training set; the test set is used once, at the end.
     """
-    check_writable(output)
+    console = Console(json_to, quiet, (output,))
+    with console.result() as result:
+        result.update(run_training(network, name, output, data_dir, console, options))
+
+
+def run_training(
+    network: str, name: str, output: Path, data_dir: Path | None, console: Console, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Train, save, and return the figures."""
+    from snnfuse.whole_file import check_output_file
+
+    check_output_file(output)
     from snnfuse import checkpoint, data
 
     dataset = data.load(name, data_dir)
-    recipe, trained = fit(network, dataset, quiet, options)
-    result = figures(name, options["modality"], trained)
-    checkpoint.save_checkpoint(trained.model, output, metadata={**result, "recipe": recipe})
-    if not quiet:
-        click.echo(summary(result, dataset.speech, output), err=json_to == "-")
-    write_json({**result, "checkpoint": str(output), "recipe": recipe}, json_to)
-
-
-def check_writable(output: Path) -> None:
-    """Say before the training, not after it, that its result cannot be kept."""
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; give the name of a file")
-    if not output.parent.is_dir():
-        raise InputError(f"{output}: the folder {output.parent} does not exist")
-    if not os.access(output.parent, os.W_OK):
-        raise InputError(f"{output}: the folder {output.parent} cannot be written to")
+    recipe, trained = fit(network, dataset, console.quiet, options)
+    result = {**figures(name, options["modality"], trained), "recipe": recipe}
+    checkpoint.save_checkpoint(trained.model, output, metadata=result)
+    console.say(summary(result, dataset.speech, output))
+    return {**result, "checkpoint": str(output)}
 
 
 def fit(network: str, dataset: Any, quiet: bool, options: dict[str, Any]) -> "tuple[dict[str, Any], Trained]":
@@ -127,17 +123,3 @@ def summary(result: dict[str, Any], speech: str, output: Path) -> str:
         f"epoch {result['best_epoch']} was best on held-out training items ({result['held_out_accuracy']:.2%})\n"
         f"checkpoint: {output}"
     )
-
-
-def write_json(content: dict[str, Any], target: str | None) -> None:
-    """To a file, to standard output ("-"), or nowhere."""
-    if target is None:
-        return
-    text = json.dumps(content, indent=2) + "\n"
-    if target == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(target).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error

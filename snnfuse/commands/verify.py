@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import Console, json_option
+from snnfuse.commands.console import PATH, Console, json_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=PATH)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
 @json_option
 def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool) -> int:
-    """Check BUNDLE's hashes, then rerun its golden inputs on the emulator and on Lava and compare every spike.
+    """Check BUNDLE's hashes and manifest, then rerun its golden inputs on the emulator and on Lava and compare every spike.
 
     Ends PASSED or FAILED (exit 1). Without Lava nothing is verified: exit 6.
     """
     from snnfuse.hardware.errors import VerificationError
 
-    console = Console(json_to, quiet)
+    console = Console(json_to, quiet, (bundle,))
     with console.result() as result:
         try:
             result.update(run_checks(bundle, timeout, console))
@@ -40,11 +40,13 @@ def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool
 def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str, Any]:
     """Run and print every check; returns what they came to."""
     from snnfuse.export.bundle import read_bundle
+    from snnfuse.export.consistency import check_consistency
 
     bundle = read_bundle(path)
+    check_consistency(bundle)
     console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written")
     if bundle.manifest["target"] == "nir":
-        console.say("no program to run: this bundle holds a graph only")
+        console.say("only hashes were checked: this bundle holds a graph only, and no program to run")
         return {"passed": True, "checks": []}
     checks = []
     for check in run_backends(bundle, timeout, console):

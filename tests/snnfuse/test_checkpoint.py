@@ -1,6 +1,8 @@
 """Checkpoints: the same network comes back, nothing is executed, and every unusable file is named in one line."""
 
 import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -184,7 +186,7 @@ def test_a_state_dict_goes_with_a_factory(tmp_path: Path, monkeypatch: pytest.Mo
     refuse(path, "bare state_dict; name the class it belongs to with --model package.module:factory")
     torch.save([1, 2], path)
     refuse(path, "holds a list, not a state_dict", model=Plain)
-    refuse(path, "a list that is not a checkpoint of ours")
+    refuse(path, "holds a list, not a state_dict")
     torch.save({**plain.state_dict(), "1.bias": torch.zeros(1)}, path)
     refuse(path, "unexpected 1.bias", model=Plain)
 
@@ -243,6 +245,16 @@ def test_a_pickled_module_is_opened_only_on_request(tmp_path: Path) -> None:
     refuse(path, "holds a pickled NoneType, not a module", allow_pickle=True)
 
 
+def test_a_pickled_class_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pickled_net.py").write_text("import torch\nclass Net(torch.nn.Linear): pass")
+    make = "import torch, pickled_net; torch.save(pickled_net.Net(2, 3), 'whole.pt')"
+    subprocess.run([sys.executable, "-c", make], check=True, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)
+    path = list(sys.path)
+    assert type(load_checkpoint("whole.pt", allow_pickle=True)).__name__ == "Net"
+    assert sys.path == path
+
+
 def test_an_error_of_pickled_code_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "trap.pt"
     torch.save(Trap(tmp_path), path)
@@ -255,3 +267,15 @@ def test_allow_pickle_changes_nothing_for_a_safe_file(saved: Path) -> None:
 
 def test_exit_codes() -> None:
     assert (InputError.exit_code, UnsafeFileError.exit_code) == (2, 5)
+
+
+@pytest.mark.parametrize("metadata", ["{", "[1]"])
+def test_metadata_that_is_none_is_named(saved: Path, metadata: str) -> None:
+    rewrite(saved, lambda content: content.update(metadata=metadata))
+    with pytest.raises(InputError, match="damaged checkpoint: its metadata is no JSON"):
+        read_metadata(saved)
+
+
+def test_a_file_of_an_older_torch_is_named(tmp_path: Path) -> None:
+    torch.save({"a": torch.zeros(1)}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    refuse(tmp_path / "old.pt", "older than that of PyTorch 1.6; save it again")

@@ -263,13 +263,29 @@ BAD_USAGE = [
     ((*GOOD, "--data", "av-digits"), "--calib or --data, not both"),
     (("export", "net.nir", "--target", "loihi2", "--data", "nonsense"), "unknown data set 'nonsense'"),
     (("export", "net.nir", "--target", "loihi2", "--calib", "nothing.npz"), "nothing.npz: No such file"),
-    ((*GOOD, "-o", "."), "exists; use --force"),
+    ((*GOOD, "-o", "."), "is the current folder or holds it"),
+    ((*GOOD, "-o", ""), "an empty path"),
+    ((*GOOD, "-o", "/"), "is the current folder or holds it"),
+    ((*GOOD, "--force", "-o", "calib.npz"), "so --force does not replace it"),
+    ((*GOOD, "-o", "a" * 300), "File name too long"),
+    ((*GOOD, "-o", "calib.npz", "--dry-run"), "exists; use --force"),
+    ((*GOOD, "--sample", "4"), "--sample is for checkpoints"),
+    ((*GOOD[:2], "--target", "nir", "--reset", "zero"), "--reset changes the integer program"),
     ((*GOOD, "-o", "net.nir/b"), "net.nir is no folder"),
     ((*GOOD, "-o", "/proc/b"), "/proc/b cannot be written"),
     (
         (*GOOD, "--json", "no/where.json"),
         "no/where.json: cannot be written",
     ),
+    ((*GOOD, "--json", "net.nir"), "net.nir: would be written over an input"),
+    ((*GOOD, "--json", "calib.npz"), "calib.npz: would be written over an input"),
+    ((*GOOD, "--json", "net-loihi2"), "net-loihi2: would be written over an input"),
+    (("verify", ""), "an empty path"),
+    (("verify", "/"), "/: no bundle"),
+    (("verify", "."), ".: no bundle"),
+    (("verify", "a" * 300), "no such folder"),
+    (("verify", "calib.npz"), "calib.npz is a file"),
+    (("simulate", ".", "--input", "calib.npz"), ".: no bundle"),
     (("simulate", "nothing", "--input", "calib.npz"), "nothing: no such folder"),
     (("verify", "nothing"), "nothing: no such folder"),
     (("prove",), "No such command 'prove'"),
@@ -302,10 +318,17 @@ def test_bad_calibration_is_one_line(snn: Cli, graph: Path, arrays: dict, part: 
     assert sorted(os.listdir()) == ["bad.npz", "net.nir"]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"\x80\x04N."])
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"\x80\x04N.", b"1 2 3\n", b"\x93NUMPY"])
 def test_a_file_that_is_no_npz_is_one_line(snn: Cli, graph: Path, content: bytes) -> None:
     Path("bad.npz").write_bytes(content)
-    assert_error(snn("export", graph, "--target", "loihi2", "--calib", "bad.npz"), 2, "bad.npz")
+    result = snn("export", graph, "--target", "loihi2", "--calib", "bad.npz")
+    assert_error(result, 2, "bad.npz")
+    assert "allow_pickle" not in result.err
+
+
+def test_a_single_array_is_one_line(snn: Cli, graph: Path) -> None:
+    np.save("x.npy", np.zeros((2, 2, 4)))
+    assert_error(snn("export", graph, "--target", "loihi2", "--calib", "x.npy"), 2, "holds a single array", "numpy.savez")
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\nbroken"])
@@ -373,17 +396,135 @@ def test_a_terminated_export_leaves_nothing(snn: Cli, graph: Path, calib: Path) 
     assert sorted(os.listdir()) == ["calib.npz", "net.nir"]
 
 
-def test_an_unexpected_error_keeps_its_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_keeps_its_trace(capfd: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         raise RuntimeError("a bug")
 
-    with pytest.raises(RuntimeError, match="a bug"):
-        cli.run(fail, "snnfuse", [])
+    assert cli.run(fail, "snnfuse", ["--json", "-"]) == 70
+    out, err = capfd.readouterr()
+    assert err.startswith("Traceback") and err.endswith("RuntimeError: a bug\n")
+    assert json.loads(out) == {"error": "RuntimeError: a bug", "exit_code": 70}
+
+
+def test_an_error_is_json_too(snn: Cli, graph: Path, calib: Path) -> None:
+    result = snn(*GOOD, "--json", "-", "-o", "/proc/b")
+    content = json.loads(result.out)
+    assert content["exit_code"] == result.code == 2 and result.err == f"error: {content['error']}\n"
+    assert json.loads(snn("verify", "b", "--timeout", "x", "--json=-").out)["exit_code"] == 2
+
+
+def in_shell(command: str) -> Result:
+    """`snnfuse ...` as a shell runs it, with pipes and redirections."""
+    script = command.replace("snnfuse", str(Path(sys.executable).with_name("snnfuse")))
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {script}"], capture_output=True, text=True)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments, streams, code, err",
+    [
+        ("verify b", "| true", 141, ""),
+        ("--help", "| true", 141, ""),
+        ("verify b --json -", "| true", 141, None),
+        ("verify b", "> /dev/full", 2, "error: cannot write: No space left on device\n"),
+        ("--help", "> /dev/full", 2, "error: cannot write: No space left on device\n"),
+        ("verify b --json -", "> /dev/full", 2, None),
+        ("verify b --json /dev/full", "", 2, "error: /dev/full: cannot be written (No space left on device)\n"),
+        ("verify b", ">&-", 0, ""),
+        ("verify b", "2>&-", 0, ""),
+        ("verify b", "<&- >&- 2>&-", 0, ""),
+        ("verify nothing", "2>&-", 2, ""),
+        ("verify nothing", "2> /dev/full", 2, ""),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_no_failed_verification(
+    snn: Cli, graph: Path, arguments: str, streams: str, code: int, err: str | None
+) -> None:
+    assert snn("export", graph, "--target", "nir", "-o", "b").code == 0
+    late = "sleep 0.3; " if streams.startswith("|") else ""  # until the reader is gone
+    result = in_shell(f"({late}snnfuse {arguments}) {streams}")
+    assert result.code == code and "Traceback" not in result.err
+    assert err is None or result.err == err
+
+
+def test_a_graph_needs_no_sample_for_target_nir(snn: Cli, graph: Path) -> None:
+    assert snn("export", graph, "--target", "nir").code == 0
+    verified = snn("verify", "net-nir")
+    assert verified.code == 0 and "only hashes were checked" in verified.out
+
+
+def test_a_file_that_the_manifest_does_not_list_fails_verification(snn: Cli, graph: Path) -> None:
+    snn("export", graph, "--target", "nir", "-o", "b")
+    assert snn("verify", "b", "--json", "b/result.json").code == 2  # it would be such a file
+    Path("b/extra").write_text("")
+    result = snn("verify", "b")
+    assert result.code == 1 and result.out.endswith("does not list: extra\nFAILED\n")
+
+
+def test_verify_and_simulate_from_inside_the_bundle(
+    snn: Cli, graph: Path, calib: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snn("export", graph, "--target", "lava", "--calib", calib, "-o", "b")
+    monkeypatch.chdir("b")
+    assert snn("simulate", ".", "--input", calib, "-o", "../out.npz").code == 0
+    assert_error(snn("simulate", ".", "--input", calib, "-o", "out.npz"), 2, "into a bundle")
+    assert snn("verify", ".").code == 0
+
+
+def test_simulate_writes_nothing_over_its_input(snn: Cli, graph: Path, calib: Path) -> None:
+    snn("export", graph, "--target", "lava", "--calib", calib, "-o", "b")
+    before = calib.read_bytes()
+    for options in (("-o", calib), ("--json", calib), ("-o", "x", "--json", "x"), ("-o", "no/x"), ("-o", "b")):
+        assert_error(snn("simulate", "b", "--input", calib, *options), 2, "written")
+    assert calib.read_bytes() == before and sorted(os.listdir()) == ["b", "calib.npz", "net.nir"]
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+def test_labels_that_are_no_class_are_named(snn: Cli, graph: Path, calib: Path, label: int) -> None:
+    snn("export", graph, "--target", "lava", "--calib", calib, "-o", "b")
+    with np.load(calib) as arrays:
+        np.savez("wrong.npz", x=arrays["x"], labels=np.full(10, label))
+    for command in (("export", graph, "--target", "lava", "--calib"), ("simulate", "b", "--input")):
+        assert_error(snn(*command, "wrong.npz"), 2, f"wrong.npz: labels hold {label}, but the network's classes are 0..2")
+
+
+def test_strict_and_quiet_say_the_first_changes(snn: Cli, graph: Path, calib: Path) -> None:
+    result = snn(*GOOD, "--strict", "--quiet")
+    assert_error(result, 3, "--strict: ", "changes of meaning (")
+    assert len(result.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("code", ["import sys; sys.exit(0)", "import sys\ndef make(): sys.exit(0)"])
+def test_a_factory_that_exits_is_an_error(snn: Cli, models: None, calib: Path, code: str) -> None:
+    Path("exiting.py").write_text(code)
+    sys.modules.pop("exiting", None)
+    assert_error(snn("export", "zero.pt", "--model", "exiting:make", "--target", "nir", "--sample", "4"), 2, "SystemExit")
+
+
+SHAPES = [
+    ("foo=784", "name one of the network's inputs, x"),
+    ("x=4x", "write a shape as"),
+    ("9" * 5000, "write a shape as"),
+    ("99999999999999", "too large for this machine's memory"),
+]
+
+
+@pytest.mark.parametrize("shape, part", SHAPES, ids=[part for _, part in SHAPES])
+def test_a_shape_that_is_none_is_one_line(snn: Cli, models: None, shape: str, part: str) -> None:
+    assert_error(snn("export", "zero.pt", "--model", "users_models:zero", "--target", "nir", "--sample", shape), 2, part)
+
+
+def test_images_of_another_size_than_the_networks_are_refused(snn: Cli) -> None:
+    from snnfuse import networks, save_checkpoint
+
+    save_checkpoint(networks.build("fd-fusion", {"image": (1, 8, 8), "audio": 5}), "ours.pt")
+    np.savez("small.npz", image=np.zeros((3, 2, 1, 8, 7)), audio=np.zeros((3, 2, 5)))
+    assert_error(snn("export", "ours.pt", "--target", "lava", "--calib", "small.npz"), 2, "'image'", "(1, 8, 7)", "(1, 8, 8)")
 
 
 def test_doctor_names_what_is_installed(snn: Cli) -> None:
     result = snn("doctor", "--json", "-")
-    content = json.loads(result.out)
+    content = json.loads(result.out)  # one document, with Lava or without
     assert content["numpy"] == np.__version__ and content["python"] == ".".join(map(str, sys.version_info[:3]))
     assert result.code == (0 if content["lava-nc"] else 6)
 

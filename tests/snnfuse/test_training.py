@@ -100,9 +100,20 @@ def silent(batch: torch.Tensor) -> torch.Tensor:
     return batch.abs().transpose(0, 1).flatten(1).sum(dim=1) == 0
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 1}, {"lr": 0.0}])
-def test_a_recipe_that_cannot_be_followed_is_refused(wrong: dict) -> None:
-    with pytest.raises(InputError, match="epochs must be at least 1"):
+WRONG = [
+    ({"epochs": 0}, "epochs must be at least 1"),
+    ({"batch_size": 1}, "batch_size at least 2"),
+    ({"lr": 0.0}, "lr must be positive and finite, not 0.0"),
+    ({"lr": float("nan")}, "lr must be positive and finite, not nan"),
+    ({"lr": float("inf")}, "lr must be positive and finite, not inf"),
+    ({"seed": -1}, "seed must lie in"),
+    ({"seed": 2**63}, "seed must lie in"),
+]
+
+
+@pytest.mark.parametrize("wrong, message", WRONG)
+def test_a_recipe_that_cannot_be_followed_is_refused(wrong: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Recipe(**wrong)
 
 
