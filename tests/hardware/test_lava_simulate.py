@@ -66,7 +66,7 @@ def shared_memory(processes: list[Path]) -> set[Path]:
     return segments
 
 
-def wait_for(condition, seconds: float = 30.0):  # noqa: ANN001, ANN201
+def wait_for(condition, seconds: float = 90.0):  # noqa: ANN001, ANN201
     end = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < end, "waited in vain"
@@ -75,9 +75,11 @@ def wait_for(condition, seconds: float = 30.0):  # noqa: ANN001, ANN201
 
 
 LONG_RUN = """
+import signal
 import numpy as np
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.lava import simulate_on_lava
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with interrupts ignored
 link = Connection("in", "a", Dense(np.full((2, 3), 2, np.int32)))
 program = Program({"in": SpikeInput((3,)), "a": Lif((2,), 4095, 100, 3)}, (link,), {"out": Output("a")})
 simulate_on_lava(program, {"in": np.ones((400000, 1, 3), np.int32)}, timeout=LIMIT)
