@@ -8,6 +8,7 @@ and is read with weights_only=True, which builds tensors and containers and exec
 beside a bare state_dict; a pickled module is opened only on request, because opening it runs whatever the file says.
 """
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -47,8 +48,9 @@ def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, A
         content = {"snnfuse": FORMAT, "architecture": name, "config": json.dumps(config), "metadata": json.dumps(metadata or {})}
     except (TypeError, ValueError) as error:
         raise InputError(f"metadata must be JSON-able: {error}") from error
-    everything = {**content, "state_dict": model.state_dict()}
-    write_whole(Path(path), lambda file: torch.save(everything, file))
+    blob = io.BytesIO()
+    torch.save({**content, "state_dict": model.state_dict()}, blob)
+    write_whole(Path(path), blob.getbuffer())
 
 
 def load_checkpoint(

@@ -57,7 +57,7 @@ class Console:
             yield content
         text = json.dumps(content, indent=2) + "\n"
         if file is not None:
-            write_whole(file, lambda stream: stream.write(text.encode()))
+            write_whole(file, text.encode())
         elif self.json_to == "-":
             click.echo(text, nl=False)
 

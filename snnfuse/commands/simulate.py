@@ -84,6 +84,6 @@ def write_arrays(path: Path, arrays: "dict[str, NDArray]") -> None:
 
     from snnfuse.whole_file import write_whole
 
-    content = io.BytesIO()  # a full disk in the midst of a zip file would raise again when it is closed
+    content = io.BytesIO()
     np.savez_compressed(content, **arrays)
-    write_whole(path, lambda file: file.write(content.getbuffer()))
+    write_whole(path, content.getbuffer())

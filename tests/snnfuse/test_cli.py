@@ -474,7 +474,7 @@ def test_verify_and_simulate_from_inside_the_bundle(
 def test_simulate_writes_nothing_over_its_input(snn: Cli, graph: Path, calib: Path) -> None:
     snn("export", graph, "--target", "lava", "--calib", calib, "-o", "b")
     before = calib.read_bytes()
-    for options in (("-o", calib), ("--json", calib), ("-o", "x", "--json", "x"), ("-o", "no/x"), ("-o", "b")):
+    for options in (("-o", calib), ("--json", calib), ("-o", "x", "--json", "x"), ("-o", "no/x"), ("-o", "b"), ("-o", 300 * "x")):
         assert_error(snn("simulate", "b", "--input", calib, *options), 2, "written")
     assert calib.read_bytes() == before and sorted(os.listdir()) == ["b", "calib.npz", "net.nir"]
 
