@@ -71,7 +71,8 @@ def _replace(place: Path, content: bytes | memoryview) -> None:
 
 
 def _resolved(path: Path) -> Path:
-    return Path(os.path.realpath(path))  # what a link points to is what is replaced
+    """What a link points to is what is replaced; but /dev/stdout may point to a pipe, which has no path of its own."""
+    return path.absolute() if _is_device(path) else Path(os.path.realpath(path))
 
 
 def _is_device(place: Path) -> bool:

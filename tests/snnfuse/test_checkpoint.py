@@ -72,11 +72,10 @@ def _umask() -> int:
 def test_a_failed_save_leaves_the_old_file(model: nn.Module, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = saved.read_bytes()
 
-    def break_off(content: object, file: object) -> None:
-        file.write(b"half")
+    def break_off(source: object, target: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", break_off)
+    monkeypatch.setattr(os, "replace", break_off)
     with pytest.raises(InputError, match="No space left"):
         save_checkpoint(model, saved)
     assert saved.read_bytes() == before
