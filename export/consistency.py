@@ -33,8 +33,8 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     entries = ledger.to_json(program.ledger) if program else bundle.report.get("ledger")
     if not has_program and set(manifest["files"]) != {GRAPH, REPORT}:
         yield "target", "nir", f"a program: {', '.join(sorted(set(manifest['files']) - {GRAPH, REPORT}))}"
-    if bundle.report.get("ledger") != entries:
-        yield f"the ledger of {REPORT}", "another one", "that of program.json"
+    if bundle.report.get("ledger") != entries or not isinstance(entries, list):
+        yield f"the ledger of {REPORT}", "another one", "the program's"
     resources = _resources(bundle) if manifest["target"] == "loihi2" else None
     true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):

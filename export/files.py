@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from snnfuse.hardware.errors import InputError
@@ -132,10 +132,11 @@ def whole_folder(target: Path) -> Iterator[Path]:
 def _remove_abandoned(target: Path) -> None:
     """Half-filled folders for the same target whose process, which their name tells, is gone."""
     name = re.compile(re.escape(_prefix(target, "PID")).replace("PID", r"(\d+)") + r"\w{8}")
-    for folder in target.parent.iterdir():
-        match = name.fullmatch(folder.name)
-        if match and not _is_alive(int(match[1])):
-            shutil.rmtree(folder, ignore_errors=True)
+    with suppress(PermissionError):  # a folder may be writable and not readable
+        for folder in list(target.parent.iterdir()):
+            match = name.fullmatch(folder.name)
+            if match and not _is_alive(int(match[1])):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_alive(pid: int) -> bool:

@@ -1,5 +1,6 @@
 """The manifest of a bundle: what made it, for what, what it holds, and the hash of every file."""
 
+import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -81,7 +82,7 @@ def check_file(folder: Path, name: str, expected: object) -> None:
     path = folder / name
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise InputError(f"{folder / MANIFEST}: files: {name!r} lies outside the bundle")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise VerificationError(f"{path}: missing, but the manifest lists it")
     if sha256(path) != expected:
         raise VerificationError(f"{path}: changed after the export: its sha256 is not the manifest's")

@@ -132,6 +132,16 @@ def test_a_manifest_that_is_none_is_refused(tmp_path: Path, manifest: str, messa
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("name", ["", "golden", "x" * 300, "a\0b"])
+def test_a_manifest_that_lists_no_files_is_no_crash(tmp_path: Path, name: str) -> None:
+    write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir")
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    manifest["files"][name] = ""
+    (tmp_path / "bundle/manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(VerificationError, match="missing, but the manifest lists it"):
+        read_bundle(tmp_path / "bundle")
+
+
 def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing: no such folder"):
         read_bundle(tmp_path / "nothing")
@@ -292,7 +302,8 @@ def test_a_bundle_is_read_from_inside(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_what_a_killed_export_left_is_removed_by_the_next(tmp_path: Path) -> None:
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = [f".bundle.new-{ended.pid}-abcdefgh", f".bundle.new-{os.getpid()}-abcdefgh", ".bundle.new-old", ".other.new-1-abcdefgh"]
+    mine, theirs = (f".bundle.new-{pid}-abcdefgh" for pid in (os.getpid(), ended.pid))
+    left = [theirs, mine, ".bundle.new-old", f".other.new-{ended.pid}-abcdefgh"]
     for name in left:
         (tmp_path / name).mkdir()
     write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir")
