@@ -66,7 +66,7 @@ def export_main() -> None:
 
 
 class Terminated(BaseException):
-    """SIGTERM: unwinds, so that nothing half-written stays. No SystemExit, which stands for code of others that ends the program."""
+    """SIGTERM: unwinds, so that nothing half-written stays. No SystemExit, for that is what code of others raises."""
 
 
 def run(load: Callable[[], click.Command], name: str, arguments: Sequence[str]) -> int:

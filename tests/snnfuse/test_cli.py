@@ -514,6 +514,30 @@ def test_a_shape_that_is_none_is_one_line(snn: Cli, models: None, shape: str, pa
     assert_error(snn("export", "zero.pt", "--model", "users_models:zero", "--target", "nir", "--sample", shape), 2, part)
 
 
+STATIC = """
+class Static(Net):
+    def forward(self, x):
+        mem, out = self.lif.init_leaky(), []
+        for _ in range(5):
+            spikes, mem = self.lif(self.fc(x), mem)
+            out.append(spikes)
+        return torch.stack(out)
+
+
+def static():
+    return Static("zero")
+"""
+
+
+def test_a_static_input_needs_no_time_steps_and_the_error_says_so(snn: Cli, models: None, calib: Path) -> None:
+    with Path("users_models.py").open("a") as file:
+        file.write(STATIC)
+    sys.modules.pop("users_models", None)
+    arguments = ("export", "zero.pt", "--model", "users_models:static", "--target", "lava", "--calib", calib)
+    assert_error(snn(*arguments, "--time-steps", "12"), 3, "it can be traced without --time-steps, so leave that out")
+    assert snn(*arguments).code == 0
+
+
 def test_images_of_another_size_than_the_networks_are_refused(snn: Cli) -> None:
     from snnfuse import networks, save_checkpoint
 

@@ -117,6 +117,17 @@ def test_a_recipe_that_cannot_be_followed_is_refused(wrong: dict, message: str) 
         Recipe(**wrong)
 
 
+def test_a_batch_larger_than_the_data_is_refused(digits: data.AudioVisual) -> None:
+    with pytest.raises(InputError, match="batch_size 99999 is more than the 1295 training pairs"):
+        training.train(digits, Recipe(batch_size=99999))
+
+
+def test_a_loss_that_is_none_is_refused(digits: data.AudioVisual) -> None:
+    broken = replace(Recipe(epochs=1), sharpness=float("nan"))
+    with pytest.raises(InputError, match="the loss is nan in epoch 1; train with a lower learning rate"):
+        training.train(digits, broken, modality="vision")
+
+
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
