@@ -58,7 +58,7 @@ FIXES: Fixes = {
 
 
 def require_lava() -> None:
-    """Raise EnvironmentProblem, with the command that installs it, where lava-nc or its files are missing. Imports none of them."""
+    """Raise EnvironmentProblem, with the command that installs it, where lava-nc or its files are missing. Runs none of them."""
     if not _is_found():
         raise EnvironmentProblem(f"Lava is not installed for {sys.executable}; install it with: {INSTALL}") from None
 

@@ -1,4 +1,4 @@
-"""Does Lava import? In a child process: `python -m snnfuse.hardware.lava.probe FOLDER`. Importing this module does not import Lava."""
+"""Does Lava import? `python -m snnfuse.hardware.lava.probe FOLDER` tries. Importing this module does not import Lava."""
 
 import importlib
 from pathlib import Path
