@@ -27,10 +27,9 @@ class FloatRun:
     peak_current: Mapping[str, float]
     peak_voltage: Mapping[str, float]
 
-    def select(self, batch: NDArray) -> "FloatRun":
-        """Some of the samples; the peaks stay those of all."""
-        spikes, v = ({name: a[:, batch] for name, a in arrays.items()} for arrays in (self.spikes, self.v))
-        return FloatRun(spikes, v, self.peak_current, self.peak_voltage)
+    def select(self, name: str, batch: NDArray) -> "FloatRun":
+        """One population on some of the samples; the peaks stay those of all."""
+        return FloatRun({name: self.spikes[name][:, batch]}, {name: self.v[name][:, batch]}, self.peak_current, self.peak_voltage)
 
 
 def simulate(network: Network, inputs: Mapping[str, NDArray]) -> FloatRun:

@@ -35,8 +35,10 @@ def lower(graph: nir.NIRGraph, dt: float | None = None) -> Network:
 
     Raises:
         UnsupportedError: a node or wiring that cannot be kept, by name.
-        InputError: parameters that are not finite or do not fit their input, an edge to nowhere, or damaged metadata.
+        InputError: no graph, parameters that are not finite or do not fit their input, an edge to nowhere, or damaged metadata.
     """
+    if not isinstance(graph, nir.NIRGraph):
+        raise InputError(f"a NIR graph is needed, not a {type(graph).__name__}; make one with snnfuse.export.to_nir(model, sample)")
     notes = read_notes(graph)
     if dt is not None and not (np.isfinite(dt) and dt > 0):
         raise InputError(f"dt must be a positive number of seconds, not {dt}")

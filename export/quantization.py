@@ -14,6 +14,7 @@ from snnfuse.export.float_run import simulate
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import with_reset
+from snnfuse.export.weights import count_nonzero
 from snnfuse.hardware.encoding import as_inputs, to_events
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
@@ -22,7 +23,8 @@ from snnfuse.hardware.program import Constant, Decoder, GradedInput, Output, Pro
 from snnfuse.hardware.ranges import check_no_wrap
 from snnfuse.hardware.reference import emulate
 
-SEARCH_SAMPLES = 96  # calibration samples used to compare candidates; ranges and the result are measured on all of them
+SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
+SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
 
@@ -100,15 +102,21 @@ def _fit_all(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, In
     """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
     events = to_events(inputs, x)
     received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
-    chosen = _some(next(iter(x.values())).shape[1])
-    run = simulate(network, received).select(chosen)
-    sent = {**{name: array[:, chosen] for name, array in events.items()}, **run.spikes}
-    return {name: fit_population(network, name, run, sent, inputs, bits, max_groups) for name in network.order}
+    run, fits = simulate(network, received), {}
+    for name in network.order:
+        chosen = search_samples(network, name, *next(iter(x.values())).shape[:2])
+        sources = [p.source for p in network.into(name)]
+        sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in sources}
+        fits[name] = fit_population(network, name, run.select(name, chosen), sent, inputs, bits, max_groups)
+    return fits
 
 
-def _some(batch: int) -> NDArray[np.int64]:
-    """Evenly spaced samples, so that sorted data is not cut to its first classes."""
-    return np.unique(np.linspace(0, batch - 1, min(batch, SEARCH_SAMPLES)).astype(int))
+def search_samples(network: Network, name: str, time: int, batch: int) -> NDArray[np.int64]:
+    """Evenly spaced samples, so that sorted data is not cut to its first classes; fewer for a layer whose many weights and neurons
+    make each of them slow, and tell as much."""
+    weights = sum(count_nonzero(p.weights.matrix) for p in network.into(name))
+    number = int(np.clip(SEARCH_WORK // max(weights * time, 1), LEAST_SAMPLES, SEARCH_SAMPLES))
+    return np.unique(np.linspace(0, batch - 1, min(batch, number)).astype(int))
 
 
 def assemble(network: Network, fits: Mapping[str, Fit], inputs: Mapping[str, Input], decoder: Decoder | None = None) -> Program:

@@ -99,10 +99,14 @@ class ConvWeights:
 Weights = DenseWeights | SparseWeights | ConvWeights
 
 
+def count_nonzero(matrix: NDArray[np.float64] | sparse.spmatrix) -> int:
+    """Stored weights of a sparse matrix, those that are not zero of a dense one."""
+    return matrix.nnz if sparse.issparse(matrix) else int(np.count_nonzero(matrix))
+
+
 def from_matrix(matrix: NDArray[np.float64] | sparse.spmatrix) -> DenseWeights | SparseWeights:
     """Dense or sparse, whichever stores the matrix in less."""
-    filled = matrix.nnz if sparse.issparse(matrix) else np.count_nonzero(matrix)
-    if filled >= DENSE_FROM * np.prod(matrix.shape):
+    if count_nonzero(matrix) >= DENSE_FROM * np.prod(matrix.shape):
         return DenseWeights(matrix.toarray() if sparse.issparse(matrix) else matrix)
     compressed = sparse.csr_matrix(matrix)
     compressed.eliminate_zeros()

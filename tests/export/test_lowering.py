@@ -207,6 +207,11 @@ def test_an_output_without_neurons_is_refused() -> None:
         lower(chain(nir.Linear(np.eye(4)), lif(4), nir.Linear(np.eye(4))))
 
 
+def test_a_model_is_no_graph() -> None:
+    with pytest.raises(InputError, match="a NIR graph is needed, not a Linear; make one with snnfuse.export.to_nir"):
+        lower(torch.nn.Linear(2, 2))
+
+
 def test_loose_nodes_are_refused() -> None:
     loose = chain(nir.Linear(np.eye(4)), lif(4))
     loose.nodes["alone"] = nir.Linear(np.eye(4))
