@@ -5,6 +5,7 @@ function here: importing it would hide the function.
 """
 
 import importlib
+from typing import Any
 
 _HOME = {
     "to_nir": "tracing",
@@ -20,7 +21,7 @@ _HOME = {
 __all__ = list(_HOME)
 
 
-def __getattr__(name: str):  # noqa: ANN202
+def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"snnfuse.export.{_HOME[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

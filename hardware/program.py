@@ -12,15 +12,20 @@ population may feed back onto itself, one step later. A `Constant` is silent in 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import DELAY_RANGE, MESSAGE_BITS, check_range
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.synapses import Synapse
+
+if TYPE_CHECKING:
+    from snnfuse.hardware.encoding import Events
+    from snnfuse.hardware.recording import Recording
 
 Decoder = Literal["spike_count", "membrane_sum", "membrane_last", "membrane_max"]
 
@@ -150,7 +155,7 @@ class Program:
                 raise InputError(f"output {name!r} has the name of another node; recordings could not tell them apart")
             if not isinstance(self.nodes.get(output.node), Lif):
                 raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
-        self.latency  # noqa: B018  (computed once, so that unmatched paths are refused on construction)
+        _ = self.latency  # computing it refuses unmatched paths and long loops
 
     @property
     def inputs(self) -> dict[str, SpikeInput | GradedInput]:
@@ -195,13 +200,13 @@ class Program:
         """The same program with entries appended to its ledger."""
         return replace(self, ledger=self.ledger + entries)
 
-    def encode(self, x):  # noqa: ANN001, ANN201  (typed in encoding.encode)
+    def encode(self, x: "ArrayLike | Mapping[str, ArrayLike]") -> "Events":
         """Float inputs to events; see `snnfuse.hardware.encoding.encode`."""
         from snnfuse.hardware.encoding import encode
 
         return encode(self, x)
 
-    def decode(self, recording, output: str | None = None):  # noqa: ANN001, ANN201  (typed in encoding.decode)
+    def decode(self, recording: "Recording", output: str | None = None) -> NDArray[np.int64]:
         """A recording to classes; see `snnfuse.hardware.encoding.decode`."""
         from snnfuse.hardware.encoding import decode
 

@@ -1,6 +1,6 @@
 """What a run produced, and whether two runs are the same."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,7 +93,8 @@ def compare(a: Recording, b: Recording) -> Comparison:
     )
 
 
-def _shared(a: Recording, b: Recording):  # noqa: ANN202
+def _shared(a: Recording, b: Recording) -> Iterator[tuple[str, str, NDArray, NDArray]]:
+    """(node, variable, values of a, values of b) for all that both recorded."""
     for node in a.spikes:
         if node in b.spikes and not _is_alias(a, node):
             yield node, "spikes", np.asarray(a.spikes[node]), np.asarray(b.spikes[node])

@@ -43,11 +43,11 @@ def measured_ledger(
         return graph, ledger
     try:
         network = lower(graph)
-        network.order  # noqa: B018  # the feedback that the chip lacks shows here
+        run = simulate(network, inputs)  # feedback that the chip lacks shows here only
     except UnsupportedError:  # a NIR graph may hold more than the chip, and is exported all the same
         return graph, ledger
     about = json.loads(graph.metadata["snnfuse"])
-    effect = _effect(network, simulate(network, inputs), about["outputs"], run_model(model, inputs, unrolled))
+    effect = _effect(network, run, about["outputs"], run_model(model, inputs, unrolled))
     ledger = tuple(replace(entry, effect=entry.effect or effect) for entry in ledger)
     return nir.NIRGraph(graph.nodes, graph.edges, metadata={"snnfuse": json.dumps(about | {"ledger": to_json(ledger)})}), ledger
 

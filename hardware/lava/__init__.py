@@ -7,6 +7,7 @@ from snnfuse.hardware.lava.simulate import default_time_limit, simulate_on_lava
 
 if TYPE_CHECKING:
     from snnfuse.hardware.lava.network import LavaNetwork
+    from snnfuse.hardware.program import Program
 
 __all__ = [
     "INSTALL",
@@ -19,7 +20,7 @@ __all__ = [
 ]
 
 
-def to_lava(program, steps: int | None = None) -> "LavaNetwork":  # noqa: ANN001
+def to_lava(program: "Program", steps: int | None = None) -> "LavaNetwork":
     """A program as Lava processes with ports to wire on; see `snnfuse.hardware.lava.network.to_lava`."""
     from snnfuse.hardware.lava.network import to_lava as build
 

@@ -4,8 +4,10 @@ The step itself is Lava's code, called and left alone. A Monitor or Var.get woul
 Importing this module imports Lava.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +49,7 @@ def make_tap(folder: Path, stem: str, shape: tuple[int, ...], steps: int, latenc
 class Tapped:
     """Comes before a neuron model in the order of inheritance."""
 
-    def __init__(self, proc_params) -> None:  # noqa: ANN001
+    def __init__(self, proc_params: Mapping[str, Any]) -> None:
         super().__init__(proc_params)
         self.tap: Tap = proc_params.get(TAP) or Tap({}, 0)
         self.rows = {variable: np.load(path, mmap_mode="r+") for variable, path in self.tap.files.items()}

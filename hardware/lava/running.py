@@ -3,6 +3,7 @@ Lava.
 """
 
 import time
+from typing import Any
 
 from snnfuse.hardware.lava import stock
 from snnfuse.hardware.lava.child import LavaFailed
@@ -29,7 +30,7 @@ def run_to_end(process: stock.AbstractProcess, steps: int, config: stock.Loihi2S
         _take_down(process.runtime)
 
 
-def _wait(runtime) -> None:  # noqa: ANN001
+def _wait(runtime: Any) -> None:
     """Lava answers a failure in its last step with a word about output above; the exception itself says more."""
     try:
         runtime.wait()
@@ -38,7 +39,7 @@ def _wait(runtime) -> None:  # noqa: ANN001
         raise
 
 
-def _check(runtime) -> None:  # noqa: ANN001
+def _check(runtime: Any) -> None:
     """Raise LavaFailed if a process has; one that ended without a word had perhaps just heard of another's failure."""
     actors = runtime._messaging_infrastructure.actors
     dead = [actor for actor in actors if not actor._is_done and not actor.is_alive()]
@@ -51,7 +52,7 @@ def _check(runtime) -> None:  # noqa: ANN001
         raise LavaFailed(f"a process of Lava's died, exit code {dead[0].exitcode}")
 
 
-def _take_down(runtime) -> None:  # noqa: ANN001
+def _take_down(runtime: Any) -> None:
     """Kill what runs, and give back the shared memory."""
     infrastructure = runtime and runtime._messaging_infrastructure
     if not infrastructure:

@@ -1,5 +1,8 @@
 """Where events enter a network."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from snnfuse.hardware.lava.stock import (
@@ -37,7 +40,7 @@ class PyEventSourceModel(PyLoihiProcessModel):
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
-    def __init__(self, proc_params) -> None:  # noqa: ANN001
+    def __init__(self, proc_params: Mapping[str, Any]) -> None:
         super().__init__(proc_params)
         self.rows = np.load(proc_params["path"], mmap_mode="r")
         self.silence = np.zeros(proc_params["shape"], np.int32)
