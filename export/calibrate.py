@@ -56,7 +56,7 @@ def fit_population(
         fits = [measured(network, name, fit, run, sent, inputs) for fit in candidates(network, name, run, inputs, bits, groups)]
         if not fits:
             continue
-        found = choose(fits)
+        found = choose(fits, unsaturated=_room(run.peak_voltage[name]))
         if best is None or quality(found) < WORTH * quality(best):
             best = found
         if quality(best) <= ENOUGH:
@@ -71,10 +71,15 @@ def quality(fit: Fit) -> float:
     return fit.mismatch + fit.deviation
 
 
-def choose(fits: list[Fit]) -> Fit:
-    """Among fits as good as the best, one that rounds nothing, else one without a column of biases, else the one that rounds least."""
+def choose(fits: list[Fit], unsaturated: float) -> Fit:
+    """The fit to take: among those as good as the best, one that rounds nothing, else one whose voltage cannot saturate (its scale is
+    at most `unsaturated`), else one without a column of biases, else the one that rounds least."""
     good = min(map(quality, fits)) * NOISE
-    return min((fit for fit in fits if quality(fit) <= good), key=lambda fit: (not fit.faithful, bool(fit.bias), fit.rounding, fit.scale))
+
+    def rank(fit: Fit) -> tuple:
+        return not fit.faithful, fit.scale > unsaturated, bool(fit.bias), fit.rounding, fit.scale
+
+    return min((fit for fit in fits if quality(fit) <= good), key=rank)
 
 
 def candidates(
