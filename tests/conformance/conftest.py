@@ -1,16 +1,59 @@
-"""The independent NIR simulator, for every test of this folder."""
+"""The independent NIR simulator and the comparison with it, for every test of this folder."""
 
 import importlib.util
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import nir
+import numpy as np
 import pytest
+import torch
+
+from snnfuse.export import float_run
+from snnfuse.export.lowering import lower
+
+
+def load(name: str) -> ModuleType:
+    """The module beside this file, which the tests can then import by this name."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+load("snntorch_models")
 
 
 @pytest.fixture(scope="session")
 def nir_equations() -> ModuleType:
     """The module `nir_equations.py` beside this file."""
-    spec = importlib.util.spec_from_file_location("nir_equations", Path(__file__).with_name("nir_equations.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("nir_equations")
+
+
+@pytest.fixture
+def agree(nir_equations, tmp_path) -> Callable[..., nir.NIRGraph]:
+    """Asserts that the graph, the graph read back from a file, and what it is lowered to give the expected outputs on every step."""
+
+    def check(
+        graph: nir.NIRGraph,
+        inputs: dict[str, torch.Tensor],
+        expected: dict[str, np.ndarray],
+        rate: bool = True,
+    ) -> nir.NIRGraph:
+        nir.write(tmp_path / "graph.nir", graph)
+        for each in (graph, nir.read(tmp_path / "graph.nir")):
+            outputs = nir_equations.simulate(each, {name: x.numpy() for name, x in inputs.items()})
+            assert outputs.keys() == expected.keys()
+            for name, values in expected.items():
+                assert (outputs[name] != values).sum() == 0
+            network = lower(each)
+            run = float_run.simulate(network, {name: x.numpy() for name, x in inputs.items()})
+            for name, values in expected.items():
+                assert (run.spikes[network.outputs[name]] != values).sum() == 0
+        if rate:
+            assert all(0.001 < values.mean() < 0.95 for values in expected.values())
+        return graph
+
+    return check

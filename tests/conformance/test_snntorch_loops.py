@@ -1,0 +1,138 @@
+"""snnTorch models that loop over time themselves and their NIR graphs by NIR's own equations: the same spikes, on every step."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from snntorch import utils
+from snntorch_models import BATCH, STEPS, amplify, binary, grid, leaky, randomise_norms, synaptic
+from torch import nn
+
+from snnfuse.export.tracing import to_nir, trace_model
+
+
+class Tutorial(nn.Module):
+    """snnTorch's tutorial 5: a static input, states passed along, spikes and membranes recorded."""
+
+    num_steps = STEPS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif1 = nn.Linear(10, 20), leaky(beta=0.95, init_hidden=False)
+        self.fc2, self.lif2 = nn.Linear(20, 4), leaky(beta=0.95, init_hidden=False)
+
+    def forward(self, x):
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        spk2_rec, mem2_rec = [], []
+        for _ in range(self.num_steps):
+            cur1 = self.fc1(x)
+            spk1, mem1 = self.lif1(cur1, mem1)
+            cur2 = self.fc2(spk1)
+            spk2, mem2 = self.lif2(cur2, mem2)
+            spk2_rec.append(spk2)
+            mem2_rec.append(mem2)
+        return torch.stack(spk2_rec, dim=0), torch.stack(mem2_rec, dim=0)
+
+
+def test_the_tutorial_network(agree) -> None:
+    torch.manual_seed(4)
+    model, x = Tutorial().double(), grid(10)[0].clamp(min=0)
+    expected = model(x)[0].detach().numpy()
+    model.num_steps = 3
+    graph, ledger = trace_model(model, x)
+    agree(graph, {"x": x.expand(STEPS, -1, -1)}, {"output": expected})
+    assert [(e.node, e.change) for e in ledger] == [("lif2", "its membrane is not an output of the graph")]
+    assert "the membrane of lif2 can be recorded instead" in ledger[0].reason
+
+
+class TimeMajor(nn.Module):
+    """Loops over x[t], with hidden states that it resets itself, and a hand-written recurrence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.rec = nn.Linear(6, 12), nn.Linear(12, 12)
+        self.lif = leaky(beta=0.9)
+        self.out = nn.Linear(12, 3)
+        self.lif_out = synaptic(alpha=0.5, beta=0.8, reset_mechanism="zero", reset_delay=False)
+
+    def forward(self, x):
+        utils.reset(self)
+        spk, record = torch.zeros(x.size(1), 12, dtype=x.dtype), []
+        for t in range(x.size(0)):
+            spk = self.lif(self.fc(x[t]) + self.rec(spk))
+            record.append(self.lif_out(self.out(spk)))
+        return torch.stack(record)
+
+
+def test_a_loop_over_time_with_a_recurrence(agree) -> None:
+    torch.manual_seed(5)
+    model, x = TimeMajor().double(), binary(6)
+    amplify(model, 2.0)
+    graph = agree(to_nir(model, x[:3]), {"x": x}, {"output": model(x).detach().numpy()})
+    assert {("lif", "rec"), ("rec", "lif.membrane")} <= set(graph.edges)
+
+
+def test_a_single_step_with_states_as_arguments(agree) -> None:
+    class Explicit(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(6, 5), synaptic(alpha=0.5, beta=0.8, init_hidden=False)
+
+        def forward(self, x, syn, mem):
+            return self.lif(self.fc(x), syn, mem)
+
+    torch.manual_seed(6)
+    model, x = Explicit().double(), binary(6)
+    syn = mem = torch.zeros(BATCH, 5, dtype=torch.float64)
+    expected = []
+    with torch.no_grad():
+        for step in x:
+            spk, syn, mem = model(step, syn, mem)
+            expected.append(spk.numpy())
+    graph, ledger = trace_model(model, (x[0], syn, mem))
+    agree(graph, {"x": x}, {"output": np.array(expected)})
+    assert {e.change for e in ledger} == {
+        "its membrane is not an output of the graph",
+        "its synaptic current is not an output of the graph",
+    }
+
+
+NEURONS: tuple[Callable[[], nn.Module], ...] = (
+    lambda: leaky(beta=0.8),
+    lambda: leaky(beta=0.7, threshold=0.7, reset_mechanism="zero"),
+    lambda: leaky(beta=0.9, reset_mechanism="zero", reset_delay=False),
+    lambda: synaptic(alpha=0.4, beta=0.7),
+    lambda: synaptic(alpha=0.4, beta=0.7, reset_mechanism="zero", reset_delay=False),
+)
+
+
+class Mixed(nn.Module):
+    """Two inputs over time, a recurrence, a batch norm, nested concatenations and two outputs, of any neurons."""
+
+    def __init__(self, neurons: list[nn.Module]) -> None:
+        super().__init__()
+        self.a, self.rec, self.b = nn.Linear(8, 16), nn.Linear(16, 16), nn.Linear(8, 12)
+        self.fuse, self.norm, self.out = nn.Linear(28, 10), nn.BatchNorm1d(10), nn.Linear(38, 6)
+        self.lif_a, self.lif_b, self.lif_fuse, self.lif_out = neurons
+
+    def forward(self, x, y):
+        spk, outs, fused = torch.zeros(x.size(1), 16, dtype=x.dtype), [], []
+        for now, other in zip(x, y, strict=True):
+            spk = self.lif_a(self.a(now) + self.rec(spk))
+            side = self.lif_b(self.b(other))
+            fused.append(self.lif_fuse(self.norm(self.fuse(torch.cat([spk, side], 1)))))
+            outs.append(self.lif_out(self.out(torch.cat([fused[-1], torch.cat([side, spk], -1)], 1))))
+        return torch.stack(outs), torch.stack(fused)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_networks_of_random_neurons(agree, seed) -> None:
+    torch.manual_seed(seed)
+    model = Mixed([NEURONS[i]() for i in np.random.default_rng(seed).integers(len(NEURONS), size=4)]).double().eval()
+    randomise_norms(model)
+    amplify(model, 2.5)
+    x, y = binary(8, seed=seed), binary(8, seed=seed + 100)
+    with torch.no_grad():
+        outs, fused = (output.numpy() for output in model(x, y))
+    agree(to_nir(model, (x[:2], y[:2])), {"x": x, "y": y}, {"output_0": outs, "output_1": fused})
