@@ -22,6 +22,8 @@ def load(name: str) -> ModuleType:
 
 
 small_graph = load("bundle_parts").small_graph
+for shared in ("lowering_graphs",):
+    load(shared)
 
 
 @pytest.fixture
