@@ -22,7 +22,7 @@ def load(name: str) -> ModuleType:
 
 
 small_graph = load("bundle_parts").small_graph
-for shared in ("lowering_graphs", "quantization_graphs"):
+for shared in ("lowering_graphs", "quantization_graphs", "refused_models"):
     load(shared)
 
 

@@ -1,0 +1,196 @@
+"""Neurons, states and loops over time that the compiler cannot keep it refuses: by name, with the reason and a way out, in one line."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import snntorch as snn
+import torch
+from refused_models import Model, assert_refused, chain, lif, step, syn
+from torch import nn
+
+
+def loop(body: Callable, steps: int = 3, start: Callable | None = None, **modules: nn.Module) -> tuple[nn.Module, torch.Tensor]:
+    """A forward over x[t]: body(model, x[t], t, carried) gives (recorded, carried)."""
+
+    def run(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        carried, record = start(m, x) if start else None, []
+        for t in range(x.size(0)):
+            recorded, carried = body(m, x[t], t, carried)
+            record.append(recorded)
+        return torch.stack(record)
+
+    return Model(run, **{"fc": nn.Linear(4, 4), "lif": lif(), **modules}), torch.zeros(steps, 2, 4)
+
+
+def zeros(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return torch.zeros(2, 4)
+
+
+def tampered(**attributes: Any) -> nn.Module:
+    neuron = lif(reset_delay=False)
+    for name, value in attributes.items():
+        setattr(neuron, name, value)
+    return neuron
+
+
+def twice_the_state(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    spk, mem = m.lif(m.fc(x), torch.zeros(2, 4))
+    return spk
+
+
+def skipping_loop(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return torch.stack([m.lif(m.fc(x[t])) for t in range(2)])
+
+
+def counting(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros(2, 4)
+    for t in range(3):
+        total = total + m.lif(m.fc(x[t]))
+    return total
+
+
+def counting_in_place(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros(2, 4)
+    for t in range(3):
+        total += m.lif(m.fc(x[t]))
+    return total
+
+
+def delay_line(m: nn.Module, now: torch.Tensor, t: int, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    spk = m.lif(m.fc(now))
+    return m.lif2(m.fc2(spk) + m.fc3(before)), spk
+
+
+def feeds_back(m: nn.Module, now: torch.Tensor, t: int, before: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    spk, mem = m.lif(m.fc(now) + before)
+    return mem, spk
+
+
+def last_only(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    for t in range(3):
+        spk = m.lif(m.fc(x[t]))
+    return spk
+
+
+REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
+    # name: model and sample, what the message names, the reason and the way out in it
+    "graded": (lambda: chain(nn.Linear(4, 4), lif(graded_spikes_factor=2.0)), "1 (Leaky)", "graded_spikes_factor is not 1"),
+    "inhibition": (lambda: chain(nn.Linear(4, 4), lif(inhibition=True)), "1 (Leaky)", "inhibition lets only the largest"),
+    "state quant": (lambda: chain(nn.Linear(4, 4), lif(state_quant=lambda x: x)), "1 (Leaky)", "state_quant rounds the state"),
+    "surrogate": (lambda: chain(nn.Linear(4, 4), lif(spike_grad=torch.sigmoid)), "1 (Leaky)", "is not a step at the threshold"),
+    "none": (
+        lambda: chain(nn.Linear(4, 4), lif(reset_mechanism="none")),
+        "1 (Leaky)",
+        "return its membrane alone, or choose a reset",
+    ),
+    "negative": (lambda: chain(nn.Linear(4, 4), lif(threshold=-1.0)), "1 (Leaky)", "its threshold is -1;"),
+    "threshold 0": (
+        lambda: chain(nn.Linear(4, 4), syn(threshold=torch.tensor([1.0, 0.0, 1.0, 1.0]))),
+        "1 (Synaptic)",
+        "keep thresholds above zero: shift the bias",
+    ),
+    "mixed reset": (
+        lambda: chain(nn.Linear(4, 4), tampered(reset_mechanism_val=torch.tensor(1))),
+        "1 (Leaky)",
+        "built to reset by 'subtract'",
+    ),
+    "delayed zero": (lambda: chain(nn.Linear(4, 4), syn(reset_mechanism="zero")), "1 (Synaptic)", "use reset_delay=False"),
+    "some beta 1": (lambda: chain(nn.Linear(4, 4), lif(beta=torch.tensor([1.0, 0.9, 0.9, 0.9]))), "1 (Leaky)", "beta reaches 1"),
+    "alpha 1": (
+        lambda: chain(nn.Linear(4, 4), syn(alpha=1.0, reset_mechanism="zero", reset_delay=False)),
+        "1 (Synaptic)",
+        "alpha reaches 1",
+    ),
+    "other neuron": (
+        lambda: chain(nn.Linear(4, 4), snn.Lapicque(beta=0.9, init_hidden=True)),
+        "1 (Lapicque)",
+        "this neuron is not exported",
+    ),
+    "shared neuron": (
+        lambda: step(lambda m, x: m.lif(m.fc(m.lif(x)))),
+        "lif (Leaky)",
+        "without a loop, give every layer its own module",
+    ),
+    "in-place count": (
+        lambda: (Model(counting_in_place, fc=nn.Linear(4, 4), lif=lif()), torch.zeros(3, 2, 4)),
+        "Model",
+        "for all steps at once; return the stacked",
+    ),
+    "fresh state": (
+        lambda: step(twice_the_state, lif=lif(init_hidden=False)),
+        "lif (Leaky)",
+        "its state is set from a tensor in every call",
+    ),
+    "membrane only": (
+        lambda: step(lambda m, x: m.lif(m.fc(x))[1], lif=lif(output=True)),
+        "its mem",
+        "nothing that NIR can output is returned",
+    ),
+    "membrane read": (
+        lambda: step(lambda m, x: m.lif2(m.lif(m.fc(x))[1]), lif=lif(output=True), lif2=lif()),
+        "lif (Leaky): its mem",
+        "lif2 (Leaky) reads it, and NIR passes on spikes only",
+    ),
+    "lost branch": (
+        lambda: step(lambda m, x: (m.lif(m.fc(x)), m.lif2(m.fc2(x))[1]), fc2=nn.Linear(4, 4), lif2=lif(output=True)),
+        "fc2 (Linear)",
+        "it would be lost",
+    ),
+    "time sum": (lambda: loop_and(lambda s: s.sum(0)), "Model", "return the stacked spikes and let program.decode count them"),
+    "time mean": (lambda: loop_and(lambda s: torch.mean(s, dim=0)), "Model", "mean() is a reduction"),
+    "counted": (
+        lambda: (Model(counting, fc=nn.Linear(4, 4), lif=lif()), torch.zeros(3, 2, 4)),
+        "add",
+        "for all steps at once; return the stacked",
+    ),
+    "last step": (
+        lambda: (Model(last_only, fc=nn.Linear(4, 4), lif=lif()), torch.zeros(3, 2, 4)),
+        "lif",
+        "for all steps at once",
+    ),
+    "body differs": (
+        lambda: loop(lambda m, x, t, c: (m.lif(m.fc(x) if t != 2 else m.fc(x) + x), None)),
+        "forward",
+        "steps 2 and 1 of its loop differ",
+    ),
+    "short loop": (
+        lambda: (Model(skipping_loop, fc=nn.Linear(4, 4), lif=lif()), torch.zeros(3, 2, 4)),
+        "input 'x'",
+        "3 time steps and the loop runs 2",
+    ),
+    "reset inside": (
+        lambda: loop(lambda m, x, t, c: (m.lif(m.fc(x)), m.lif.reset_mem())),
+        "lif (Leaky)",
+        "does not continue from its state",
+    ),
+    "delayed line": (
+        lambda: loop(delay_line, start=zeros, lif2=lif(), fc2=nn.Linear(4, 4), fc3=nn.Linear(4, 4)),
+        "lif (Leaky): its spikes",
+        "its spikes of the step before reach lif2 (Leaky)",
+    ),
+    "readout that feeds back spikes": (
+        lambda: loop(feeds_back, start=zeros, lif=lif(output=True, reset_mechanism="none")),
+        "lif (Leaky)",
+        "its spikes are used, and with reset_mechanism",
+    ),
+    "membrane fed back": (
+        lambda: loop(lambda m, x, t, c: m.lif(m.fc(x) + c), start=zeros, lif=lif(output=True)),
+        "lif (Leaky): its mem",
+        "NIR feeds back spikes only",
+    ),
+}
+
+
+def loop_and(then: Callable) -> tuple[nn.Module, torch.Tensor]:
+    model, sample = loop(lambda m, x, t, c: (m.lif(m.fc(x)), None))
+    run = model.run
+    model.run = lambda m, x: then(run(m, x))
+    return model, sample
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition")
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_by_name_with_reason_and_way_out(case: str) -> None:
+    build, where, why = REFUSED[case]
+    assert_refused(*build(), where, why)
