@@ -7,6 +7,8 @@ import pytest
 from snnfuse.hardware.errors import EnvironmentProblem
 from snnfuse.hardware.lava import require_lava
 
+pytest.register_assert_rewrite("cli_calls", "refused_models")  # helpers that assert
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -1,12 +1,9 @@
-"""The independent NIR simulator and the comparison with it, for every test of this folder."""
+"""The comparison with the independent NIR simulator, for every test of this folder."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 
 import nir
+import nir_equations
 import numpy as np
 import pytest
 import torch
@@ -15,25 +12,8 @@ from snnfuse.export import float_run
 from snnfuse.export.lowering import lower
 
 
-def load(name: str) -> ModuleType:
-    """The module beside this file, which the tests can then import by this name."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-load("snntorch_models")
-
-
-@pytest.fixture(scope="session")
-def nir_equations() -> ModuleType:
-    """The module `nir_equations.py` beside this file."""
-    return load("nir_equations")
-
-
 @pytest.fixture
-def agree(nir_equations, tmp_path) -> Callable[..., nir.NIRGraph]:
+def agree(tmp_path) -> Callable[..., nir.NIRGraph]:
     """Asserts that the graph, the graph read back from a file, and what it is lowered to give the expected outputs on every step."""
 
     def check(

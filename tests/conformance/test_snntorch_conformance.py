@@ -3,6 +3,7 @@
 import itertools
 
 import nir
+import nir_equations
 import numpy as np
 import pytest
 import snntorch as snn
@@ -79,7 +80,7 @@ def test_without_a_leak_it_integrates(agree, reset, beta, node) -> None:
 
 
 @pytest.mark.parametrize("kind, alpha", [(snn.Leaky, 0.7), (snn.Synaptic, 0.7), (snn.Synaptic, 1.0)])
-def test_a_membrane_readout(nir_equations, kind, alpha) -> None:
+def test_a_membrane_readout(kind, alpha) -> None:
     class Readout(nn.Module):
         def __init__(self) -> None:
             super().__init__()

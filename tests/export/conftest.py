@@ -1,29 +1,12 @@
-"""A program and a bundle's parts, and the modules that tests of this folder share."""
-
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
+"""A program and a bundle's parts."""
 
 import numpy as np
 import pytest
+from bundle_parts import small_graph
 
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.ledger import LedgerEntry
-
-
-def load(name: str) -> ModuleType:
-    """The module beside this file, which the tests can then import by this name."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-small_graph = load("bundle_parts").small_graph
-for shared in ("lowering_graphs", "quantization_graphs", "refused_models"):
-    load(shared)
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """What the tests of the command line share: a way to call it, and a user's files."""
 
-import importlib.util
 import signal
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import nir
 import numpy as np
 import pytest
 import torch
+from cli_calls import Cli, Result
 
 from snnfuse import cli
 
@@ -40,17 +39,6 @@ def subtract():
     return Net("subtract")
 """
 
-
-def load(name: str) -> ModuleType:
-    """The module beside this file, which the tests can then import by this name."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-cli_calls = load("cli_calls")
-Cli, Result = cli_calls.Cli, cli_calls.Result
 
 
 @pytest.fixture
