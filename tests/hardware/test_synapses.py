@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import sparse
 
 from snnfuse.hardware import Conv2d, Dense, Sparse
@@ -57,7 +58,6 @@ def test_exponents_outside_four_bits_are_refused() -> None:
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("stride, padding, dilation", [((1, 1), (0, 0), (1, 1)), ((2, 1), (1, 2), (1, 1)), ((1, 3), (2, 0), (2, 1))])
 def test_a_convolution_is_torchs(groups: int, stride: tuple, padding: tuple, dilation: tuple) -> None:
-    torch = pytest.importorskip("torch")
     rng = np.random.default_rng(groups)
     weights = (rng.integers(-128, 127, (8, 4 // groups, 3, 2)) * 2).astype(np.int32)
     spikes = rng.random((3, 2, 4, 9, 7)) < 0.3
