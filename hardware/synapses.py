@@ -73,7 +73,7 @@ class Dense:
     @property
     def size(self) -> tuple[int, int]:
         """Target and source neurons."""
-        return self.weights.shape  # type: ignore[return-value]
+        return self.weights.shape[0], self.weights.shape[1]
 
     @property
     def values(self) -> NDArray[np.int32]:
@@ -175,10 +175,13 @@ Synapse = Dense | Sparse | Conv2d
 
 def conv_output_size(conv: Conv2d) -> tuple[int, int]:
     """Height and width of the output, floor((n + 2 p - d (k - 1) - 1) / stride) + 1 each."""
-    return tuple(  # type: ignore[return-value]
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, p, d, k, s in zip(conv.input_shape[1:], conv.padding, conv.dilation, conv.weights.shape[2:], conv.stride)
-    )
+    height, width = zip(conv.input_shape[1:], conv.weights.shape[2:], conv.stride, conv.padding, conv.dilation)
+    return output_size(*height), output_size(*width)
+
+
+def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    """Positions of a kernel along one axis."""
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def conv_matrix(
@@ -207,7 +210,7 @@ def conv_matrix(
 
 def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) -> tuple[NDArray[np.int64], int]:
     """Input index under each (kernel tap, output position), outside [0, size) where it meets padding; and the output size."""
-    outputs = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    outputs = output_size(size, kernel, stride, padding, dilation)
     if outputs < 1:
         raise InputError(f"a kernel of {kernel} (dilation {dilation}) is larger than its padded input of {size + 2 * padding}")
     return np.arange(kernel)[:, None] * dilation + np.arange(outputs)[None, :] * stride - padding, outputs
