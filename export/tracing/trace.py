@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from snntorch import Leaky, SpikingNeuron, Synaptic
+from snntorch import SpikingNeuron
 from torch import fx, nn
 
 from snnfuse.export.tracing.concrete_proxy import ConcreteProxy
+from snnfuse.export.tracing.neuron_states import STATES
 from snnfuse.export.tracing.refusal import USABLE, refusal
 from snnfuse.export.tracing.trace_ops import EVALUATE, accepted
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
-STATES: dict[type, tuple[str, ...]] = {Leaky: ("mem",), Synaptic: ("syn", "mem")}
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
