@@ -1,0 +1,7 @@
+"""The overflow proof: whether any input can make a state of a program leave its register."""
+
+from snnfuse.hardware.overflow.intervals import StateBounds, state_bounds
+from snnfuse.hardware.overflow.proof import Verdict, counts, prove
+from snnfuse.hardware.overflow.witness import Witness, find_witness
+
+__all__ = ["StateBounds", "Verdict", "Witness", "counts", "find_witness", "prove", "state_bounds"]
