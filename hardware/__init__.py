@@ -1,6 +1,7 @@
 """The target: fixed-point rules, the Program, and the backends that run it."""
 
 from snnfuse.hardware.encoding import encode, scores
+from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lava import simulate_on_lava, to_lava
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
@@ -18,8 +19,10 @@ __all__ = [
     "Lif",
     "Mismatch",
     "Output",
+    "Product",
     "Program",
     "Recording",
+    "Relay",
     "Sparse",
     "SpikeInput",
     "compare",

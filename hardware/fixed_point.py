@@ -25,6 +25,9 @@ NEVER = THRESHOLD_LIMIT  # as a threshold: 64 * 2**17 lies above the highest vol
 BIAS_MANTISSA_RANGE = (-4096, 4095)  # 13 bits; Lava stores it as int16 and does not check
 BIAS_EXPONENT_RANGE = (0, 7)
 
+INT32 = 1 << 31
+PRODUCT_EXPONENT_RANGE = (0, 31)  # a shift of 32 bits by more is undefined
+
 Int = int | NDArray[np.int32]
 
 
@@ -47,6 +50,11 @@ def clip(v: NDArray[np.int64]) -> NDArray[np.int64]:
 def shift(a: NDArray[np.int64], exponent: int) -> NDArray[np.int64]:
     """a 2**exponent; for a negative exponent an arithmetic shift, which rounds down."""
     return a << exponent if exponent >= 0 else a >> -exponent
+
+
+def to_int32(a: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Keep the low 32 bits, as Lava's int32 arithmetic does."""
+    return ((a + INT32) % (2 * INT32) - INT32).astype(np.int32)
 
 
 def check_range(name: str, value: Int, low: int, high: int) -> None:

@@ -19,7 +19,7 @@ above threshold *is* one.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +65,7 @@ class Lif:
     bias_mant: Int = 0
     bias_exp: Int = 0
     reset: Reset = "zero"
+    ports: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         for name, low, high in RANGES:

@@ -1,12 +1,13 @@
 """The Program: a network in integers, the one thing every backend runs.
 
 Nodes are populations (inputs, constants, neurons), connections are synapse groups between two of them, outputs name the
-populations a user reads and how they are decoded. Several connections into one neuron population add.
+populations a user reads and how they are decoded. Several connections into one port of a neuron population add.
 
 Time. A synapse takes one step, plus its delay. A node's latency is the number of steps by which it lags the input, so that its
 window for an input of T steps is 1 + latency .. T + latency, counted from 1; at the start of its window its state is zero, and
 outside its window it is silent. Feed-forward paths must be matched: every connection into a node brings the same latency. A
-population may feed back onto itself, one step later. A `Constant` is silent in nobody's window: it spikes on every step.
+population may feed back onto itself, one step later. Both ports of a product are matched, as one port is. A `Constant` is silent
+in nobody's window: it spikes on every step.
 """
 
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import DELAY_RANGE, MESSAGE_BITS, check_range
+from snnfuse.hardware.graded import Graded, Product, Relay
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.synapses import Synapse
@@ -76,7 +78,13 @@ class Constant:
     shape: tuple[int, ...] = (1,)
 
 
-Node = SpikeInput | GradedInput | Constant | Lif
+Neuron = Lif | Product | Relay
+Node = SpikeInput | GradedInput | Constant | Neuron
+
+
+def sends_numbers(node: Node) -> bool:
+    """Whether its spikes carry a payload: int32 numbers instead of bool."""
+    return isinstance(node, (GradedInput, Graded))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +95,14 @@ class Connection:
         source, target: node names.
         synapse: weights over the flattened populations.
         delay: steps beyond the one that every synapse takes, 0..62.
+        port: which input of the target; 1 is the second factor of a product.
     """
 
     source: str
     target: str
     synapse: Synapse
     delay: int = 0
+    port: int = 0
 
     def __post_init__(self) -> None:
         check_range(f"delay of {self.source} -> {self.target}", self.delay, *DELAY_RANGE)
@@ -108,7 +118,7 @@ class Output:
     """What a user reads.
 
     Attributes:
-        node: a neuron population.
+        node: a population of `Lif`; graded spikes are read through one that cannot fire.
         decoder: how its window becomes one value per neuron: spike count, or the voltage's sum, last or largest value.
     """
 
@@ -132,8 +142,8 @@ class Program:
         ledger: what changed on the way here.
 
     Raises:
-        InputError: a connection or output names no node, sizes disagree, a population is empty, paths are not matched, or a loop is
-            longer than one synapse.
+        InputError: a connection or output names no node or port, sizes disagree, a population is empty, a product lacks a factor,
+            paths are not matched, or a loop is longer than one synapse.
     """
 
     nodes: Mapping[str, Node]
@@ -153,8 +163,9 @@ class Program:
         for name, output in self.outputs.items():
             if name in self.nodes and name != output.node:
                 raise InputError(f"output {name!r} has the name of another node; recordings could not tell them apart")
-            if not isinstance(self.nodes.get(output.node), Lif):
-                raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
+            _check_output(name, output, self.nodes.get(output.node))
+        for name, node in self.neurons.items():
+            _check_factors(name, node, self.into(name))
         _ = self.latency  # computing it refuses unmatched paths and long loops
 
     @property
@@ -163,9 +174,9 @@ class Program:
         return {name: node for name, node in self.nodes.items() if isinstance(node, (SpikeInput, GradedInput))}
 
     @property
-    def neurons(self) -> dict[str, Lif]:
+    def neurons(self) -> dict[str, Neuron]:
         """The neuron populations, in an order in which every feed-forward source comes before its targets."""
-        return {name: node for name in self.order if isinstance(node := self.nodes[name], Lif)}
+        return {name: node for name in self.order if isinstance(node := self.nodes[name], Neuron)}
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -181,7 +192,7 @@ class Program:
             if len(set(arrivals.values())) > 1:
                 paths = ", ".join(f"{c.source} after {steps}" for c, steps in arrivals.items())
                 raise InputError(f"paths into {name!r} are not matched in time: {paths} steps; delay the shorter ones")
-            if isinstance(self.nodes[name], Lif):
+            if isinstance(self.nodes[name], Neuron):
                 latency[name] = max(arrivals.values(), default=1)
         return latency
 
@@ -232,10 +243,28 @@ def topological_order(nodes: Mapping[str, object], edges: list[tuple[str, str]])
 def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None:
     source, target = nodes.get(connection.source), nodes.get(connection.target)
     where = f"connection {connection.source} -> {connection.target}"
-    if source is None or not isinstance(target, Lif):
+    if source is None or not isinstance(target, Neuron):
         raise InputError(f"{where}: " + ("no such source" if source is None else "the target is no neuron population"))
     sizes = int(np.prod(target.shape)), int(np.prod(source.shape))
     if connection.synapse.size != sizes:
         raise InputError(f"{where}: weights are {connection.synapse.size}, the populations {sizes} (out, in)")
+    if connection.port not in range(target.ports):
+        raise InputError(f"{where}: the target has no port {connection.port}; a product has 0 and 1, every other neuron 0")
     if connection.is_recurrent and connection.delay:
         raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}")
+
+
+def _check_output(name: str, output: Output, node: Node | None) -> None:
+    if isinstance(node, Graded):
+        raise InputError(
+            f"output {name!r} reads {output.node!r}, whose graded spikes no decoder counts; connect it to a Lif with vth=2**17, "
+            "which cannot fire, and read that one's voltage"
+        )
+    if not isinstance(node, Lif):
+        raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
+
+
+def _check_factors(name: str, node: Neuron, arriving: tuple[Connection, ...]) -> None:
+    for port in range(node.ports if isinstance(node, Product) else 0):
+        if not any(c.port == port for c in arriving):
+            raise InputError(f"product {name!r} has no connection into its port {port}; it needs both factors")

@@ -14,7 +14,7 @@ class Recording:
     """Spikes and states of each recorded node in its own window, so that runs of any backend compare as they are.
 
     Attributes:
-        spikes: by node or output name: bool (time, batch, *shape).
+        spikes: by node or output name: (time, batch, *shape), bool, or int32 where a node sends graded spikes.
         states: by node name: {"u": current, "v": voltage after reset}, int32 (time, batch, *shape).
         latency: by node name: steps by which its window lags the input.
         outputs: by output name: the node whose spikes stand under it a second time.
@@ -22,7 +22,7 @@ class Recording:
         backend: what ran it, in words.
     """
 
-    spikes: Mapping[str, NDArray[np.bool_]]
+    spikes: Mapping[str, NDArray[np.bool_] | NDArray[np.int32]]
     states: Mapping[str, Mapping[str, NDArray[np.int32]]] = field(default_factory=dict)
     latency: Mapping[str, int] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)

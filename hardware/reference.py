@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware import graded, lif
 from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.fixed_point import shift
-from snnfuse.hardware.lif import Lif, rest, step
-from snnfuse.hardware.program import Connection, Constant, Program
+from snnfuse.hardware.fixed_point import shift, to_int32
+from snnfuse.hardware.lif import Lif, LifState
+from snnfuse.hardware.program import Connection, Constant, Neuron, Program, sends_numbers
 from snnfuse.hardware.recording import Recording
 from snnfuse.hardware.synapses import Synapse
 
-INT32 = 1 << 31
 EXACT_FLOAT = 1 << 53  # float64 holds every integer below this, so its matrix product of integers is exact
 
 
@@ -32,10 +32,11 @@ def emulate(
         program: what to run.
         events: integers (time, batch, *shape) per input, as `program.encode` makes them.
         record: "outputs", "all", or names of neuron populations.
-        states: whether to keep current and voltage of the recorded populations too; membrane outputs are always kept.
+        states: whether to keep current and voltage of the recorded populations too, of those that have them; membrane outputs
+            are always kept.
 
     Returns:
-        Recording with bool spikes and int32 states, (time, batch, *shape), each in its node's window.
+        Recording with bool spikes, int32 graded spikes and int32 states, (time, batch, *shape), each in its node's window.
 
     Raises:
         InputError: events that the program does not take, or an unknown node.
@@ -47,8 +48,8 @@ def emulate(
     sent |= {name: np.ones((*first.shape[:2], *node.shape), np.int32) for name, node in constants.items()}
     nodes, with_states = recorded_nodes(program, record, states)
     kept = {}
-    for name, lif in program.neurons.items():
-        sent[name], traces = _run_population(program, name, lif, sent, first.shape[:2], keep=name in with_states)
+    for name, node in program.neurons.items():
+        sent[name], traces = _run_population(program, name, node, sent, first.shape[:2], keep=name in with_states)
         if traces:
             kept[name] = traces
     return make_recording(program, {n: sent[n] for n in nodes}, kept, "reference", events)
@@ -64,7 +65,8 @@ def recorded_nodes(program: Program, record: str | Iterable[str], states: bool) 
     if unknown:
         raise InputError(f"cannot record {unknown[0]!r}: the neuron populations are {', '.join(program.neurons)}")
     membranes = {output.node for output in program.outputs.values() if output.decoder != "spike_count"}
-    return list(dict.fromkeys([*names, *outputs])), membranes | (set(names) if states else set())
+    stateful = {name for name in names if isinstance(program.neurons[name], Lif)} if states else set()
+    return list(dict.fromkeys([*names, *outputs])), membranes | stateful
 
 
 def make_recording(
@@ -82,25 +84,41 @@ def make_recording(
 
 
 def _run_population(
-    program: Program, name: str, lif: Lif, sent: Mapping[str, NDArray], size: tuple[int, int], keep: bool
-) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.int32]]]:
+    program: Program, name: str, node: Neuron, sent: Mapping[str, NDArray], size: tuple[int, int], keep: bool
+) -> tuple[NDArray, dict[str, NDArray[np.int32]]]:
     time, batch = size
+    drives = [_feed_forward_input(program, name, port, sent, size) for port in range(node.ports)]
     feedback = [c for c in program.into(name) if c.is_recurrent]
-    drive = sum((synaptic_input(c.synapse, sent[c.source]) for c in program.into(name) if not c.is_recurrent), np.int64(0))
-    drive = np.broadcast_to(drive, (time, batch, int(np.prod(lif.shape)))).reshape(time, batch, *lif.shape)
-    state, spikes = rest(lif, batch), np.zeros((time, batch, *lif.shape), np.bool_)
+    state = lif.rest(node, batch) if isinstance(node, Lif) else None
+    spikes = np.zeros((time, batch, *node.shape), np.int32 if sends_numbers(node) else np.bool_)
     traces = {variable: np.zeros(spikes.shape, np.int32) for variable in ("u", "v")} if keep else {}
     for t in range(time):
-        a = drive[t]
-        if t:
-            a = a + sum((_recurrent_input(c, spikes[t - 1]) for c in feedback), np.int64(0))
-        spikes[t], state = step(lif, state, to_int32(a))
+        inputs = [drive[t] for drive in drives]
+        for c in feedback if t else ():
+            inputs[c.port] = inputs[c.port] + _recurrent_input(c, spikes[t - 1])
+        spikes[t], state = _step(node, state, [to_int32(a) for a in inputs])
         for variable in traces:
             traces[variable][t] = getattr(state, variable)
     return spikes, traces
 
 
-def _recurrent_input(connection: Connection, spikes: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _feed_forward_input(
+    program: Program, name: str, port: int, sent: Mapping[str, NDArray], size: tuple[int, int]
+) -> NDArray[np.int64]:
+    """The sum of what arrives at one port from other populations, (time, batch, *shape)."""
+    shape = program.nodes[name].shape
+    arriving = [c for c in program.into(name) if c.port == port and not c.is_recurrent]
+    drive = sum((synaptic_input(c.synapse, sent[c.source]) for c in arriving), np.int64(0))
+    return np.broadcast_to(drive, (*size, int(np.prod(shape)))).reshape(*size, *shape)
+
+
+def _step(node: Neuron, state: LifState | None, inputs: list[NDArray[np.int32]]) -> tuple[NDArray, LifState | None]:
+    if isinstance(node, Lif):
+        return lif.step(node, state, *inputs)
+    return graded.step(node, *inputs), None
+
+
+def _recurrent_input(connection: Connection, spikes: NDArray) -> NDArray[np.int64]:
     return synaptic_input(connection.synapse, spikes[None])[0].reshape(spikes.shape)
 
 
@@ -128,8 +146,3 @@ def _product(matrix: NDArray[np.int32] | sparse.csr_matrix, rows: NDArray) -> ND
     if 256 * matrix.shape[1] * largest >= EXACT_FLOAT:
         return rows.astype(np.int64) @ matrix.T.astype(np.int64)
     return (rows.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)
-
-
-def to_int32(a: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Keep the low 32 bits, as Lava's int32 arithmetic does."""
-    return ((a + INT32) % (2 * INT32) - INT32).astype(np.int32)

@@ -39,12 +39,14 @@ from snnfuse.hardware.fields import (
     sizes,
     text,
 )
+from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
 from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
 
 FORMAT = "snnfuse program"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # version 1 had no graded neurons, and so no ports
 JSON_FILE = "program.json"
 ARRAY_FILE = "program.safetensors"
 
@@ -108,8 +110,8 @@ def _read_arrays(path: Path, expected: object) -> Arrays:
 def _check_header(record: Mapping[str, Any]) -> None:
     if record.get("format") != FORMAT:
         raise InputError(f"format is {record.get('format')!r}, not {FORMAT!r}")
-    if type(record.get("format_version")) is not int or record["format_version"] != VERSION:
-        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {VERSION}")
+    if type(record.get("format_version")) is not int or record["format_version"] not in READABLE:
+        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {READABLE[0]} and {VERSION}")
 
 
 SYNAPSE = {"exponent": INTEGER, "bits": INTEGER}
@@ -119,6 +121,8 @@ NODE_KINDS: dict[type, dict[str, Kind]] = {
     GradedInput: {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER},
     Constant: {"shape": SHAPE},
     Lif: {"shape": SHAPE, **dict.fromkeys(("du", "dv", "vth", "bias_mant", "bias_exp"), PARAMETER), "reset": TEXT},
+    Product: {"shape": SHAPE, "exponent": INTEGER},
+    Relay: {"shape": SHAPE},
 }
 SYNAPSE_KINDS: dict[type, dict[str, Kind]] = {
     Dense: {"weights": ARRAY, **SYNAPSE},
@@ -150,7 +154,8 @@ def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
 
 def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dict[str, Any]:
     synapse = _write(connection.synapse, SYNAPSE_KINDS, f"connections.{index}", arrays)
-    return {"source": connection.source, "target": connection.target, "delay": int(connection.delay), "synapse": synapse}
+    ends = {"source": connection.source, "target": connection.target, "port": int(connection.port)}
+    return {**ends, "delay": int(connection.delay), "synapse": synapse}
 
 
 def _write(value: Any, kinds: Mapping[type, Mapping[str, Kind]], name: str, arrays: Arrays) -> dict[str, Any]:
@@ -160,11 +165,11 @@ def _write(value: Any, kinds: Mapping[type, Mapping[str, Kind]], name: str, arra
 
 def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
     record = keys(record, {"format", "format_version", "arrays_sha256", *(field.name for field in fields(Program))})
-    nodes, outputs = get(record, "nodes", dict), get(record, "outputs", dict)
+    nodes, outputs, version = get(record, "nodes", dict), get(record, "outputs", dict), record["format_version"]
     return Program(
         nodes={name: at(f"nodes.{name}", _read, node, NODE_KINDS, arrays) for name, node in nodes.items()},
         connections=tuple(
-            at(f"connections[{i}]", _read_connection, c, arrays) for i, c in enumerate(get(record, "connections", list))
+            at(f"connections[{i}]", _read_connection, c, arrays, version) for i, c in enumerate(get(record, "connections", list))
         ),
         outputs={name: at(f"outputs.{name}", _read_output, output, arrays) for name, output in outputs.items()},
         dt=at("dt", _read_time_step, record["dt"], arrays),
@@ -190,11 +195,14 @@ def _check_groups(groups: int, shape: tuple[int, ...]) -> None:
         raise InputError(f"groups: {groups} groups do not divide the output channels of weights {shape}")
 
 
-def _read_connection(record: Any, arrays: Arrays) -> Connection:
-    record = keys(record, {"source", "target", "delay", "synapse"})
+def _read_connection(record: Any, arrays: Arrays, version: int) -> Connection:
+    if version == 1 and isinstance(record, dict):
+        record = {"port": 0} | record
+    record = keys(record, {"source", "target", "port", "delay", "synapse"})
     synapse = at("synapse", _read, record["synapse"], SYNAPSE_KINDS, arrays)
     source, target = (at(end, text, record[end], arrays) for end in ("source", "target"))
-    return Connection(source, target, synapse, at("delay", integer, record["delay"], arrays))
+    delay, port = (at(name, integer, record[name], arrays) for name in ("delay", "port"))
+    return Connection(source, target, synapse, delay, port)
 
 
 def _read_output(record: Any, arrays: Arrays) -> Output:

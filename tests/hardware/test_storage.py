@@ -9,7 +9,21 @@ import pytest
 from safetensors.numpy import load_file, save
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse, SpikeInput, emulate
+from snnfuse.hardware import (
+    Connection,
+    Constant,
+    Conv2d,
+    Dense,
+    GradedInput,
+    Lif,
+    Output,
+    Product,
+    Program,
+    Relay,
+    Sparse,
+    SpikeInput,
+    emulate,
+)
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.storage import load_program, save_program
@@ -27,6 +41,8 @@ def program() -> Program:
         "one": Constant(),
         "vision.lif": Lif((4, 2, 2), du=4095, dv=np.arange(16, dtype=np.int32).reshape(4, 2, 2), vth=20),
         "fuse": Lif((12,), du=np.full(12, 100, np.int32), dv=163, vth=30, bias_mant=-5, bias_exp=2, reset="subtract_delayed"),
+        "sum": Relay((5,)),
+        "gate": Product((2, 2), exponent=3),
     }
     connections = (
         Connection("image", "vision.lif", Conv2d(even(4, 1, 2, 2), (2, 3, 3), groups=2, exponent=-1)),
@@ -35,6 +51,9 @@ def program() -> Program:
         Connection("sound", "fuse", Dense(even(12, 5)), delay=1),
         Connection("one", "fuse", Dense(np.full((12, 1), 7, np.int32))),
         Connection("fuse", "fuse", Dense(np.zeros((12, 12), np.int32))),
+        Connection("sound", "sum", Sparse(sparse.identity(5, np.int32, "csr"))),
+        Connection("sum", "gate", Dense(even(4, 5))),
+        Connection("vision.lif", "gate", Dense(even(4, 16)), port=1),
     )
     outputs = {"spikes": Output("fuse"), "membrane": Output("fuse", "membrane_max")}
     return Program(nodes, connections, outputs, dt=1e-3, ledger=(LedgerEntry("fuse", "a", "because", "0.1 %"),))
@@ -76,8 +95,8 @@ def test_the_copy_runs_the_same(program: Program, tmp_path: Path) -> None:
     a, b = (emulate(p, events, record="all", states=True) for p in (program, load_program(tmp_path)))
     for name in program.neurons:
         np.testing.assert_array_equal(a.spikes[name], b.spikes[name])
-        np.testing.assert_array_equal(a.states[name]["v"], b.states[name]["v"])
-    assert a.spikes["fuse"].any()
+        assert a.spikes[name].any()
+    np.testing.assert_array_equal(a.states["fuse"]["v"], b.states["fuse"]["v"])
 
 
 def test_same_program_same_bytes(program: Program, tmp_path: Path) -> None:
@@ -106,15 +125,25 @@ LIF = ("nodes", "vision.lif")
 CONV = ("connections", 0, "synapse")
 
 
+def test_a_file_of_version_1_has_no_ports(tmp_path: Path) -> None:
+    link = Connection("in", "n", Dense(np.ones((2, 2), np.int32)), delay=1)
+    save_program(Program({"in": SpikeInput((2,)), "n": Lif((2,), 0, 0, 1)}, (link,), {}), tmp_path)
+    edit(tmp_path, ("connections", 0, "port"), DELETE)
+    with pytest.raises(InputError, match=r"connections\[0\]: port: missing"):
+        load_program(tmp_path)
+    edit(tmp_path, ("format_version",), 1)
+    assert_same(load_program(tmp_path).connections[0], link)
+
+
 @pytest.mark.parametrize(
     "path, value, message",
     [
         (("format",), "other", "format is 'other'"),
-        (("format_version",), 2, "format_version is 2; this snnfuse reads 1"),
+        (("format_version",), 3, "format_version is 3; this snnfuse reads 1 and 2"),
         (("dt",), "fast", 'dt: expected a finite number, found "fast"'),
         (("dt",), DELETE, "dt: missing"),
         (("dt",), 0, "dt: a time step must be positive, found 0"),
-        (("format_version",), True, "format_version is True; this snnfuse reads 1"),
+        (("format_version",), True, "format_version is True; this snnfuse reads 1 and 2"),
         (("nodes",), [], "nodes: expected a dict"),
         (("surprise",), 1, "surprise: unknown field"),
         ((*LIF, "type"), "os.system", r'nodes.vision.lif: type is "os.system", none of SpikeInput, GradedInput, Constant, Lif'),
