@@ -12,7 +12,7 @@ from typing import Literal, get_args
 Decision = Literal["exact", "approximate", "refused"]
 
 SOURCES = (
-    "tracing.snn_neurons",
+    "tracing.neuron_ops",
     "tracing.torch_layers",
     "tracing.trace_ops",
 )

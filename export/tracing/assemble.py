@@ -10,9 +10,9 @@ from torch import nn
 
 from snnfuse.export.tracing.assembly import Assembly, Shape, Signal
 from snnfuse.export.tracing.kept import Kept
+from snnfuse.export.tracing.neurons import is_graded, lower_neuron, spikes_node, ungraded_output
 from snnfuse.export.tracing.pieces import Piece, array, expanded, single
 from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.snn_neurons import lower_neuron
 from snnfuse.export.tracing.step import ADD, CAT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, Step, Term
 from snnfuse.export.tracing.torch_advice import advice
 from snnfuse.export.tracing.torch_layers import (
@@ -78,7 +78,17 @@ def _inputs_first(step: Step, order: tuple[int, ...]) -> list[int]:
 def _output(graph: Assembly, name: str, index: int) -> None:
     term, signal = graph.term(index), graph.signals[index]
     graph.nodes[name] = nir.Output(np.array(term.shape))
-    graph.connect(_joined(signal, term.where, "it is returned"), name, "forward")
+    graph.connect(_ungraded(graph, index) or _joined(signal, term.where, "it is returned"), name, "forward")
+
+
+def _ungraded(graph: Assembly, index: int) -> tuple[str, ...]:
+    """The binary spikes of a graded neuron that is returned: a host counts spikes, and one factor for all changes no comparison."""
+    neuron = graph.kept.spiking(index)
+    module = graph.module(neuron) if neuron else None
+    if neuron is None or not is_graded(module):
+        return ()
+    graph.ledger.append(ungraded_output(neuron.target, module, neuron.where))
+    return (graph.name(neuron.target),)
 
 
 def _joined(signal: Signal, where: str, use: str) -> tuple[str, ...]:
@@ -118,7 +128,8 @@ def _part(graph: Assembly, index: int, term: Term) -> Signal:
 
 def _delayed(graph: Assembly, index: int, term: Term) -> Signal:
     graph.kept.check_loop(index)
-    return Signal(((graph.name(term.target[0]),),), (term.shape,))
+    path = term.target[0]
+    return Signal(((spikes_node(graph.name(path), graph.model.get_submodule(path)),),), (term.shape,))
 
 
 def _neuron(graph: Assembly, index: int, term: Term) -> Signal:

@@ -7,6 +7,7 @@ from torch import fx
 
 from snnfuse.export.tracing.fx_nodes import LOOP_ADVICE, first_input
 from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.trace import SPIKE_STATE, SPIKES
 
 
 def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[fx.Node]]:
@@ -47,7 +48,9 @@ def _behind_aliases(source: Any, carriers: set[fx.Node]) -> Any:
 
 def _check_carried(call: fx.Node, position: int, source: Any) -> None:
     step = call.meta["call"]
-    own = isinstance(source, fx.Node) and source.meta["op"] == "part" and source.args[1] == position + 1
+    name = call.meta["states"][position]
+    expected = SPIKES if name == SPIKE_STATE else name
+    own = isinstance(source, fx.Node) and source.meta["op"] == "part" and source.meta["part"] == expected
     if not (own and source.args[0].target == call.target and source.args[0].meta["call"] == step - 1):
         reason = f"step {step} of the loop does not continue from its state of step {step - 1}"
         raise refusal(call.meta["where"], reason, LOOP_ADVICE)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from snnfuse.export.tracing.neurons import is_graded, reset_rule
 from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.snn_neurons import reset_rule
 from snnfuse.export.tracing.step import CAT, DELAYED, FLATTEN, MODULE, NEURON, PART, Step, Term
 from snnfuse.export.tracing.torch_layers import IDENTITIES, NORMS, WEIGHTED
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
@@ -47,7 +47,8 @@ class Kept:
         Raises:
             UnsupportedError: something that forward computes would be lost.
         """
-        dropped = [i for i in step.outputs if _is_hidden_state(step, model, i)]
+        firing = _firing(step)
+        dropped = [i for i in step.outputs if _is_hidden_state(step, model, firing, i)]
         returned = tuple(position for position, i in enumerate(step.outputs) if i not in dropped)
         outputs = tuple(step.outputs[position] for position in returned)
         order = _needed(step, outputs)
@@ -62,6 +63,13 @@ class Kept:
         path = self.step.terms[neuron].target
         fed_back = any(self.step.terms[i].op == DELAYED and self.step.terms[i].target[0] == path for i in self.order)
         return not fed_back and all(self.step.terms[r].target != SPIKES for r in self.readers[neuron])
+
+    def spiking(self, index: int) -> Term | None:
+        """The neuron whose spikes a term is, as they are or through modules that do nothing in evaluation; None for anything else."""
+        while self._kind(index) in IDENTITIES:
+            index = self.step.terms[index].args[0]
+        term = self.step.terms[index]
+        return self.step.terms[term.args[0]] if term.op == PART and term.target == SPIKES else None
 
     def norm_behind(self, index: int) -> Term | None:
         """The batch norm that is a layer's only reader."""
@@ -125,9 +133,9 @@ class Kept:
     def _binary(self, index: int) -> bool:
         term = self.step.terms[index]
         if term.op == PART:
-            return term.target == SPIKES
+            return term.target == SPIKES and not is_graded(self.model.get_submodule(self.step.terms[term.args[0]].target))
         if term.op == DELAYED:
-            return term.target[1] == SPIKES
+            return term.target[1] == SPIKES and not is_graded(self.model.get_submodule(term.target[0]))
         passes = term.op in (CAT, FLATTEN) or self._kind(index) in (*IDENTITIES, nn.MaxPool2d, nn.Flatten)
         return passes and all(self._binary(a) for a in term.args)
 
@@ -159,13 +167,20 @@ class Kept:
                 )
 
 
-def _is_hidden_state(step: Step, model: nn.Module, index: int) -> bool:
-    """Whether a returned value is a state, other than the membrane of a neuron that never resets."""
+def _firing(step: Step) -> set[str]:
+    """The paths of the neurons whose spikes are used, in this step or in the next."""
+    terms = [step.terms[i] for i in _needed(step, step.outputs)]
+    parts = {step.terms[t.args[0]].target for t in terms if t.op == PART and t.target == SPIKES}
+    return parts | {t.target[0] for t in terms if t.op == DELAYED}
+
+
+def _is_hidden_state(step: Step, model: nn.Module, firing: set[str], index: int) -> bool:
+    """Whether a returned value is a state, other than the membrane of a neuron that never resets and whose spikes nobody uses."""
     term = step.terms[index]
     if term.op != PART or term.target == SPIKES:
         return False
-    neuron = model.get_submodule(step.terms[term.args[0]].target)
-    return term.target != "mem" or reset_rule(neuron) != "none"
+    path = step.terms[term.args[0]].target
+    return term.target != "mem" or path in firing or reset_rule(model.get_submodule(path)) != "none"
 
 
 def _left_out(step: Step, index: int) -> LedgerEntry:

@@ -15,12 +15,14 @@ from snntorch import SpikingNeuron
 from torch import fx, nn
 
 from snnfuse.export.tracing.concrete_proxy import ConcreteProxy
-from snnfuse.export.tracing.neuron_states import STATES
+from snnfuse.export.tracing.neurons import is_neuron, kind_of
+from snnfuse.export.tracing.neurons.kinds import KINDS
 from snnfuse.export.tracing.refusal import USABLE, refusal
 from snnfuse.export.tracing.trace_ops import EVALUATE, accepted
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
+SPIKES, SPIKE_STATE = "spikes", "spk"  # what a neuron puts out, and that as the state of a recurrent one
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -63,7 +65,7 @@ def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
 
 def is_leaf(module: nn.Module) -> bool:
     """Neurons, torch's layers, and modules that fold to a scale are not looked into."""
-    if isinstance(module, SpikingNeuron) or hasattr(module, "folded_scale"):
+    if is_neuron(module) or hasattr(module, "folded_scale"):
         return True
     return type(module).__module__.startswith("torch.nn") and type(module) not in TRANSPARENT
 
@@ -76,10 +78,10 @@ class ConcreteTracer(fx.Tracer):
         self.sample = sample
         self.calls: Counter[str] = Counter()
         self.running = False  # inside a leaf, attributes and calls are the real ones
-        for module in root.modules():
-            for state in STATES.get(type(module), ()):
-                module._buffers[state] = torch.zeros(0)
-        self.held = [m._buffers[s] for m in root.modules() for s in STATES.get(type(m), ())]
+        stateful = [(m, state) for m in root.modules() if type(m) in KINDS for state in KINDS[type(m)].states]
+        for module, state in stateful:
+            module._buffers[state] = torch.zeros(0)
+        self.held = [module._buffers[state] for module, state in stateful]
 
     def refuse(self, reason: str, way_out: str = "make forward the same computation for every input") -> Any:
         raise refusal(self.here(), reason, way_out)
@@ -148,7 +150,7 @@ class ConcreteTracer(fx.Tracer):
             raise refusal(
                 where, "a forward hook may change what it computes", "remove the hook (for weight_norm: remove_weight_norm) first"
             )
-        if isinstance(m, SpikingNeuron):
+        if is_neuron(m):
             return self._call_neuron(m, path, where, args, kwargs)
         node = self._call_node(path, args, kwargs)
         return self._record(node, self._run(where, forward, node), "module", where)
@@ -174,19 +176,21 @@ class ConcreteTracer(fx.Tracer):
 
     def _call_neuron(self, m: SpikingNeuron, path: str, where: str, args: Any, kwargs: Any) -> Any:
         """The spikes and the new states; what the neuron returns depends on init_hidden and output, as in snnTorch."""
-        names = STATES.get(type(m))
-        if names is None:
-            raise refusal(where, "this neuron is not exported", "use snntorch.Leaky or snntorch.Synaptic")
+        names = kind_of(m, where).states
         given = dict(zip(("input_", *names), args, strict=False)) | kwargs
         if m.init_hidden and any(given.get(name) is not None for name in names):
             raise InputError(f"{where} holds its own state (init_hidden=True), and forward passes it one")
         node = self._call_node(path, (given["input_"],), {})
         value = given["input_"].value if isinstance(given["input_"], ConcreteProxy) else given["input_"]
         self._record(node, value, "neuron", where)
+        node.meta["states"] = names
         node.meta["state"] = tuple(self._state(m, name, given.get(name)) for name in names)
-        spikes, *states = (self._part(node, i, part, value) for i, part in enumerate(("spikes", *names)))
+        spikes = self._part(node, 0, SPIKES, value)
+        states = [spikes if name == SPIKE_STATE else self._part(node, i, name, value) for i, name in enumerate(names, 1)]
         m._buffers.update(zip(names, states, strict=True))
-        return spikes if m.init_hidden and not m.output else (spikes, *states)
+        if m.init_hidden and not m.output:
+            return spikes
+        return spikes, *(state for state in states if state is not spikes)
 
     def _state(self, m: SpikingNeuron, name: str, passed: Any) -> Any:
         """None where the state is held over from the call before the trace; else the node or the tensor it starts from."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import snntorch as snn
 import torch
-from refused_models import Model, assert_refused, chain, lif, step, syn
+from refused_models import IMAGE, Model, assert_refused, chain, lif, step, syn
 from torch import nn
 
 
@@ -32,6 +32,21 @@ def tampered(**attributes: Any) -> nn.Module:
     for name, value in attributes.items():
         setattr(neuron, name, value)
     return neuron
+
+
+class Subclass(snn.Leaky):
+    """A neuron of a user's, which may compute anything."""
+
+
+def recurrent(layer: nn.Module) -> nn.Module:
+    neuron = snn.RLeaky(0.9, linear_features=4, init_hidden=True)
+    neuron.recurrent = layer
+    return neuron
+
+
+def hooked(layer: nn.Module) -> nn.Module:
+    layer.register_forward_hook(lambda module, given, out: out * 2)
+    return layer
 
 
 def twice_the_state(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -75,15 +90,20 @@ def last_only(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     # name: model and sample, what the message names, the reason and the way out in it
-    "graded": (lambda: chain(nn.Linear(4, 4), lif(graded_spikes_factor=2.0)), "1 (Leaky)", "graded_spikes_factor is not 1"),
+    "graded output": (
+        lambda: chain(nn.Linear(4, 4), lif(graded_spikes_factor=torch.tensor([1.0, 2.0, 1.0, 2.0]))),
+        "1 (Leaky)",
+        "its graded spikes are returned",
+    ),
+    "graded and pooled": (
+        lambda: chain(nn.Conv2d(4, 4, 1), lif(graded_spikes_factor=2.0), nn.MaxPool2d(2), lif(), sample=IMAGE),
+        "2 (MaxPool2d)",
+        "which is not binary",
+    ),
+    "graded by zero": (lambda: chain(nn.Linear(4, 4), lif(graded_spikes_factor=0.0)), "1 (Leaky)", "a graded_spikes_factor of 0 loses"),
     "inhibition": (lambda: chain(nn.Linear(4, 4), lif(inhibition=True)), "1 (Leaky)", "inhibition lets only the largest"),
     "state quant": (lambda: chain(nn.Linear(4, 4), lif(state_quant=lambda x: x)), "1 (Leaky)", "state_quant rounds the state"),
     "surrogate": (lambda: chain(nn.Linear(4, 4), lif(spike_grad=torch.sigmoid)), "1 (Leaky)", "is not a step at the threshold"),
-    "none": (
-        lambda: chain(nn.Linear(4, 4), lif(reset_mechanism="none")),
-        "1 (Leaky)",
-        "return its membrane alone, or choose a reset",
-    ),
     "negative": (lambda: chain(nn.Linear(4, 4), lif(threshold=-1.0)), "1 (Leaky)", "its threshold is -1;"),
     "threshold 0": (
         lambda: chain(nn.Linear(4, 4), syn(threshold=torch.tensor([1.0, 0.0, 1.0, 1.0]))),
@@ -95,17 +115,27 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "1 (Leaky)",
         "built to reset by 'subtract'",
     ),
-    "delayed zero": (lambda: chain(nn.Linear(4, 4), syn(reset_mechanism="zero")), "1 (Synaptic)", "use reset_delay=False"),
-    "some beta 1": (lambda: chain(nn.Linear(4, 4), lif(beta=torch.tensor([1.0, 0.9, 0.9, 0.9]))), "1 (Leaky)", "beta reaches 1"),
-    "alpha 1": (
-        lambda: chain(nn.Linear(4, 4), syn(alpha=1.0, reset_mechanism="zero", reset_delay=False)),
-        "1 (Synaptic)",
-        "alpha reaches 1",
-    ),
-    "other neuron": (
-        lambda: chain(nn.Linear(4, 4), snn.Lapicque(beta=0.9, init_hidden=True)),
+    "other neuron": (lambda: chain(nn.Linear(4, 4), snn.SLSTM(4, 4, init_hidden=True)), "1 (SLSTM)", "its gates multiply states"),
+    "subclass": (lambda: chain(nn.Linear(4, 4), Subclass(beta=0.9)), "1 (Subclass)", "nor a subclass of one that is"),
+    "long time step": (
+        lambda: chain(nn.Linear(4, 4), snn.Lapicque(R=1.0, C=1.0, time_step=1.5, init_hidden=True)),
         "1 (Lapicque)",
-        "this neuron is not exported",
+        "its time_step is longer than R C",
+    ),
+    "reset of RSynaptic": (
+        lambda: chain(nn.Linear(4, 4), snn.RSynaptic(0.5, 0.9, linear_features=4, reset_delay=False, init_hidden=True)),
+        "1 (RSynaptic)",
+        "use reset_delay=True",
+    ),
+    "foreign recurrence": (
+        lambda: chain(nn.Linear(4, 4), recurrent(nn.Sequential(nn.Linear(4, 4)))),
+        "1 (RLeaky): its recurrent layer",
+        "Sequential is none that snnTorch makes",
+    ),
+    "hooked recurrence": (
+        lambda: chain(nn.Linear(4, 4), recurrent(hooked(nn.Linear(4, 4)))),
+        "1 (RLeaky): its recurrent layer",
+        "a forward hook may change",
     ),
     "shared neuron": (
         lambda: step(lambda m, x: m.lif(m.fc(m.lif(x)))),
@@ -171,8 +201,8 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     ),
     "readout that feeds back spikes": (
         lambda: loop(feeds_back, start=zeros, lif=lif(output=True, reset_mechanism="none")),
-        "lif (Leaky)",
-        "its spikes are used, and with reset_mechanism",
+        "lif (Leaky): its mem",
+        "nothing that NIR can output is returned",
     ),
     "membrane fed back": (
         lambda: loop(lambda m, x, t, c: m.lif(m.fc(x) + c), start=zeros, lif=lif(output=True)),
