@@ -86,29 +86,36 @@ def _check_input(name: str, shape: tuple[int, ...], array: NDArray) -> None:
         raise InputError(f"input {name!r} must have shape (time, batch, {', '.join(map(str, shape))}), not {array.shape}")
     if 0 in array.shape[:2]:
         raise InputError(f"input {name!r} is empty: shape {array.shape}")
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"input {name!r} holds NaN or infinite values")
 
 
 def check_events(program: Program, events: Mapping[str, NDArray]) -> Events:
     """Events as a backend takes them; InputError for floats, payloads beyond the declared width, wrong names or shapes."""
-    if not program.inputs:
-        raise InputError("a program without inputs has no time steps to run")
-    arrays = as_inputs(program.inputs, events)
+    arrays = integer_events(program, events)
     for name, node in program.inputs.items():
         low, high = (-node.limit, node.limit) if isinstance(node, GradedInput) else (0, 1)
         array = arrays[name]
-        if array.dtype.kind not in "iub":
-            raise InputError(f"events of {name!r} are {array.dtype}; backends take integers: use program.encode")
         outside = array[(array < low) | (array > high)]
         if outside.size:
             raise InputError(f"events of {name!r} hold {outside.flat[0]}, outside {low}..{high}")
     return {name: arrays[name].astype(np.int32) for name in program.inputs}
 
 
+def integer_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """The part of `check_events` that reads no element: names, shapes and that they are integers of some kind."""
+    if not program.inputs:
+        raise InputError("a program without inputs has no time steps to run")
+    arrays = as_inputs(program.inputs, events)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iub":
+            raise InputError(f"events of {name!r} are {array.dtype}; backends take integers: use program.encode")
+    return arrays
+
+
 def scores(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
     """One number per neuron of an output, (batch, *shape), by its declared decoder."""
-    output = _only_output(program, output)
+    output = only_output(program, output)
     rule = program.outputs[output]
     if rule.decoder == "spike_count":
         return reduce_window(rule.decoder, recording.spikes[output])
@@ -128,7 +135,7 @@ def decode(program: Program, recording: Recording, output: str | None = None) ->
     return values.reshape(len(values), -1).argmax(1)
 
 
-def _only_output(program: Program, output: str | None) -> str:
+def only_output(program: Program, output: str | None) -> str:
     if output is None:
         if len(program.outputs) != 1:
             raise InputError(f"this program has {len(program.outputs)} outputs: name one of {', '.join(program.outputs)}")

@@ -1,0 +1,100 @@
+"""Float networks as the assertions take them: made into a Program, and run for what they say themselves. Torch and NIR load late."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfuse.hardware.encoding import as_inputs, only_output, reduce_window
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.program import Program
+
+
+def as_arrays(program: Program, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+    """Inputs by the program's names, checked: finite, (time, batch, *shape), in its order."""
+    arrays = as_inputs(program.inputs, inputs)
+    return {name: arrays[name] for name in program.inputs}
+
+
+def deploy(model: Any, calibration: ArrayLike | Mapping[str, ArrayLike], options: Mapping[str, Any]) -> Program:
+    """Quantize a network.
+
+    Args:
+        model: snnTorch module, one time step per call, or NIR graph.
+        calibration: float (time, batch, *shape), or {input name: such an array}.
+        options: keyword arguments of `snnfuse.export.quantize`.
+
+    Raises:
+        InputError: it is neither.
+        UnsupportedError: it cannot be deployed.
+    """
+    from snnfuse.export import quantize
+
+    graph = as_graph(model, calibration)
+    return quantize(graph, calibration if isinstance(calibration, Mapping) else np.asarray(calibration), **options)
+
+
+def as_graph(model: Any, inputs: ArrayLike | Mapping[str, ArrayLike]) -> Any:
+    """The NIR graph of a network; the shapes of its inputs are taken from data."""
+    from snnfuse.exporting import input_names, is_graph, make_graph
+
+    if not is_graph(model) and not hasattr(model, "forward"):
+        raise InputError(f"a {type(model).__name__} is no Program, NIR graph or torch module")
+    if is_graph(model):
+        return model
+    arrays = inputs if isinstance(inputs, Mapping) else {name: inputs for name in input_names(model)[:1]}
+    missing = [name for name in input_names(model) if name not in arrays]
+    if missing:
+        raise InputError(f"{type(model).__name__} takes {', '.join(input_names(model))}: no input {missing[0]!r} is given")
+    return make_graph(model, {name: np.shape(array)[2:] for name, array in arrays.items()}).nir
+
+
+@dataclass(frozen=True, eq=False)
+class FloatNetwork:
+    """A float network that is to be compared with its program.
+
+    Attributes:
+        model: snnTorch module or NIR graph.
+        graph: its NIR graph.
+        program: whose decoder reads it.
+        output: which output is read.
+    """
+
+    model: Any
+    graph: Any
+    program: Program
+    output: str
+
+    @classmethod
+    def of(cls, model: Any, program: Program, inputs: ArrayLike | Mapping[str, ArrayLike], output: str | None) -> "FloatNetwork":
+        """Of a module or graph; InputError where it has no output of the name, or other inputs than the program."""
+        graph = as_graph(model, inputs)
+        return cls(model, graph, program, only_output(program, output))
+
+    def classes(self, x: Mapping[str, NDArray]) -> NDArray[np.int64]:
+        """Classes (batch,) for inputs (time, batch, *shape): by the program's decoder, ties to the lowest index."""
+        values = self._graph_values(x) if self.model is self.graph else self._model_values(x)
+        scores = reduce_window(self.program.outputs[self.output].decoder, values)
+        return scores.reshape(len(scores), -1).argmax(1)
+
+    def _graph_values(self, x: Mapping[str, NDArray]) -> NDArray:
+        from snnfuse.export import lower, simulate
+
+        network = lower(self.graph, self.program.dt)
+        if self.output not in network.outputs or set(network.inputs) != set(x):
+            raise InputError(f"the float graph and the program differ in inputs or outputs: the graph has no output {self.output!r}")
+        run, node = simulate(network, x), network.outputs[self.output]
+        return run.spikes[node] if self.program.outputs[self.output].decoder == "spike_count" else run.v[node]
+
+    def _model_values(self, x: Mapping[str, NDArray]) -> NDArray:
+        from snnfuse.export.tracing.measured import run_model
+        from snnfuse.exporting import input_names
+
+        returned = run_model(self.model, {name: x[name] for name in input_names(self.model)}, unrolled=False)
+        positions = json.loads(self.graph.metadata["snnfuse"])["outputs"]
+        if self.output not in positions:
+            raise InputError(f"the float network has no output {self.output!r}; it has {', '.join(positions)}")
+        return np.asarray(returned[positions[self.output]])

@@ -1,0 +1,40 @@
+"""What the assertions run on and where they leave failed cases. Imports nothing heavy: the plugin reads it in every pytest run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends
+FOLDER = "snnfuse-cases"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of one test run.
+
+    Attributes:
+        backends: names out of `BACKENDS`, at least one, in the order in which they run.
+        cases: gives the folder in which failed cases are saved; asked only when one is.
+    """
+
+    backends: tuple[str, ...] = ("emulator",)
+    cases: Callable[[], Path] = lambda: Path(FOLDER)
+
+
+_in_force = [Settings()]
+
+
+def current() -> Settings:
+    """The settings in force: those of the innermost `using`."""
+    return _in_force[-1]
+
+
+@contextmanager
+def using(settings: Settings) -> Iterator[None]:
+    """Put settings in force; a pytest run inside a pytest run has its own."""
+    _in_force.append(settings)
+    try:
+        yield
+    finally:
+        _in_force.remove(settings)

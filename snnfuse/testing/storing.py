@@ -1,0 +1,151 @@
+"""A failed case as a folder that one can read, send, and replay: nothing in it is executed.
+
+    case.json                      what was claimed, of which backend or board, by which test
+    program.json, .safetensors     the program
+    events.safetensors             its integer inputs, (time, batch, *shape) each; not where only the program matters
+    README.txt                     the command that replays it
+"""
+
+import hashlib
+import json
+import re
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from snnfuse.export.files import resolved, whole_folder
+from snnfuse.hardware.chip import find_board
+from snnfuse.hardware.encoding import check_events
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.fields import at, get, keys, number, read_json, sizes, text
+from snnfuse.hardware.program import Program
+from snnfuse.hardware.storage import load_program, save_program
+from snnfuse.testing.cases import Accuracy, BitExact, Case, Fits
+from snnfuse.testing.settings import BACKENDS
+
+FORMAT, VERSION = "snnfuse case", 1
+CASE, EVENTS, README = "case.json", "events.safetensors", "README.txt"
+KINDS: dict[type[Case], tuple[str, tuple[str, ...]]] = {
+    BitExact: ("bit-exact", ("backend",)),
+    Fits: ("fits", ("board",)),
+    Accuracy: ("accuracy", ("backend", "output", "max_points", "labels", "float_classes")),
+}
+READERS = {
+    **dict.fromkeys(("backend", "output", "board", "test"), text),
+    "max_points": number,
+    **dict.fromkeys(("labels", "float_classes"), lambda value, arrays: np.array(sizes(0)(value, arrays), np.int64)),
+}
+
+
+def write_case(case: Case, folder: str | Path, test: str = "") -> Path:
+    """Save a case below a folder.
+
+    Args:
+        case: what fails.
+        folder: where cases are kept; created where it is missing.
+        test: the test's name, which the case's begins with.
+
+    Returns:
+        The case's own folder, whose name ends with a hash of its content: the same failure is saved once.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    content = _content(case, test)
+    target = resolved(folder) / f"{_slug(test)}-{_digest(content)}"
+    note = f"A failed test of a program for Loihi 2: {test or 'no test named'}\nReplay it: {replay_command(target)}\n"
+    with whole_folder(target) as place:
+        for name, data in {**content, README: note.encode()}.items():
+            (place / name).write_bytes(data)
+    return target
+
+
+def replay_command(folder: Path) -> str:
+    """What a user types to see it fail again."""
+    return f"snnfuse replay {shlex.quote(str(folder))}"
+
+
+def read_case(folder: str | Path) -> Case:
+    """Inverse of `write_case`.
+
+    Raises:
+        InputError: a file is missing or damaged, or holds what no case can; names it.
+    """
+    path = Path(folder) / CASE
+    record = read_json(path)
+    program = load_program(folder)
+    try:
+        kind, fields = _kind(record)
+        given = keys(record, {"format", "format_version", "kind", "test", *fields})
+        values = {field: at(field, READERS[field], given[field], {}) for field in fields}
+        _check_names(program, values)
+        events = {} if kind is Fits else {"events": _read_events(program, Path(folder) / EVENTS)}
+        return kind(program=program, **events, **values)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _kind(record: Mapping[str, Any]) -> tuple[type[Case], tuple[str, ...]]:
+    if record.get("format") != FORMAT:
+        raise InputError(f"format is {record.get('format')!r}, not {FORMAT!r}")
+    if type(record.get("format_version")) is not int or record["format_version"] != VERSION:
+        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {VERSION}")
+    name = get(record, "kind", str)
+    for kind, (known, fields) in KINDS.items():
+        if name == known:
+            return kind, fields
+    raise InputError(f"kind is {name!r}, none of {', '.join(known for known, _ in KINDS.values())}")
+
+
+def _check_names(program: Program, values: Mapping[str, Any]) -> None:
+    if "board" in values:
+        find_board(values["board"])
+    if "backend" in values and values["backend"] not in BACKENDS:
+        raise InputError(f"backend is {values['backend']!r}, none of {', '.join(BACKENDS)}")
+    if "output" in values and values["output"] not in program.outputs:
+        raise InputError(f"output is {values['output']!r}, none of the program's: {', '.join(program.outputs)}")
+
+
+def _read_events(program: Program, path: Path) -> dict[str, NDArray[np.int32]]:
+    try:
+        arrays = load(path.read_bytes())
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: no readable safetensors file: {error}") from error
+    return check_events(program, arrays)
+
+
+def _content(case: Case, test: str) -> dict[str, bytes]:
+    """Files by name, but for the note."""
+    kind, fields = KINDS[type(case)]
+    record = {"format": FORMAT, "format_version": VERSION, "kind": kind, "test": test}
+    record |= {field: _plain(getattr(case, field)) for field in fields}
+    content = {CASE: (json.dumps(record, indent=1) + "\n").encode()}
+    if not isinstance(case, Fits):
+        content[EVENTS] = save({name: np.ascontiguousarray(array) for name, array in case.events.items()})
+    with tempfile.TemporaryDirectory(prefix="snnfuse-") as folder:
+        save_program(case.program, folder)
+        return content | {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _digest(content: Mapping[str, bytes]) -> str:
+    """Eight hex digits."""
+    total = hashlib.sha256()
+    for name in sorted(content):
+        total.update(hashlib.sha256(content[name]).digest())
+    return total.hexdigest()[:8]
+
+
+def _slug(test: str) -> str:
+    """A test's name as part of a file's: its end, which tells most, in letters that no shell minds."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", test.rpartition("/")[2]).strip("-")[-80:] or "case"
