@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.graded import Product
 from snnfuse.hardware.lava import stock
 from snnfuse.hardware.lava.processes.lif_subtract import LIFSubtract, LIFSubtractDelayed
 from snnfuse.hardware.lava.synapses import build_synapse, connect_in, connect_out
 from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Constant, Program
+from snnfuse.hardware.program import Connection, Constant, Neuron, Program
 
 WINDOWED = {"zero": stock.LIFReset, "subtract": LIFSubtract, "subtract_delayed": LIFSubtractDelayed}
 FOREVER = {"reset_interval": 2**31 - 1, "reset_offset": 0}  # the first step counts as 1, so the offset 0 is 2**31 - 1 steps away
@@ -25,7 +26,8 @@ class LavaNetwork:
 
     Attributes:
         program: what they came from.
-        neurons: a process per neuron population, in the population's shape: variables u and v, ports a_in and s_out.
+        neurons: a process per neuron population, in the population's shape: port s_out, and of a Lif the variables u and v and
+            the port a_in; of a Relay the port a_in, of a Product the ports a_in1 and a_in2.
         constants: a process per constant.
         synapses: a process per connection, in the program's order.
         resets: processes that clear the buffers of recurrent synapses.
@@ -73,7 +75,7 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
     """
     if steps is not None and steps < 1:
         raise InputError(f"a sample needs at least one step, not {steps}")
-    neurons = {name: _lif(program, name, lif, steps) for name, lif in program.neurons.items()}
+    neurons = {name: _neuron(program, name, node, steps) for name, node in program.neurons.items()}
     constants = {name: _constant(name, node) for name, node in program.nodes.items() if isinstance(node, Constant)}
     synapses = tuple(
         build_synapse(c, program.nodes[c.source], f"{c.source} to {c.target} #{i}") for i, c in enumerate(program.connections)
@@ -82,7 +84,7 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
     for connection, synapse in zip(program.connections, synapses):
         if connection.source in sources:
             connect_in(sources[connection.source].s_out, synapse)
-        connect_out(synapse, neurons[connection.target].a_in)
+        connect_out(synapse, _in_port(neurons[connection.target], connection))
     return LavaNetwork(
         program=program,
         neurons=neurons,
@@ -92,6 +94,24 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
         inputs={n: tuple(s.s_in for c, s in zip(program.connections, synapses) if c.source == n) for n in program.inputs},
         outputs={name: neurons[output.node].s_out for name, output in program.outputs.items()},
     )
+
+
+def _neuron(program: Program, name: str, node: Neuron, steps: int | None) -> stock.AbstractProcess:
+    """Graded neurons have nothing to clear, so that they are the same with windows and without."""
+    if isinstance(node, Lif):
+        return _lif(program, name, node, steps)
+    if isinstance(node, Product):
+        process = stock.ProdNeuron(shape=tuple(node.shape), vth=0, exp=int(node.exponent))
+    else:
+        process = stock.GradedVec(shape=tuple(node.shape), vth=0)
+    process.name = name  # neither takes one
+    return process
+
+
+def _in_port(neuron: stock.AbstractProcess, connection: Connection) -> stock.InPort:
+    if isinstance(neuron, stock.ProdNeuron):
+        return (neuron.a_in1, neuron.a_in2)[connection.port]
+    return neuron.a_in
 
 
 def _lif(program: Program, name: str, lif: Lif, steps: int | None) -> stock.AbstractProcess:

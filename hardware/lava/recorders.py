@@ -1,4 +1,5 @@
-"""Lava's fixed-point neuron models with a tap: after each step of theirs, spikes and states are copied into memory-mapped files.
+"""Lava's fixed-point neuron models with a tap: after each step of theirs, what they sent and their states are copied into
+memory-mapped files.
 
 The step itself is Lava's code, called and left alone. A Monitor or Var.get would cost 14-23 us per element.
 Importing this module imports Lava.
@@ -19,6 +20,7 @@ from snnfuse.hardware.lava.processes.lif_subtract import (
     PyLifSubtractDelayedModel,
     PyLifSubtractModel,
 )
+from snnfuse.hardware.program import Neuron, sends_numbers
 
 TAP = "snnfuse_tap"  # name of the process parameter that asks for a recording
 
@@ -36,34 +38,40 @@ class Tap:
     latency: int
 
 
-def make_tap(folder: Path, stem: str, shape: tuple[int, ...], steps: int, latency: int, states: bool) -> Tap:
-    """Create the files of a population: bool spikes, int32 states."""
-    types = {"s": np.bool_, "u": np.int32, "v": np.int32} if states else {"s": np.bool_}
+def make_tap(folder: Path, stem: str, node: Neuron, steps: int, latency: int, states: bool) -> Tap:
+    """Create the files of a population: bool spikes, or int32 graded ones, and int32 states."""
+    types = {"s": np.int32 if sends_numbers(node) else np.bool_} | ({"u": np.int32, "v": np.int32} if states else {})
     files = {}
     for variable, dtype in types.items():
         files[variable] = str(folder / f"{stem}_{variable}.npy")
-        np.lib.format.open_memmap(files[variable], mode="w+", dtype=dtype, shape=(steps, *shape))
+        np.lib.format.open_memmap(files[variable], mode="w+", dtype=dtype, shape=(steps, *node.shape))
     return Tap(files, latency)
+
+
+class KeepingOutPort(stock.PyOutPortVectorDense):
+    """An out-port that keeps what it sent last."""
+
+    def send(self, data: NDArray) -> None:
+        self.sent = data
+        super().send(data)
 
 
 class Tapped:
     """Comes before a neuron model in the order of inheritance."""
+
+    s_out = stock.LavaPyType(KeepingOutPort, np.int32, precision=24)
 
     def __init__(self, proc_params: Mapping[str, Any]) -> None:
         super().__init__(proc_params)
         self.tap: Tap = proc_params.get(TAP) or Tap({}, 0)
         self.rows = {variable: np.load(path, mmap_mode="r+") for variable, path in self.tap.files.items()}
 
-    def spiking_activation(self) -> NDArray[np.bool_]:
-        self.fired = super().spiking_activation()
-        return self.fired
-
     def run_spk(self) -> None:
         super().run_spk()
         row = self.time_step - 1 - self.tap.latency  # Lava counts from 1
         for variable, rows in self.rows.items():
             if 0 <= row < len(rows):
-                rows[row] = self.fired if variable == "s" else getattr(self, variable)
+                rows[row] = self.s_out.sent if variable == "s" else getattr(self, variable)
 
 
 class TappedLif(Tapped, stock.PyLifModelBitAcc):
@@ -82,9 +90,19 @@ class TappedLifSubtractDelayed(Tapped, PyLifSubtractDelayedModel):
     """Delayed reset by subtraction."""
 
 
+class TappedProduct(Tapped, stock.PyProdNeuronModelFixed):
+    """Lava's ProdNeuron."""
+
+
+class TappedRelay(Tapped, stock.PyGradedVecModelFixed):
+    """Lava's GradedVec."""
+
+
 TAPPED = {
     stock.LIF: TappedLif,
     stock.LIFReset: TappedLifReset,
     LIFSubtract: TappedLifSubtract,
     LIFSubtractDelayed: TappedLifSubtractDelayed,
+    stock.ProdNeuron: TappedProduct,
+    stock.GradedVec: TappedRelay,
 }

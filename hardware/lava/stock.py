@@ -5,7 +5,7 @@ from snnfuse.hardware.lava.compat import patched_imports
 with patched_imports():
     from lava.magma.core.decorator import implements, requires, tag
     from lava.magma.core.model.py.model import PyLoihiProcessModel
-    from lava.magma.core.model.py.ports import PyOutPort
+    from lava.magma.core.model.py.ports import PyOutPort, PyOutPortVectorDense
     from lava.magma.core.model.py.type import LavaPyType
     from lava.magma.core.process.ports.ports import InPort, OutPort
     from lava.magma.core.process.process import AbstractProcess
@@ -16,9 +16,13 @@ with patched_imports():
     from lava.magma.runtime import runtime  # noqa: F401  (Lava imports it, and its fork, only when it runs)
     from lava.proc.conv.process import Conv
     from lava.proc.dense.process import DelayDense, Dense
+    from lava.proc.graded.models import PyGradedVecModelFixed
+    from lava.proc.graded.process import GradedVec
     from lava.proc.io.reset import Reset
     from lava.proc.lif.models import PyLifModelBitAcc, PyLifResetModelBitAcc
     from lava.proc.lif.process import LIF, LIFReset
+    from lava.proc.prodneuron.models import PyProdNeuronModelFixed
+    from lava.proc.prodneuron.process import ProdNeuron
     from lava.proc.sparse.process import DelaySparse, Sparse
 
 __all__ = [
@@ -29,16 +33,21 @@ __all__ = [
     "DelayDense",
     "DelaySparse",
     "Dense",
+    "GradedVec",
     "InPort",
     "LIFReset",
     "LavaPyType",
     "Loihi2SimCfg",
     "LoihiProtocol",
     "OutPort",
+    "ProdNeuron",
+    "PyGradedVecModelFixed",
     "PyLifModelBitAcc",
     "PyLifResetModelBitAcc",
     "PyLoihiProcessModel",
     "PyOutPort",
+    "PyOutPortVectorDense",
+    "PyProdNeuronModelFixed",
     "Reset",
     "RunSteps",
     "Sparse",

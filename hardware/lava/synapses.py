@@ -8,9 +8,9 @@ convolves, with axes (W, H, C), where a Program correlates, with axes (C, H, W).
 import numpy as np
 from scipy import sparse
 
-from snnfuse.hardware.fixed_point import STATE_LIMIT
+from snnfuse.hardware.fixed_point import INT32, MESSAGE_BITS, STATE_LIMIT
 from snnfuse.hardware.lava import stock
-from snnfuse.hardware.program import Connection, Constant, GradedInput, Node
+from snnfuse.hardware.program import Connection, Constant, GradedInput, Node, sends_numbers
 from snnfuse.hardware.synapses import Conv2d, Dense
 
 INT8 = 127  # Lava keeps a Conv's geometry in int8
@@ -21,7 +21,7 @@ def build_synapse(connection: Connection, source: Node, name: str) -> stock.Abst
 
     A constant spikes on every step, so its delay changes nothing and is left out.
     """
-    payload = source.bits if isinstance(source, GradedInput) else 0
+    payload = MESSAGE_BITS if sends_numbers(source) else 0  # Lava asks only whether it is zero
     delay = 0 if isinstance(source, Constant) else connection.delay
     if not delay and fits_conv(connection.synapse, source):
         return _conv(connection.synapse, payload, name)
@@ -56,13 +56,13 @@ def fits_conv(synapse: object, source: Node) -> bool:
     """Whether Lava's Conv, given weights 2**exponent, sends the right sum for every input there can be.
 
     It wraps sums at 24 bits, so that none may reach 2**23: for binary spikes the sum of a kernel's absolute weights, for graded
-    ones that times the largest payload.
+    ones that times the largest payload, which only an input declares.
     """
     if not isinstance(synapse, Conv2d) or synapse.exponent < 0:
         return False
     if max(*synapse.weights.shape[2:], *synapse.stride, *synapse.padding, *synapse.dilation, synapse.groups) > INT8:
         return False
-    largest = source.limit if isinstance(source, GradedInput) else 1
+    largest = source.limit if isinstance(source, GradedInput) else INT32 if sends_numbers(source) else 1
     reach = int(np.abs(synapse.weights.astype(np.int64)).sum((1, 2, 3)).max()) * largest << synapse.exponent
     return reach < STATE_LIMIT
 

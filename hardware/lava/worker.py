@@ -54,7 +54,7 @@ def run_part(folder: Path, program: Program, part: Program, job: dict) -> None:
         network.feed(name, source.s_out)
     for name in network.neurons.keys() & set(job["nodes"]):
         tap = make_tap(
-            folder, file_stem(program, name), part.neurons[name].shape, rows, part.latency[name], states=name in job["states"]
+            folder, file_stem(program, name), part.neurons[name], rows, part.latency[name], states=name in job["states"]
         )
         network.neurons[name].proc_params[TAP] = tap
     config = stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=TAPPED)
