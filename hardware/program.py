@@ -7,7 +7,8 @@ Time. A synapse takes one step, plus its delay. A node's latency is the number o
 window for an input of T steps is 1 + latency .. T + latency, counted from 1; at the start of its window its state is zero, and
 outside its window it is silent. Feed-forward paths must be matched: every connection into a node brings the same latency. A
 population may feed back onto itself, one step later. Both ports of a product are matched, as one port is. A `Constant` is silent
-in nobody's window: it spikes on every step.
+in nobody's window: it spikes on every step. A delay that belongs to the network is a connection's `lag`: no latency, for it moves
+spikes within the window.
 """
 
 from collections.abc import Mapping
@@ -94,8 +95,10 @@ class Connection:
     Attributes:
         source, target: node names.
         synapse: weights over the flattened populations.
-        delay: steps beyond the one that every synapse takes, 0..62.
+        delay: steps beyond the one that every synapse takes, 0..62: latency, which moves the target's window.
         port: which input of the target; 1 is the second factor of a product.
+        lag: steps within the window, 0..62 together with `delay`: at step t arrives what the source sent at step t - lag (t - 1 - lag
+            where it is recurrent), and nothing before. Synapses of different lag are connections of their own.
     """
 
     source: str
@@ -103,9 +106,11 @@ class Connection:
     synapse: Synapse
     delay: int = 0
     port: int = 0
+    lag: int = 0
 
     def __post_init__(self) -> None:
         check_range(f"delay of {self.source} -> {self.target}", self.delay, *DELAY_RANGE)
+        check_range(f"lag of {self.source} -> {self.target}", self.lag, 0, DELAY_RANGE[1] - self.delay)
 
     @property
     def is_recurrent(self) -> bool:
@@ -251,7 +256,9 @@ def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None
     if connection.port not in range(target.ports):
         raise InputError(f"{where}: the target has no port {connection.port}; a product has 0 and 1, every other neuron 0")
     if connection.is_recurrent and connection.delay:
-        raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}")
+        raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}; a longer one has a lag")
+    if isinstance(source, Constant) and connection.lag:
+        raise InputError(f"{where}: a constant spikes on every step, in nobody's window, and has no lag")
 
 
 def _check_output(name: str, output: Output, node: Node | None) -> None:

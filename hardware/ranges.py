@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, STATE_LIMIT, decay
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Constant, Program
 from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.reference import emulate, exact_input
+from snnfuse.hardware.reference import exact_input, later
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def state_peaks(program: Program, events: Mapping[str, NDArray], recording: Reco
 
     Args:
         program, events: as for `emulate`.
-        recording: of that run, every population with its states; by default the reference runs it.
+        recording: of that run, every population with its states; by default the emulator runs it.
     """
     if recording is None:
         recording = emulate(program, events, "all", states=True)
@@ -51,9 +52,7 @@ def _peaks(program: Program, name: str, lif: Lif, sent: Mapping[str, NDArray], s
     a = np.zeros(u.shape, np.int64)
     for connection in program.into(name):
         arrived = exact_input(connection.synapse, sent[connection.source]).reshape(u.shape)
-        if connection.is_recurrent:
-            arrived = np.concatenate([np.zeros_like(arrived[:1]), arrived[:-1]])
-        a += arrived
+        a += later(arrived, connection.lag + connection.is_recurrent)
     before = np.concatenate([np.zeros_like(u[:1]), u[:-1]])
     raw = decay(before, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)  # 64 bits: no wrap at 32
     high, low = (v == STATE_LIMIT - 1), (v == 1 - STATE_LIMIT)

@@ -1,8 +1,8 @@
 """The specification that one can read: a Program, step by step, in NumPy.
 
-Every node is evaluated over its own window. In that time a matched feed-forward connection has no lag: at step t of the
-target's window arrives what the source sent at step t of its own. A recurrent connection lags one step. So populations run one
-after the other, each over all time steps, and only the neuron's own recurrence is a loop.
+Every node is evaluated over its own window. In that time a matched feed-forward connection takes no steps but its lag: at step t
+of the target's window arrives what the source sent at step t - lag of its own. A recurrent connection takes one step more. So
+populations run one after the other, each over all time steps, and only the neuron's own recurrence is a loop.
 """
 
 from collections.abc import Iterable, Mapping
@@ -94,8 +94,8 @@ def _run_population(
     traces = {variable: np.zeros(spikes.shape, np.int32) for variable in ("u", "v")} if keep else {}
     for t in range(time):
         inputs = [drive[t] for drive in drives]
-        for c in feedback if t else ():
-            inputs[c.port] = inputs[c.port] + _recurrent_input(c, spikes[t - 1])
+        for c in (c for c in feedback if t > c.lag):
+            inputs[c.port] = inputs[c.port] + _recurrent_input(c, spikes[t - 1 - c.lag])
         spikes[t], state = _step(node, state, [to_int32(a) for a in inputs])
         for variable in traces:
             traces[variable][t] = getattr(state, variable)
@@ -108,7 +108,7 @@ def _feed_forward_input(
     """The sum of what arrives at one port from other populations, (time, batch, *shape)."""
     shape = program.nodes[name].shape
     arriving = [c for c in program.into(name) if c.port == port and not c.is_recurrent]
-    drive = sum((synaptic_input(c.synapse, sent[c.source]) for c in arriving), np.int64(0))
+    drive = sum((later(synaptic_input(c.synapse, sent[c.source]), c.lag) for c in arriving), np.int64(0))
     return np.broadcast_to(drive, (*size, int(np.prod(shape)))).reshape(*size, *shape)
 
 
@@ -126,6 +126,11 @@ def synaptic_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
     """shift(W s, exponent) for spikes (time, batch, *source) -> int64 (time, batch, targets), wrapped at 32 bits as in Lava."""
     total = to_int32(_sums(synapse, spikes)).astype(np.int64)
     return to_int32(shift(total, synapse.exponent)).astype(np.int64)
+
+
+def later(values: NDArray, steps: int) -> NDArray:
+    """(time, ...) moved back by steps, zeros first: what a connection of that lag brings."""
+    return values if not steps else np.concatenate([np.zeros_like(values[:steps]), values[:-steps]])
 
 
 def exact_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:

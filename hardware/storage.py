@@ -46,7 +46,7 @@ from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
 
 FORMAT = "snnfuse program"
 VERSION = 2
-READABLE = (1, VERSION)  # version 1 had no graded neurons, and so no ports
+READABLE = (1, VERSION)  # version 1 had no graded neurons, and so no ports, and no lags
 JSON_FILE = "program.json"
 ARRAY_FILE = "program.safetensors"
 
@@ -155,7 +155,7 @@ def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
 def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dict[str, Any]:
     synapse = _write(connection.synapse, SYNAPSE_KINDS, f"connections.{index}", arrays)
     ends = {"source": connection.source, "target": connection.target, "port": int(connection.port)}
-    return {**ends, "delay": int(connection.delay), "synapse": synapse}
+    return {**ends, "delay": int(connection.delay), "lag": int(connection.lag), "synapse": synapse}
 
 
 def _write(value: Any, kinds: Mapping[type, Mapping[str, Kind]], name: str, arrays: Arrays) -> dict[str, Any]:
@@ -197,12 +197,12 @@ def _check_groups(groups: int, shape: tuple[int, ...]) -> None:
 
 def _read_connection(record: Any, arrays: Arrays, version: int) -> Connection:
     if version == 1 and isinstance(record, dict):
-        record = {"port": 0} | record
-    record = keys(record, {"source", "target", "port", "delay", "synapse"})
+        record = {"port": 0, "lag": 0} | record
+    record = keys(record, {"source", "target", "port", "delay", "lag", "synapse"})
     synapse = at("synapse", _read, record["synapse"], SYNAPSE_KINDS, arrays)
     source, target = (at(end, text, record[end], arrays) for end in ("source", "target"))
-    delay, port = (at(name, integer, record[name], arrays) for name in ("delay", "port"))
-    return Connection(source, target, synapse, delay, port)
+    delay, port, lag = (at(name, integer, record[name], arrays) for name in ("delay", "port", "lag"))
+    return Connection(source, target, synapse, delay, port, lag)
 
 
 def _read_output(record: Any, arrays: Arrays) -> Output:

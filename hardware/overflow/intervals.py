@@ -107,7 +107,7 @@ def drive(program: Program, name: str, sent: Mapping[str, Interval]) -> Interval
 
 def _arrives(connection: Connection, sent: Interval) -> Interval:
     """Through one synapse group. Where its sum may leave 32 bits, which Lava's int32 would wrap, it may be anything."""
-    if connection.is_recurrent:  # nothing was sent before the first step
+    if connection.is_recurrent or connection.lag:  # nothing was sent before the first step
         sent = Interval(sent.low.clip(max=0), sent.high.clip(0))
     low, high = extreme_sums(connection.synapse, sent.low, sent.high)
     wide = (low < -INT32_LIMIT) | (high >= INT32_LIMIT)

@@ -9,6 +9,7 @@ from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, STATE
 from snnfuse.hardware.overflow.weighted_sums import row
 from snnfuse.hardware.program import Connection, Constant, Program
 from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.reference import later
 
 
 class RawStates(NamedTuple):
@@ -54,7 +55,7 @@ def _arrived(program: Program, recording: Recording, connection: Connection, neu
     exponent = connection.synapse.exponent
     total = sent[..., columns].astype(np.int64) @ weights.astype(np.int64)
     total = total << exponent if exponent >= 0 else total >> -exponent
-    return _before(total) if connection.is_recurrent else total
+    return later(total, connection.lag + connection.is_recurrent)
 
 
 def _before(x: NDArray) -> NDArray:
