@@ -30,7 +30,7 @@ class LavaNetwork:
             the port a_in; of a Relay the port a_in, of a Product the ports a_in1 and a_in2.
         constants: a process per constant.
         synapses: a process per connection, in the program's order.
-        resets: processes that clear the buffers of recurrent synapses.
+        resets: processes that clear the buffers of recurrent and lagging synapses.
         inputs: by input name, the synapses' in-ports that its events go to; `feed` connects them with the axes each one wants.
         outputs: by output name, the spikes of the population that it reads.
     """
@@ -66,8 +66,9 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
         program: what to build.
         steps: length of a sample. With it, samples that are fed back to back, the first from the first step on, run in windows as
             a Program defines them: each population's state, and what a recurrent synapse holds, is cleared at the start of its
-            own window, which is step 1 + latency of the sample. Without it the network runs on and nothing is ever cleared, so
-            that a bias charges before input arrives.
+            own window, which is step 1 + latency of the sample. Where connections lag, the last `blank_steps(program)` of these
+            steps are blank: they are in nobody's window, and nothing is fed. Without it the network runs on and nothing is ever
+            cleared, so that a bias charges before input arrives.
 
     Raises:
         EnvironmentProblem: Lava is missing or not the release that this was written for.
@@ -141,11 +142,11 @@ def _constant(name: str, node: Constant) -> stock.AbstractProcess:
 
 
 def _resets(program: Program, synapses: tuple[stock.AbstractProcess, ...], steps: int) -> tuple[stock.AbstractProcess, ...]:
-    """Clear what recurrent synapses hold at the end of the step before each window."""
+    """Clear what recurrent and lagging synapses hold at the end of the step before each window of their source."""
     resets = []
     for connection, synapse in zip(program.connections, synapses):
-        if connection.is_recurrent:
-            reset = stock.Reset(interval=steps, offset=(program.latency[connection.target] - 1) % steps)
+        if connection.is_recurrent or connection.lag:
+            reset = stock.Reset(interval=steps, offset=(program.latency[connection.source] - 1) % steps)
             reset.connect_var(synapse.a_buf if isinstance(synapse, stock.Conv) else synapse.a_buff)
             resets.append(reset)
     return tuple(resets)

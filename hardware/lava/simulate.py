@@ -56,24 +56,38 @@ def simulate_on_lava(
     arrays = check_events(program, events)
     nodes, with_states = recorded_nodes(program, record, states)
     require_lava()
-    time, batch = next(iter(arrays.values())).shape[:2]
+    length, batch = next(iter(arrays.values())).shape[:2]
+    time = length + blank_steps(program)
+    padded = {name: _padded(array, time) for name, array in arrays.items()}
     with job_folder() as folder:
         try:
-            _write_job(folder, program, arrays, nodes, with_states)
+            _write_job(folder, program, padded, nodes, with_states)
         except OSError as error:
             raise EnvironmentProblem(f"cannot write Lava's temporary files to {folder}: {error}") from error
         limit = default_time_limit(program, time * batch) if timeout is None else timeout
         run_module(WORKER, folder, limit, f"Lava, running {time * batch} steps,")
-        spikes = {name: _read(folder, program, name, "s", batch) for name in nodes}
-        kept = {name: {x: _read(folder, program, name, x, batch) for x in ("u", "v")} for name in with_states}
+        spikes = {name: _read(folder, program, name, "s", batch)[:length] for name in nodes}
+        kept = {name: {x: _read(folder, program, name, x, batch)[:length] for x in ("u", "v")} for name in with_states}
     return make_recording(program, spikes, kept, "lava", arrays)
 
 
 def default_time_limit(program: Program, steps: int) -> float:
     """Seconds that a run of so many steps may take: about ten times what it needs on two busy cores."""
     processes = len(program.nodes) + 2 * len(program.connections)
-    synapses = sum((1 + c.delay) * c.synapse.matrix().size for c in program.connections)
+    synapses = sum((1 + c.delay + c.lag) * c.synapse.matrix().size for c in program.connections)
     return START_S + steps * (processes * PROCESS_STEP_S + synapses * SYNAPSE_STEP_S)
+
+
+def blank_steps(program: Program) -> int:
+    """Steps after each sample that are in nobody's window, so that lagging synapses can be cleared between two windows.
+
+    What one holds must have arrived, 1 + delay steps after its source's window, before its source's next window begins.
+    """
+    return max((1 + c.delay for c in program.connections if c.lag and not c.is_recurrent), default=0)
+
+
+def _padded(events: NDArray[np.int32], time: int) -> NDArray[np.int32]:
+    return np.concatenate([events, np.zeros((time - len(events), *events.shape[1:]), events.dtype)])
 
 
 def file_stem(program: Program, node: str) -> str:

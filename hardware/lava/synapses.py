@@ -22,7 +22,7 @@ def build_synapse(connection: Connection, source: Node, name: str) -> stock.Abst
     A constant spikes on every step, so its delay changes nothing and is left out.
     """
     payload = MESSAGE_BITS if sends_numbers(source) else 0  # Lava asks only whether it is zero
-    delay = 0 if isinstance(source, Constant) else connection.delay
+    delay = 0 if isinstance(source, Constant) else connection.delay + connection.lag
     if not delay and fits_conv(connection.synapse, source):
         return _conv(connection.synapse, payload, name)
     options = {

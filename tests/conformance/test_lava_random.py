@@ -16,10 +16,10 @@ from snnfuse.hardware import (
     Sparse,
     SpikeInput,
     compare,
-    emulate,
 )
 from snnfuse.hardware.lava import simulate_on_lava
 from snnfuse.hardware.ranges import state_peaks
+from snnfuse.hardware.reference import emulate
 from snnfuse.hardware.synapses import conv_output_size
 
 RESETS = ("zero", "subtract", "subtract_delayed")
@@ -138,12 +138,37 @@ def lonely_part(rng: np.random.Generator) -> tuple[dict, list]:
     return nodes, [Connection("l_one", "l_fed", dense(rng, 5, 2, 2, mode="excitatory"), delay=4)]
 
 
+def lagging_part(rng: np.random.Generator) -> tuple[dict, list]:
+    """Delays within the window, of every synapse and source, beside delays of paths, and longer than the window."""
+    nodes = {
+        "d_in": SpikeInput((2, 4, 3)),
+        "d_graded": GradedInput((6,), bits=9, scale=0.1),
+        "d_a": lif(rng, (5,)),
+        "d_b": lif(rng, (2, 3, 2)),
+        "d_c": lif(rng, (4,)),
+    }
+    links = [
+        Connection("d_in", "d_a", dense(rng, 5, 24, 2)),
+        Connection("d_in", "d_a", listed(rng, 5, 24, 1), lag=3),
+        Connection("d_graded", "d_a", dense(rng, 5, 6, 0), lag=1),
+        Connection("d_graded", "d_a", listed(rng, 5, 6, -2), lag=STEPS + 3),
+        Connection("d_a", "d_a", dense(rng, 5, 5, 2), lag=2),
+        Connection("d_a", "d_a", listed(rng, 5, 5, 3)),
+        Connection("d_in", "d_b", conv(rng, (2, 4, 3), 2, kernel=(2, 2), exponent=1), lag=4),
+        Connection("d_a", "d_c", dense(rng, 4, 5, 3), delay=2),
+        Connection("d_a", "d_c", dense(rng, 4, 5, 3), delay=2, lag=1),
+        Connection("d_in", "d_c", dense(rng, 4, 24, 1), delay=3, lag=5),
+        Connection("d_c", "d_c", dense(rng, 4, 4, 2), lag=STEPS - 2),
+    ]
+    return nodes, links
+
+
 def build(seed: int) -> tuple[Program, dict[str, np.ndarray]]:
-    """A program of four unconnected parts, and events for it."""
+    """A program of five unconnected parts, and events for it."""
     rng = np.random.default_rng(seed)
     nodes: dict = {}
     links: list = []
-    for part in (recurrent_part, image_part, graded_part, lonely_part):
+    for part in (recurrent_part, image_part, graded_part, lonely_part, lagging_part):
         more_nodes, more_links = part(rng)
         nodes, links = nodes | more_nodes, links + more_links
     program = Program(nodes, tuple(links), {"spikes": Output("r_b"), "membrane": Output("g_c", "membrane_last")})
