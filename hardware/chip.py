@@ -7,6 +7,9 @@ and divide evenly among them, so that
 
 is a lower bound. Bits per synapse: `bits` where synapses are all-to-all; `bits` plus an index of ceil(log2(neurons of the layer))
 where they are listed one by one; a convolution stores its kernel once. Axon tables, delay lines and routing are not counted.
+
+How each kind of node runs is `NODES`: A on a core as stock silicon has it, B on a core with microcode for its neurons, C on the
+host or an embedded processor.
 """
 
 import math
@@ -16,11 +19,13 @@ from typing import Any, Literal
 
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
 from snnfuse.hardware.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Constant, Program
+from snnfuse.hardware.program import Constant, GradedInput, Neuron, Node, Program, SpikeInput
 from snnfuse.hardware.synapses import Sparse, Synapse
 
 Status = Literal["measured", "models agree", "assumed"]
+Tier = Literal["A", "B", "C"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,39 @@ class Limit:
 NEURONS = Limit("neurons per core", 8192, "assumed", "press reports of the chip's announcement; WikiChip")
 MEMORY = Limit("bytes of synapse memory per core", 192 * 1024, "assumed", "Intel's 2021 technology brief, from memory")
 CORES = Limit("usable cores per chip", 120, "assumed", "Lava's compiler constant for N3 boards; a chip has 128")
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one kind of node runs on a chip.
+
+    Attributes:
+        what: the node, in words.
+        tier: A, stock neuron; B, needs neuron microcode; C, host or embedded processor.
+        status: as for `Limit`.
+        source: where it is from.
+    """
+
+    what: str
+    tier: Tier
+    status: Status
+    source: str
+
+
+UNPUBLISHED = "Lava has a fixed-point process of it; its NeuroCore model is not public"
+NODES: dict[type, Placement] = {
+    SpikeInput: Placement("spikes from outside", "C", "models agree", "lava.proc.embedded_io.spike adapters"),
+    GradedInput: Placement("graded spikes from outside", "C", "models agree", "lava.proc.embedded_io.spike adapters"),
+    Constant: Placement("a LIF with bias 1 over threshold 0", "A", "models agree", "Lava's LIF; nengo-loihi"),
+    Lif: Placement("a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"),
+    Product: Placement("product neuron, lava.proc.prodneuron", "B", "assumed", UNPUBLISHED),
+    Relay: Placement("graded relay, lava.proc.graded.GradedVec", "B", "assumed", UNPUBLISHED),
+}
+
+
+def tier(node: Node) -> Tier:
+    """How a node runs on a chip; a LIF with a reset other than to zero needs microcode."""
+    return "B" if isinstance(node, Lif) and node.reset != "zero" else NODES[type(node)].tier
 
 
 @dataclass(frozen=True)
@@ -75,12 +113,14 @@ class Layer:
         neurons: how many.
         synapses: stored weights, a convolution's kernel once.
         bits: of synapse memory.
+        tier: how its neurons run.
     """
 
     name: str
     neurons: int
     synapses: int
     bits: int
+    tier: Tier = "A"
 
     @property
     def memory(self) -> int:
@@ -136,7 +176,7 @@ def check_chip(program: Program, board: Board | str = "oheo-gulch") -> Resources
         board: a board or its name.
 
     Raises:
-        UnsupportedError: neurons whose reset is not to zero.
+        UnsupportedError: neurons whose reset is not to zero. Products and relays pass, as tier B: nothing else computes them.
         DoesNotFitError: more cores than the board has; names the largest layer, its limit, and what would fit.
         InputError: no such board.
     """
@@ -158,13 +198,13 @@ def find_board(board: Board | str) -> Board:
 
 def count(program: Program, board: Board, bits: int = WEIGHT_BITS) -> Resources:
     """Cores per layer, as if no weight had more than `bits`."""
-    populations = {name: node for name, node in program.nodes.items() if isinstance(node, (Lif, Constant))}
+    populations = {name: node for name, node in program.nodes.items() if isinstance(node, (Neuron, Constant))}
     return Resources(board, tuple(_layer(program, name, math.prod(node.shape), bits) for name, node in populations.items()))
 
 
 def _layer(program: Program, name: str, neurons: int, bits: int) -> Layer:
     stored = [(c.synapse.values.size, _bits_each(c.synapse, neurons, bits)) for c in program.into(name)]
-    return Layer(name, neurons, sum(n for n, _ in stored), sum(n * each for n, each in stored))
+    return Layer(name, neurons, sum(n for n, _ in stored), sum(n * each for n, each in stored), tier(program.nodes[name]))
 
 
 def _bits_each(synapse: Synapse, neurons: int, bits: int) -> int:
@@ -172,8 +212,8 @@ def _bits_each(synapse: Synapse, neurons: int, bits: int) -> int:
     return min(synapse.bits, bits) + index
 
 
-def _check_resets(neurons: Mapping[str, Lif]) -> None:
-    custom = [f"{name} ({lif.reset})" for name, lif in neurons.items() if lif.reset != "zero"]
+def _check_resets(neurons: Mapping[str, Neuron]) -> None:
+    custom = [f"{name} ({lif.reset})" for name, lif in neurons.items() if isinstance(lif, Lif) and lif.reset != "zero"]
     if custom:
         raise UnsupportedError(
             f"Loihi 2's stock neuron resets to zero; these need neuron microcode: {', '.join(custom)}. "

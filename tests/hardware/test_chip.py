@@ -1,14 +1,16 @@
 """Cores counted by hand, both limits, and refusals that say what would fit."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Constant, Conv2d, Dense, Lif, Output, Program, Sparse, SpikeInput, chip
-from snnfuse.hardware.chip import BOARDS, Board, check_chip
+from snnfuse.hardware import Connection, Constant, Conv2d, Dense, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, chip
+from snnfuse.hardware.chip import BOARDS, NODES, Board, check_chip, tier
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
+from snnfuse.hardware.program import Node
 from snnfuse.hardware.synapses import Synapse
 
 
@@ -105,3 +107,17 @@ def test_reset_by_subtraction_is_refused_with_ways_out(reset: str) -> None:
     with pytest.raises(UnsupportedError, match=rf"layer \({reset}\).*--reset zero.*fine-tune.*--target lava") as raised:
         check_chip(one_layer(Dense(zeros(1, 1)), reset))
     assert raised.value.exit_code == 3
+
+
+def test_every_kind_of_node_says_how_it_runs() -> None:
+    assert set(NODES) == set(get_args(Node))
+    assert all(row.source and row.status for row in NODES.values())
+    assert (tier(Lif((1,), 0, 0, 1)), tier(Lif((1,), 0, 0, 1, reset="subtract")), tier(Relay((1,)))) == ("A", "B", "B")
+
+
+def test_products_and_relays_are_placed_as_microcode() -> None:
+    one = Dense(np.ones((4, 4), np.int32))
+    nodes = {"x": SpikeInput((4,)), "p": Product((4,)), "r": Relay((4,)), "n": Lif((4,), 0, 0, 1)}
+    links = (Connection("x", "p", one), Connection("x", "p", one, port=1), Connection("p", "r", one), Connection("r", "n", one))
+    layers = check_chip(Program(nodes, links, {"o": Output("n")})).layers
+    assert [(a.name, a.neurons, a.synapses, a.tier) for a in layers] == [("p", 4, 32, "B"), ("r", 4, 16, "B"), ("n", 4, 16, "A")]

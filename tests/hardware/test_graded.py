@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, compare, emulate
-from snnfuse.hardware.errors import FixedPointError, InputError
+from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, compare
+from snnfuse.hardware.errors import FixedPointError, InputError, UnsupportedError
 from snnfuse.hardware.graded import step
+from snnfuse.hardware.ranges import Payloads, check_no_wrap, payloads
+from snnfuse.hardware.reference import emulate
 
 LOW, HIGH = -(2**31), 2**31 - 1
 CORNERS = (LOW, LOW + 1, -65536, -46341, -3, -1, 0, 1, 2, 7, 46341, 65536, HIGH)
@@ -119,3 +121,26 @@ def test_a_product_needs_both_factors(program: Program, port: int) -> None:
 def test_a_decoder_reads_no_graded_spikes(program: Program) -> None:
     with pytest.raises(InputError, match="output 'o' reads 'qs', whose graded spikes no decoder counts; connect it to a Lif with vth"):
         replace(program, outputs={"o": Output("qs")})
+
+
+def test_payloads_that_leave_a_message_are_reported_and_refused() -> None:
+    """An accumulator of a number that takes one step to fill 23 bits, and its square."""
+
+    def squared(weight: int) -> Program:
+        nodes = {"x": GradedInput((1,), 16, 1.0), "sum": Relay((1,)), "square": Product((1,))}
+        into = Dense(np.array([[weight]], np.int32), exponent=0)
+        links = (Connection("x", "sum", into), Connection("sum", "sum", ones(1, 1)))
+        return Program(nodes, (*links, *(Connection("sum", "square", ones(1, 1), port=port) for port in (0, 1))), {})
+
+    steps = {"x": np.full((4, 1, 1), 2**15 - 1)}
+    large, small = squared(80), {"x": np.full((4, 1, 1), 9)}
+    run = emulate(large, steps, "all")
+    sent = 80 * (2**15 - 1) * np.arange(1, 5)
+    squares = [int32(int(v) ** 2) for v in sent]
+    found = payloads(large, steps, run)
+    assert found["sum"] == Payloads(sent[-1], int((sent >= 2**23).sum()), 0) and found["sum"].beyond == 1
+    assert found["square"] == Payloads(max(map(abs, squares)), sum(abs(v) >= 2**23 for v in squares), 4)
+    assert payloads(squared(1), small, emulate(squared(1), small, "all"))["square"] == Payloads(36**2, 0, 0)
+    with pytest.raises(UnsupportedError, match="'sum': 1 graded spikes, up to 10485440, leave the 24 bits of a message, and 0 sums"):
+        check_no_wrap(large, steps, run)
+    assert check_no_wrap(squared(1), small, emulate(squared(1), small, "all")) == {}
