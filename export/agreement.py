@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.export.chip_form import chip_form
 from snnfuse.export.float_run import FloatRun, simulate
 from snnfuse.export.network import Network
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import reduce_window
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.reference import emulate
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class ReadoutAgreement:
 
 def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
     """Compare float and integer runs on float inputs (time, batch, *shape) by name."""
+    network = chip_form(network)
     return compare_runs(network, program, simulate(network, x), emulate(program, program.encode(x), "all"))
 
 

@@ -105,6 +105,7 @@ def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:
 
 
 def _keeps_decays(population: Population, lif: Lif) -> bool:
+    """Whether states lose as much per step; of a neuron without memory the register keeps 1/4096, which is not nothing."""
     voltage = 1.0 - np.asarray(lif.dv) / (1 << DECAY_BITS)
     current = 1.0 - (np.asarray(lif.du) + CURRENT_DECAY_OFFSET) / (1 << DECAY_BITS)
     alpha = 0.0 if population.alpha is None else population.alpha
@@ -154,6 +155,6 @@ def connections(network: Network, name: str, fit: Fit, timed: bool = True) -> It
     for projection, groups in zip(network.into(name), fit.synapses):
         delay = network.delay(projection) if timed else 0
         for synapse in groups:
-            yield Connection(projection.source, name, synapse, delay)
+            yield Connection(projection.source, name, synapse, delay, lag=projection.lag)
     for synapse in fit.bias:
         yield Connection(constant_name(network), name, synapse)

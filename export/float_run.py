@@ -1,6 +1,6 @@
 """The float network, run: what the integers are measured against.
 
-As in the hardware's reference, each population is evaluated over its own window, one population after the other.
+As in the hardware's reference, each population is evaluated over its own window, one after the other; those of a loop step by step.
 """
 
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from snnfuse.export.network import Array, Network, Population, Projection
 
@@ -35,12 +36,11 @@ class FloatRun:
 def simulate(network: Network, inputs: Mapping[str, NDArray]) -> FloatRun:
     """Run the float network on inputs (time, batch, *shape)."""
     sent: dict[str, NDArray] = dict(inputs)
-    spikes, voltages, currents, peaks = {}, {}, {}, {}
-    for name in network.order:
-        population = network.populations[name]
-        spikes[name], voltages[name], currents[name], peaks[name] = _run(network, name, population, sent)
-        sent[name] = spikes[name]
-    return FloatRun(spikes, voltages, currents, peaks)
+    run = FloatRun({}, {}, {}, {})
+    for group in network.groups:
+        _run_group(network, group, sent, run)
+        sent |= {name: run.spikes[name] for name in group}
+    return FloatRun(*({name: kept[name] for name in network.order} for kept in (run.spikes, run.v, run.peak_current, run.peak_voltage)))
 
 
 def project(projection: Projection, spikes: NDArray) -> Array:
@@ -49,27 +49,47 @@ def project(projection: Projection, spikes: NDArray) -> Array:
     return (projection.weights.matrix @ rows.T).T.reshape(*spikes.shape[:2], -1)
 
 
-def _run(network: Network, name: str, population: Population, sent: Mapping[str, NDArray]) -> tuple[NDArray[np.bool_], Array, float, float]:
-    time, batch = next(iter(sent.values())).shape[:2]
-    into = network.into(name)
-    matrix = [p.weights.matrix for p in into if p.source == name]
-    drive = np.zeros((time, batch, *population.shape)) + population.bias
-    for p in into:
-        if p.source != name:
-            drive = drive + project(p, sent[p.source]).reshape(drive.shape)
-    spikes, trace = np.zeros(drive.shape, np.bool_), np.zeros(drive.shape)
-    i, v, s = (np.zeros((batch, *population.shape)) for _ in range(3))
-    peak_i = peak_v = 0.0
-    for t in range(time):
-        x = drive[t]
-        for m in matrix:
-            x = x + (m @ s.reshape(batch, -1).T).T.reshape(x.shape)
-        i, v, s = advance(population, i, v, s, x)
-        peak_i, peak_v = max(peak_i, float(np.abs(population.gain * i).max())), max(peak_v, float(np.abs(v).max()))
-        if population.reset != "subtract_delayed":
-            v = np.where(s > 0, 0.0 if population.reset == "zero" else v - population.amount, v)
-        spikes[t], trace[t] = s > 0, v
-    return spikes, trace, peak_i, peak_v
+def _run_group(network: Network, group: tuple[str, ...], sent: Mapping[str, NDArray], run: FloatRun) -> None:
+    """All steps of populations that depend on each other's last ones; what they did is entered into `run`."""
+    drives = {name: _feed_forward(network, name, group, sent) for name in group}
+    within = {name: [(p.source, p.weights.matrix, network.late(p)) for p in network.into(name) if p.source in group] for name in group}
+    neurons = {name: network.populations[name] for name in group}
+    zeros = {name: np.zeros(drive.shape[1:]) for name, drive in drives.items()}
+    states = {n: (zeros[n], zeros[n] if p.start is None else zeros[n] + p.start, zeros[n]) for n, p in neurons.items()}
+    run.spikes.update({name: np.zeros(drive.shape, np.bool_) for name, drive in drives.items()})
+    run.v.update({name: np.zeros(drive.shape) for name, drive in drives.items()})
+    run.peak_current.update(dict.fromkeys(group, 0.0))
+    run.peak_voltage.update(dict.fromkeys(group, 0.0))
+    for t in range(len(drives[group[0]])):
+        for name, population in neurons.items():
+            x = drives[name][t]
+            for source, matrix, late in within[name]:
+                if t >= late:
+                    x = x + _times(matrix, run.spikes[source][t - late]).reshape(x.shape)
+            i, v, s = advance(population, *states[name], x)
+            run.peak_current[name] = max(run.peak_current[name], float(np.abs(population.gain * i).max()))
+            run.peak_voltage[name] = max(run.peak_voltage[name], float(np.abs(v).max()))
+            v = after_spike(population, v, s)
+            states[name], run.spikes[name][t], run.v[name][t] = (i, v, s), s > 0, v
+
+
+def _feed_forward(network: Network, name: str, group: tuple[str, ...], sent: Mapping[str, NDArray]) -> Array:
+    """The bias, and what arrives from outside the group: (time, batch, *shape)."""
+    population = network.populations[name]
+    drive = np.zeros((*next(iter(sent.values())).shape[:2], *population.shape)) + population.bias
+    for p in network.into(name):
+        if p.source not in group:
+            drive = drive + project(p, _later(sent[p.source], p.lag)).reshape(drive.shape)
+    return drive
+
+
+def _later(values: NDArray, steps: int) -> NDArray:
+    """The same some steps later, nothing before."""
+    return np.concatenate([np.zeros_like(values[:steps]), values[: max(len(values) - steps, 0)]]) if steps else values
+
+
+def _times(matrix: NDArray | sparse.spmatrix, spikes: NDArray) -> Array:
+    return (matrix @ spikes.reshape(len(spikes), -1).T.astype(np.float64)).T
 
 
 def advance(population: Population, i: Array, v: Array, s: Array, x: Array) -> tuple[Array, Array, Array]:
@@ -79,3 +99,12 @@ def advance(population: Population, i: Array, v: Array, s: Array, x: Array) -> t
     if population.reset == "subtract_delayed":
         v = v - np.where(s > 0, population.amount, 0.0)
     return i, v, (v > population.theta).astype(np.float64)
+
+
+def after_spike(population: Population, v: Array, s: Array) -> Array:
+    """The voltage after an immediate reset."""
+    if population.reset in ("subtract_delayed", "none"):
+        return v
+    if population.reset == "subtract":
+        return np.where(s > 0, v - population.amount, v)
+    return np.where(s > 0, 0.0 if population.reset_to is None else population.reset_to, v)

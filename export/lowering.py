@@ -1,8 +1,9 @@
 """NIR graph to float network: every node becomes part of a population or of a projection, or is refused by name."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import nir
 import numpy as np
@@ -10,14 +11,17 @@ import numpy as np
 from snnfuse.export.graph_notes import read_notes
 from snnfuse.export.network import Array, Network, Population, Projection
 from snnfuse.export.neurons import FIRING_NODES, LEAKY_NODES, check_finite
-from snnfuse.export.operators import LINEAR_NODES, Composite, append, bias_of
+from snnfuse.export.operators import LINEAR_NODES, Composite, bias_of, branches
 from snnfuse.export.patterns import Cell, find_cells
-from snnfuse.export.populations import build, own_shape
+from snnfuse.export.populations import ANY_SPIKE, build, memoryless, own_shape
 from snnfuse.export.shapes import Shape, infer, same_neurons, size
-from snnfuse.export.weights import Weights
-from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.export.subgraphs import inlined
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
+from snnfuse.hardware.fixed_point import DELAY_RANGE
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
+T = TypeVar("T")
+KNOWN = (nir.Input, nir.Output, nir.Threshold, *FIRING_NODES, *LEAKY_NODES, *LINEAR_NODES)
 DEFAULT_DT = 1e-4
 MISSING_RESET = LedgerEntry("graph", "reset rule read as NIR's: to zero, at once", "the file does not say which it was trained with")
 MISSING_DT = LedgerEntry("graph", f"time step dt = {DEFAULT_DT:g} s", "the file does not say it; --dt sets another")
@@ -27,7 +31,7 @@ def lower(graph: nir.NIRGraph, dt: float | None = None) -> Network:
     """Lower a NIR graph.
 
     Args:
-        graph: standard primitives; edges into one node add.
+        graph: standard primitives; edges into one node add; subgraphs are written out.
         dt: seconds per step; by default what the graph's metadata says, or 1e-4 with a ledger entry.
 
     Returns:
@@ -48,7 +52,13 @@ def lower(graph: nir.NIRGraph, dt: float | None = None) -> Network:
     elif None not in (dt, notes.dt) and dt != notes.dt:
         ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
     chosen = next(float(value) for value in (dt, notes.dt, DEFAULT_DT) if value is not None)
-    return _Lowering(graph.nodes, tuple(dict.fromkeys(graph.edges)), chosen).network(ledger)
+    network = _Lowering(*inlined(graph), chosen).network(ledger)
+    return replace(network, ledger=network.ledger + tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1))))
+
+
+def _loop_entry(group: tuple[str, ...]) -> LedgerEntry:
+    change = f"every connection within the loop of {', '.join(group)} is read as taking one step"
+    return LedgerEntry("graph", change, "NIR does not say where a loop's delay lies")
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,28 +69,31 @@ class _Lowering:
 
     def network(self, ledger: Ledger) -> Network:
         self._check_nodes()
+        if not self.inputs:
+            raise InputError("the graph has no Input node, so that there is nothing to run; add one with its shape")
+        if not any(isinstance(node, nir.Output) for node in self.nodes.values()):
+            raise InputError("the graph has no Output node, so that there is nothing to read; connect one to its last neurons")
         projections = tuple(p for name in self.cells for p in self._projections(name))
         populations = {name: replace(p, bias=self._bias(name, p)) for name, p in self.populations.items()}
         outputs = {name: self._output(name) for name, node in self.nodes.items() if isinstance(node, nir.Output)}
         return Network(self.inputs, populations, projections, outputs, self.dt, ledger)
 
     def _check_nodes(self) -> None:
-        known = (nir.Input, nir.Output, nir.Threshold, *FIRING_NODES, *LEAKY_NODES, *LINEAR_NODES)
-        for edge in self.edges:
-            for name in edge:
-                if name not in self.nodes:
-                    raise InputError(f"edge {edge[0]!r} -> {edge[1]!r}: the graph has no node {name!r}")
         for name, node in self.nodes.items():
-            if not isinstance(node, known):
+            if not isinstance(node, KNOWN):
                 raise UnsupportedError(
                     f"node {name!r} is a {type(node).__name__}, which has no counterpart on the chip yet; "
-                    f"these have: {', '.join(sorted(k.__name__ for k in known))}"
+                    f"these have: {', '.join(sorted(k.__name__ for k in KNOWN))}"
                 )
             check_finite(name, node)
             if not isinstance(node, nir.Output) and not self.targets(name):
                 raise UnsupportedError(f"node {name!r} leads nowhere; remove it or connect it to an output")
+            if isinstance(node, nir.Output) and self.targets(name):
+                raise InputError(f"node {name!r} is an Output, and leads on to {self.targets(name)[0]!r}; read before it")
             if not isinstance(node, nir.Input) and not self.sources(name):
                 raise UnsupportedError(f"node {name!r} is fed by nothing; remove it or connect it to an input")
+            if isinstance(node, nir.Input) and self.sources(name):
+                raise InputError(f"node {name!r} is an Input, and {self.sources(name)[0]!r} leads into it; connect that to what it feeds")
 
     def sources(self, name: str) -> list[str]:
         return [s for s, t in self.edges if t == name]
@@ -90,11 +103,14 @@ class _Lowering:
 
     @cached_property
     def inputs(self) -> dict[str, Shape]:
-        return {name: _declared(node.input_type["input"]) for name, node in self.nodes.items() if isinstance(node, nir.Input)}
+        return {name: _declared(name, node.input_type) for name, node in self.nodes.items() if isinstance(node, nir.Input)}
 
     @cached_property
     def cells(self) -> dict[str, Cell]:
-        return find_cells(self.nodes, self.edges)
+        """Populations by name; an output of anything but one of them reads a membrane of its own, which forgets at once."""
+        found = find_cells(self.nodes, self.edges, self.dt)
+        outputs = [name for name, node in self.nodes.items() if isinstance(node, nir.Output)]
+        return found | {name: Cell(name, name) for name in outputs if not (len(s := self.sources(name)) == 1 and s[0] in found)}
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -103,14 +119,30 @@ class _Lowering:
         inside = frozenset().union(*(cell.edges for cell in self.cells.values()))
         targets: dict[str, list[str]] = {}
         for source, target in self.edges:
-            if (source, target) not in inside and not isinstance(self.nodes[target], nir.Output):
+            if (source, target) not in inside and (target in self.cells or not isinstance(self.nodes[target], nir.Output)):
                 targets.setdefault(source, []).append(entries.get(target, target))
-        own = {name: own_shape(cell, self.nodes) for name, cell in self.cells.items()}
-        return infer(self.inputs, own, targets, lambda name, fed: append(Composite(fed), name, self.nodes[name]).shape)
+        own = {name: named(name, own_shape, cell, self.nodes) for name, cell in self.cells.items()}
+        return infer(self.inputs, own, targets, lambda name, fed: self._appended(Composite(fed), name)[0].shape)
+
+    def _appended(self, before: Composite, name: str) -> list[Composite]:
+        return named(name, branches, before, name, self.nodes[name], self.dt)
 
     @cached_property
     def populations(self) -> dict[str, Population]:
-        return {name: build(cell, self.nodes, self.dt, self.shapes[name]) for name, cell in self.cells.items()}
+        return {name: named(name, self._population, name, cell) for name, cell in self.cells.items()}
+
+    def _population(self, name: str, cell: Cell) -> Population:
+        if isinstance(self.nodes[name], nir.Output):
+            return memoryless(self.shapes[name], np.inf)
+        neuron = build(cell, self.nodes, self.dt, self.shapes[name])
+        return memoryless(neuron.shape, ANY_SPIKE) if self._is_maximum(name, neuron) else neuron
+
+    def _is_maximum(self, name: str, neuron: Population) -> bool:
+        """Whether a threshold below one spike follows nothing but sums of spikes: a maximum, whatever the threshold is in 0..1."""
+        pools = self.sources(name)
+        of_spikes = all(isinstance(self.nodes[p], nir.SumPool2d) and {*self.sources(p)} <= self.cells.keys() for p in pools)
+        below_one = bool(((neuron.theta >= 0) & (neuron.theta < 1)).all())
+        return of_spikes and below_one and isinstance(self.nodes[name], nir.Threshold) and len(pools) == 1
 
     def _feeding(self, name: str) -> list[str]:
         """What feeds a population, itself included where it feeds back onto itself."""
@@ -119,20 +151,29 @@ class _Lowering:
 
     def _projections(self, target: str) -> list[Projection]:
         ends = {*self.inputs, *self.cells}
-        return [Projection(path[0], target, self._composed(path, target)) for path in self._paths(self._feeding(target), ends, ())]
+        paths = self._paths(self._feeding(target), ends, ())
+        return [Projection(path[0], target, c.resolved(), c.lag) for path in paths for c in self._composed(path, target)]
 
-    def _composed(self, path: tuple[str, ...], target: str) -> Weights:
-        composite = Composite(self.shapes[path[0]])
+    def _composed(self, path: tuple[str, ...], target: str) -> list[Composite]:
+        """A path as one linear map, or one for each of several delays."""
+        composites = [Composite(self.shapes[path[0]])]
         for name in path[1:]:
-            composite = append(composite, name, self.nodes[name])
-            if not same_neurons(composite.shape, self.shapes[name]):
-                raise InputError(f"node {name!r} is fed with shapes that give {composite.shape} and {self.shapes[name]}, which cannot add")
-        if not same_neurons(composite.shape, self.shapes[target]):
+            composites = [after for composite in composites for after in self._appended(composite, name)]
+            if not same_neurons(composites[0].shape, self.shapes[name]):
+                shapes = f"{composites[0].shape} and {self.shapes[name]}"
+                raise InputError(f"node {name!r} is fed with shapes that give {shapes}, which cannot add")
+        if not same_neurons(composites[0].shape, self.shapes[target]):
             raise InputError(
-                f"{' -> '.join(path)} gives shape {composite.shape}, but {target!r} has {self.shapes[target]}; "
+                f"{' -> '.join(path)} gives shape {composites[0].shape}, but {target!r} has {self.shapes[target]}; "
                 "give both one shape, or flatten in between"
             )
-        return composite.resolved()
+        for composite in composites:
+            if composite.lag > DELAY_RANGE[1]:
+                raise UnsupportedError(
+                    f"{' -> '.join(path)} delays by {composite.lag} steps together; a synapse delays by {DELAY_RANGE[1]} at most: "
+                    "shorten a delay, or put a neuron in between"
+                )
+        return composites
 
     def _paths(self, heads: list[str], ends: Collection[str], behind: tuple[str, ...]) -> list[tuple[str, ...]]:
         """All rows of linear nodes that lead to a population, each from the input or population it starts at."""
@@ -159,30 +200,57 @@ class _Lowering:
             return self.shapes[name], None
         node = self.nodes[name]
         fed = [self._constant_part(source) for source in self.sources(name)]
-        composite = append(Composite(fed[0][0]), name, node)
+        composite = self._appended(Composite(fed[0][0]), name)[0]
         total = bias_of(name, node, composite.shape)
         for _, part in fed:
+            if part is not None and isinstance(node, nir.Delay) and part.any():
+                raise UnsupportedError(f"node {name!r} delays a bias, which would begin only then; move the bias behind the delay")
             if part is not None:
                 passed = (composite.resolved().matrix @ part.ravel()).reshape(composite.shape)
                 total = passed if total is None else total + passed
         return composite.shape, total
 
     def _output(self, name: str) -> str:
-        sources = self.sources(name)
-        if len(sources) != 1 or sources[0] not in self.cells:
-            raise UnsupportedError(
-                f"output {name!r} reads {', '.join(map(repr, sources))}; an output reads one neuron population: end with a spiking neuron, "
-                "or with a leaky one without reset as a membrane readout"
-            )
-        declared, shape = self.nodes[name].output_type["output"], self.shapes[sources[0]]
+        """The population that an output reads."""
+        if name in self.cells:
+            straight = [source for source in self.sources(name) if source in self.inputs]
+            if straight:
+                raise UnsupportedError(f"output {name!r} reads the input {straight[0]!r} itself; put a neuron or a linear map in between")
+        source = name if name in self.cells else self.sources(name)[0]
+        declared, shape = (self.nodes[name].output_type or {}).get("output"), self.shapes[source]
         # one element is also what NIR infers behind neurons whose parameters are single numbers
-        if declared is not None and size(_declared(declared)) != 1 and not same_neurons(_declared(declared), shape):
-            raise InputError(f"output {name!r} is declared with shape {_declared(declared)}, but {sources[0]!r} has {shape}")
-        return sources[0]
+        if declared is not None and size(stated := _shape(name, declared)) != 1 and not same_neurons(stated, shape):
+            raise InputError(f"output {name!r} is declared with shape {stated}, but {source!r} has {shape}")
+        return source
 
 
-def _declared(value: object) -> Shape:
-    """The shape that an Input or Output states; a single number has shape (1,)."""
+def named(name: str, compute: Callable[..., T], *args: Any) -> T:
+    """What a function computes of a node; whatever a damaged one makes it raise becomes one line that names the node."""
+    try:
+        return compute(*args)
+    except SnnfuseError:
+        raise
+    except Exception as error:  # a file may hold anything under any name
+        said = " ".join(str(error).split())
+        raise InputError(f"node {name!r}: its parameters cannot be used: {type(error).__name__}: {said}; write the graph again") from error
+
+
+def _declared(name: str, types: Any) -> Shape:
+    """The shape that an Input states."""
+    value = types.get("input") if isinstance(types, Mapping) else None
     if value is None:
-        raise InputError("an Input node without a shape cannot be run; write it with input_type")
-    return tuple(int(n) for n in np.ravel(value)) or (1,)
+        raise InputError(f"node {name!r} is an Input without a shape, which cannot be run; write it with input_type")
+    return _shape(name, value)
+
+
+def _shape(name: str, value: Any) -> Shape:
+    """The shape in a file; a single number has shape (1,)."""
+    try:
+        numbers = np.ravel(value)
+        shape = tuple(int(n) for n in numbers)
+        whole = bool((numbers == shape).all()) if shape else True
+    except (TypeError, ValueError, OverflowError):
+        shape, whole = (), False
+    if not whole or min(shape, default=1) < 1:
+        raise InputError(f"node {name!r} states the shape {value!r}, which is none; positive whole numbers are needed")
+    return shape or (1,)

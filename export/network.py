@@ -7,14 +7,21 @@ Per step, for the summed input I of a population, with factors derived from NIR'
     s  = v' > theta
 
 followed by the reset rule of `snnfuse.hardware.lif`. The current that a spike meets is the updated one, as in snnTorch.
+
+Populations that reach each other form a loop, and every connection within one takes a step: what arrives is what its source sent one
+step before. A connection outside takes none. Delays come on top.
 """
 
+import graphlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from snnfuse.export.weights import Weights
 from snnfuse.hardware.errors import UnsupportedError
@@ -38,7 +45,9 @@ class Population:
         current_gain: current per unit of input.
         bias: added to the input on every step.
         voltage_bias: added to the voltage on every step.
-        reset: what a spike does to the voltage.
+        reset: what a spike does to the voltage; "none" lets it stand, so that the neuron fires for as long as it is above theta.
+        reset_to: where a reset to zero puts the voltage instead, below theta; None for 0.
+        start: voltage before the first step; None for 0.
         taken: what a spike takes away where it subtracts; None for theta. A graph's thresholds may lie a hair above what is taken,
             so that ties do not fire.
     """
@@ -51,8 +60,10 @@ class Population:
     current_gain: Array
     bias: Array
     voltage_bias: Array
-    reset: Reset = "zero"
+    reset: Reset | Literal["none"] = "zero"
     taken: Array | None = None
+    reset_to: Array | None = None
+    start: Array | None = None
 
     @property
     def amount(self) -> Array:
@@ -72,11 +83,18 @@ class Population:
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """Weights from an input or population to a population."""
+    """Weights from an input or population to a population.
+
+    Attributes:
+        source, target: names.
+        weights: what a spike of the source adds to the target's input.
+        lag: steps by which the network itself delays it, 0..62, on top of the one that a connection within a loop takes.
+    """
 
     source: str
     target: str
     weights: Weights
+    lag: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +104,7 @@ class Network:
     Attributes:
         inputs: shapes by name, without time and batch.
         populations: by name.
-        projections: several between the same two add; one from a population to itself takes one step.
+        projections: several between the same two add.
         outputs: population name by output name.
         dt: seconds per step.
         ledger: what changed on the way here.
@@ -104,30 +122,38 @@ class Network:
         return tuple(p for p in self.projections if p.target == target)
 
     @cached_property
-    def depth(self) -> dict[str, int]:
-        """Synapses on the longest feed-forward path from an input, which is a node's latency in steps.
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Populations that form a loop, and every other one alone; sources before targets."""
+        within = [(p.source, p.target) for p in self.projections if p.source in self.populations]
+        members = _loops(list(self.populations), within)
+        group_of = {name: i for i, group in enumerate(members) for name in group}
+        sources = {i: {group_of[s] for s, t in within if group_of[t] == i} - {i} for i in range(len(members))}
+        return tuple(members[i] for i in graphlib.TopologicalSorter(sources).static_order())
 
-        Raises:
-            UnsupportedError: a loop is longer than one synapse, or paths that join differ by more steps than a delay holds.
-        """
+    @cached_property
+    def _group_of(self) -> dict[str, tuple[str, ...]]:
+        return {name: group for group in self.groups for name in group}
+
+    def late(self, projection: Projection) -> int:
+        """Steps between what a source sends and its arrival: the lag, and one more within a loop."""
+        return projection.lag + (projection.target in self._group_of.get(projection.source, ()))
+
+    @cached_property
+    def depth(self) -> dict[str, int]:
+        """Synapses on the longest feed-forward path from an input, which is a node's latency in steps."""
         depth: dict[str, int] = dict.fromkeys(self.inputs, 0)
-        waiting = {name: {p.source for p in self.into(name)} - {name} for name in self.populations}
-        while waiting:
-            ready = [name for name, sources in waiting.items() if sources <= depth.keys()]
-            if not ready:
-                raise UnsupportedError(
-                    f"feedback through {', '.join(sorted(waiting))} takes more than one synapse and cannot be matched in time; "
-                    "feed a population back onto itself instead"
-                )
-            depth |= {name: 1 + max((depth[s] for s in waiting.pop(name)), default=0) for name in ready}
-        self._check_delays(depth)
+        for group in self.groups:
+            sources = {p.source for name in group for p in self.into(name)} - {*group}
+            depth |= dict.fromkeys(group, 1 + max((depth[s] for s in sources), default=0))
         return depth
 
-    def _check_delays(self, depth: Mapping[str, int]) -> None:
+    def check_timing(self) -> None:
+        """UnsupportedError where a synapse would have to delay by more steps than it can, for paths that join to match or by itself."""
         for p in self.projections:
-            if p.source != p.target and depth[p.target] - depth[p.source] - 1 > DELAY_RANGE[1]:
+            if self.delay(p) + p.lag > DELAY_RANGE[1]:
+                own = f", after a delay of {p.lag} steps" if p.lag else ""
                 raise UnsupportedError(
-                    f"{p.source} skips {depth[p.target] - depth[p.source] - 1} layers to reach {p.target}; "
+                    f"{p.source} skips {self.delay(p)} layers to reach {p.target}{own}; "
                     f"a synapse delays by {DELAY_RANGE[1]} steps at most: pass the signal through a population on the way"
                 )
 
@@ -141,3 +167,15 @@ class Network:
     def order(self) -> list[str]:
         """Populations, every feed-forward source before its targets."""
         return sorted(self.populations, key=self.depth.__getitem__)
+
+
+def _loops(names: list[str], edges: list[tuple[str, str]]) -> list[tuple[str, ...]]:
+    """The strongly connected components of a graph, each in the order of `names`."""
+    index = {name: i for i, name in enumerate(names)}
+    ends = np.array([(index[s], index[t]) for s, t in edges], np.int64).reshape(-1, 2).T
+    links = sparse.csr_matrix((np.ones(ends.shape[1]), tuple(ends)), shape=(len(names),) * 2)
+    _, labels = connected_components(links, directed=True, connection="strong")
+    found: dict[int, list[str]] = {}
+    for name, label in zip(names, labels.tolist()):
+        found.setdefault(label, []).append(name)
+    return [tuple(group) for group in found.values()]

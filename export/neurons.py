@@ -1,11 +1,13 @@
 """NIR's neuron nodes as populations in discrete time, by forward Euler:
 
-    LIF, LI      v' = v + dt/tau ((v_leak - v) + r I)           so beta = 1 - dt/tau, gain = r dt/tau
-    CubaLIF      i' = i + dt/tau_syn (w_in I - i), then as LIF with tau_mem and i'
-    IF, I        v' = v + dt r I
+    LIF, LI            v' = v + dt/tau ((v_leak - v) + r I)           so beta = 1 - dt/tau, gain = r dt/tau
+    CubaLIF, CubaLI    i' = i + dt/tau_syn (w_in I - i), then as LIF with tau_mem and i'
+    IF, I              v' = v + dt r I
 
 Source: the docstrings of `nir/ir/neuron.py`; that a spike meets the updated current is snnTorch's order, which NIR leaves open.
 """
+
+from dataclasses import replace
 
 import nir
 import numpy as np
@@ -14,7 +16,8 @@ from snnfuse.export.network import Array, Population
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 FIRING_NODES = (nir.LIF, nir.CubaLIF, nir.IF)
-LEAKY_NODES = (nir.LI, nir.I)  # membranes without a threshold of their own
+INTEGRATORS = (nir.LI, nir.I)
+LEAKY_NODES = (*INTEGRATORS, nir.CubaLI)  # membranes without a threshold of their own
 EULER_TOLERANCE = 1e-6  # how far dt/tau may exceed 1, relative: files hold tau in float32, which rounds by up to 6e-8
 
 
@@ -22,14 +25,24 @@ def population(name: str, node: nir.NIRNode, dt: float) -> Population:
     """A firing node, or a membrane as a readout that never fires; parameters keep the shapes that the node gives them.
 
     Raises:
-        UnsupportedError: v_reset is not 0, a threshold is not positive.
+        UnsupportedError: a threshold does not lie above where the voltage resets to.
         InputError: a time constant is shorter than dt.
     """
-    if isinstance(node, FIRING_NODES):
-        return _firing(name, node, dt)
-    theta = np.full(np.shape(node.r), np.inf)
     beta, gain, leak = membrane(name, node, dt)
-    return _population(beta, gain, theta, leak)
+    neuron = Population(
+        shape=tuple(int(n) for n in gain.shape),
+        beta=beta,
+        gain=gain,
+        theta=np.full(gain.shape, np.inf),
+        alpha=None,
+        current_gain=np.ones_like(gain),
+        bias=np.zeros_like(gain),
+        voltage_bias=leak,
+    )
+    if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
+        step = euler_step(name, "tau_syn", node.tau_syn, dt)
+        neuron = replace(neuron, alpha=1.0 - step, current_gain=step * np.asarray(node.w_in, np.float64))
+    return _firing(name, node, neuron) if isinstance(node, FIRING_NODES) else neuron
 
 
 def membrane(name: str, node: nir.NIRNode, dt: float) -> tuple[Array, Array, Array]:
@@ -37,7 +50,7 @@ def membrane(name: str, node: nir.NIRNode, dt: float) -> tuple[Array, Array, Arr
     r = np.asarray(node.r, np.float64)
     if isinstance(node, (nir.IF, nir.I)):
         return np.ones_like(r), r * dt, np.zeros_like(r)
-    tau = node.tau_mem if isinstance(node, nir.CubaLIF) else node.tau
+    tau = node.tau_mem if isinstance(node, (nir.CubaLIF, nir.CubaLI)) else node.tau
     step = euler_step(name, "tau", tau, dt)
     return 1.0 - step, r * step, step * np.asarray(node.v_leak, np.float64)
 
@@ -54,34 +67,15 @@ def euler_step(name: str, parameter: str, tau: Array, dt: float) -> Array:
     return np.minimum(step, 1.0)
 
 
-def _firing(name: str, node: nir.NIRNode, dt: float) -> Population:
+def _firing(name: str, node: nir.NIRNode, neuron: Population) -> Population:
     theta = np.asarray(node.v_threshold, np.float64)
-    if (theta <= 0).any():
-        raise UnsupportedError(f"node {name!r}: v_threshold must be positive, not {float(theta.min()):g}; shift the voltage or retrain")
-    if node.v_reset is not None and np.any(node.v_reset):
+    reset_to = np.zeros_like(theta) if node.v_reset is None else np.asarray(node.v_reset, np.float64)
+    if not (theta > reset_to).all():
         raise UnsupportedError(
-            f"node {name!r}: v_reset is {float(np.ravel(node.v_reset)[0]):g}; the chip resets to 0 only: shift v_leak and v_threshold by it"
+            f"node {name!r}: v_threshold must lie above v_reset, where the voltage starts again, and here is "
+            f"{float(np.min(theta - reset_to)):g} above it; raise it, or lower v_reset, and retrain"
         )
-    beta, gain, leak = membrane(name, node, dt)
-    if not isinstance(node, nir.CubaLIF):
-        return _population(beta, gain, theta, leak)
-    step = euler_step(name, "tau_syn", node.tau_syn, dt)
-    return _population(beta, gain, theta, leak, 1.0 - step, step * np.asarray(node.w_in, np.float64))
-
-
-def _population(
-    beta: Array, gain: Array, theta: Array, leak: Array, alpha: Array | None = None, current_gain: Array | None = None
-) -> Population:
-    return Population(
-        shape=tuple(int(n) for n in theta.shape),
-        beta=beta,
-        gain=gain,
-        theta=theta,
-        alpha=alpha,
-        current_gain=np.ones_like(theta) if current_gain is None else current_gain,
-        bias=np.zeros_like(theta),
-        voltage_bias=leak,
-    )
+    return replace(neuron, theta=theta, reset_to=reset_to if reset_to.any() else None)
 
 
 def check_finite(name: str, node: nir.NIRNode) -> None:

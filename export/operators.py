@@ -5,27 +5,33 @@ before a linear layer) must become one matrix before anything is rounded.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.export.network import Array
 from snnfuse.export.shapes import Shape, spread
 from snnfuse.export.weights import ConvWeights, DenseWeights, Weights, from_matrix
 from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.fixed_point import DELAY_RANGE
 
-LINEAR_NODES = (nir.Affine, nir.Linear, nir.Scale, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten)
+LINEAR_NODES = (
+    nir.Affine, nir.Linear, nir.Scale, nir.Delay, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten
+)  # fmt: skip
+WHOLE = 1e-4  # how far a delay may lie from a multiple of dt, in steps; files hold seconds in float32
 
 
 @dataclass(frozen=True, eq=False)
 class Composite:
-    """factor * weights, from a source to `shape`; weights None is the identity."""
+    """factor * weights, from a source to `shape`, `lag` steps later; weights None is the identity."""
 
     shape: Shape
     weights: Weights | None = None
     factor: float = 1.0
+    lag: int = 0
 
     def resolved(self) -> Weights:
         """The weights with the factor in them."""
@@ -36,21 +42,53 @@ class Composite:
 
 
 def append(before: Composite, name: str, node: nir.NIRNode) -> Composite:
-    """One more linear node at the end of a composite.
+    """One more linear node, but a delay, at the end of a composite.
 
     Raises:
         InputError: the node does not fit what it is fed.
     """
     if isinstance(node, nir.Flatten):
-        return Composite(flattened(before.shape, node), before.weights, before.factor)
+        return replace(before, shape=flattened(name, before.shape, node))
     if isinstance(node, nir.Scale):
         factors = spread(name, "a scale", node.scale, before.shape).ravel()
         if (factors == factors[0]).all():  # keeps a convolution's structure
-            return Composite(before.shape, before.weights, before.factor * float(factors[0]))
+            return replace(before, factor=before.factor * float(factors[0]))
     weights, shape = node_weights(name, node, before.shape)
     if before.weights is None:
-        return Composite(shape, weights, before.factor)
-    return Composite(shape, from_matrix(weights.matrix @ before.weights.matrix), before.factor)
+        return replace(before, shape=shape, weights=weights)
+    return replace(before, shape=shape, weights=from_matrix(weights.matrix @ before.weights.matrix))
+
+
+def branches(before: Composite, name: str, node: nir.NIRNode, dt: float) -> list[Composite]:
+    """`append`, of delays too: neurons that are delayed by different times part into one composite for each.
+
+    Raises:
+        InputError: the node does not fit what it is fed, or a delay is no multiple of dt.
+        UnsupportedError: a delay is longer than a synapse's.
+    """
+    if not isinstance(node, nir.Delay):
+        return [append(before, name, node)]
+    steps = delay_steps(name, node, before.shape, dt)
+    if (steps == steps[:1]).all():
+        return [replace(before, lag=before.lag + int(steps[0]))]
+    matrix = sparse.csr_matrix(before.resolved().matrix)
+    parts = [(int(n), sparse.diags((steps == n).astype(float)) @ matrix) for n in np.unique(steps)]
+    return [Composite(before.shape, from_matrix(part), 1.0, before.lag + n) for n, part in parts]
+
+
+def delay_steps(name: str, node: nir.Delay, shape: Shape, dt: float) -> NDArray[np.int64]:
+    """Whole steps of delay, flat, for each of what a node of this shape passes on."""
+    exact = spread(name, "a delay", node.delay, shape).ravel() / dt
+    steps = np.rint(exact)
+    off = np.abs(exact - steps) > WHOLE * np.maximum(1, steps)
+    if off.any() or (steps < 0).any():
+        wrong = float(exact[off | (steps < 0)][0]) * dt
+        raise InputError(f"node {name!r} delays by {wrong:g} s, which must be a multiple of the time step dt = {dt:g} s, or 0; change it")
+    if (steps > DELAY_RANGE[1]).any():
+        raise UnsupportedError(
+            f"node {name!r} delays by {int(steps.max())} steps; a synapse delays by {DELAY_RANGE[1]} at most: shorten it, or enlarge dt"
+        )
+    return steps.astype(np.int64)
 
 
 def node_weights(name: str, node: nir.NIRNode, shape: Shape) -> tuple[Weights, Shape]:
@@ -122,8 +160,10 @@ def _padding(name: str, padding: object, kernel: Sequence[int], stride: Sequence
     return tuple(n // 2 for n in total)
 
 
-def flattened(shape: Shape, node: nir.Flatten) -> Shape:
+def flattened(name: str, shape: Shape, node: nir.Flatten) -> Shape:
     """A shape after nir.Flatten, whose axes do not count the batch."""
+    ends = int(node.start_dim), int(node.end_dim)
+    _expect(name, all(-len(shape) <= n < len(shape) for n in ends), shape, f"a flatten of axes {ends[0]} to {ends[1]}")
     start, end = int(node.start_dim) % max(len(shape), 1), int(node.end_dim) % max(len(shape), 1)
     return (*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :])
 

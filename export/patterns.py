@@ -5,7 +5,10 @@
     LI -> Threshold -> Scale(-theta) -> LI                   reset by subtraction from the next voltage, snnTorch's default
     LI -> Threshold -> Scale(-beta theta) -> LI              subtracted at once: the LI holds the voltage before its reset
     LI -> LI -> Threshold -> Scale -> second LI              the same for a neuron with a synaptic current
-    spikes -> SumPool2d -> Threshold                         a maximum over spikes: a neuron that forgets from step to step
+    LI -> Threshold, with another Scale back or none         a neuron that never resets and keeps firing; the Scale is a recurrence
+    CubaLI -> Output                                         the latter in one node
+    LI -> LIF                                                a neuron behind a synaptic current
+    anything else -> Threshold                               a neuron that forgets from step to step; after a SumPool2d a maximum of spikes
 
 Any LI may be an I, which does not leak. Reset by subtraction is a loop because NIR has no word for it.
 """
@@ -16,10 +19,13 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from snnfuse.export.neurons import FIRING_NODES, LEAKY_NODES
+from snnfuse.export.network import Array
+from snnfuse.export.neurons import FIRING_NODES, INTEGRATORS, LEAKY_NODES, membrane
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.lif import Reset
 
 Edges = list[tuple[str, str]]
+SAME = 1e-5  # relative; parameters may be float32, and thresholds nudged by 1e-6
 
 
 @dataclass(frozen=True)
@@ -28,8 +34,8 @@ class Cell:
 
     Attributes:
         name: the node whose output is its spikes, or its membrane where it never fires.
-        membrane: the node that holds the voltage; `name` itself where one node is all of it.
-        scale: what is taken away per spike, in a reset by subtraction.
+        membrane: the node that holds the voltage; `name` itself where one node is all of it, otherwise `name` is a threshold on it.
+        scale: what is taken away per spike, in a reset by subtraction; a threshold on a membrane without one never resets.
         current: LI or I that holds the synaptic current, where that is a node of its own.
     """
 
@@ -51,46 +57,59 @@ class Cell:
     @property
     def edges(self) -> frozenset[tuple[str, str]]:
         """Those that make it up."""
-        loop = {(self.membrane, self.name), (self.name, self.scale), (self.scale, self.membrane)} if self.scale else set()
-        return frozenset(loop | ({(self.current, self.membrane)} if self.current else set()))
+        fires = {(self.membrane, self.name)} if self.name != self.membrane else set()
+        loop = {(self.name, self.scale), (self.scale, self.membrane)} if self.scale else set()
+        return frozenset(fires | loop | ({(self.current, self.membrane)} if self.current else set()))
 
 
-def find_cells(nodes: Mapping[str, nir.NIRNode], edges: Iterable[tuple[str, str]]) -> dict[str, Cell]:
-    """Every population of a graph by name, in the order of the nodes.
+def find_cells(nodes: Mapping[str, nir.NIRNode], edges: Iterable[tuple[str, str]], dt: float) -> dict[str, Cell]:
+    """Every population of a graph by name, in the order of the nodes, with steps of dt seconds.
 
     Raises:
         UnsupportedError: a membrane or threshold that is part of none.
     """
     edges = list(edges)
-    loops = [loop for name, node in nodes.items() if isinstance(node, nir.Threshold) and (loop := _loop_at(nodes, edges, name))]
+    loops = [loop for name, node in nodes.items() if isinstance(node, nir.Threshold) and (loop := _loop_at(nodes, edges, name, dt))]
     inside = frozenset().union(*(loop.inner for loop in loops))
     leaky = [name for name, node in nodes.items() if isinstance(node, LEAKY_NODES) and name not in inside]
     readouts = [_readout_at(nodes, edges, name) for name in leaky if _is_read(nodes, edges, name)]
     inside = inside.union(*(readout.inner for readout in readouts))
+    single = [Cell(name, name, None, _current(nodes, edges, name)) for name, node in nodes.items() if name not in inside and _fires(node)]
+    inside = inside.union(*(cell.inner for cell in single))
     for name in leaky:
         if name not in inside:
             raise UnsupportedError(
                 f"node {name!r} passes its membrane on; only spikes travel on the chip: add a threshold, or read it as an output"
             )
-    single = [Cell(name, name) for name, node in nodes.items() if name not in inside and _fires(nodes, edges, name, node)]
     cells = {cell.name: cell for cell in (*loops, *readouts, *single)}
     for cell in cells.values():
         _check_closed(cell, edges)
     return {name: cells[name] for name in nodes if name in cells}
 
 
-def _loop_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, threshold: str) -> Cell | None:
+def _loop_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, threshold: str, dt: float) -> Cell | None:
     before = [s for s, t in edges if t == threshold]
-    if len(before) != 1 or not isinstance(nodes[before[0]], LEAKY_NODES):
+    if len(before) != 1 or not isinstance(nodes[before[0]], INTEGRATORS):
         return None
-    membrane = before[0]
-    scales = [t for s, t in edges if s == threshold and isinstance(nodes[t], nir.Scale) and (t, membrane) in edges]
-    if len(scales) != 1:
-        raise UnsupportedError(
-            f"node {threshold!r}: a threshold on the membrane {membrane!r} needs one Scale back to it that says what a spike takes away; "
-            f"this graph has {len(scales)}. Use a LIF node for reset to zero"
-        )
-    return Cell(threshold, membrane, scales[0], _current(nodes, edges, membrane))
+    integrator = before[0]
+    scales = [t for s, t in edges if s == threshold and isinstance(nodes[t], nir.Scale) and (t, integrator) in edges]
+    beta, gain, _ = membrane(integrator, nodes[integrator], dt)
+    theta = np.asarray(nodes[threshold].threshold, np.float64)
+    resets = [name for name in scales if reset_by(-gain * np.asarray(nodes[name].scale, np.float64), theta, beta)]
+    return Cell(threshold, integrator, resets[0] if resets else None, _current(nodes, edges, integrator))
+
+
+def reset_by(taken: Array, theta: Array, beta: Array) -> Reset | None:
+    """The reset by subtraction that takes `taken` from the voltage per spike, one step later; None where it is none.
+
+    Theta itself is a delayed reset, beta times it an immediate one; with beta close to 1 both may be near, and the nearer one is meant.
+    """
+    if (theta <= 0).any():
+        return None
+    delayed, immediate = (float(np.max(np.abs(taken - amount) / theta)) for amount in (theta, beta * theta))
+    if not min(delayed, immediate) <= SAME:
+        return None
+    return "subtract_delayed" if delayed <= immediate else "subtract"
 
 
 def _is_read(nodes: Mapping[str, nir.NIRNode], edges: Edges, name: str) -> bool:
@@ -103,31 +122,13 @@ def _readout_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, membrane: str) -
 
 
 def _current(nodes: Mapping[str, nir.NIRNode], edges: Edges, membrane: str) -> str | None:
-    return next((s for s, t in edges if t == membrane and isinstance(nodes[s], LEAKY_NODES)), None)
+    if not isinstance(nodes[membrane], (*INTEGRATORS, nir.LIF, nir.IF)):  # it has a current of its own
+        return None
+    return next((s for s, t in edges if t == membrane and isinstance(nodes[s], INTEGRATORS)), None)
 
 
-def _fires(nodes: Mapping[str, nir.NIRNode], edges: Edges, name: str, node: nir.NIRNode) -> bool:
-    if isinstance(node, nir.Threshold):
-        _check_maximum(nodes, edges, name)
-        return True
-    return isinstance(node, FIRING_NODES)
-
-
-def _check_maximum(nodes: Mapping[str, nir.NIRNode], edges: Edges, name: str) -> None:
-    """Sums of spikes exceed a threshold below 1 where there is any spike: a maximum (an OR)."""
-    theta = np.asarray(nodes[name].threshold)
-    pools = [s for s, t in edges if t == name]
-    pooled = [s for s, t in edges if t in pools]
-    if any(isinstance(nodes[s], nir.Input) for s in pooled):
-        raise UnsupportedError(f"node {name!r} takes the maximum of an input; pool spikes, not analog values")
-    of_spikes = all(isinstance(nodes[p], nir.SumPool2d) for p in pools) and all(
-        isinstance(nodes[s], (nir.Threshold, *FIRING_NODES)) for s in pooled
-    )
-    if not of_spikes or (theta < 0).any() or (theta >= 1).any():
-        raise UnsupportedError(
-            f"node {name!r}: a Threshold without a membrane is kept only as a maximum of spikes (directly after a SumPool2d of a "
-            "neuron's spikes, threshold in 0..1); use a LIF node"
-        )
+def _fires(node: nir.NIRNode) -> bool:
+    return isinstance(node, (nir.Threshold, *FIRING_NODES))
 
 
 def _check_closed(cell: Cell, edges: Edges) -> None:

@@ -8,20 +8,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.export.agreement import compare_runs
 from snnfuse.export.calibrate import fit_population
+from snnfuse.export.chip_form import chip_form
 from snnfuse.export.entries import input_entry, layer_entries
 from snnfuse.export.fitting import Fit, Input, connections, constant_name
 from snnfuse.export.float_run import simulate
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
-from snnfuse.export.resets import with_reset
+from snnfuse.export.resets import from_rest, with_reset
 from snnfuse.export.weights import count_nonzero
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import as_inputs, to_events
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
 from snnfuse.hardware.lif import Reset
 from snnfuse.hardware.program import Constant, Decoder, GradedInput, Output, Program, SpikeInput
 from snnfuse.hardware.ranges import check_no_wrap
-from snnfuse.hardware.reference import emulate
 
 SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
 SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take
@@ -68,6 +69,7 @@ def quantize(
     if reset is not None:
         network = with_reset(network, reset, x)
     inputs = {name: declare_input(array, network.inputs[name], input_bits) for name, array in x.items()}
+    network = from_rest(chip_form(network), x)
     _check_not_silent(x)
     fits = _fit_all(network, x, inputs, weight_bits, max_groups)
     program = assemble(network, fits, inputs, decoder)

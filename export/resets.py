@@ -1,4 +1,4 @@
-"""Another reset rule for a whole network, and what that changes."""
+"""Another reset rule or start for a whole network, and what that changes."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +28,18 @@ def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Netw
         for name, rule in changed.items()
     )
     return replace(converted, ledger=network.ledger + entries)
+
+
+def from_rest(network: Network, x: Mapping[str, NDArray]) -> Network:
+    """The network with every voltage starting where it resets to, as the chip's do; each change goes into the ledger with its effect."""
+    moved = [name for name, p in network.populations.items() if p.start is not None]
+    if not moved:
+        return network
+    rested = replace(network, populations={n: replace(p, start=None) for n, p in network.populations.items()})
+    before, after = simulate(network, x), simulate(rested, x)
+    reason = "the chip starts and resets at one voltage; NIR does not say where a voltage starts, and is read as 0"
+    entries = tuple(LedgerEntry(n, "its voltage starts at v_reset", reason, spike_effect(n, before, after)) for n in moved)
+    return replace(rested, ledger=network.ledger + entries)
 
 
 def spike_effect(name: str, before: FloatRun, after: FloatRun) -> str:

@@ -121,13 +121,15 @@ def test_a_threshold_below_one_spike_is_a_maximum(theta: float, shape: tuple) ->
     assert (network.populations["n2"].theta == 0.5).all() and 0 < expected.mean() < 1
 
 
-def test_a_maximum_of_weighted_spikes_is_refused() -> None:
-    graph = pooling(np.array(0.5))
-    graph.nodes["half"] = nir.Scale(np.array(0.25))
+def test_a_threshold_of_weighted_spikes_is_what_it_says() -> None:
+    graph, x = pooling(np.array(0.5)), spikes(20, 3, 2, 4, 4)
+    graph.nodes["quarter"] = nir.Scale(np.array(0.25))
     graph.edges.remove(("n0", "n1"))
-    graph.edges += [("n0", "half"), ("half", "n1")]
-    with pytest.raises(UnsupportedError, match="node 'n2': a Threshold without a membrane is kept only as a maximum of spikes"):
-        lower(graph)
+    graph.edges += [("n0", "quarter"), ("quarter", "n1")]
+    run = simulate(lower(graph), {"input": x})
+    counts = run.spikes["n0"].reshape(20, 3, 2, 2, 2, 2, 2).sum((4, 6))
+    np.testing.assert_array_equal(run.spikes["n2"], 0.25 * counts > 0.5)
+    assert 0 < run.spikes["n2"].mean() < 1
 
 
 @pytest.mark.parametrize("reset", ["subtract", "subtract_delayed"])

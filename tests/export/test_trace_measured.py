@@ -173,11 +173,12 @@ def test_a_model_in_double_precision_is_measured() -> None:
 
 
 def test_a_graph_that_the_chip_cannot_hold_keeps_its_ledger() -> None:
-    """Feedback over two neurons, which NIR says and the chip does not."""
+    """A membrane that is passed on, which NIR says and the chip does not."""
     model = Net()
     graph, ledger = trace_model(model, torch.zeros(1, 10))
-    graph.nodes["back"] = nir.Linear(np.ones((20, 5)))
-    graph = nir.NIRGraph(graph.nodes, [*graph.edges, ("lif2", "back"), ("back", "lif1")], metadata=graph.metadata, type_check=False)
+    graph.nodes.update(low=nir.LI(np.full(5, 1e-3), np.ones(5), np.zeros(5)), back=nir.Linear(np.ones((20, 5))))
+    edges = [*graph.edges, ("lif2", "low"), ("low", "back"), ("back", "lif1")]
+    graph = nir.NIRGraph(graph.nodes, edges, metadata=graph.metadata, type_check=False)
     assert measured_ledger(model, graph, ledger, {"x": data()}, unrolled=False) == (graph, ledger)
 
 
