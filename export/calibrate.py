@@ -19,10 +19,10 @@ from snnfuse.export.fitting import Fit, Input, build, connections, constant_name
 from snnfuse.export.float_run import FloatRun
 from snnfuse.export.network import Network, Population, Projection
 from snnfuse.export.rounding import weight_limit
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.fixed_point import ALIGN_BITS, EXPONENT_RANGE, STATE_LIMIT, THRESHOLD_LIMIT
 from snnfuse.hardware.program import Constant, GradedInput, Program, SpikeInput
-from snnfuse.hardware.reference import emulate
 
 HEADROOM = 1.4  # the current may grow by this factor beyond calibration before it wraps
 SCALES = 8  # threshold scales tried per population

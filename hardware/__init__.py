@@ -1,12 +1,12 @@
 """The target: fixed-point rules, the Program, and the backends that run it."""
 
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import encode, scores
 from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lava import simulate_on_lava, to_lava
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
 from snnfuse.hardware.recording import Comparison, Mismatch, Recording, compare
-from snnfuse.hardware.reference import emulate
 from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
 
 __all__ = [

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
+from snnfuse.hardware import reference
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.reference import emulate
 
-BACKENDS = ("emulator", "lava")
+BACKENDS = ("reference", "emulator", "lava")
+VERIFIED = ("emulator", "lava")  # what a bundle is checked on: the fast backends, which are tested against the reference
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,7 @@ def run_on(
     """Run a program on a backend.
 
     Args:
-        backend: "emulator" or "lava".
+        backend: one of BACKENDS.
         program, events, record, states: as for `emulate`.
         timeout: seconds that Lava may take; None: in proportion to the program and the number of steps.
 
@@ -44,7 +46,9 @@ def run_on(
     if backend not in BACKENDS:
         raise InputError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)}")
     start = time.perf_counter()
-    if backend == "emulator":
+    if backend == "reference":
+        recording = reference.emulate(program, events, record, states)
+    elif backend == "emulator":
         recording = emulate(program, events, record, states)
     else:
         from snnfuse.hardware.lava import simulate_on_lava

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from numpy.typing import NDArray
 
-from snnfuse.hardware.backends import BACKENDS, run_on
+from snnfuse.hardware.backends import VERIFIED, run_on
 from snnfuse.hardware.errors import InputError, SnnfuseError, VerificationError
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Comparison, Recording, compare
@@ -36,7 +36,7 @@ def verify(
     program: Program,
     events: Mapping[str, NDArray],
     golden: Recording,
-    backends: Sequence[str] = BACKENDS,
+    backends: Sequence[str] = VERIFIED,
     timeout: float | None = None,
 ) -> Iterator[Check]:
     """Rerun a program on each backend and compare every layer with a golden recording.

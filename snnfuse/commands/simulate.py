@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     from snnfuse.hardware import Program, Recording
 
-BACKENDS = ("emulator", "lava")  # a test compares them with snnfuse.hardware.backends
+BACKENDS = ("reference", "emulator", "lava")  # a test compares them with snnfuse.hardware.backends
 
 
 @click.command()
 @click.argument("bundle", type=PATH)
-@click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True)
+@click.option("--backend", type=click.Choice(BACKENDS), default="emulator", show_default=True)
 @click.option(
     "--input", "inputs", type=PATH, required=True, metavar="FILE", help=".npz with an array (time, batch, ...) per input."
 )

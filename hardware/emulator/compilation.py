@@ -1,0 +1,61 @@
+"""The kernel, compiled or taken from numba's cache on disk.
+
+numba keeps compiled code beside this module, in the user's cache folder where that cannot be written, or in $NUMBA_CACHE_DIR. It looks at
+one file only to see whether its copy is stale; the fingerprint makes it look at all files that the kernel is made of.
+"""
+
+import hashlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from snnfuse.hardware.emulator.kernel import build_run
+
+SOURCES = ("fields.py", "intrinsics.py", "neurons.py", "delivery.py", "kernel.py")
+logger = logging.getLogger("snnfuse")
+
+
+def fingerprint() -> str:
+    """Hash of every file that the kernel is made of."""
+    folder = Path(__file__).parent
+    files = [*(folder / name for name in SOURCES), folder.parent / "fixed_point.py"]
+    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def ready_kernel() -> Callable:
+    """The kernel; its first call says that it compiles, where it does."""
+    run = build_run(fingerprint())
+
+    def first_call(*args):
+        if not run.signatures:
+            return _announced(run, args)
+        return run(*args)
+
+    return first_call
+
+
+def _announced(run: Callable, args: tuple):
+    start = time.perf_counter()
+    if not _is_cached(run):
+        _say("compiling the emulator's kernel, once for this machine ...")
+    result = run(*args)
+    logger.info("emulator kernel ready after %.1f s", time.perf_counter() - start)
+    return result
+
+
+def _is_cached(run: Callable) -> bool:
+    """Whether an earlier process left compiled code; numba's own index decides whether it still fits."""
+    from numba import typeof  # noqa: F401
+
+    try:
+        return Path(run._cache._cache_file._index_path).exists()
+    except AttributeError:
+        return False
+
+
+def _say(text: str) -> None:
+    logger.info(text)
+    if sys.stderr is not None and sys.stderr.isatty():
+        print(f"snnfuse: {text}", file=sys.stderr)

@@ -1,0 +1,317 @@
+"""The one compiled function: a plan's populations, over the steps of a chunk, for a range of samples.
+
+Each population runs over all steps before the next one begins, for one sample at a time, so that weights, states and lists of events stay
+in the cache. A population that feeds back onto itself finds its own events of the step before in its own list.
+"""
+
+from numba import njit
+
+from snnfuse.hardware.emulator.delivery import deliver_graded_rows, deliver_graded_runs, deliver_listed, deliver_rows, deliver_runs
+from snnfuse.hardware.emulator.fields import (
+    C_KIND,
+    C_LAG,
+    C_PORT,
+    C_SOURCE,
+    C_UNSIGNED,
+    C_WIDE,
+    LIF,
+    P_ARRAYS,
+    P_BIAS,
+    P_BIASED,
+    P_CARRIED,
+    P_CONSTANT,
+    P_CONSTANT_1,
+    P_CURRENT_KEEP,
+    P_EARLIER,
+    P_EVENTS,
+    P_EXPONENT,
+    P_EXTERNAL,
+    P_FIRST,
+    P_FORGETS,
+    P_GRADED,
+    P_HISTORY,
+    P_KIND,
+    P_LAST,
+    P_LIMIT,
+    P_N,
+    P_ORDER,
+    P_PADDED,
+    P_RESET,
+    P_SOURCE,
+    P_STATE,
+    P_THRESHOLD,
+    P_VOLTAGE_KEEP,
+    PRODUCT,
+    RELAY,
+    ROWS,
+    RUNS,
+)
+from snnfuse.hardware.emulator.intrinsics import above_one, mul, nonzero_bytes, nonzero_words, sra, trailing_zeros, word_at
+from snnfuse.hardware.emulator.neurons import update_neurons
+
+WORD = 64  # neurons looked at together
+NO_MAGNITUDE = -(1 << 31)  # the one int32 that is no graded spike
+
+
+@njit
+def read_input(address, n, graded, events, at):
+    """Append the events of one row of an input; returns the end of the list, or -1 where binary ones hold another number."""
+    j = 0
+    wrong = False
+    while j + WORD <= n:
+        bits = nonzero_words(address + 4 * j)
+        if not graded and above_one(address + 4 * j):
+            wrong = True
+        while bits:
+            events[at] = j + trailing_zeros(bits)
+            at += 1
+            bits &= bits - 1
+        j += WORD
+    while j < n:
+        if word_at(address + 4 * j) != 0:
+            events[at] = j
+            at += 1
+            if not graded and word_at(address + 4 * j) != 1:
+                wrong = True
+        j += 1
+    return -1 if wrong else at
+
+
+@njit
+def read_values(address, limit, events, values, start, stop):
+    """The payloads of listed events; whether all are within the limit."""
+    fine = True
+    for k in range(start, stop):
+        values[k] = word_at(address + 4 * events[k])
+        if values[k] > limit or values[k] < -limit:
+            fine = False
+    return fine
+
+
+@njit
+def list_spikes(spikes, n, events, at):
+    """Append the indices of spiking neurons, read from bytes with room to read 64 at a time; returns the end of the list."""
+    for j in range(0, n, WORD):
+        bits = nonzero_bytes(spikes, j)
+        if n - j < WORD:
+            bits &= (1 << (n - j)) - 1
+        while bits:
+            events[at] = j + trailing_zeros(bits)
+            at += 1
+            bits &= bits - 1
+    return at
+
+
+@njit
+def deliver(c, tables, w, w_unsigned, events, values, graded, start, stop, narrow, wide, a, n):
+    """One connection, one step."""
+    if c[C_KIND] == ROWS:
+        if c[C_UNSIGNED]:
+            if graded:
+                deliver_graded_rows(c, w_unsigned, events, values, start, stop, a, n)
+            else:
+                deliver_rows(c, w_unsigned, events, start, stop, a, n)
+        elif graded:
+            deliver_graded_rows(c, w, events, values, start, stop, a, n)
+        else:
+            deliver_rows(c, w, events, start, stop, a, n)
+    elif c[C_KIND] == RUNS:
+        if c[C_UNSIGNED]:
+            if graded:
+                deliver_graded_runs(c, tables, w_unsigned, events, values, start, stop, wide, a)
+            elif c[C_WIDE]:
+                deliver_runs(c, tables, w_unsigned, events, start, stop, wide, a)
+            else:
+                deliver_runs(c, tables, w_unsigned, events, start, stop, narrow, a)
+        elif graded:
+            deliver_graded_runs(c, tables, w, events, values, start, stop, wide, a)
+        elif c[C_WIDE]:
+            deliver_runs(c, tables, w, events, start, stop, wide, a)
+        else:
+            deliver_runs(c, tables, w, events, start, stop, narrow, a)
+    elif c[C_UNSIGNED]:
+        deliver_listed(c, tables, w_unsigned, events, values, graded, start, stop, wide, a, n)
+    else:
+        deliver_listed(c, tables, w, events, values, graded, start, stop, wide, a, n)
+
+
+@njit
+def any_nonzero(x, n):
+    """Whether any of the first n is not 0."""
+    found = x[0]
+    for j in range(n):
+        found |= x[j]
+    return found != 0
+
+
+@njit
+def record_states(u, v, out, at_u, at_v, n, order, tables):
+    """Copy states to a recording, in the population's own order."""
+    for j in range(n):
+        k = tables[order + j] if order >= 0 else j
+        out[at_u + k] = u[j]
+        out[at_v + k] = v[j]
+
+
+@njit
+def recall(p, q, history, carried, events, values, starts):
+    """Lists of the steps before this chunk, from the values that the last one left; returns the end of the list."""
+    at = p[P_EARLIER] + (starts.shape[1] - 1 - history) * p[P_EVENTS]
+    starts[q, : history - p[P_HISTORY] + 1] = at
+    for k in range(p[P_HISTORY]):
+        first = p[P_CARRIED] + k * p[P_N]
+        for j in range(p[P_N]):
+            if carried[first + j] != 0:
+                events[at] = j
+                if p[P_GRADED]:
+                    values[at] = carried[first + j]
+                at += 1
+        starts[q, history - p[P_HISTORY] + k + 1] = at
+    return at
+
+
+@njit
+def remember(p, q, steps, history, carried, events, values, starts):
+    """Leave the values of the last steps for the next chunk."""
+    carried[p[P_CARRIED] : p[P_CARRIED] + p[P_HISTORY] * p[P_N]] = 0
+    for k in range(p[P_HISTORY]):
+        column = history + steps - p[P_HISTORY] + k
+        for r in range(starts[q, column], starts[q, column + 1]):
+            carried[p[P_CARRIED] + k * p[P_N] + events[r]] = values[r] if p[P_GRADED] else 1
+
+
+@njit
+def gather(p, t, plan, lists, history, narrow, wide, a0, a1):
+    """The input of one step, one array per port; returns whether nothing arrived at each."""
+    pops, conns, tables, w, w_unsigned, params = plan
+    events, values, starts = lists
+    padded = p[P_PADDED]
+    quiet0, quiet1 = p[P_CONSTANT] < 0, p[P_CONSTANT_1] < 0
+    if quiet0:
+        a0[:padded] = 0
+    else:
+        a0[:padded] = params[p[P_CONSTANT] : p[P_CONSTANT] + padded]
+    if p[P_KIND] == PRODUCT:
+        if quiet1:
+            a1[:padded] = 0
+        else:
+            a1[:padded] = params[p[P_CONSTANT_1] : p[P_CONSTANT_1] + padded]
+    for row in range(p[P_FIRST], p[P_LAST]):
+        c = conns[row]
+        source, column = c[C_SOURCE], history + t - c[C_LAG]
+        start, stop = starts[source, column], starts[source, column + 1]
+        if stop > start:
+            graded = pops[source, P_GRADED] != 0
+            if c[C_PORT]:
+                quiet1 = False
+                a = a1
+            else:
+                quiet0 = False
+                a = a0
+            deliver(c, tables, w, w_unsigned, events, values, graded, start, stop, narrow, wide, a, padded)
+    return quiet0, quiet1
+
+
+@njit
+def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
+    """One population of neurons, one sample, all steps of a chunk; its events follow `at`."""
+    tables, params = plan[2], plan[5]
+    events, values, starts = lists
+    spikes_out, states_out, places, t_out, batch = out
+    narrow, wide, a, _, spikes = scratch
+    n, padded, state, order = p[P_N], p[P_PADDED], p[P_STATE], p[P_ORDER]
+    u, v = u[sample, state : state + padded], v[sample, state : state + padded]
+    resting = not p[P_BIASED] and not any_nonzero(u, padded) and not any_nonzero(v, padded)
+    for t in range(steps):
+        quiet, _ = gather(p, t, plan, lists, history, narrow, wide, a, a)
+        if not (quiet and resting):
+            parameters = (p[P_CURRENT_KEEP], p[P_VOLTAGE_KEEP], p[P_THRESHOLD], p[P_BIAS])
+            update_neurons(a, u, v, spikes, padded, p[P_RESET], p[P_FORGETS], *parameters, params, p[P_ARRAYS])
+            before = at
+            at = list_spikes(spikes, n, events, at)
+            resting = quiet and at == before and not p[P_BIASED] and not any_nonzero(u, padded) and not any_nonzero(v, padded)
+        starts[q, history + t + 1] = at
+        step = ((t_out + t) * batch + sample) * p[P_EXTERNAL]
+        if places[q, 0] >= 0:
+            for k in range(starts[q, history + t], at):
+                spikes_out[places[q, 0] + step + (tables[order + events[k]] if order >= 0 else events[k])] = 1
+        if places[q, 1] >= 0:
+            record_states(u, v, states_out, places[q, 1] + step, places[q, 2] + step, n, order, tables)
+
+
+@njit
+def run_graded(p, q, plan, history, sample, steps, at, lists, out, scratch):
+    """One population of products or relays, one sample, all steps of a chunk; its events follow `at`."""
+    tables = plan[2]
+    events, values, starts = lists
+    _, states_out, places, t_out, batch = out
+    narrow, wide, a0, a1, _ = scratch
+    order, is_product, exponent = p[P_ORDER], p[P_KIND] == PRODUCT, p[P_EXPONENT]
+    for t in range(steps):
+        quiet0, quiet1 = gather(p, t, plan, lists, history, narrow, wide, a0, a1)
+        if not (quiet0 or (quiet1 and is_product)):
+            for j in range(p[P_N]):
+                value = sra(mul(a0[j], a1[j]), exponent) if is_product else a0[j]
+                if value != 0 and value != NO_MAGNITUDE:
+                    events[at] = j
+                    values[at] = value
+                    at += 1
+        starts[q, history + t + 1] = at
+        if places[q, 0] >= 0:
+            step = places[q, 0] + ((t_out + t) * batch + sample) * p[P_EXTERNAL]
+            for k in range(starts[q, history + t], at):
+                states_out[step + (tables[order + events[k]] if order >= 0 else events[k])] = values[k]
+
+
+@njit
+def run_input(p, q, history, inputs, t_in, sample, steps, at, lists):
+    """The events of one input, one sample; whether all its values are in their range."""
+    events, values, starts = lists
+    graded = p[P_GRADED] != 0
+    for t in range(steps):
+        row = inputs[p[P_SOURCE], 0] + 4 * p[P_N] * ((t_in + t) * inputs[p[P_SOURCE], 1] + sample)
+        end = read_input(row, p[P_N], graded, events, at)
+        if end < 0 or (graded and not read_values(row, p[P_LIMIT], events, values, at, end)):
+            return False
+        at = end
+        starts[q, history + t + 1] = at
+    return True
+
+
+def build_run(fingerprint: str):
+    """The kernel; the fingerprint of its sources is part of the key under which numba caches it."""
+
+    @njit(nogil=True, cache=True)
+    def run(plan, history, inputs, t_in, first_pop, last_pop, first_sample, last_sample, steps, u, v, carried, lists, out, scratch):
+        """Run populations first_pop..last_pop for samples first_sample..last_sample.
+
+        Args:
+            plan: the pools of a `Plan`: populations, connections, tables, weights (signed, unsigned), parameters.
+            history: of the plan.
+            inputs: int64 (inputs, 2): address of an int32 array (time, batch, n), and its batch size.
+            t_in: first step of the inputs to read.
+            u, v, carried: int32 (batch, states), and (batch, earlier): last spikes; changed in place.
+            lists: events int32, values int32, starts int64 (populations, history + steps + 1): events of step t of population q lie from
+                starts[q, history + t] on.
+            out: spikes uint8, states int32, places int64 (populations, 3) of spikes, u and v therein or -1, first step, batch.
+            scratch: int16 and int32 sums, int32 inputs of two ports, uint8 spikes.
+
+        Returns:
+            0, or 1 + the row of an input that holds a value out of its range.
+        """
+        _ = fingerprint
+        events, values, starts = lists
+        for sample in range(first_sample, last_sample):
+            for q in range(first_pop, last_pop):
+                p = plan[0][q]
+                at = recall(p, q, history, carried[sample], events, values, starts)
+                if p[P_KIND] == LIF:
+                    run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch)
+                elif p[P_KIND] == PRODUCT or p[P_KIND] == RELAY:
+                    run_graded(p, q, plan, history, sample, steps, at, lists, out, scratch)
+                elif not run_input(p, q, history, inputs, t_in, sample, steps, at, lists):
+                    return 1 + q
+                remember(p, q, steps, history, carried[sample], events, values, starts)
+        return 0
+
+    return run
