@@ -43,8 +43,9 @@ class BitExact:
         """The words of a check of this claim."""
         if check.passed:
             return None
-        counts = (f"{wrong} of {compared} {name}" for name, (compared, wrong) in check.comparison.by_variable.items())
-        return f"the {self.compared} differs from the reference in {', '.join(counts)}\nfirst (reference against {self.compared}): {check.comparison.first}"
+        counts = ", ".join(f"{wrong} of {compared} {name}" for name, (compared, wrong) in check.comparison.by_variable.items())
+        where = f"first (reference against {self.compared}): {check.comparison.first}"
+        return f"the {self.compared} differs from the reference in {counts}\n{where}"
 
     @property
     def compared(self) -> str:
