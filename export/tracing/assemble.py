@@ -65,6 +65,7 @@ def assemble(step: Step, model: nn.Module, dt: float) -> Assembled:
     names = graph.output_names()
     for name, index in zip(names, kept.outputs, strict=True):
         _output(graph, name, index)
+    _remove_unread(graph)
     return Assembled(graph.nodes, graph.edges, tuple(graph.ledger), dict(zip(names, kept.returned, strict=True)))
 
 
@@ -79,6 +80,14 @@ def _output(graph: Assembly, name: str, index: int) -> None:
     term, signal = graph.term(index), graph.signals[index]
     graph.nodes[name] = nir.Output(np.array(term.shape))
     graph.connect(_ungraded(graph, index) or _joined(signal, term.where, "it is returned"), name, "forward")
+
+
+def _remove_unread(graph: Assembly) -> None:
+    """A factor behind spikes that outputs alone read, without it, leads nowhere."""
+    read = {source for source, _ in graph.edges}
+    for name in [n for n, node in graph.nodes.items() if isinstance(node, nir.Scale) and n not in read]:
+        del graph.nodes[name]
+        graph.edges = [edge for edge in graph.edges if name not in edge]
 
 
 def _ungraded(graph: Assembly, index: int) -> tuple[str, ...]:

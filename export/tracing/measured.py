@@ -1,7 +1,7 @@
-"""What tracing changed, measured: what the model itself returns against what its graph puts out."""
+"""What tracing changed, measured: what the model itself computes against what its graph does, at the outputs and at every neuron."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,15 +16,18 @@ from torch import nn
 from snnfuse.export.float_run import FloatRun, simulate
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
+from snnfuse.export.tracing.neurons import is_neuron
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ledger import Ledger, to_json
+
+ALL = "with all changes of the trace"  # a run tells the effect of all entries together only
 
 
 def measured_ledger(
     model: nn.Module, graph: nir.NIRGraph, ledger: Ledger, inputs: Mapping[str, NDArray], unrolled: bool
 ) -> tuple[nir.NIRGraph, Ledger]:
-    """The graph and its ledger with the effect of all entries together, which only a run can tell.
+    """The graph and its ledger with the effect of all entries together, at the entry's own neurons and at the outputs.
 
     Args:
         model: what the graph was traced from; left as it is.
@@ -47,13 +50,43 @@ def measured_ledger(
     except UnsupportedError:  # a NIR graph may hold more than the chip, and is exported all the same
         return graph, ledger
     about = json.loads(graph.metadata["snnfuse"])
-    effect = _effect(network, run, about["outputs"], run_model(model, inputs, unrolled))
-    ledger = tuple(replace(entry, effect=entry.effect or effect) for entry in ledger)
+    returned, spikes = run_recorded(model, inputs, unrolled, {entry.node for entry in ledger})
+    effect = _effect(network, run, about["outputs"], returned)
+    ledger = tuple(replace(entry, effect=entry.effect or f"{ALL}, {_own_effect(entry.node, spikes, run)}{effect}") for entry in ledger)
     return nir.NIRGraph(graph.nodes, graph.edges, metadata={"snnfuse": json.dumps(about | {"ledger": to_json(ledger)})}), ledger
 
 
 def run_model(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> list[NDArray]:
     """Everything that a model returns, each (time, batch, *shape), run from rest in its own precision; the model is left as it is."""
+    return run_recorded(model, inputs, unrolled, ())[0]
+
+
+def run_recorded(
+    model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool, paths: Collection[str]
+) -> tuple[list[NDArray], dict[str, NDArray]]:
+    """As `run_model`; returns beside it what the neurons among the modules at `paths` put out, (time, batch, *shape) each."""
+    kept: dict[str, list[torch.Tensor]] = {path: [] for path, m in model.named_modules() if path in paths and is_neuron(m)}
+    with _recording(model, kept):
+        returned = _run(model, inputs, unrolled)
+    return returned, {path: _stacked(values) for path, values in kept.items() if values}
+
+
+@contextmanager
+def _recording(model: nn.Module, kept: Mapping[str, list[torch.Tensor]]) -> Iterator[None]:
+    """Each call of a module at a path of `kept` adds its spikes there."""
+
+    def keeper(values: list[torch.Tensor]) -> Any:
+        return lambda module, given, out: values.append(out[0] if isinstance(out, tuple) else out)
+
+    hooks = [model.get_submodule(path).register_forward_hook(keeper(values)) for path, values in kept.items()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _run(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> list[NDArray]:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     tensors = [torch.as_tensor(np.asarray(x), dtype=like.dtype, device=like.device) for x in inputs.values()]
     with untouched(model), _spikes_as(model, like.dtype):
@@ -109,7 +142,17 @@ def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returne
             ours = run.spikes[node]
             wrong = np.count_nonzero(ours != theirs.astype(bool))
             parts.append(f"{at}{wrong} output spikes differ where the graph has {np.count_nonzero(ours)}")
-    return f"with all changes of the trace, {', '.join(parts)}, on {samples} samples"
+    return f"{', '.join(parts)}, on {samples} samples"
+
+
+def _own_effect(path: str, spikes: Mapping[str, NDArray], run: FloatRun) -> str:
+    """The differences at the neurons of one entry, in words; none where it concerns anything else."""
+    ours = run.spikes.get(path if path in run.spikes else f"{path}.module")
+    theirs = spikes.get(path)
+    if ours is None or theirs is None or theirs.shape != ours.shape:
+        return ""
+    wrong = np.count_nonzero(ours != theirs.astype(bool))
+    return f"{wrong} of its {ours.size} outputs differ ({wrong / ours.size:.2%}) where the graph has {np.count_nonzero(ours)} spikes, "
 
 
 def _largest(v: NDArray) -> NDArray[np.int64]:

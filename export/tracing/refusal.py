@@ -5,7 +5,15 @@ from snnfuse.hardware.errors import UnsupportedError
 USABLE = "use Linear, Conv2d, BatchNorm, AvgPool2d, MaxPool2d, Flatten, Dropout, Leaky, Synaptic, + and torch.cat"
 
 
-def refusal(where: str, reason: str, way_out: str) -> UnsupportedError:
+class Refusal(UnsupportedError):
+    """The error for something that NIR cannot express; `where`, `reason` and `way_out` are the parts of its message."""
+
+    def __init__(self, where: str, reason: str, way_out: str) -> None:
+        super().__init__(f"{where}: {reason}; {way_out}")
+        self.where, self.reason, self.way_out = where, reason, way_out
+
+
+def refusal(where: str, reason: str, way_out: str) -> Refusal:
     """The error for something that NIR cannot express with its meaning.
 
     Args:
@@ -13,4 +21,4 @@ def refusal(where: str, reason: str, way_out: str) -> UnsupportedError:
         reason: what cannot be kept.
         way_out: what the user can write instead.
     """
-    return UnsupportedError(f"{where}: {reason}; {way_out}")
+    return Refusal(where, reason, way_out)

@@ -1,6 +1,7 @@
 """The ledger of a trace says how many output spikes all its changes cost."""
 
 import json
+import re
 
 import nir
 import numpy as np
@@ -108,6 +109,11 @@ def expected_effect() -> str:
     return measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)[1][0].effect
 
 
+def at_outputs(effect: str) -> str:
+    """An effect without what it says of the entry's own neurons."""
+    return re.sub(r"[0-9]+ of its [0-9]+ outputs differ \([0-9.]+%\) where the graph has [0-9]+ spikes, ", "", effect)
+
+
 def test_the_returned_value_that_the_output_is_gets_compared() -> None:
     x = data()
     torch.manual_seed(0)
@@ -115,7 +121,7 @@ def test_the_returned_value_that_the_output_is_gets_compared() -> None:
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
     assert json.loads(graph.metadata["snnfuse"])["outputs"] == {"output": 1}
     _, measured = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
-    assert {entry.effect for entry in measured} == {expected_effect()} and len(measured) == 2
+    assert [at_outputs(entry.effect) for entry in measured] == [expected_effect()] * 2
 
 
 def test_a_loop_that_returns_lists_is_compared_too() -> None:
@@ -124,7 +130,7 @@ def test_a_loop_that_returns_lists_is_compared_too() -> None:
     model = Unrolled()
     graph, ledger = trace_model(model, torch.from_numpy(x))
     _, measured = measured_ledger(model, graph, ledger, {"x": x}, unrolled=True)
-    assert {entry.effect for entry in measured} == {expected_effect()}
+    assert {at_outputs(entry.effect) for entry in measured} == {expected_effect()}
 
 
 def test_every_output_is_measured() -> None:

@@ -111,4 +111,9 @@ def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, 
     where = f"{path} ({type(neuron).__name__})"
     refuse_extras(neuron, where)
     rule = kind_of(neuron, where).read(path, neuron, shape, where)
-    return integrators(name, name, rule, dt) if readout else spell(name, path, rule, dt)
+    if not readout:
+        return spell(name, path, rule, dt)
+    if rule.recurrent is not None:
+        reason = "its membrane is returned and its spikes drive it on, and a population on the chip puts out one of the two"
+        raise refusal(where, reason, "return its spikes")
+    return integrators(name, name, rule, dt)

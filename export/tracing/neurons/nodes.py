@@ -73,7 +73,7 @@ def _zeroing(name: str, path: str, rule: Rule, dt: float) -> Piece:
 
 def _kept_input(path: str) -> Ledger:
     change = "the reset to zero is immediate: the step after a spike keeps the input that it receives"
-    reason = "snnTorch's delayed reset drops that input, which neither NIR nor the chip can say"
+    reason = "snnTorch's delayed reset drops it, which NIR and the chip cannot say; reset_delay=False, where it exists, trains what runs"
     return (LedgerEntry(path, change, reason),)
 
 
