@@ -12,7 +12,7 @@ from typing import Literal, get_args
 Decision = Literal["exact", "approximate", "refused"]
 
 SOURCES = (
-    "tracing.neuron_ops",
+    "tracing.neuron_rows",
     "tracing.torch_layers",
     "tracing.trace_ops",
 )

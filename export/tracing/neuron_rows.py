@@ -1,0 +1,37 @@
+"""What becomes of every snnTorch neuron, in rows: each case is traced, and the row says what the tracer did."""
+
+import networkx
+import nir
+
+from snnfuse.export.ops_table import Row
+from snnfuse.export.tracing.from_snntorch import trace_model
+from snnfuse.export.tracing.neuron_cases import Case, cases
+from snnfuse.export.tracing.refusal import Refusal
+
+GROUP = "snnTorch neuron"
+
+
+def ops_rows() -> tuple[Row, ...]:
+    """One row per neuron and case."""
+    return tuple(row(case) for case in cases())
+
+
+def row(case: Case) -> Row:
+    """The decision for one case, from tracing it."""
+    name = case.neuron.__name__
+    try:
+        graph, ledger = trace_model(case.model(), case.sample())
+    except Refusal as error:
+        return Row(GROUP, name, case.case, "refused", error.reason, error.way_out)
+    if not ledger:
+        return Row(GROUP, name, case.case, "exact", structure(graph))
+    changes = "; ".join(f"{entry.change}, because {entry.reason}" for entry in ledger)
+    return Row(GROUP, name, case.case, "approximate", f"{structure(graph)}: {changes}")
+
+
+def structure(graph: nir.NIRGraph) -> str:
+    """The nodes on the way from input to output by their kinds, and those that lead back."""
+    (source,), (target,) = graph.inputs, graph.outputs
+    way = networkx.shortest_path(networkx.DiGraph(list(graph.edges)), source, target)[1:-1]
+    back = [type(node).__name__ for name, node in graph.nodes.items() if name not in (source, target, *way)]
+    return " → ".join(type(graph.nodes[name]).__name__ for name in way) + (f", back through {' and '.join(back)}" if back else "")
