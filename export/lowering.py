@@ -10,7 +10,7 @@ import numpy as np
 
 from snnfuse.export.graph_notes import read_notes
 from snnfuse.export.network import Array, Network, Population, Projection
-from snnfuse.export.neurons import FIRING_NODES, LEAKY_NODES, check_finite
+from snnfuse.export.neurons import FIRING_NODES, LEAKY_NODES, check_numbers
 from snnfuse.export.operators import LINEAR_NODES, Composite, bias_of, branches
 from snnfuse.export.patterns import Cell, find_cells
 from snnfuse.export.populations import ANY_SPIKE, build, memoryless, own_shape
@@ -85,7 +85,7 @@ class _Lowering:
                     f"node {name!r} is a {type(node).__name__}, which has no counterpart on the chip yet; "
                     f"these have: {', '.join(sorted(k.__name__ for k in KNOWN))}"
                 )
-            check_finite(name, node)
+            check_numbers(name, node)
             if not isinstance(node, nir.Output) and not self.targets(name):
                 raise UnsupportedError(f"node {name!r} leads nowhere; remove it or connect it to an output")
             if isinstance(node, nir.Output) and self.targets(name):
@@ -217,7 +217,8 @@ class _Lowering:
             if straight:
                 raise UnsupportedError(f"output {name!r} reads the input {straight[0]!r} itself; put a neuron or a linear map in between")
         source = name if name in self.cells else self.sources(name)[0]
-        declared, shape = (self.nodes[name].output_type or {}).get("output"), self.shapes[source]
+        types, shape = self.nodes[name].output_type, self.shapes[source]
+        declared = types.get("output") if isinstance(types, Mapping) else None
         # one element is also what NIR infers behind neurons whose parameters are single numbers
         if declared is not None and size(stated := _shape(name, declared)) != 1 and not same_neurons(stated, shape):
             raise InputError(f"output {name!r} is declared with shape {stated}, but {source!r} has {shape}")

@@ -18,6 +18,11 @@ from snnfuse.hardware.errors import InputError, UnsupportedError
 FIRING_NODES = (nir.LIF, nir.CubaLIF, nir.IF)
 INTEGRATORS = (nir.LI, nir.I)
 LEAKY_NODES = (*INTEGRATORS, nir.CubaLI)  # membranes without a threshold of their own
+NUMBERS = frozenset(
+    ("weight", "bias", "scale", "delay", "threshold", "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
+    + ("kernel_size", "stride", "padding", "dilation", "groups", "input_shape", "start_dim", "end_dim")
+)
+MAY_LACK = frozenset(("v_reset", "input_shape", "bias"))
 EULER_TOLERANCE = 1e-6  # how far dt/tau may exceed 1, relative: files hold tau in float32, which rounds by up to 6e-8
 
 
@@ -78,8 +83,21 @@ def _firing(name: str, node: nir.NIRNode, neuron: Population) -> Population:
     return replace(neuron, theta=theta, reset_to=reset_to if reset_to.any() else None)
 
 
-def check_finite(name: str, node: nir.NIRNode) -> None:
-    """InputError naming the node and parameter that holds NaN or an infinite value."""
-    for key, value in vars(node).items():
-        if isinstance(value, (np.ndarray, np.generic, float)) and np.asarray(value).dtype.kind == "f" and not np.isfinite(value).all():
+def check_numbers(name: str, node: nir.NIRNode) -> None:
+    """InputError naming the node and parameter that holds anything but finite real numbers."""
+    for key in NUMBERS & vars(node).keys():
+        value = getattr(node, key)
+        if (value is None and key in MAY_LACK) or (key == "padding" and isinstance(value, (str, bytes))):
+            continue
+        try:
+            array = np.asarray(value)
+        except ValueError:  # rows of different lengths
+            array = np.asarray(None)
+        if array.dtype.kind not in "fiub" or not array.size:
+            raise InputError(f"node {name!r}: {key} holds {_shown(value)}, where real numbers are needed; write the graph again")
+        if not np.isfinite(array).all():
             raise InputError(f"node {name!r}: {key} holds NaN or infinite values; was the network trained to the end?")
+
+
+def _shown(value: object) -> str:
+    return "nothing" if value is None or getattr(value, "size", 1) == 0 else f"a {type(value).__name__}"

@@ -31,9 +31,18 @@ def test_the_subtraction_loop_is_one_neuron(amount: float, reset: str) -> None:
     assert [(p.source, p.target) for p in network.projections] == [("input", "lif")]
 
 
-def test_a_subtraction_of_something_else_is_refused() -> None:
-    with pytest.raises(UnsupportedError, match=r"node 'reset' takes 0\.5 from the voltage per spike; only the threshold \(1"):
-        lower(subtracting(-0.5))
+def test_a_subtraction_of_something_else_is_a_recurrence() -> None:
+    """The membrane keeps what it has, and the neuron inhibits itself by half its threshold."""
+    network, x = lower(subtracting(-0.5)), spikes(40, 2, 4)
+    (neuron,), (fed, back) = network.populations.values(), network.projections
+    assert neuron.reset == "none" and (fed.source, back.source) == ("input", "lif")
+    assert back.weights.matrix.toarray().tolist() == (-0.5 * np.eye(3)).tolist()
+    v, s, expected = np.zeros((2, 3)), np.zeros((2, 3)), []
+    for step in x:
+        v = 0.9 * v + step @ fed.weights.matrix.T - 0.5 * s
+        s = (v > 1).astype(float)
+        expected.append(s)
+    np.testing.assert_array_equal(simulate(network, {"input": x}).spikes["lif"], expected)
 
 
 def test_reading_the_inside_of_a_neuron_is_refused() -> None:

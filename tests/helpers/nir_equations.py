@@ -6,7 +6,9 @@ step of `dt`:
     LI       v += dt/tau ((v_leak - v) + r I)
     LIF      as LI; z = v > v_threshold; v = v_reset where z
     CubaLIF  i += dt/tau_syn (w_in I - i); then as LIF with tau_mem and this i
+    CubaLI   as CubaLIF, and never fires
     I, IF    v += dt r I; IF fires and resets as LIF
+    Delay    y(t) = x(t - delay), and 0 before
 
 A node's input is the sum over its edges. In a loop the one-step delay lies on the edges that leave a spiking node
 within that loop.
@@ -64,14 +66,16 @@ def step(node: nir.NIRNode, state: dict[str, np.ndarray], x: np.ndarray, dt: flo
     if isinstance(node, nir.Linear | nir.Affine):
         y = x @ node.weight.T
         return y + node.bias if isinstance(node, nir.Affine) else y
-    if isinstance(node, nir.Conv2d):
+    if isinstance(node, nir.Conv1d | nir.Conv2d):
         return convolve(x, node)
+    if isinstance(node, nir.Delay):
+        return delay(node, state, x, dt)
     if isinstance(node, nir.SumPool2d | nir.AvgPool2d):
         size = 1 if isinstance(node, nir.SumPool2d) else np.prod(node.kernel_size)
         return windows(x, node.kernel_size, node.stride, node.padding).sum((0, 1)) / size
     if isinstance(node, nir.Flatten):
-        assert node.start_dim == 0 and node.end_dim == -1
-        return x.reshape(len(x), -1)
+        start, end = (d % (x.ndim - 1) for d in (node.start_dim, node.end_dim))
+        return x.reshape(*x.shape[: start + 1], -1, *x.shape[end + 2 :])
     if isinstance(node, nir.Scale):
         return node.scale * x
     if isinstance(node, nir.Threshold):
@@ -83,27 +87,45 @@ def step(node: nir.NIRNode, state: dict[str, np.ndarray], x: np.ndarray, dt: flo
 
 def neuron(node: nir.NIRNode, state: dict[str, np.ndarray], x: np.ndarray, dt: float) -> np.ndarray:
     v = state.setdefault("v", np.zeros_like(x))
-    if isinstance(node, nir.CubaLIF):
+    if isinstance(node, nir.CubaLIF | nir.CubaLI):
         i = state.setdefault("i", np.zeros_like(x))
         x = state["i"] = i + dt / node.tau_syn * (node.w_in * x - i)
     if isinstance(node, nir.I | nir.IF):
         v = v + dt * node.r * x
     else:
-        tau = node.tau_mem if isinstance(node, nir.CubaLIF) else node.tau
+        tau = node.tau_mem if isinstance(node, nir.CubaLIF | nir.CubaLI) else node.tau
         v = v + dt / tau * ((node.v_leak - v) + node.r * x)
     state["v"] = v
-    if isinstance(node, nir.LI | nir.I):
+    if isinstance(node, nir.LI | nir.I | nir.CubaLI):
         return v
     z = v > node.v_threshold
     state["v"] = np.where(z, node.v_reset, v)
     return z.astype(np.float64)
 
 
-def convolve(x: np.ndarray, node: nir.Conv2d) -> np.ndarray:
-    """(batch, in, h, w) to (batch, out, h', w'): the sum over taps of shifted inputs."""
+def delay(node: nir.Delay, state: dict, x: np.ndarray, dt: float) -> np.ndarray:
+    steps = np.broadcast_to(np.rint(np.asarray(node.delay) / dt).astype(int), x.shape)
+    state["past"] = [x, *state.get("past", [])][: steps.max() + 1]
+    past = np.array([*state["past"], *[np.zeros_like(x)] * (steps.max() + 1 - len(state["past"]))])
+    return np.take_along_axis(past, steps[None], 0)[0]
+
+
+def convolve(x: np.ndarray, node: nir.Conv1d | nir.Conv2d) -> np.ndarray:
+    """(batch, in, h, w) to (batch, out, h', w'), or without h: the sum over taps of shifted inputs."""
     assert node.groups == 1
-    taps = windows(x, node.weight.shape[2:], node.stride, node.padding, node.dilation)
-    return np.einsum("ijbchw,ocij->bohw", taps, node.weight) + node.bias[:, None, None]
+    flat, kernel = isinstance(node, nir.Conv1d), node.weight.shape[2:]
+    pairs = {key: np.broadcast_to(getattr(node, key), len(kernel)) for key in ("stride", "dilation")}
+    pairs["padding"] = np.array(
+        {"valid": [0] * len(kernel), "same": [d * (k - 1) // 2 for d, k in zip(pairs["dilation"], kernel, strict=True)]}[node.padding]
+        if isinstance(node.padding, str)
+        else np.broadcast_to(node.padding, len(kernel))
+    )
+    if flat:  # a row of height 1
+        x, pairs = x[:, :, None], {key: np.array([key != "padding", *pair]) for key, pair in pairs.items()}
+    weight = node.weight[:, :, None] if flat else node.weight
+    taps = windows(x, weight.shape[2:], pairs["stride"], pairs["padding"], pairs["dilation"])
+    y = np.einsum("ijbchw,ocij->bohw", taps, weight) + node.bias[:, None, None]
+    return y[:, :, 0] if flat else y
 
 
 def windows(x: np.ndarray, kernel, stride, padding, dilation=(1, 1)) -> np.ndarray:

@@ -1,0 +1,127 @@
+"""Whatever is wrong with a graph, `lower` says it in one line: random damage of every kind to random graphs of every node."""
+
+from collections.abc import Callable
+
+import nir
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from random_nir import DT, random_graph
+
+from snnfuse.export.graph_file import read_graph
+from snnfuse.export.lowering import lower
+from snnfuse.hardware.errors import SnnfuseError
+
+Damage = Callable[[nir.NIRGraph, np.random.Generator], None]
+WRONG = (
+    None, "text", b"bytes", [], [[1, 2], [3]], np.nan, np.inf, -1, 0, 10**30, np.ones(0), np.ones((2, 3, 4)), np.ones((1,) * 7),
+    np.array("text"), np.array(None), np.array([1 + 2j]), np.full((3, 3), np.nan), {}, object(), np.zeros(3), -np.ones(4), True,
+)  # fmt: skip
+
+
+def any_of(items: list, rng: np.random.Generator):
+    return items[rng.integers(len(items))]
+
+
+def intact(graph: nir.NIRGraph) -> list[nir.NIRNode]:
+    return [node for node in graph.nodes.values() if isinstance(node, nir.NIRNode)] or [nir.Scale(np.ones(1))]
+
+
+def parameter(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    node = any_of(intact(graph), rng)
+    setattr(node, any_of(list(vars(node)), rng), any_of(list(WRONG), rng))
+
+
+def one_value(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    node = any_of(intact(graph), rng)
+    arrays = [value for value in vars(node).values() if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size]
+    if arrays:
+        any_of(arrays, rng).flat[0] = any_of([np.nan, np.inf, -1.0, 0.0, 1e300], rng)
+
+
+def lost_node(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    del graph.nodes[any_of(list(graph.nodes), rng)]
+
+
+def lost_edge(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    graph.edges.remove(any_of(graph.edges, rng))
+
+
+def new_edge(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    graph.edges.append((any_of(list(graph.nodes), rng), any_of(list(graph.nodes), rng)))
+
+
+def no_edge(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    graph.edges.append(any_of([("a", "b"), ("in0",), None, 3, ("in0", 3), "ab"], rng))
+
+
+def no_node(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    graph.nodes[any_of(list(graph.nodes), rng)] = any_of(list(WRONG), rng)
+
+
+def another_node(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    nodes = list(graph.nodes)
+    graph.nodes[any_of(nodes, rng)] = graph.nodes[any_of(nodes, rng)]
+
+
+def within_itself(graph: nir.NIRGraph, rng: np.random.Generator) -> None:
+    graph.nodes[any_of(list(graph.nodes), rng)] = graph
+
+
+DAMAGES: tuple[Damage, ...] = (
+    parameter, parameter, one_value, lost_node, lost_edge, new_edge, no_edge, no_node, another_node, within_itself
+)  # fmt: skip
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_damage_is_one_line(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    graph = random_graph(seed)
+    for _ in range(rng.integers(1, 4)):
+        if graph.nodes and graph.edges:
+            DAMAGES[rng.integers(len(DAMAGES))](graph, rng)
+    try:
+        lower(graph, DT)
+    except SnnfuseError as error:
+        assert "\n" not in str(error) and len(str(error)) < 700
+
+
+@pytest.mark.parametrize("value", WRONG)
+@pytest.mark.parametrize(
+    "node, key", [(nir.Input, "input_type"), (nir.Output, "output_type"), (nir.Linear, "weight"), (nir.LIF, "tau"), (nir.Delay, "delay")]
+)
+def test_a_wrong_parameter_names_its_node(node: type, key: str, value: object) -> None:
+    nodes = {
+        "a": nir.Input({"input": np.array([4])}),
+        "b": nir.Linear(np.ones((4, 4))),
+        "c": nir.Delay(np.zeros(4)),
+        "d": nir.LIF(*np.ones((4, 4)), v_reset=np.zeros(4)),
+        "e": nir.Output({"output": np.array([4])}),
+    }
+    graph = nir.NIRGraph(nodes, list(zip("abcd", "bcde")), type_check=False)
+    (name,) = (name for name, each in nodes.items() if type(each) is node)
+    setattr(nodes[name], key, value)
+    try:
+        lower(graph, 0.5)
+    except SnnfuseError as error:
+        assert "\n" not in str(error)
+        assert repr(name) in str(error) or name == "e" or f"{name} gives" in str(error) or f"-> {name}" in str(error)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+@example(0)
+def test_a_damaged_file_is_one_line(tmp_path_factory, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    path = tmp_path_factory.mktemp("file") / "graph.nir"
+    nir.write(path, random_graph(seed % 20))
+    content = bytearray(path.read_bytes())
+    for _ in range(rng.integers(1, 40)):
+        content[rng.integers(len(content))] = rng.integers(256)
+    path.write_bytes(bytes(content[: rng.integers(1, len(content) + 1)] if rng.random() < 0.2 else content))
+    try:
+        lower(read_graph(path), DT)
+    except SnnfuseError as error:
+        assert "\n" not in str(error)
