@@ -1,7 +1,7 @@
 """The backends by name, and whether they agree."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from numpy.typing import NDArray
@@ -11,8 +11,9 @@ from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.torch_backend import run_torch
 
-BACKENDS = ("reference", "emulator", "lava")
+BACKENDS = ("reference", "emulator", "torch", "lava")
 VERIFIED = ("emulator", "lava")  # what a bundle is checked on: the fast backends, which are tested against the reference
 
 
@@ -31,6 +32,8 @@ def run_on(
     record: str | Iterable[str] = "outputs",
     states: bool = False,
     timeout: float | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Run a program on a backend.
 
@@ -38,18 +41,24 @@ def run_on(
         backend: one of BACKENDS.
         program, events, record, states: as for `emulate`.
         timeout: seconds that Lava may take; None: in proportion to the program and the number of steps.
+        device: where torch runs: "cpu", "cuda" or "cuda:N"; the others run on the CPU.
+        progress: called with (steps done, steps in all) by the emulator and by torch; the others have nothing to say.
 
     Raises:
         InputError: no such backend, or events that the program does not take.
-        EnvironmentProblem: Lava is missing, failed, or did not end in time.
+        EnvironmentProblem: Lava or the device is missing, failed, or did not end in time.
     """
     if backend not in BACKENDS:
         raise InputError(f"unknown backend {backend!r}; there are {', '.join(BACKENDS)}")
+    if device != "cpu" and backend != "torch":
+        raise InputError(f"{backend} runs on the CPU only; backend torch runs on {device!r}")
     start = time.perf_counter()
     if backend == "reference":
         recording = reference.emulate(program, events, record, states)
     elif backend == "emulator":
-        recording = emulate(program, events, record, states)
+        recording = emulate(program, events, record, states, progress=progress)
+    elif backend == "torch":
+        recording = run_torch(program, events, record, states, device, progress=progress)
     else:
         from snnfuse.hardware.lava import simulate_on_lava
 

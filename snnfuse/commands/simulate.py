@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from snnfuse.hardware import Program, Recording
 
-BACKENDS = ("reference", "emulator", "lava")  # a test compares them with snnfuse.hardware.backends
+BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends
 
 
 @click.command()
