@@ -14,6 +14,7 @@ from snnfuse.hardware.emulator.fields import (
     C_SOURCE,
     C_UNSIGNED,
     C_WIDE,
+    LANES,
     LIF,
     P_ARRAYS,
     P_BIAS,
@@ -46,35 +47,30 @@ from snnfuse.hardware.emulator.fields import (
     ROWS,
     RUNS,
 )
-from snnfuse.hardware.emulator.intrinsics import above_one, mul, nonzero_bytes, nonzero_words, sra, trailing_zeros, word_at
+from snnfuse.hardware.emulator.intrinsics import list_input, mul, sra, word_at
 from snnfuse.hardware.emulator.neurons import update_neurons
 
-WORD = 64  # neurons looked at together
 NO_MAGNITUDE = -(1 << 31)  # the one int32 that is no graded spike
 
 
 @njit
 def read_input(address, n, graded, events, at):
     """Append the events of one row of an input; returns the end of the list, or -1 where binary ones hold another number."""
+    fine = 1
     j = 0
-    wrong = False
-    while j + WORD <= n:
-        bits = nonzero_words(address + 4 * j)
-        if not graded and above_one(address + 4 * j):
-            wrong = True
-        while bits:
-            events[at] = j + trailing_zeros(bits)
-            at += 1
-            bits &= bits - 1
-        j += WORD
+    while j + LANES <= n:
+        at, binary = list_input(address + 4 * j, j, events, at)
+        fine &= binary
+        j += LANES
     while j < n:
-        if word_at(address + 4 * j) != 0:
+        word = word_at(address + 4 * j)
+        if word != 0:
             events[at] = j
             at += 1
-            if not graded and word_at(address + 4 * j) != 1:
-                wrong = True
+            if word != 1:
+                fine = 0
         j += 1
-    return -1 if wrong else at
+    return at if graded or fine else -1
 
 
 @njit
@@ -86,20 +82,6 @@ def read_values(address, limit, events, values, start, stop):
         if values[k] > limit or values[k] < -limit:
             fine = False
     return fine
-
-
-@njit
-def list_spikes(spikes, n, events, at):
-    """Append the indices of spiking neurons, read from bytes with room to read 64 at a time; returns the end of the list."""
-    for j in range(0, n, WORD):
-        bits = nonzero_bytes(spikes, j)
-        if n - j < WORD:
-            bits &= (1 << (n - j)) - 1
-        while bits:
-            events[at] = j + trailing_zeros(bits)
-            at += 1
-            bits &= bits - 1
-    return at
 
 
 @njit
@@ -218,17 +200,17 @@ def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
     tables, params = plan[2], plan[5]
     events, values, starts = lists
     spikes_out, states_out, places, t_out, batch = out
-    narrow, wide, a, _, spikes = scratch
+    narrow, wide, a, _ = scratch
     n, padded, state, order = p[P_N], p[P_PADDED], p[P_STATE], p[P_ORDER]
     u, v = u[sample, state : state + padded], v[sample, state : state + padded]
+    forgets = p[P_FORGETS] != 0 and places[q, 1] < 0  # a recorded current is kept like any other
     resting = not p[P_BIASED] and not any_nonzero(u, padded) and not any_nonzero(v, padded)
     for t in range(steps):
         quiet, _ = gather(p, t, plan, lists, history, narrow, wide, a, a)
         if not (quiet and resting):
             parameters = (p[P_CURRENT_KEEP], p[P_VOLTAGE_KEEP], p[P_THRESHOLD], p[P_BIAS])
-            update_neurons(a, u, v, spikes, padded, p[P_RESET], p[P_FORGETS], *parameters, params, p[P_ARRAYS])
             before = at
-            at = list_spikes(spikes, n, events, at)
+            at = update_neurons(a, u, v, padded, p[P_RESET], forgets, *parameters, params, p[P_ARRAYS], events, at)
             resting = quiet and at == before and not p[P_BIASED] and not any_nonzero(u, padded) and not any_nonzero(v, padded)
         starts[q, history + t + 1] = at
         step = ((t_out + t) * batch + sample) * p[P_EXTERNAL]
@@ -245,7 +227,7 @@ def run_graded(p, q, plan, history, sample, steps, at, lists, out, scratch):
     tables = plan[2]
     events, values, starts = lists
     _, states_out, places, t_out, batch = out
-    narrow, wide, a0, a1, _ = scratch
+    narrow, wide, a0, a1 = scratch
     order, is_product, exponent = p[P_ORDER], p[P_KIND] == PRODUCT, p[P_EXPONENT]
     for t in range(steps):
         quiet0, quiet1 = gather(p, t, plan, lists, history, narrow, wide, a0, a1)
@@ -294,7 +276,7 @@ def build_run(fingerprint: str):
             lists: events int32, values int32, starts int64 (populations, history + steps + 1): events of step t of population q lie from
                 starts[q, history + t] on.
             out: spikes uint8, states int32, places int64 (populations, 3) of spikes, u and v therein or -1, first step, batch.
-            scratch: int16 and int32 sums, int32 inputs of two ports, uint8 spikes.
+            scratch: int16 and int32 sums, int32 inputs of two ports.
 
         Returns:
             0, or 1 + the row of an input that holds a value out of its range.

@@ -1,99 +1,100 @@
-"""One step of a population of neurons: the equations of `snnfuse.hardware.lif`, branch-free in 32 bits.
+"""One step of a population of neurons: the equations of `snnfuse.hardware.lif`, branch-free in 32 bits, LANES neurons at once.
 
-All sums fit: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |decay(v) - 64 vth [v > 64 vth]| < 2**23, |bias| <= 2**19.
+Nothing overflows: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |decay(v) - 64 vth [v > 64 vth]| < 2**23, |bias| <= 2**19.
 """
 
+from llvmlite import ir
 from numba import njit
+from numba.extending import intrinsic
 
-from snnfuse.hardware.emulator.intrinsics import add, bit_and, mul, shl, sra, sub
+from snnfuse.hardware.emulator.fields import LANES
+from snnfuse.hardware.emulator.intrinsics import INT
+from snnfuse.hardware.emulator.vectors import I32, I64, Lanes, count_bits, element, indices, load
 from snnfuse.hardware.fixed_point import ALIGN_BITS, DECAY_BITS, STATE_LIMIT
 
 LOW = (1 << DECAY_BITS) - 1
+ZERO, SUBTRACT, DELAYED = range(3)  # resets, in the order of fields.RESETS
 
 
-@njit(inline="always")
-def decay(x, keep):
-    """trunc(x keep / 4096) of any int32 x, keep 0..4096.
+def decay(x: Lanes, keep: Lanes) -> Lanes:
+    """trunc(x keep / 4096) of any |x| <= 2**31 - 2**24, keep 0..4096.
 
-    With x = 4096 h + l: floor(x keep / 4096) = h keep + floor(l keep / 4096); for x < 0 the ceiling is taken, so 4095 is added
-    before the shift. Nothing overflows for
-    |x| <= 2**31 - 2**24, which holds for every current and voltage.
+    With x = 4096 h + l: floor(x keep / 4096) = h keep + floor(l keep / 4096); for x < 0 the ceiling is wanted, so 4095 is added before
+    the shift.
     """
-    low = add(mul(bit_and(x, LOW), keep), bit_and(sra(x, 31), LOW))
-    return add(mul(sra(x, DECAY_BITS), keep), sra(low, DECAY_BITS))
+    low = (x & LOW) * keep + ((x >> 31) & LOW)
+    return (x >> DECAY_BITS) * keep + (low >> DECAY_BITS)
 
 
-@njit(inline="always")
-def wrap(u):
+def wrap(u: Lanes) -> Lanes:
     """24-bit wrap, once; +2**23 itself stands."""
-    down = sub(u, 2 * STATE_LIMIT) if u > STATE_LIMIT else u
-    return add(u, 2 * STATE_LIMIT) if u <= -STATE_LIMIT else down
+    down = (u - 2 * STATE_LIMIT).where(u > STATE_LIMIT, u)
+    return (u + 2 * STATE_LIMIT).where(u < 1 - STATE_LIMIT, down)
 
 
-@njit(inline="always")
-def clip(v):
-    """Saturates one below the limit on both sides."""
-    v = v if v < STATE_LIMIT - 1 else STATE_LIMIT - 1
-    return v if v > 1 - STATE_LIMIT else 1 - STATE_LIMIT
+def _tile(reset: int, forgets: bool, each: bool):
+    """One vector of neurons, compiled for one reset, and for one parameter each or one for all.
 
-
-def _loop(reset, forgets, arrays):
-    """A loop over neurons for one reset, with one parameter for all neurons or one each, compiled without its branches.
-
-    It takes the input a, the states u and v (int32, changed in place), bytes for the spikes, the number of neurons, and the
-    parameters as in `fields`; arrays begin at p and lie n apart.
+    Takes input a and states u, v (int32, changed in place; u is neither read nor written where the current forgets), the first neuron,
+    and the parameters as in `fields`. Appends the neurons that fire to `events` and returns the end of the list.
     """
+
+    @intrinsic
+    def update(typingctx, a, u, v, j, keep_u, keep_v, theta, bias, params, p, padded, events, at):
+        def generate(context, builder, signature, args):
+            a_, u_, v_, j_, keep_u_, keep_v_, theta_, bias_, params_, p_, padded_, events_, at_ = args
+            places = [element(context, builder, t, x, j_) for t, x in ((a, a_), (u, u_), (v, v_))]
+            drive, before = load(builder, places[0], I32, LANES), load(builder, places[2], I32, LANES)
+            scalars, first = (keep_u_, keep_v_, theta_, bias_), builder.add(p_, j_)
+            rows = [builder.add(first, builder.mul(padded_, ir.Constant(I64, k))) for k in range(4)] if each else []
+            parameters = [load(builder, element(context, builder, params, params_, row), I32, LANES) for row in rows] or [
+                Lanes(builder, before.like(builder.trunc(x, I32))) for x in scalars
+            ]
+            keep, leak, threshold, drift = parameters
+            current = drive << ALIGN_BITS
+            current = wrap(current if forgets else decay(load(builder, places[1], I32, LANES), keep) + current)
+            voltage = decay(before, leak) + current + drift
+            if reset == DELAYED:
+                voltage = (voltage - threshold).where(before > threshold, voltage)
+            voltage = voltage.clip(1 - STATE_LIMIT, STATE_LIMIT - 1)
+            fires = voltage > threshold
+            after = {ZERO: Lanes(builder, voltage.like(0)), SUBTRACT: voltage - threshold, DELAYED: voltage}[reset]
+            after.where(fires, voltage).store(places[2])
+            if not forgets:
+                current.store(places[1])
+            indices(builder, j_, LANES).store_chosen(fires, element(context, builder, events, events_, at_))
+            return builder.add(at_, count_bits(builder, fires.bits()))
+
+        scalars = [INT] * 4
+        return INT(a, u, v, INT, *scalars, params, INT, INT, events, INT), generate
 
     @njit
-    def update(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p):
-        for j in range(n):
-            keep_u = params[p + j] if arrays else current_keep
-            keep_v = params[p + n + j] if arrays else voltage_keep
-            theta = params[p + 2 * n + j] if arrays else threshold
-            drift = params[p + 3 * n + j] if arrays else bias
-            before = v[j]
-            raw = shl(a[j], ALIGN_BITS)
-            current = wrap(raw if forgets else add(decay(u[j], keep_u), raw))
-            voltage = add(add(decay(before, keep_v), current), drift)
-            if reset == 2:
-                voltage = sub(voltage, theta if before > theta else 0)
-            voltage = clip(voltage)
-            fires = voltage > theta
-            spikes[j] = fires
-            u[j] = current
-            if reset == 0:
-                voltage = 0 if fires else voltage
-            if reset == 1:
-                voltage = sub(voltage, theta if fires else 0)
-            v[j] = voltage
+    def loop(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at):
+        for j in range(0, n, LANES):
+            at = update(a, u, v, j, keep_u, keep_v, theta, bias, params, p, n, events, at)
+        return at
 
-    return update
+    return loop
 
 
-_zero_forgets = _loop(0, True, False)
-_zero = _loop(0, False, False)
-_subtract = _loop(1, False, False)
-_delayed = _loop(2, False, False)
-_zero_each = _loop(0, False, True)
-_subtract_each = _loop(1, False, True)
-_delayed_each = _loop(2, False, True)
+_zero_forgets = _tile(ZERO, True, False)
+_zero, _subtract, _delayed = (_tile(reset, False, False) for reset in (ZERO, SUBTRACT, DELAYED))
+_zero_each, _subtract_each, _delayed_each = (_tile(reset, False, True) for reset in (ZERO, SUBTRACT, DELAYED))
 
 
 @njit
-def update_neurons(a, u, v, spikes, n, reset, forgets, current_keep, voltage_keep, threshold, bias, params, p):
-    """One step of n neurons (a multiple of LANES) by the loop that fits."""
+def update_neurons(a, u, v, n, reset, forgets, keep_u, keep_v, theta, bias, params, p, events, at):
+    """One step of n neurons (a multiple of LANES) by the loop that fits; returns the end of the list of those that fire."""
     if p >= 0:
-        if reset == 0:
-            _zero_each(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
-        elif reset == 1:
-            _subtract_each(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
-        else:
-            _delayed_each(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
-    elif reset == 0 and forgets:
-        _zero_forgets(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
-    elif reset == 0:
-        _zero(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
-    elif reset == 1:
-        _subtract(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
-    else:
-        _delayed(a, u, v, spikes, n, current_keep, voltage_keep, threshold, bias, params, p)
+        if reset == ZERO:
+            return _zero_each(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+        if reset == SUBTRACT:
+            return _subtract_each(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+        return _delayed_each(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+    if reset == ZERO:
+        if forgets:
+            return _zero_forgets(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+        return _zero(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+    if reset == SUBTRACT:
+        return _subtract(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+    return _delayed(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)

@@ -151,7 +151,7 @@ class _Planner:
         p[f.P_KIND], p[f.P_GRADED] = KINDS[type(node)], sends_numbers(node)
         p[f.P_ORDER] = -1 if (row.order == np.arange(row.order.size)).all() else self.tables.put(row.order)
         self.events += row.order.size
-        self.earlier += int(p[f.P_HISTORY]) * row.order.size
+        self.earlier += int(p[f.P_HISTORY]) * row.order.size + f.LANES  # whole vectors are written
         if isinstance(node, GradedInput):
             p[f.P_LIMIT] = node.limit
         if isinstance(node, Product):
@@ -175,7 +175,7 @@ class _Planner:
         )
         p[f.P_BIASED] = np.any(values[3] != 0)
         p[f.P_ARRAYS] = -1
-        if all(np.ndim(x) == 0 for x in values):
+        if all(np.ndim(x) == 0 for x in values) and not (p[f.P_BIASED] and p[f.P_N] % f.LANES):  # nothing may fill up what is no neuron
             p[[f.P_CURRENT_KEEP, f.P_VOLTAGE_KEEP, f.P_THRESHOLD, f.P_BIAS]] = values
         else:
             each = np.zeros((4, int(p[f.P_PADDED])), np.int64)

@@ -95,7 +95,7 @@ class Session:
     def longest_chunk(self) -> int:
         """Steps that one pass may take within the memory setting, at least one."""
         plan = self._plan
-        fixed = sample_bytes(plan) * self.batch + self.threads * (6 * plan.sums + 9 * plan.widest + 8 * plan.earlier)
+        fixed = sample_bytes(plan) * self.batch + self.threads * (6 * plan.sums + 8 * plan.widest + 8 * plan.earlier)
         per_step = self.threads * (4 * plan.events * (2 if plan.graded else 1) + 8 * len(plan.pools[0]))
         return int(np.clip((self.memory - fixed) // max(per_step, 1) - 1, 1, LONGEST))
 
@@ -200,7 +200,7 @@ class Session:
         lists = (np.empty(size, np.int32), values, np.zeros((len(plan.pools[0]), plan.history + steps + 1), np.int64))
         wide, widest = max(plan.sums, plan.widest) + ALIGNMENT, plan.widest + 2 * ALIGNMENT
         sums = (aligned(wide, np.int16), aligned(wide, np.int32))
-        return lists, (*sums, aligned(widest, np.int32), aligned(widest, np.int32), aligned(widest, np.uint8))
+        return lists, (*sums, aligned(widest, np.int32), aligned(widest, np.int32))
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:
