@@ -2,6 +2,7 @@
 # make test      install into .venv, then run the tests
 # make test-all  the slow tests too
 # make lint      style
+# make docs      the documentation, into site/; a broken link ends it
 #
 # PYTHON=...     the interpreter to use (default: python3 if it is 3.10 to 3.13, else the first of those that runs)
 # PIP_FLAGS=...  passed to pip, for example to choose a CPU build of PyTorch (see constraints.txt)
@@ -17,7 +18,7 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # The tests and the demo work on small arrays, where one thread per process is fastest.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all lint install clean
+.PHONY: demo test test-all lint docs install clean
 
 demo: install
 	@$(VENV)/bin/snnfuse demo --output out/demo --force
@@ -30,6 +31,14 @@ test-all: install
 
 lint: install
 	@$(RUN) -m ruff check .
+
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+$(VENV)/.docs: $(VENV)/.installed
+	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[docs]'
+	@touch $@
 
 install: $(VENV)/.installed
 
@@ -51,4 +60,4 @@ $(VENV)/.created:
 	exit 1
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) out site

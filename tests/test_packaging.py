@@ -78,7 +78,7 @@ def test_constraints_pin_every_direct_dependency_once(python: str) -> None:
     names = [pin.name for pin in here]
     assert len(names) == len(set(names))
     assert all([spec.operator for spec in pin.specifier] == ["=="] for pin in here)
-    direct = [Requirement(text) for group in ("dependencies", "test", "dev") for text in declared(group)]
+    direct = [Requirement(text) for group in ("dependencies", "test", "docs", "dev") for text in declared(group)]
     for needed in direct:
         if needed.name != "snnfuse":
             (pin,) = (pin for pin in here if pin.name == needed.name)

@@ -35,13 +35,13 @@ def patterns(samples: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray
     return inputs, labels
 
 
-def train(epochs: int = 120) -> Fusion:
+def train(epochs: int = 50) -> Fusion:
     """A network that has learned the patterns; a few seconds. A project of yours loads its checkpoint here instead."""
     torch.manual_seed(0)
     net = Fusion()
     inputs, labels = patterns(128, seed=1)
     image, audio = (torch.from_numpy(inputs[name]) for name in ("image", "audio"))
-    optimiser = torch.optim.Adam(net.parameters(), lr=5e-3)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-2)
     for _ in range(epochs):
         utils.reset(net)
         counts = sum(net(image[t], audio[t]) for t in range(TIME))

@@ -1,6 +1,6 @@
 """The assertions. Each makes a claim (`snnfuse.testing.cases`); where it does not hold, the case is shrunk, saved and reported."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ def assert_bit_exact(
     inputs: Inputs,
     *,
     calibration: Inputs | None = None,
-    backends: tuple[str, ...] | None = None,
+    backends: Sequence[str] | None = None,
     **options: Any,
 ) -> None:
     """Every spike and every state of every neuron, on every step, is the reference's; `==`, no tolerance.
@@ -83,7 +83,7 @@ def assert_accuracy_drop(
     *,
     calibration: Inputs | None = None,
     output: str | None = None,
-    backends: tuple[str, ...] | None = None,
+    backends: Sequence[str] | None = None,
     **options: Any,
 ) -> None:
     """The deployed network loses at most so many percentage points of accuracy against the float one, on the same samples.
@@ -182,11 +182,13 @@ def _sizes(before: Mapping[str, NDArray], after: Mapping[str, NDArray]) -> str:
     return f"shrunk from {batch} samples of {time} steps to {samples} of {steps}"
 
 
-def _backends(backends: tuple[str, ...] | None) -> tuple[str, ...]:
-    chosen = settings.current().backends if backends is None else tuple(backends)
+def _backends(given: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(given, str):
+        raise InputError(f"backends is a sequence of names, such as ({given!r},)")
+    chosen, known = settings.current().backends if given is None else tuple(given), ", ".join(settings.BACKENDS)
     unknown = [name for name in chosen if name not in settings.BACKENDS]
     if unknown or not chosen:
-        raise InputError(f"unknown backend {unknown[0]!r}" if unknown else "no backend is named: there are " + ", ".join(settings.BACKENDS))
+        raise InputError(f"unknown backend {unknown[0]!r}; there are {known}" if unknown else f"no backend is named; there are {known}")
     return chosen
 
 

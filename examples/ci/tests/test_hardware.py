@@ -19,5 +19,5 @@ def test_one_chip_holds_it(program: Program) -> None:
 
 
 def test_integers_cost_at_most_two_points(network: fusion.Fusion, program: Program) -> None:
-    inputs, labels = fusion.patterns(200, seed=4)
+    inputs, labels = fusion.patterns(100, seed=4)
     assert_accuracy_drop(network, program, inputs, labels, max_points=2)
