@@ -13,11 +13,23 @@ import nir
 import numpy as np
 
 from snnfuse.export.network import Array, Population
+from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
-FIRING_NODES = (nir.LIF, nir.CubaLIF, nir.IF)
-INTEGRATORS = (nir.LI, nir.I)
-LEAKY_NODES = (*INTEGRATORS, nir.CubaLI)  # membranes without a threshold of their own
+GROUP = "NIR node"
+FIRES: dict[type[nir.NIRNode], str] = {
+    nir.LIF: "a population that resets to zero",
+    nir.CubaLIF: "a population with a synaptic current that resets to zero; a spike meets the updated current",
+    nir.IF: "a population without a leak that resets to zero",
+}
+LEAKS: dict[type[nir.NIRNode], str] = {
+    nir.LI: "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF",
+    nir.I: "as LI, without a leak",
+    nir.CubaLI: "a readout of its membrane, with a synaptic current",
+}
+FIRING_NODES = tuple(FIRES)
+LEAKY_NODES = tuple(LEAKS)  # membranes without a threshold of their own
+INTEGRATORS = (nir.LI, nir.I)  # those without a synaptic current of their own
 NUMBERS = frozenset(
     ("weight", "bias", "scale", "delay", "threshold", "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
     + ("kernel_size", "stride", "padding", "dilation", "groups", "input_shape", "start_dim", "end_dim")
@@ -101,3 +113,24 @@ def check_numbers(name: str, node: nir.NIRNode) -> None:
 
 def _shown(value: object) -> str:
     return "nothing" if value is None or getattr(value, "size", 1) == 0 else f"a {type(value).__name__}"
+
+
+def ops_rows() -> tuple[Row, ...]:
+    """What becomes of every node that holds a voltage, and of thresholds."""
+    kept = [(node.__name__, "", "exact", how) for node, how in (FIRES | LEAKS).items()]
+    shared = ", ".join(node.__name__ for node in FIRES)
+    rows = [Row(GROUP, *row) for row in kept]
+    rows += [
+        Row(GROUP, shared, "v_leak not 0", "exact", "a bias of the voltage"),
+        Row(GROUP, shared, "v_reset not 0", "approximate", "the voltage counts from v_reset, and starts there instead of at 0"),
+        Row(GROUP, shared, "v_threshold not above v_reset", "refused", "it fires at rest", "raise the threshold, or lower v_reset"),
+        Row(GROUP, ", ".join(node.__name__ for node in LEAKS), "read by another node than these", "refused",
+            "only spikes travel on the chip", "add a Threshold, or read it as an output"),
+        Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's dt (--dt)"),
+        Row(GROUP, "Threshold", "on LI or I, with Scale(-theta) back to it", "exact", "reset by subtraction from the next voltage"),
+        Row(GROUP, "Threshold", "on LI or I, with Scale(-beta theta) back to it", "exact", "reset by subtraction at once"),
+        Row(GROUP, "Threshold", "on LI or I, without one of these", "exact", "a population that never resets"),
+        Row(GROUP, "Threshold", "after SumPool2d of spikes", "exact", "a maximum, if it lies in 0..1"),
+        Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
+    ]  # fmt: skip
+    return tuple(rows)

@@ -13,14 +13,24 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.export.network import Array
+from snnfuse.export.ops_table import Row
 from snnfuse.export.shapes import Shape, spread
 from snnfuse.export.weights import ConvWeights, DenseWeights, Weights, from_matrix
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.fixed_point import DELAY_RANGE
 
-LINEAR_NODES = (
-    nir.Affine, nir.Linear, nir.Scale, nir.Delay, nir.Conv1d, nir.Conv2d, nir.AvgPool2d, nir.SumPool2d, nir.Flatten
-)  # fmt: skip
+PASSES_ON: dict[type[nir.NIRNode], str] = {
+    nir.Affine: "synapses, and a bias of what they lead to",
+    nir.Linear: "synapses",
+    nir.Scale: "a factor in the synapses before or behind it",
+    nir.Delay: "synapses that lag; each neuron may have its own",
+    nir.Conv1d: "a convolution of height 1, and a bias",
+    nir.Conv2d: "a convolution, and a bias; padding in numbers, valid or same",
+    nir.AvgPool2d: "synapses of one weight; padding counts",
+    nir.SumPool2d: "synapses of weight 1",
+    nir.Flatten: "the order of neurons",
+}
+LINEAR_NODES = tuple(PASSES_ON)
 WHOLE = 1e-4  # how far a delay may lie from a multiple of dt, in steps; files hold seconds in float32
 
 
@@ -182,3 +192,28 @@ def bias_of(name: str, node: nir.NIRNode, shape: Shape) -> Array | None:
 def _expect(name: str, fits: bool, shape: Shape, what: str) -> None:
     if not fits:
         raise InputError(f"node {name!r}: {what} cannot take an input of shape {shape}")
+
+
+def ops_rows() -> tuple[Row, ...]:
+    """What becomes of every node without a state, and of the graph's own."""
+    rows = [Row("NIR node", node.__name__, "", "exact", how) for node, how in PASSES_ON.items()]
+    longest = f"a synapse delays by {DELAY_RANGE[1]} steps at most"
+    rows += [
+        Row("NIR node", "Linear, Conv2d, ...", "several in a row", "exact", "composed into one, before anything is rounded"),
+        Row("NIR node", "Delay", "no multiple of dt", "refused", "time goes in steps", "change it, or give the graph's own dt (--dt)"),
+        Row("NIR node", "Delay", f"over {DELAY_RANGE[1]} steps", "refused", longest, "shorten it, or enlarge dt"),
+        Row("NIR node", "Delay", "of a bias", "refused", "the bias would begin only then", "move the bias behind the delay"),
+        Row("NIR node", "Conv1d, Conv2d", "groups over 1", "exact", "a grouped convolution, which nir 1.0.8 itself cannot check"),
+        Row("NIR node", "Conv1d, Conv2d", "padding same that is uneven", "refused", "readers differ in the side", "write it in numbers"),
+        Row("NIR node", "Input", "", "exact", "an input: binary spikes, or graded ones for analog values"),
+        Row("NIR node", "Output", "of one population", "exact", "its spikes are counted, or the membrane is read that never fires"),
+        Row("NIR node", "Output", "of anything else", "exact", "a membrane that forgets from step to step and holds the sum"),
+        Row("NIR node", "Output", "of an Input", "refused", "no neuron lies between", "put a neuron or a linear map in between"),
+        Row("NIR node", "NIRGraph", "within a graph", "exact", "its nodes written out, as subgraph.node"),
+        Row("NIR node", "NIRGraph", "with several inputs or outputs", "refused", "an edge could mean any", "give it one, or write it out"),
+        Row("NIR node", "a loop", "of one population", "exact", "a recurrent synapse: one step, and its delays"),
+        Row("NIR node", "a loop", "of several populations", "approximate", "every connection in it takes one step; NIR leaves it open"),
+        Row("NIR node", "a loop", "of several, that reset differently", "refused", "they become one population", "one rule (--reset)"),
+        Row("NIR node", "a loop", "without a neuron", "refused", "nothing in it takes a step", "put a neuron in it"),
+    ]
+    return tuple(rows)

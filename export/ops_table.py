@@ -13,8 +13,11 @@ Decision = Literal["exact", "approximate", "refused"]
 
 SOURCES = (
     "tracing.neuron_rows",
-    "tracing.torch_layers",
+    "tracing.layers",
     "tracing.trace_ops",
+    "neurons",
+    "operators",
+    "netx.table",
 )
 
 

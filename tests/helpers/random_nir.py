@@ -76,10 +76,11 @@ class Builder:
         return self.add(node, source), tuple(int(n) for n in node.output_type["output"])
 
     def pool(self, source: str, shape: Shape) -> tuple[str, Shape]:
+        if shape[2] < 3:
+            return self.flatten(source, shape)
         kind = (nir.AvgPool2d, nir.SumPool2d)[self.rng.integers(2)]
-        kernel, padding = np.array([2, 2]), np.array([1, 0])
-        out = ((shape[1] + 2 - 2) // 1 + 1, (shape[2] - 2) // 1 + 1)
-        return (self.add(kind(kernel, np.array([1, 1]), padding), source), (shape[0], *out)) if shape[2] > 2 else self.flatten(source, shape)
+        name = self.add(kind(np.array([2, 2]), np.array([1, 1]), np.array([1, 0])), source)
+        return name, (shape[0], shape[1] + 1, shape[2] - 1)
 
     # neurons
 
