@@ -10,7 +10,7 @@ import nir
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from snntorch import SpikingNeuron, utils
+from snntorch import SpikingNeuron
 from torch import nn
 
 from snnfuse.export.float_run import FloatRun, simulate
@@ -90,7 +90,7 @@ def _run(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> lis
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
     tensors = [torch.as_tensor(np.asarray(x), dtype=like.dtype, device=like.device) for x in inputs.values()]
     with untouched(model), _spikes_as(model, like.dtype):
-        utils.reset(model)
+        _rest(model)
         try:
             if unrolled:
                 return [_stacked(value) for value in _values(model(*tensors))]
@@ -101,6 +101,13 @@ def _run(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> lis
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{type(model).__name__}.forward failed on the samples: {reason}") from error
     return [_stacked(values) for values in zip(*steps, strict=True)]
+
+
+def _rest(model: nn.Module) -> None:
+    """All states of its neurons at zero. snnTorch's own `utils.reset` visits every neuron of the process, and fails at some."""
+    for module in model.modules():
+        if isinstance(module, SpikingNeuron) and hasattr(module, "reset_mem"):
+            module.reset_mem()
 
 
 @contextmanager

@@ -105,11 +105,11 @@ def cases() -> tuple[Case, ...]:
 
 
 BASE: dict[type[nn.Module], Callable[[Shape], Options]] = {
-    snn.Leaky: lambda shape: {"beta": 0.9},
-    snn.Synaptic: lambda shape: {"alpha": 0.7, "beta": 0.9},
-    snn.Lapicque: lambda shape: {"beta": 0.9, "R": 10.0},
-    snn.RLeaky: lambda shape: {"beta": 0.9, **_all_to_all(shape)},
-    snn.RSynaptic: lambda shape: {"alpha": 0.7, "beta": 0.9, **_all_to_all(shape)},
+    snn.Leaky: lambda shape: {"beta": 0.875},
+    snn.Synaptic: lambda shape: {"alpha": 0.75, "beta": 0.875},
+    snn.Lapicque: lambda shape: {"beta": 0.875, "R": 10.0},
+    snn.RLeaky: lambda shape: {"beta": 0.875, **_all_to_all(shape)},
+    snn.RSynaptic: lambda shape: {"alpha": 0.75, "beta": 0.875, **_all_to_all(shape)},
 }
 
 
@@ -138,8 +138,8 @@ def _exported(kind: type[nn.Module]) -> Iterator[Case]:
     if kind in RECURRENT:
         yield case("all_to_all=True, linear_features")
         yield case("all_to_all=True, conv2d_channels and kernel_size", shape=IMAGE)
-        yield Case(kind, "all_to_all=False", lambda s: _one_to_one(kind, torch.tensor(0.3)))
-        yield Case(kind, "all_to_all=False, V one per neuron", lambda s: _one_to_one(kind, torch.linspace(-0.5, 0.5, s[0])))
+        yield Case(kind, "all_to_all=False", lambda s: _one_to_one(kind, torch.tensor(0.25)))
+        yield Case(kind, "all_to_all=False, V one per neuron", lambda s: _one_to_one(kind, _per_neuron(-0.5, 0.5)(s)))
     if kind in WITH_FACTOR:
         for count, factor in (("", 2.0), (" one per neuron", _per_neuron(0.5, 2))):
             yield case(f"graded_spikes_factor{count}, read by a layer", _layer, graded_spikes_factor=factor)
@@ -168,38 +168,39 @@ def _parameters(kind: type[nn.Module], case: Callable[..., Case]) -> Iterator[Ca
         yield case("learn_beta, learn_threshold", R=False, learn_beta=True, learn_threshold=True)
         yield Case(kind, "time_step longer than R C", lambda s: {"R": 1.0, "C": 1.0, "time_step": 1.5, "init_hidden": True})
     else:
-        alpha = {"alpha": _per_neuron(0.4, 0.2)} if kind in WITH_CURRENT else {}
+        alpha = {"alpha": _per_neuron(0.5, 0.25)} if kind in WITH_CURRENT else {}
         names = ", ".join((*alpha, "beta", "threshold"))
-        yield case(f"{names} one per neuron", beta=_per_neuron(0.5, 0.98), threshold=_per_neuron(0.5, 2), **alpha)
-        alpha = {"alpha": _per_channel(0.4, 0.2)} if kind in WITH_CURRENT else {}
-        yield case(f"{names} one per channel", shape=IMAGE, beta=_per_channel(0.5, 0.98), threshold=_per_channel(0.5, 2), **alpha)
+        yield case(f"{names} one per neuron", beta=_per_neuron(0.5, 0.9375), threshold=_per_neuron(0.5, 2), **alpha)
+        alpha = {"alpha": _per_channel(0.5, 0.25)} if kind in WITH_CURRENT else {}
+        yield case(f"{names} one per channel", shape=IMAGE, beta=_per_channel(0.5, 0.9375), threshold=_per_channel(0.5, 2), **alpha)
         learned = {f"learn_{name}": True for name in names.split(", ")}
         yield case(", ".join(learned), **learned)
         yield case("beta=1", beta=1.0)
-        yield case("beta=1 for some", beta=lambda s: torch.linspace(0.5, 1, s[0]))
+        yield case("beta=1 for some", beta=_per_neuron(0.5, 1))
         if alpha:
             yield case("alpha=1", alpha=1.0)
     yield case("threshold at or below 0", threshold=-1.0)
 
 
 def _per_neuron(first: float, last: float) -> Callable[[Shape], torch.Tensor]:
-    return lambda shape: torch.linspace(first, last, shape[0])
+    """Evenly spaced sixteenths: with decays and weights on a grid, membranes meet thresholds exactly, and not almost."""
+    return lambda shape: (torch.linspace(first, last, shape[0]) * 16).round() / 16
 
 
 def _per_channel(first: float, last: float) -> Callable[[Shape], torch.Tensor]:
-    return lambda shape: torch.linspace(first, last, shape[0]).reshape(-1, 1, 1)
+    return lambda shape: _per_neuron(first, last)(shape).reshape(-1, 1, 1)
 
 
 def _whole_class() -> Iterator[Case]:
     """The classes of which no case is exported."""
     yield Case(snn.Alpha, "", lambda s: {"alpha": 0.9, "beta": 0.8, "init_hidden": True})
-    yield Case(snn.DeltaLeaky, "", lambda s: {"beta": 0.9, "init_hidden": True})
+    yield Case(snn.DeltaLeaky, "", lambda s: {"beta": 0.875, "init_hidden": True})
     yield Case(snn.LeakyParallel, "", lambda s: {"input_size": s[0], "hidden_size": s[0]})
-    yield Case(snn.StateLeaky, "", lambda s: {"beta": 0.9, "channels": s[0]})
-    yield Case(snn.LinearLeaky, "", lambda s: {"beta": 0.9, "in_features": s[0], "out_features": s[0]})
+    yield Case(snn.StateLeaky, "", lambda s: {"beta": 0.875, "channels": s[0]})
+    yield Case(snn.LinearLeaky, "", lambda s: {"beta": 0.875, "in_features": s[0], "out_features": s[0]})
     yield Case(snn.AssociativeLeaky, "", lambda s: {"in_dim": s[0], "d_value": 2, "d_key": 2, "num_spiking_neurons": 4})
     yield Case(snn.SLSTM, "", lambda s: {"input_size": s[0], "hidden_size": s[0], "init_hidden": True})
     lstm = {"in_channels": IMAGE[0], "out_channels": 2, "kernel_size": 3, "init_hidden": True}
     yield Case(snn.SConv2dLSTM, "", lambda s: lstm, shape=IMAGE)
-    yield Case(snn.LIF, "", lambda s: {"beta": 0.9})
+    yield Case(snn.LIF, "", lambda s: {"beta": 0.875})
     yield Case(snn.SpikingNeuron, "", lambda s: {})

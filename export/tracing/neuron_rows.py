@@ -1,7 +1,11 @@
 """What becomes of every snnTorch neuron, in rows: each case is traced, and the row says what the tracer did."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import networkx
 import nir
+from snntorch import SpikingNeuron
 
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing.from_snntorch import trace_model
@@ -20,13 +24,24 @@ def row(case: Case) -> Row:
     """The decision for one case, from tracing it."""
     name = case.neuron.__name__
     try:
-        graph, ledger = trace_model(case.model(), case.sample())
+        with unlisted():
+            graph, ledger = trace_model(case.model(), case.sample())
     except Refusal as error:
         return Row(GROUP, name, case.case, "refused", error.reason, error.way_out)
     if not ledger:
         return Row(GROUP, name, case.case, "exact", structure(graph))
     changes = "; ".join(f"{entry.change}, because {entry.reason}" for entry in ledger)
     return Row(GROUP, name, case.case, "approximate", f"{structure(graph)}: {changes}")
+
+
+@contextmanager
+def unlisted() -> Iterator[None]:
+    """Neurons that are built meanwhile leave no trace in snnTorch's list of all neurons, which `snntorch.utils.reset` works on."""
+    before = list(SpikingNeuron.instances)
+    try:
+        yield
+    finally:
+        SpikingNeuron.instances[:] = before
 
 
 def structure(graph: nir.NIRGraph) -> str:

@@ -143,7 +143,9 @@ def test_every_output_is_measured() -> None:
     hidden, _, last = run_model(model, {"x": x}, unrolled=False)
     wrong = (run.spikes["lif2"] != last.astype(bool)).sum()
     assert (run.spikes["lif1"] == hidden.astype(bool)).all() and wrong > 0
-    assert entry.effect == (
+    own = f"{wrong} of its {last.size} outputs differ ({wrong / last.size:.2%}) where the graph has {run.spikes['lif2'].sum()} spikes, "
+    assert entry.node == "lif2" and own in entry.effect
+    assert at_outputs(entry.effect) == (
         f"with all changes of the trace, at output_0 0 output spikes differ where the graph has {run.spikes['lif1'].sum()}, "
         f"at output_1 {wrong} output spikes differ where the graph has {run.spikes['lif2'].sum()}, on 8 samples"
     )
