@@ -22,18 +22,20 @@ class Runs:
 
     Attributes:
         sources: int32 (inputs, 3): accumulator and weight offset, and class, of each source neuron in C order.
-        classes: int32: first chunk of each class; one more at the end.
-        chunks: int32 (chunks, 2): offsets into accumulator and weights, added to a source's own.
+        classes: int32: first run of each class; one more at the end.
+        places: int32 (runs, 2): offsets into accumulator and weights, added to a source's own.
         weights: int8 bytes.
-        lanes: width of a chunk.
+        length: of all runs, shorter ones filled up with zeros; a multiple of `lanes`.
+        lanes: how many are added at once.
         origin, pitch, cell: accumulator of output (0, 0), and the steps of a row and of a column.
         size: accumulators that are touched.
     """
 
     sources: NDArray[np.int32]
     classes: NDArray[np.int32]
-    chunks: NDArray[np.int32]
+    places: NDArray[np.int32]
     weights: NDArray[np.int8]
+    length: int
     lanes: int
     origin: int
     pitch: int
@@ -53,10 +55,10 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     pitch = (left + max(right, conv.output_shape[2] - 1) + 1) * cell
     maker = _Maker(conv, stored.as_bytes(), rows, cell, lanes, pitch, left * cell)
     sources = maker.sources()
-    size = len(rows) * pitch + left * cell + 2 * max(lanes, cell)
+    size = len(rows) * pitch + left * cell + 2 * max(maker.length, cell)
     classes = np.cumsum([0, *map(len, maker.lists)]).astype(np.int32)
-    chunks = np.array([chunk for chunks in maker.lists for chunk in chunks], np.int32).reshape(-1, 2)
-    return Runs(sources, classes, chunks, np.concatenate(maker.blocks), lanes, left * cell, pitch, cell, size)
+    places = np.array([place for places in maker.lists for place in places], np.int32).reshape(-1, 2)
+    return Runs(sources, classes, places, np.concatenate(maker.blocks), maker.length, lanes, left * cell, pitch, cell, size)
 
 
 class _Maker:
@@ -70,6 +72,10 @@ class _Maker:
         self.lists: list[list[tuple[int, int]]] = []
         self.blocks: list[NDArray[np.int8]] = []
         self.bytes = 0
+        share = conv.weights.shape[0] // conv.groups
+        self.spacing = cell if conv.groups == 1 else share
+        longest = max(len(taps) for phase in range(conv.stride[1]) for _, taps in [(0, []), *self._runs(phase)])
+        self.length = -(-longest * self.spacing // lanes) * lanes
 
     def sources(self) -> NDArray[np.int32]:
         """(base, weights, class) of every source."""
@@ -90,7 +96,7 @@ class _Maker:
         return table.reshape(-1, 3)
 
     def _phase(self, phase_y: int, phase_x: int) -> tuple[int, int, dict]:
-        """Where this phase's weights begin, bytes per channel, and by kernel row the (row offset, chunks) of its runs."""
+        """Where this phase's weights begin, bytes per channel, and by kernel row the (row offset, places) of its runs."""
         key = phase_y, phase_x
         if key not in self.phases:
             places, block = self._layout(phase_y, phase_x)
@@ -109,14 +115,12 @@ class _Maker:
             if (phase_y - ky * conv.dilation[0]) % conv.stride[0]:
                 continue
             down = (phase_y - ky * conv.dilation[0]) // conv.stride[0]
-            chunks = []
+            runs = []
             for first, taps in self._runs(phase_x):
-                run = self._run_of(by_channel[:, ky], taps)
-                for k in range(0, run.shape[1], self.lanes):
-                    chunks.append((down * self.pitch + first * self.cell + k, offset + k))
-                parts.append(run)
-                offset += run.shape[1]
-            places[ky] = down, chunks
+                runs.append((down * self.pitch + first * self.cell, offset))
+                parts.append(self._run_of(by_channel[:, ky], taps))
+                offset += self.length
+            places[ky] = down, runs
         none = np.zeros((len(by_channel), 0), np.int8)
         return places, np.concatenate([none, *parts], axis=1)
 
@@ -134,12 +138,11 @@ class _Maker:
         return merged
 
     def _run_of(self, weights: NDArray[np.int8], taps: list[int]) -> NDArray[np.int8]:
-        """(channels, bytes) of kernel columns one after the other, filled up with zeros to whole chunks."""
+        """(channels, bytes) of kernel columns one after the other, filled up with zeros."""
         channels, _, share = weights.shape
-        spacing = self.cell if self.conv.groups == 1 else share
-        run = np.zeros((channels, -(-len(taps) * spacing // self.lanes) * self.lanes), np.int8)
+        run = np.zeros((channels, self.length), np.int8)
         for k, kx in enumerate(taps):
-            run[:, k * spacing : k * spacing + share] = weights[:, kx]
+            run[:, k * self.spacing : k * self.spacing + share] = weights[:, kx]
         return run
 
     def _class(self, phase_y: int, phase_x: int, row: int, places: dict) -> int:
@@ -148,5 +151,5 @@ class _Maker:
         key = phase_y, phase_x, meets
         if key not in self.known:
             self.known[key] = len(self.lists)
-            self.lists.append([chunk for ky in meets for chunk in places[ky][1]])
+            self.lists.append([place for ky in meets for place in places[ky][1]])
         return self.known[key]

@@ -4,34 +4,34 @@ Rows of weights lie source by source, so that only the sources that spiked cost 
 after it is complete, as on the chip: a += (factor * sum) >> shift, everything modulo 2**32.
 """
 
-from numba import njit
-
 from snnfuse.hardware.emulator.fields import (
     C_BLOCK,
     C_CELL,
     C_CHANNELS,
-    C_CHUNKS,
     C_CLASSES,
     C_FACTOR,
     C_HEIGHT,
     C_LANES,
+    C_LENGTH,
     C_ORIGIN,
     C_PITCH,
+    C_RUNS,
     C_SHIFT,
     C_STRIDE,
     C_TABLE,
     C_WEIGHTS,
     C_WIDTH,
 )
-from snnfuse.hardware.emulator.intrinsics import add, chunk_sum, graded_chunk_sum, graded_row_sum, mul, row_sum, sra
+from snnfuse.hardware.emulator.intrinsics import chunk_sum, collector, get, graded_chunk_sum, graded_row_sum, kernel_part, row_sum
 
 _rows128, _rows64, _rows32, _rows16 = (row_sum(lanes) for lanes in (128, 64, 32, 16))
 _graded64, _graded16 = graded_row_sum(64), graded_row_sum(16)
 _chunk64, _chunk32, _chunk16, _chunk8 = (chunk_sum(lanes) for lanes in (64, 32, 16, 8))
-_graded_chunk8 = graded_chunk_sum(8)
+_graded_chunk8, _add_one = graded_chunk_sum(8), graded_chunk_sum(1)
+_collect16, _collect1 = collector(16), collector(1)
 
 
-@njit
+@kernel_part
 def deliver_rows(c, w, events, start, stop, a, n):
     """All-to-all, binary: c is the connection's row, n the padded number of targets."""
     first, stride, block, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_BLOCK], c[C_FACTOR], c[C_SHIFT]
@@ -49,7 +49,7 @@ def deliver_rows(c, w, events, start, stop, a, n):
         _rows16(a, j, events, start, stop, block, w, first + j, stride, factor, shift)
 
 
-@njit
+@kernel_part
 def deliver_graded_rows(c, w, events, values, start, stop, a, n):
     """All-to-all, graded."""
     first, stride, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_FACTOR], c[C_SHIFT]
@@ -62,7 +62,7 @@ def deliver_graded_rows(c, w, events, values, start, stop, a, n):
         j += 16
 
 
-@njit
+@kernel_part
 def _clear_runs(c, acc):
     """Zero what will be read; the margin around it is never read."""
     for y in range(c[C_HEIGHT]):
@@ -70,47 +70,56 @@ def _clear_runs(c, acc):
         acc[begin : begin + c[C_WIDTH] * c[C_CELL]] = 0
 
 
-@njit
+@kernel_part
+def _collect(a, target, acc, first, length, factor, shift):
+    """Add consecutive complete sums to the input."""
+    k = 0
+    while k + 16 <= length:
+        _collect16(a, target + k, acc, first + k, factor, shift)
+        k += 16
+    while k < length:
+        _collect1(a, target + k, acc, first + k, factor, shift)
+        k += 1
+
+
+@kernel_part
 def _collect_runs(c, acc, a):
-    """Add the complete sums to the input."""
-    factor, shift, channels, cell = c[C_FACTOR], c[C_SHIFT], c[C_CHANNELS], c[C_CELL]
-    if channels == cell:
-        length = c[C_WIDTH] * channels
-        for y in range(c[C_HEIGHT]):
-            begin = c[C_ORIGIN] + y * c[C_PITCH]
-            for k in range(length):
-                a[y * length + k] = add(a[y * length + k], sra(mul(acc[begin + k], factor), shift))
-        return
+    """Add the complete sums of a convolution to the input, without the margin around them."""
+    channels, cell, width = c[C_CHANNELS], c[C_CELL], c[C_WIDTH]
     for y in range(c[C_HEIGHT]):
-        for x in range(c[C_WIDTH]):
-            begin, target = c[C_ORIGIN] + y * c[C_PITCH] + x * cell, (y * c[C_WIDTH] + x) * channels
-            for k in range(channels):
-                a[target + k] = add(a[target + k], sra(mul(acc[begin + k], factor), shift))
+        first = c[C_ORIGIN] + y * c[C_PITCH]
+        if channels == cell:
+            _collect(a, y * width * channels, acc, first, width * channels, c[C_FACTOR], c[C_SHIFT])
+            continue
+        for x in range(width):
+            _collect(a, (y * width + x) * channels, acc, first + x * cell, channels, c[C_FACTOR], c[C_SHIFT])
 
 
-@njit
+@kernel_part
 def _scatter_runs(c, tables, w, events, start, stop, acc):
-    """Add the kernel of every event, chunk by chunk, at its place."""
-    table, classes, chunks, lanes = c[C_TABLE], c[C_CLASSES], c[C_CHUNKS], c[C_LANES]
+    """Add the kernel of every event, run by run, at its place."""
+    table, classes, runs, lanes, length = c[C_TABLE], c[C_CLASSES], c[C_RUNS], c[C_LANES], c[C_LENGTH]
     for k in range(start, stop):
-        entry = table + 3 * events[k]
-        base, weights, kind = tables[entry], c[C_WEIGHTS] + tables[entry + 1], tables[entry + 2]
-        first, last = chunks + 2 * tables[classes + kind], chunks + 2 * tables[classes + kind + 1]
-        if lanes == 8:
-            for r in range(first, last, 2):
-                _chunk8(acc, base + tables[r], w, weights + tables[r + 1])
-        elif lanes == 16:
-            for r in range(first, last, 2):
-                _chunk16(acc, base + tables[r], w, weights + tables[r + 1])
-        elif lanes == 32:
-            for r in range(first, last, 2):
-                _chunk32(acc, base + tables[r], w, weights + tables[r + 1])
-        else:
-            for r in range(first, last, 2):
-                _chunk64(acc, base + tables[r], w, weights + tables[r + 1])
+        entry = table + 3 * get(events, k)
+        base, weights, kind = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1), classes + get(tables, entry + 2)
+        first, last = runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1)
+        for r in range(first, last, 2):
+            target, source = base + get(tables, r), weights + get(tables, r + 1)
+            if lanes == 8:
+                for lane in range(0, length, 8):
+                    _chunk8(acc, target + lane, w, source + lane)
+            elif lanes == 16:
+                for lane in range(0, length, 16):
+                    _chunk16(acc, target + lane, w, source + lane)
+            elif lanes == 32:
+                for lane in range(0, length, 32):
+                    _chunk32(acc, target + lane, w, source + lane)
+            else:
+                for lane in range(0, length, 64):
+                    _chunk64(acc, target + lane, w, source + lane)
 
 
-@njit
+@kernel_part
 def deliver_runs(c, tables, w, events, start, stop, acc, a):
     """A convolution, binary, its sums in the width of `acc`."""
     _clear_runs(c, acc)
@@ -118,29 +127,28 @@ def deliver_runs(c, tables, w, events, start, stop, acc, a):
     _collect_runs(c, acc, a)
 
 
-@njit
+@kernel_part
 def deliver_graded_runs(c, tables, w, events, values, start, stop, acc, a):
     """A convolution, graded."""
     _clear_runs(c, acc)
-    table, classes, chunks = c[C_TABLE], c[C_CLASSES], c[C_CHUNKS]
+    table, classes, runs = c[C_TABLE], c[C_CLASSES], c[C_RUNS]
     for k in range(start, stop):
-        entry = table + 3 * events[k]
-        base, weights, kind = tables[entry], c[C_WEIGHTS] + tables[entry + 1], tables[entry + 2]
-        for r in range(chunks + 2 * tables[classes + kind], chunks + 2 * tables[classes + kind + 1], 2):
-            for lane in range(0, c[C_LANES], 8):
-                _graded_chunk8(acc, base + tables[r] + lane, w, weights + tables[r + 1] + lane, values[k])
+        entry = table + 3 * get(events, k)
+        base, weights, kind = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1), classes + get(tables, entry + 2)
+        for r in range(runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1), 2):
+            for lane in range(0, c[C_LENGTH], 8):
+                _graded_chunk8(acc, base + get(tables, r) + lane, w, weights + get(tables, r + 1) + lane, get(values, k))
     _collect_runs(c, acc, a)
 
 
-@njit
+@kernel_part
 def deliver_listed(c, tables, w, events, values, graded, start, stop, acc, a, n):
     """Synapses one by one."""
-    factor, shift, table, classes = c[C_FACTOR], c[C_SHIFT], c[C_TABLE], c[C_CLASSES]
+    table, targets, weights = c[C_TABLE], c[C_CLASSES], c[C_WEIGHTS]
     acc[:n] = 0
     for k in range(start, stop):
-        value = values[k] if graded else 1
-        for r in range(tables[table + events[k]], tables[table + events[k] + 1]):
-            target = tables[classes + r]
-            acc[target] = add(acc[target], mul(w[c[C_WEIGHTS] + r], value))
-    for j in range(n):
-        a[j] = add(a[j], sra(mul(acc[j], factor), shift))
+        value = get(values, k) if graded else 1
+        column = table + get(events, k)
+        for r in range(get(tables, column), get(tables, column + 1)):
+            _add_one(acc, get(tables, targets + r), w, weights + r, value)
+    _collect(a, 0, acc, 0, n, c[C_FACTOR], c[C_SHIFT])

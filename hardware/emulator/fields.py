@@ -52,10 +52,11 @@ ROWS, RUNS, LISTED = range(3)
     C_SHIFT,  # an arithmetic shift to the right: the input in the target's units
     C_LAG,  # how many steps ago the events were sent; one more than its own lag where it is recurrent
     C_PORT,
-    C_TABLE,  # tables: RUNS (base, weights, class) per source; LISTED first entry per source, then targets
-    C_CLASSES,  # tables: first chunk per class
-    C_CHUNKS,  # tables: (accumulator, weight) offsets of each chunk
-    C_LANES,  # width of a chunk
+    C_TABLE,  # tables: RUNS (base, weights, class) per source; LISTED first synapse per source
+    C_CLASSES,  # tables: RUNS first run per class; LISTED target of each synapse
+    C_RUNS,  # tables: (accumulator, weight) offsets of each run
+    C_LENGTH,  # of all runs
+    C_LANES,  # that are added at once
     C_WIDE,  # whether sums could leave 16 bits
     C_ORIGIN,  # accumulator of output (0, 0)
     C_PITCH,  # accumulators per output row
@@ -64,7 +65,7 @@ ROWS, RUNS, LISTED = range(3)
     C_CHANNELS,
     C_CELL,  # accumulators per output position
     C_COLUMNS,
-) = range(22)
+) = range(23)
 
 LANES = 16  # populations and rows are padded to this many
 RESETS = ("zero", "subtract", "subtract_delayed")

@@ -1,7 +1,7 @@
 """Vector loops that the kernels are made of: sums of weight rows, and lists of what is not zero."""
 
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -9,6 +9,7 @@ from snnfuse.hardware.emulator.fields import LANES
 from snnfuse.hardware.emulator.vectors import I8, I16, I32, I64, Lanes, count_bits, element, indices, load, splat
 
 INT, WORD = types.int64, types.int32
+kernel_part = njit(_nrt=False)  # nothing is allocated in here, so that no array needs its references counted
 
 
 def _scalar(operation):
@@ -44,6 +45,17 @@ def list_input(typingctx, address, first, events, at):
         return context.make_tuple(builder, signature.return_type, (end, builder.zext(builder.not_(strange), I64)))
 
     return types.UniTuple(INT, 2)(INT, INT, events, INT), generate
+
+
+@intrinsic
+def get(typingctx, array, k):
+    """array[k] for k >= 0 and below its size: numba's own brackets look for negative indices, which costs more than the element."""
+
+    def generate(context, builder, signature, args):
+        value = builder.load(element(context, builder, array, args[0], args[1]))
+        return value if array.dtype.bitwidth == 64 else builder.sext(value, I64)
+
+    return INT(array, INT), generate
 
 
 @intrinsic
@@ -118,6 +130,23 @@ def graded_row_sum(lanes):
         return types.void(a, INT, events, values, INT, INT, w, INT, INT, WORD, WORD), generate
 
     return add_graded_rows
+
+
+def collector(lanes):
+    """a[offset + k] += (factor * acc[first + k]) >> shift for so many lanes."""
+
+    @intrinsic
+    def collect(typingctx, a, offset, acc, first, factor, shift):
+        def generate(context, builder, signature, args):
+            kind = context.get_value_type(acc.dtype)
+            sums = load(builder, element(context, builder, acc, args[2], args[3]), kind, lanes)
+            sums = sums if kind == I32 else sums.widened(I32)
+            _deposit(builder, sums, args[4], args[5], element(context, builder, a, args[0], args[1]))
+            return context.get_dummy_value()
+
+        return types.void(a, INT, acc, INT, WORD, WORD), generate
+
+    return collect
 
 
 def chunk_sum(lanes):

@@ -47,13 +47,13 @@ from snnfuse.hardware.emulator.fields import (
     ROWS,
     RUNS,
 )
-from snnfuse.hardware.emulator.intrinsics import list_input, mul, sra, word_at
+from snnfuse.hardware.emulator.intrinsics import kernel_part, list_input, mul, sra, word_at
 from snnfuse.hardware.emulator.neurons import update_neurons
 
 NO_MAGNITUDE = -(1 << 31)  # the one int32 that is no graded spike
 
 
-@njit
+@kernel_part
 def read_input(address, n, graded, events, at):
     """Append the events of one row of an input; returns the end of the list, or -1 where binary ones hold another number."""
     fine = 1
@@ -73,7 +73,7 @@ def read_input(address, n, graded, events, at):
     return at if graded or fine else -1
 
 
-@njit
+@kernel_part
 def read_values(address, limit, events, values, start, stop):
     """The payloads of listed events; whether all are within the limit."""
     fine = True
@@ -84,7 +84,7 @@ def read_values(address, limit, events, values, start, stop):
     return fine
 
 
-@njit
+@kernel_part
 def deliver(c, tables, w, w_unsigned, events, values, graded, start, stop, narrow, wide, a, n):
     """One connection, one step."""
     if c[C_KIND] == ROWS:
@@ -117,7 +117,7 @@ def deliver(c, tables, w, w_unsigned, events, values, graded, start, stop, narro
         deliver_listed(c, tables, w, events, values, graded, start, stop, wide, a, n)
 
 
-@njit
+@kernel_part
 def any_nonzero(x, n):
     """Whether any of the first n is not 0."""
     found = x[0]
@@ -126,7 +126,7 @@ def any_nonzero(x, n):
     return found != 0
 
 
-@njit
+@kernel_part
 def record_states(u, v, out, at_u, at_v, n, order, tables):
     """Copy states to a recording, in the population's own order."""
     for j in range(n):
@@ -135,7 +135,7 @@ def record_states(u, v, out, at_u, at_v, n, order, tables):
         out[at_v + k] = v[j]
 
 
-@njit
+@kernel_part
 def recall(p, q, history, carried, events, values, starts):
     """Lists of the steps before this chunk, from the values that the last one left; returns the end of the list."""
     at = p[P_EARLIER] + (starts.shape[1] - 1 - history) * p[P_EVENTS]
@@ -152,7 +152,7 @@ def recall(p, q, history, carried, events, values, starts):
     return at
 
 
-@njit
+@kernel_part
 def remember(p, q, steps, history, carried, events, values, starts):
     """Leave the values of the last steps for the next chunk."""
     carried[p[P_CARRIED] : p[P_CARRIED] + p[P_HISTORY] * p[P_N]] = 0
@@ -162,22 +162,26 @@ def remember(p, q, steps, history, carried, events, values, starts):
             carried[p[P_CARRIED] + k * p[P_N] + events[r]] = values[r] if p[P_GRADED] else 1
 
 
-@njit
+@kernel_part
+def begin(a, n, params, constant):
+    """An input before anything arrives: zero, or what constants bring."""
+    if constant < 0:
+        a[:n] = 0
+    else:
+        for j in range(n):
+            a[j] = params[constant + j]
+
+
+@kernel_part
 def gather(p, t, plan, lists, history, narrow, wide, a0, a1):
     """The input of one step, one array per port; returns whether nothing arrived at each."""
     pops, conns, tables, w, w_unsigned, params = plan
     events, values, starts = lists
     padded = p[P_PADDED]
     quiet0, quiet1 = p[P_CONSTANT] < 0, p[P_CONSTANT_1] < 0
-    if quiet0:
-        a0[:padded] = 0
-    else:
-        a0[:padded] = params[p[P_CONSTANT] : p[P_CONSTANT] + padded]
+    begin(a0, padded, params, p[P_CONSTANT])
     if p[P_KIND] == PRODUCT:
-        if quiet1:
-            a1[:padded] = 0
-        else:
-            a1[:padded] = params[p[P_CONSTANT_1] : p[P_CONSTANT_1] + padded]
+        begin(a1, padded, params, p[P_CONSTANT_1])
     for row in range(p[P_FIRST], p[P_LAST]):
         c = conns[row]
         source, column = c[C_SOURCE], history + t - c[C_LAG]
@@ -194,7 +198,7 @@ def gather(p, t, plan, lists, history, narrow, wide, a0, a1):
     return quiet0, quiet1
 
 
-@njit
+@kernel_part
 def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
     """One population of neurons, one sample, all steps of a chunk; its events follow `at`."""
     tables, params = plan[2], plan[5]
@@ -221,7 +225,7 @@ def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
             record_states(u, v, states_out, places[q, 1] + step, places[q, 2] + step, n, order, tables)
 
 
-@njit
+@kernel_part
 def run_graded(p, q, plan, history, sample, steps, at, lists, out, scratch):
     """One population of products or relays, one sample, all steps of a chunk; its events follow `at`."""
     tables = plan[2]
@@ -245,7 +249,7 @@ def run_graded(p, q, plan, history, sample, steps, at, lists, out, scratch):
                 states_out[step + (tables[order + events[k]] if order >= 0 else events[k])] = values[k]
 
 
-@njit
+@kernel_part
 def run_input(p, q, history, inputs, t_in, sample, steps, at, lists):
     """The events of one input, one sample; whether all its values are in their range."""
     events, values, starts = lists
@@ -263,7 +267,7 @@ def run_input(p, q, history, inputs, t_in, sample, steps, at, lists):
 def build_run(fingerprint: str):
     """The kernel; the fingerprint of its sources is part of the key under which numba caches it."""
 
-    @njit(nogil=True, cache=True)
+    @njit(nogil=True, cache=True, _nrt=False)
     def run(plan, history, inputs, t_in, first_pop, last_pop, first_sample, last_sample, steps, u, v, carried, lists, out, scratch):
         """Run populations first_pop..last_pop for samples first_sample..last_sample.
 

@@ -4,11 +4,10 @@ Nothing overflows: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |deca
 """
 
 from llvmlite import ir
-from numba import njit
 from numba.extending import intrinsic
 
 from snnfuse.hardware.emulator.fields import LANES
-from snnfuse.hardware.emulator.intrinsics import INT
+from snnfuse.hardware.emulator.intrinsics import INT, kernel_part
 from snnfuse.hardware.emulator.vectors import I32, I64, Lanes, count_bits, element, indices, load
 from snnfuse.hardware.fixed_point import ALIGN_BITS, DECAY_BITS, STATE_LIMIT
 
@@ -68,7 +67,7 @@ def _tile(reset: int, forgets: bool, each: bool):
         scalars = [INT] * 4
         return INT(a, u, v, INT, *scalars, params, INT, INT, events, INT), generate
 
-    @njit
+    @kernel_part
     def loop(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at):
         for j in range(0, n, LANES):
             at = update(a, u, v, j, keep_u, keep_v, theta, bias, params, p, n, events, at)
@@ -82,7 +81,7 @@ _zero, _subtract, _delayed = (_tile(reset, False, False) for reset in (ZERO, SUB
 _zero_each, _subtract_each, _delayed_each = (_tile(reset, False, True) for reset in (ZERO, SUBTRACT, DELAYED))
 
 
-@njit
+@kernel_part
 def update_neurons(a, u, v, n, reset, forgets, keep_u, keep_v, theta, bias, params, p, events, at):
     """One step of n neurons (a multiple of LANES) by the loop that fits; returns the end of the list of those that fire."""
     if p >= 0:

@@ -216,11 +216,12 @@ class _Planner:
     def _convolution(self, c: NDArray[np.int64], conv: Conv2d, source: _Row, row: _Row) -> None:
         stored = self._store(c, conv.weights, conv.exponent)
         table = runs(conv, stored, row.lines)
-        c[f.C_KIND], c[f.C_LANES], c[f.C_WIDE] = f.RUNS, table.lanes, not fits_16_bits(stored.values, (1, 2, 3))
+        c[f.C_KIND], c[f.C_WIDE] = f.RUNS, not fits_16_bits(stored.values, (1, 2, 3))
+        c[f.C_LENGTH], c[f.C_LANES] = table.length, table.lanes
         c[f.C_ORIGIN], c[f.C_PITCH], c[f.C_CELL] = table.origin, table.pitch, table.cell
         c[f.C_CHANNELS], c[f.C_HEIGHT], c[f.C_WIDTH] = row.image[0], len(row.lines), row.image[2]
         c[f.C_TABLE] = self.tables.put(table.sources[source.order])
-        c[f.C_CLASSES], c[f.C_CHUNKS] = self.tables.put(table.classes), self.tables.put(table.chunks)
+        c[f.C_CLASSES], c[f.C_RUNS] = self.tables.put(table.classes), self.tables.put(table.places)
         c[f.C_WEIGHTS] = self.weights.put(table.weights)
         self.sums = max(self.sums, table.size)
 
