@@ -111,8 +111,9 @@ def assert_accuracy_drop(
     network = FloatNetwork.of(model, program, inputs, output)
     truth = np.asarray(labels)
     x = as_arrays(program, inputs)
+    events, classes = program.encode(x), network.classes(x)
     for backend in _backends(backends):
-        _check_accuracy(network, Accuracy(program, program.encode(x), truth, network.classes(x), max_points, backend, network.output), x)
+        _check_accuracy(network, Accuracy(program, events, truth, classes, max_points, backend, network.output), x)
 
 
 def _check_bit_exact(case: BitExact) -> None:

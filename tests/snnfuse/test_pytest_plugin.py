@@ -20,6 +20,7 @@ from snnfuse.testing import assertions, read_case, settings  # noqa: F401
 from snnfuse.testing.cases import Accuracy, BitExact, Fits
 
 pytest_plugins = ["pytester"]
+HELPERS = Path(faulty_emulator.__file__).parent
 
 SUITE = """
 import numpy as np
@@ -107,6 +108,11 @@ def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     return pytester
 
 
+def path_with(*folders: Path) -> str:
+    """PYTHONPATH of a process of its own that finds modules in these folders too."""
+    return os.pathsep.join([*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def case_of(result: pytest.RunResult) -> Path:
     """The case that the only failure saved."""
     (folder,) = re.findall(r"^E +case: (.*)$", result.stdout.str(), re.MULTILINE)
@@ -192,8 +198,7 @@ def test_the_printed_command_replays(suite: pytest.Pytester, monkeypatch: pytest
         return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
     (suite.path / "sitecustomize.py").write_text("import faulty_emulator\n\nfaulty_emulator.install()\n")
-    helpers = Path(faulty_emulator.__file__).parent
-    failing = replayed(PYTHONPATH=f"{suite.path}{os.pathsep}{helpers}")
+    failing = replayed(PYTHONPATH=path_with(suite.path, HELPERS))
     assert failing.returncode == 1, failing.stderr
     assert "spikes of b neuron 1, time step 5, sample 0" in failing.stdout and failing.stdout.endswith("FAILED\n")
     mended = replayed()
@@ -219,7 +224,7 @@ def test_settings_from_the_ini_file(suite: pytest.Pytester) -> None:
 
 
 def test_without_the_plugin_the_assertions_stay(suite: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(faulty_emulator.__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", path_with(HELPERS))
     suite.makeconftest(FAULT)
     suite.makepyfile(SUITE + EXACT)
     result = suite.runpytest_subprocess("-p", "no:snnfuse")  # a process of its own: in this one the outer run's settings are in force
