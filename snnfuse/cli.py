@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Train, export and run a small audio-visual network.",
     "doctor": "Say what is installed, and how to install what is not.",
     "export": "Turn a trained network into a bundle for Loihi 2, Lava or NIR.",
+    "ops": "Say what is exported exactly, what with a change, and what is refused.",
     "replay": "Check again what a test found wrong, from the case that it saved.",
     "simulate": "Run a bundle's program on the emulator or on Lava.",
     "train": "Train a fusion network and write a checkpoint.",

@@ -1,5 +1,6 @@
 """What becomes of every snnTorch neuron, in rows: each case is traced, and the row says what the tracer did."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,10 +37,14 @@ def row(case: Case) -> Row:
 
 @contextmanager
 def unlisted() -> Iterator[None]:
-    """Neurons that are built meanwhile leave no trace in snnTorch's list of all neurons, which `snntorch.utils.reset` works on."""
+    """Neurons that are built meanwhile leave no trace in snnTorch's list of all neurons, which `snntorch.utils.reset` works on, and
+    warn nobody.
+    """
     before = list(SpikingNeuron.instances)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         SpikingNeuron.instances[:] = before
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option, table
+from snnfuse.commands.tables import wrapped_table
 
 if TYPE_CHECKING:
     from snnfuse.exporting import Compiled, Graph
@@ -223,11 +224,11 @@ def summary(compiled: "Compiled") -> str:
 
 
 def describe_ledger(ledger: "Ledger") -> str:
-    """Every change of meaning, one per line."""
+    """Every change of meaning, as a table."""
     if not ledger:
         return "ledger: empty, nothing changed its meaning"
-    lines = (f"  {e.node}: {e.change}, because {e.reason}" + (f"; {e.effect}" if e.effect else "") for e in ledger)
-    return "\n".join([f"ledger: {len(ledger)} changes of meaning", *lines])
+    rows = [(e.node, e.change, e.reason, e.effect or "not measured") for e in ledger]
+    return wrapped_table(f"ledger: {len(ledger)} changes of meaning", ("node", "what changed", "because", "measured effect"), rows)
 
 
 def describe_resources(resources: "Resources") -> str:
