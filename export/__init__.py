@@ -10,12 +10,16 @@ from typing import Any
 _HOME = {
     "to_nir": "tracing",
     "trace_model": "tracing",
+    "from_nir": "to_snntorch",
     "lower": "lowering",
     "simulate": "float_run",
     "quantize": "quantization",
     "measure_agreement": "agreement",
     "write_bundle": "bundle",
     "read_bundle": "bundle",
+    "read_net": "netx",
+    "write_net": "netx",
+    "netx_differences": "netx",
 }
 
 __all__ = list(_HOME)

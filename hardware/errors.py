@@ -51,6 +51,10 @@ class SaturationWarning(UserWarning):
     """Inputs reach beyond what a program was calibrated for, and are cut there."""
 
 
+class NetxWarning(UserWarning):
+    """lava-dl's netx would run a file as another network than the one that it holds."""
+
+
 class EnvironmentProblem(SnnfuseError):
     """Something outside the model is missing or silent: Lava is not installed, or a time limit was reached."""
 

@@ -1,0 +1,98 @@
+"""netx files (`.net`, HDF5), which lava-dl's SLAYER writes and its netx runs: in and out, with h5py alone.
+
+    program = read_net("trained.net")     # what SLAYER trained, in integers
+    netx_differences("trained.net")       # where netx itself would run something else
+    write_net(program, "network.net")     # only what netx runs spike for spike
+"""
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from snnfuse.export.netx.table import ops_rows
+from snnfuse.hardware.errors import InputError, NetxWarning
+from snnfuse.hardware.ledger import Ledger
+
+if TYPE_CHECKING:
+    from snnfuse.hardware.program import Program
+
+__all__ = ["net_bytes", "netx_differences", "open_net", "ops_rows", "read_net", "write_net"]
+
+
+def read_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None) -> "Program":
+    """A Program that means what SLAYER trained: weights of any size, delays after the neurons, each sample in its own window.
+
+    Args:
+        path: the file.
+        dt: seconds per step; by default the file's simulation/Ts, otherwise 1e-3.
+        input_shape: (n,) or (C, H, W), for a file without an input layer.
+
+    Returns:
+        Nodes "input" and "layer1", "layer2", ... after the file's groups; output "output", which counts spikes, or reads the last
+        voltage where the last layer never fires. The ledger says what integers could not keep.
+
+    Warns:
+        NetxWarning: netx itself would run something else; see `netx_differences`.
+
+    Raises:
+        InputError: the file is missing, damaged or contradicts itself; names the dataset.
+        UnsupportedError: it holds what a Program cannot; names it, with a way out.
+    """
+    program, changes = open_net(path, dt=dt, input_shape=input_shape)
+    if changes:
+        more = f" and {len(changes) - 1} more; see netx_differences" if len(changes) > 1 else ""
+        warnings.warn(f"{path}: {changes[0].node}: netx itself {changes[0].change}{more}", NetxWarning, stacklevel=2)
+    return program
+
+
+def netx_differences(path: str | Path) -> Ledger:
+    """Where netx would silently run another network than the file holds: node, change. Errors as of `read_net`."""
+    return open_net(path)[1]
+
+
+def open_net(
+    path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None
+) -> "tuple[Program, Ledger]":
+    """`read_net` and `netx_differences` in one."""
+    from snnfuse.export.netx.file_in import read_contents
+    from snnfuse.export.netx.file_to_program import to_program
+    from snnfuse.export.netx.netx_itself import differences
+    from snnfuse.hardware.errors import UnsupportedError
+
+    net = read_contents(path)
+    try:
+        return to_program(net, dt, input_shape), differences(net)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {error}") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def net_bytes(program: "Program") -> bytes:
+    """What `write_net` writes."""
+    from snnfuse.export.netx.file_out import to_bytes
+    from snnfuse.export.netx.program_to_file import to_contents
+
+    return to_bytes(to_contents(program))
+
+
+def write_net(program: "Program", path: str | Path) -> None:
+    """Write a file that netx runs spike for spike, in windows of `reset_interval` steps.
+
+    Args:
+        program: a chain of dense, recurrent and convolutional layers from one input of binary spikes to one output. Its decoder
+            is not in the file, and neither are delays of whole layers, which only move windows.
+        path: an older file is replaced.
+
+    Raises:
+        UnsupportedError: netx cannot express it, or would run it differently; says what and where.
+        InputError: the file cannot be written.
+    """
+    content, path = net_bytes(program), Path(path)
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from error

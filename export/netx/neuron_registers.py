@@ -1,0 +1,110 @@
+"""A netx layer's neurons as a Lif, and back."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.netx.contents import NetLayer, NetNeuron, Register
+from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.fixed_point import BIAS_EXPONENT_RANGE, BIAS_MANTISSA_RANGE, CURRENT_DECAY_OFFSET, NEVER
+from snnfuse.hardware.ledger import LedgerEntry
+from snnfuse.hardware.lif import Lif
+
+FULL = 4096  # a decay of everything
+BIAS_SHIFT = 6  # netx's bias_exp, and SLAYER's scale between weights and states
+
+
+def lif_of(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Lif, list[LedgerEntry]]:
+    """A layer's neurons in registers, and what had to be changed.
+
+    Raises:
+        InputError: a value is out of its range, or of another size than the layer.
+        UnsupportedError: a bias that the register cannot hold.
+    """
+    neuron = layer.neuron
+    current, voltage, threshold = (
+        _per_neuron(layer, key, getattr(neuron, field), shape, high)
+        for key, field, high in (("iDecay", "i_decay", FULL), ("vDecay", "v_decay", FULL), ("vThMant", "threshold", 2**31 - 1))
+    )
+    mantissa, exponent = bias_of(layer, shape)
+    lif = Lif(shape, current - CURRENT_DECAY_OFFSET, _capped(voltage, FULL - 1), _capped(threshold, NEVER), mantissa, exponent)
+    return lif, _changes(layer.name, neuron, voltage)
+
+
+def _changes(name: str, neuron: NetNeuron, voltage: Register) -> list[LedgerEntry]:
+    entries = []
+    if np.max(voltage) == FULL:
+        change = f"a voltage decay of {FULL - 1} / {FULL} in place of {FULL} / {FULL}"
+        entries.append(LedgerEntry(name, change, "the register has 12 bits"))
+    if neuron.refractory > 1:
+        change = f"no refractory delay in place of {neuron.refractory} steps, so that a neuron may fire again at once"
+        entries.append(LedgerEntry(name, change, "Loihi's stock neuron in Lava has none; netx ignores it as well"))
+    return entries
+
+
+def _per_neuron(layer: NetLayer, key: str, value: Register, shape: tuple[int, ...], high: int) -> Register:
+    """A plain int, or int32 of the population's shape; files hold one value, one per channel, or all with axes (W, H, C)."""
+    values = np.asarray(value)
+    if values.size and (values.min() < 0 or values.max() > high):
+        raise InputError(f"{layer.name}/neuron/{key}: {values.min()}..{values.max()} is outside 0..{high}")
+    if values.size == 1:
+        return int(values.flat[0])
+    return np.minimum(_spread(values, shape, f"{layer.name}/neuron/{key}"), 2**31 - 1).astype(np.int32)
+
+
+def _spread(values: NDArray[np.int64], shape: tuple[int, ...], where: str) -> NDArray[np.int64]:
+    if values.size == shape[0] and values.ndim <= 1:
+        values = values.reshape(-1, *(1,) * (len(shape) - 1))
+    elif values.shape == shape[::-1]:
+        values = values.transpose()
+    else:
+        raise InputError(f"{where}: {values.shape} values for a layer of shape {shape}; there is one, one per channel, or one per neuron")
+    return np.ascontiguousarray(np.broadcast_to(values, shape))
+
+
+def _capped(value: Register, most: int) -> Register:
+    return min(value, most) if isinstance(value, int) else np.minimum(value, most)
+
+
+def bias_of(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Register, int]:
+    """Mantissa and exponent of bias * 2**6, times 2**weight_exp after a batch normalisation."""
+    if layer.bias is None or not layer.bias.any():
+        return 0, 0
+    where = f"{layer.name}/bias"
+    values = _spread(layer.bias, shape, where) if layer.bias.size > 1 else np.full(shape, layer.bias.flat[0])
+    power = BIAS_SHIFT + (layer.neuron.weight_exp if layer.neuron.normalised else 0)
+    low, high = BIAS_MANTISSA_RANGE
+    if power > BIAS_EXPONENT_RANGE[1]:
+        values, power = values << power - BIAS_EXPONENT_RANGE[1], BIAS_EXPONENT_RANGE[1]
+    while (values.min() < low or values.max() > high) and power < BIAS_EXPONENT_RANGE[1] and not (values % 2).any():
+        values, power = values // 2, power + 1
+    if power < BIAS_EXPONENT_RANGE[0] or values.min() < low or values.max() > high:
+        raise UnsupportedError(
+            f"{where}: {values.min()}..{values.max()} times 2**{power} does not fit 13 bits with an exponent of 0..7; scale weights, "
+            "bias and threshold down"
+        )
+    return values.astype(np.int32), power
+
+
+def neuron_of(lif: Lif, where: str, flat: bool) -> tuple[NetNeuron, NDArray[np.int64] | None]:
+    """Registers and bias of a population, as a file holds them.
+
+    Args:
+        lif: the population.
+        where: its name, for errors.
+        flat: whether a file has it without its shape, as the output of a dense layer; otherwise its axes are (W, H, C).
+
+    Raises:
+        UnsupportedError: a reset by subtraction, or a bias that is no multiple of 2**6.
+    """
+    if lif.reset != "zero":
+        raise UnsupportedError(f"{where}: resets by {lif.reset!r}; netx knows reset to zero only (--reset zero)")
+    bias = np.left_shift(np.asarray(lif.bias_mant, np.int64), lif.bias_exp)
+    if (bias % (1 << BIAS_SHIFT)).any():
+        raise UnsupportedError(f"{where}: its bias is no multiple of 2**{BIAS_SHIFT}, which is all that netx files can say")
+    registers = (np.asarray(value, np.int64) for value in (np.add(lif.du, CURRENT_DECAY_OFFSET), lif.dv, lif.vth))
+    neuron = NetNeuron(*(int(v.flat[0]) if v.min() == v.max() else _stored(v, flat) for v in registers))
+    return neuron, _stored(np.broadcast_to(bias >> BIAS_SHIFT, lif.shape), flat) if bias.any() else None
+
+
+def _stored(values: NDArray[np.int64], flat: bool) -> NDArray[np.int64]:
+    return values.reshape(-1) if flat else np.ascontiguousarray(values.transpose())

@@ -1,0 +1,161 @@
+"""A Program to the contents of a netx file, where netx runs the same network; otherwise an error that says why not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+
+from snnfuse.export.netx.contents import Array, Net, NetLayer
+from snnfuse.export.netx.netx_itself import CHIP_BITS, built
+from snnfuse.export.netx.neuron_registers import neuron_of
+from snnfuse.export.netx.weight_groups import total_weights
+from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.fixed_point import STATE_LIMIT
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import Connection, Program, SpikeInput
+from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+
+MOST_WEIGHTS = 1 << 26  # a netx file holds zeros too
+WAY_OUT = "use --target lava"
+
+
+def to_contents(program: Program) -> Net:
+    """The layers of a chain of populations.
+
+    Raises:
+        UnsupportedError: netx cannot express it, or would run it differently; says what and where.
+    """
+    chain = _chain(program)
+    shape = _input_shape(program, chain)
+    layers = [NetLayer("layer/0", "input", shape)]
+    for name in chain:
+        arriving = program.into(name)
+        feed = [c for c in arriving if not c.is_recurrent]
+        if not _is_conv(feed) and len(shape) > 1:
+            layers.append(NetLayer(f"layer/{len(layers)}", "flatten", (int(np.prod(shape)),)))
+        layers.append(_layer(program, name, f"layer/{len(layers)}", feed, [c for c in arriving if c.is_recurrent], shape))
+        shape = layers[-1].shape
+    return Net(tuple(layers), program.dt)
+
+
+def _chain(program: Program) -> list[str]:
+    """The neuron populations in order, each fed by the one before and read by the one behind."""
+    nodes = [name for name in program.nodes if name not in program.neurons]
+    if len(nodes) != 1 or not isinstance(program.nodes[nodes[0]], SpikeInput):
+        kinds = ", ".join(f"{name} ({type(program.nodes[name]).__name__})" for name in nodes)
+        raise UnsupportedError(f"netx networks have one input of binary spikes, this program has {kinds or 'none'}; {WAY_OUT}")
+    chain, before = list(program.neurons), nodes[0]
+    for name in chain:
+        if not isinstance(program.nodes[name], Lif):
+            raise UnsupportedError(f"{name}: netx has no {type(program.nodes[name]).__name__} neurons; {WAY_OUT}")
+        sources = {c.source for c in program.into(name)} - {name}
+        if sources != {before}:
+            fed = ", ".join(sorted(sources)) or "nothing"
+            raise UnsupportedError(f"{name}: netx networks are one chain, but it is fed by {fed}, not by {before} alone; {WAY_OUT}")
+        before = name
+    read = {output.node for output in program.outputs.values()}
+    if read - {before}:
+        raise UnsupportedError(f"netx networks end in their output, but {sorted(read - {before})[0]} is one as well; {WAY_OUT}")
+    return chain
+
+
+def _input_shape(program: Program, chain: list[str]) -> tuple[int, ...]:
+    """Of the input, as its first layer sees it."""
+    first = [c for c in program.into(chain[0]) if not c.is_recurrent] if chain else []
+    if not chain:
+        raise UnsupportedError(f"netx networks have a layer, this program has no neurons; {WAY_OUT}")
+    (shape,) = (node.shape for node in program.inputs.values())
+    if _is_conv(first):
+        return first[0].synapse.input_shape
+    return shape if len(shape) in (1, 3) else (int(np.prod(shape)),)
+
+
+def _is_conv(feed: Sequence[Connection]) -> bool:
+    """Whether its groups are convolutions of one geometry, so that one kernel says them all."""
+    geometry = {
+        (c.synapse.input_shape, c.synapse.stride, c.synapse.padding, c.synapse.dilation, c.synapse.groups, c.synapse.weights.shape)
+        if isinstance(c.synapse, Conv2d)
+        else None
+        for c in feed
+    }
+    return len(geometry) == 1 and None not in geometry
+
+
+def _layer(
+    program: Program, name: str, place: str, feed: list[Connection], back: list[Connection], before: tuple[int, ...]
+) -> NetLayer:
+    lif = program.nodes[name]
+    neuron, bias = neuron_of(lif, name, flat=not _is_conv(feed))
+    if _is_conv(feed):
+        return _conv(name, place, lif, feed, back, before, {"neuron": neuron, "bias": bias})
+    weight, delay = _dense(name, feed)
+    weight_rec = _dense(name, back)[0] if back else None
+    if any(c.lag for c in back) or (back and delay is not None):
+        raise UnsupportedError(f"{name}: netx files cannot say delays of a recurrent layer; {WAY_OUT}")
+    layer = NetLayer(place, "dense_rec" if back else "dense", (len(weight),), neuron, weight, weight_rec, bias, delay)
+    _check_weights(name, layer)
+    return layer
+
+
+def _conv(
+    name: str, place: str, lif: Lif, feed: list[Connection], back: list[Connection], before: tuple[int, ...], neurons: dict
+) -> NetLayer:
+    synapse = feed[0].synapse
+    if back:
+        raise UnsupportedError(f"{name}: netx has no recurrent convolutions; {WAY_OUT}")
+    if any(c.lag for c in feed):
+        raise UnsupportedError(f"{name}: netx ignores the delays of a convolution; {WAY_OUT}")
+    if tuple(before) != synapse.input_shape or lif.shape != synapse.output_shape:
+        raise UnsupportedError(f"{name}: netx cannot reshape between a population and a convolution; {WAY_OUT}")
+    weight = total_weights([c.synapse for c in feed], name)
+    if np.abs(weight).sum((1, 2, 3)).max() >= STATE_LIMIT:
+        raise UnsupportedError(f"{name}: sums of its weights may leave 24 bits, where Lava's convolution wraps; {WAY_OUT}")
+    if max(*weight.shape[2:], *synapse.stride, *synapse.padding, *synapse.dilation, synapse.groups) > 127:
+        raise UnsupportedError(f"{name}: Lava keeps the geometry of a convolution in 8 bits, and 127 is the most; {WAY_OUT}")
+    geometry = {key: getattr(synapse, key) for key in ("stride", "padding", "dilation", "groups")}
+    return NetLayer(place, "conv", lif.shape, weight=weight, **neurons, **geometry)
+
+
+def _dense(name: str, groups: Sequence[Connection]) -> tuple[Array, Array | None]:
+    """One matrix for all groups, and the delay of each synapse; None where there is none."""
+    size = groups[0].synapse.size
+    if size[0] * size[1] > MOST_WEIGHTS:
+        raise UnsupportedError(f"{name}: {size[0]} x {size[1]} weights; a netx file holds every one, zeros too; {WAY_OUT}")
+    weight, delay, held = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool)
+    for lag in sorted({c.lag for c in groups}):
+        part = _full(total_weights([_flat(c) for c in groups if c.lag == lag], name))
+        if (held & (part != 0)).any():
+            raise UnsupportedError(f"{name}: two neurons are connected with two delays, for which a netx file has no room; {WAY_OUT}")
+        held |= part != 0
+        weight, delay = weight + part, np.where(part != 0, lag, delay)
+    return weight, _shorter(delay, held) if delay.any() else None
+
+
+def _flat(connection: Connection) -> Dense | Sparse:
+    """Convolutions as matrices."""
+    synapse = connection.synapse
+    return Sparse(synapse.matrix(), synapse.exponent, synapse.bits) if isinstance(synapse, Conv2d) else synapse
+
+
+def _full(weights: Array | sparse.spmatrix | np.matrix) -> Array:
+    return np.asarray(weights.toarray() if sparse.issparse(weights) else weights)
+
+
+def _shorter(delay: Array, held: np.ndarray) -> Array:
+    """One delay per target neuron, as SLAYER writes it, where all its synapses share one."""
+    most = delay.max(1, keepdims=True)
+    return most[:, 0] if (~held | (delay == most)).all() else delay
+
+
+def _check_weights(name: str, layer: NetLayer) -> None:
+    """Refuse weights that netx would change."""
+    parts = [layer.weight] if layer.weight_rec is None else [layer.weight, layer.weight_rec]
+    both = np.hstack(parts)
+    if not both.any():
+        raise UnsupportedError(f"{name}: all its weights are 0, on which netx fails; {WAY_OUT}")
+    columns = [slice(0, parts[0].shape[1]), slice(parts[0].shape[1], None)]
+    for part, weights in zip(columns, parts):
+        run = built(both, part)
+        if (run.effective != weights).any() or run.bits > CHIP_BITS:
+            kind = f"from {both.min()} to {both.max()}" + (", odd ones among them" if (both % 2).any() else "")
+            raise UnsupportedError(f"{name}: netx would change weights {kind}; {WAY_OUT}, or --weight-bits 7")

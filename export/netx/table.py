@@ -1,0 +1,62 @@
+"""What becomes of every kind of layer, neuron and value that a netx file may hold."""
+
+from snnfuse.export.ops_table import Row
+
+SPIKES = "train the network with slayer.block.cuba, or express it in snnTorch and export that"
+
+REFUSED_LAYERS = {
+    "pool": ("netx itself cannot build it", "use a conv layer with a stride instead of pooling"),
+    "unpool": ("netx itself cannot build it", "leave the upsampling to the host"),
+    "convT": ("netx itself cannot build it", "leave the upsampling to the host"),
+    "average": ("netx itself cannot build it", "drop it from the file and average the output spikes on the host"),
+    "concat": ("netx itself cannot build it", "build the branches in snnTorch and export that"),
+    "add": ("netx skips it without a word, and with it the branch", "build the branches in snnTorch and export that"),
+    "dense_comp": ("its complex weights need resonate-and-fire neurons", SPIKES),
+}
+REFUSED_NEURONS = {
+    "SDNN": ("sigma-delta neurons send graded differences", SPIKES),
+    "RF": ("resonate-and-fire neurons have a complex state", SPIKES),
+    "LIF": ("adaptive thresholds are no part of Loihi's stock neuron", SPIKES),
+}
+
+_KEPT = (
+    ("dense", "", "Dense, in as many synapse groups as its weights need"),
+    ("dense", "a delay per output neuron", "the neuron's inputs lag by it, as netx does"),
+    ("dense", "a delay per output neuron that has a bias", "the neuron's spikes lag by it, as SLAYER trained it"),
+    ("dense_rec", "", "Dense and a recurrent Dense"),
+    ("dense_rec", "a delay per output neuron", "the spikes lag after the recurrence, as SLAYER trained it"),
+    ("conv", "stride, padding, dilation, groups", "Conv2d"),
+    ("conv", "a delay per channel", "lagging synapses; netx ignores it"),
+    ("flatten", "", "channels first, as SLAYER and netx have it"),
+    ("input", "without neurons", "binary spikes of its shape"),
+    ("bias", "of a mean-only batch normalisation", "the voltage's bias, from the start of each window"),
+    ("CUBA, LOIHI", "", "Lif; du = iDecay - 1, dv = vDecay, vth = vThMant, per layer, channel or neuron"),
+    ("weights", "odd, mixed signs, beyond 127", "two synapse groups; netx needs 9 bits, which no chip has"),
+    ("weights", "excitatory, beyond 255", "two synapse groups; netx makes them 0"),
+    ("weights", "all inhibitory, largest a power of two", "as they are; netx may make them 0"),
+    ("wgtExp", "0 and more, or weights that it divides", "the synapses' exponent; netx ignores it"),
+)
+_CHANGED = (
+    ("refDelay", "more than 1", "left out, as netx does: the neuron may fire again at once"),
+    ("vDecay", "4096", "4095: the register has 12 bits"),
+    ("wgtExp", "negative", "the synapses' exponent, which rounds the sum down"),
+    ("weight_exp", "of a batch normalisation, not 0", "exponents of synapses and bias, before the current's decay and not after"),
+)
+_REFUSED = (
+    ("input", "with neurons", "netx expects a host that writes their bias on every step", "encode to spikes on the host"),
+    ("gradedSpike", "true", "spikes that carry the voltage are not supported", "train with graded_spike=False"),
+    ("dense", "without neuron", "SLAYER reads its current, netx integrates it", "export the block with dynamics=True"),
+    ("other types", "", "netx skips them without a word", "express them as dense or conv layers"),
+)
+
+
+def ops_rows() -> tuple[Row, ...]:
+    """The rows of netx files for `snnfuse ops`."""
+    group = "netx layer"
+    rows = [Row(group, name, case, "exact", how) for name, case, how in _KEPT]
+    rows += [Row(group, name, case, "approximate", how) for name, case, how in _CHANGED]
+    rows += [Row(group, name, case, "refused", why, out) for name, case, why, out in _REFUSED]
+    rows += [Row(group, name, "", "refused", *reason) for name, reason in REFUSED_LAYERS.items()]
+    names = {"SDNN": "SDNN neuron", "RF": "RF, RF_IZ, ADRF neurons", "LIF": "ALIF neuron"}
+    rows += [Row(group, names[name], "", "refused", *reason) for name, reason in REFUSED_NEURONS.items()]
+    return tuple(rows)
