@@ -170,7 +170,7 @@ class Session:
         turn, problems = count(), []
 
         def work() -> None:
-            lists, scratch = self._workspace(steps)
+            lists, scratch = self.workspace(steps)
             while not problems and (k := next(turn)) < len(blocks):
                 last = len(plan.pools[0])
                 samples = blocks[k]
@@ -192,7 +192,7 @@ class Session:
             check_events(self.program, arrays)
             raise AssertionError("the kernel found an input out of range that the check does not")
 
-    def _workspace(self, steps: int) -> tuple:
+    def workspace(self, steps: int) -> tuple:
         """Lists of events and sums for one thread."""
         plan = self._plan
         size = steps * plan.events + plan.earlier + ALIGNMENT

@@ -1,0 +1,198 @@
+"""How a run is cut into threads, blocks and chunks changes nothing; bad input is refused as by the reference; compiled code is kept."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
+from snnfuse.hardware.emulator import compilation
+from snnfuse.hardware.emulator.session import Session, available_cores, plan_of
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.reference import emulate as reference
+
+STEPS, BATCH = 23, 7
+
+
+def make_program() -> Program:
+    rng = np.random.default_rng(0)
+    conv = Conv2d((rng.integers(-128, 128, (6, 2, 3, 3)) * 2).astype(np.int32), (2, 8, 8), padding=(1, 1))
+    nodes = {"x": SpikeInput((2, 8, 8)), "g": GradedInput((5,), 8, 0.1), "a": Lif((6, 8, 8), 500, 300, 900), "b": Lif((20,), 4095, 50, 800)}
+    links = (
+        Connection("x", "a", conv),
+        Connection("a", "b", Dense((rng.integers(-128, 128, (20, 384)) * 2).astype(np.int32)), lag=3),
+        Connection("g", "b", Dense((rng.integers(-128, 128, (20, 5)) * 2).astype(np.int32)), delay=1),
+        Connection("b", "b", Dense((rng.integers(-128, 128, (20, 20)) * 2).astype(np.int32), -1)),
+    )
+    return Program(nodes, links, {"out": Output("b")})
+
+
+PROGRAM = make_program()
+RNG = np.random.default_rng(1)
+EVENTS = {
+    "x": (RNG.random((STEPS, BATCH, 2, 8, 8)) < 0.2).astype(np.int32),
+    "g": RNG.integers(-127, 128, (STEPS, BATCH, 5)).astype(np.int32),
+}
+EXPECTED = reference(PROGRAM, EVENTS, "all", states=True)
+
+
+def test_the_runs_here_are_no_idle_ones() -> None:
+    assert all(0.05 < spikes.mean() < 0.95 for spikes in EXPECTED.spikes.values())
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 50])
+@pytest.mark.parametrize("memory", [None, 1, 40_000, 200_000])
+def test_threads_and_memory_do_not_change_the_result(threads: int, memory: int | None) -> None:
+    found = emulate(PROGRAM, EVENTS, "all", True, threads=threads, memory=memory)
+    result = compare(found, EXPECTED)
+    assert (result.mismatches, result.compared) == (0, STEPS * BATCH * 404 * 3)
+
+
+def test_memory_bounds_the_working_set() -> None:
+    """Steps per pass shrink with the setting, down to one; so do samples at once."""
+    lengths = [Session(PROGRAM, BATCH, threads=1, memory=memory).longest_chunk for memory in (1, 60_000, 200_000, 1 << 30)]
+    assert lengths == sorted(lengths) and lengths[0] == 1 and lengths[1] < lengths[2] < lengths[3]
+    plan = plan_of(PROGRAM)
+    session = Session(PROGRAM, 1, threads=1, memory=200_000)
+    lists, scratch = session.workspace(session.longest_chunk)
+    states = 8 * plan.states + 4 * plan.earlier
+    assert sum(array.nbytes for array in (*lists, *scratch)) + states <= 200_000 + 4096
+
+
+def test_a_session_goes_on_where_it_stopped() -> None:
+    session = Session(PROGRAM, BATCH, "all", True)
+    parts, start = [], 0
+    for steps in (1, 1, 2, 5, 14):
+        parts.append(session.advance({name: x[start : start + steps] for name, x in EVENTS.items()}))
+        start += steps
+    for name, spikes in EXPECTED.spikes.items():
+        np.testing.assert_array_equal(np.concatenate([part.spikes[name] for part in parts]), spikes)
+    for name, states in EXPECTED.states.items():
+        np.testing.assert_array_equal(np.concatenate([part.states[name]["v"] for part in parts]), states["v"])
+
+
+def test_a_session_takes_its_own_batch_only() -> None:
+    with pytest.raises(InputError, match="this session runs 3 samples, the events hold 7"):
+        Session(PROGRAM, 3).advance(EVENTS)
+
+
+def test_progress_counts_up_to_all_steps() -> None:
+    seen = []
+    emulate(PROGRAM, EVENTS, memory=20_000, progress=lambda done, total: seen.append((done, total)))
+    assert len(seen) > 2
+    assert seen == sorted(seen) and seen[-1] == (STEPS, STEPS)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64])
+def test_integers_of_any_width_and_any_layout(dtype: type) -> None:
+    strided = {name: np.repeat(x, 2, axis=0).astype(dtype)[::2] for name, x in EVENTS.items()}
+    found = emulate(PROGRAM, strided, "all", True)
+    assert compare(found, EXPECTED).mismatches == 0
+    assert all(x.dtype == np.int32 for x in found.events.values())
+    flags = emulate(PROGRAM, {"x": EVENTS["x"].astype(bool), "g": EVENTS["g"]}, "all", True)
+    assert compare(flags, EXPECTED).mismatches == 0
+
+
+@pytest.mark.parametrize(
+    "name, index, value, message",
+    [
+        ("x", (0, 0, 0, 0, 0), 2, "events of 'x' hold 2, outside 0..1"),
+        ("x", (STEPS - 1, BATCH - 1, 1, 7, 7), -1, "events of 'x' hold -1, outside 0..1"),
+        ("x", (3, 3, 1, 2, 3), -(2**31), "outside 0..1"),
+        ("g", (5, 6, 4), 128, "events of 'g' hold 128, outside -127..127"),
+        ("g", (0, 0, 0), -(2**31), "outside -127..127"),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_values_out_of_range_are_refused_wherever_they_stand(name: str, index: tuple, value: int, message: str, dtype: type) -> None:
+    events = {n: x.astype(dtype) for n, x in EVENTS.items()}
+    events[name][index] = value
+    for run in (emulate, reference):
+        with pytest.raises(InputError, match=message):
+            run(PROGRAM, events)
+
+
+def test_a_number_that_int32_would_change_is_refused() -> None:
+    with pytest.raises(InputError, match="hold 4294967297, outside 0..1"):
+        emulate(PROGRAM, {**EVENTS, "x": EVENTS["x"].astype(np.int64) + 2**32 * (EVENTS["x"] != 0)})
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"x": EVENTS["x"].astype(float)}, "float64; backends take integers"),
+        ({"x": np.full(EVENTS["x"].shape, np.nan)}, "NaN or infinite"),
+        ({"x": EVENTS["x"][:, :3]}, "inputs differ in time or batch"),
+        ({"x": EVENTS["x"][0]}, "must have shape"),
+        ({"y": EVENTS["x"]}, "inputs must be"),
+    ],
+)
+def test_other_bad_events_are_named(change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        emulate(PROGRAM, {**EVENTS, **change})
+
+
+@pytest.mark.parametrize("setting", [{"threads": 0}, {"threads": 1.5}, {"memory": -1}, {"memory": True}])
+def test_settings_are_checked(setting: dict) -> None:
+    (name,) = setting
+    with pytest.raises(InputError, match=f"{name} must be a positive integer"):
+        emulate(PROGRAM, EVENTS, **setting)
+
+
+def test_unknown_nodes_are_named() -> None:
+    with pytest.raises(InputError, match="cannot record 'x'"):
+        emulate(PROGRAM, EVENTS, ["x"])
+
+
+def test_a_plan_is_made_once_and_goes_with_its_program() -> None:
+    program = make_program()
+    assert plan_of(program) is plan_of(program)
+    assert plan_of(program) is not plan_of(PROGRAM)
+
+
+def test_cores_are_counted() -> None:
+    assert 1 <= available_cores() <= (os.cpu_count() or 1)
+
+
+def test_the_fingerprint_covers_every_file_of_the_kernel() -> None:
+    """Whatever module of this package the kernel imports is compiled into it, so a change of it must not find old code in the cache."""
+    script = (
+        "import sys; before = set(sys.modules); import snnfuse.hardware.emulator.plan, snnfuse.hardware.emulator.session;"
+        "known = set(sys.modules); import snnfuse.hardware.emulator.kernel;"
+        "print(*(n for n in set(sys.modules) - known if n.startswith('snnfuse')), 'snnfuse.hardware.emulator.fields')"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert {name.split(".")[-1] + ".py" for name in done.stdout.split()} == set(compilation.SOURCES)
+
+
+def test_numba_is_imported_by_the_first_run_only() -> None:
+    script = "import sys, snnfuse.hardware, snnfuse.hardware.emulator.session; sys.exit('numba' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+@pytest.mark.slow
+def test_the_first_run_compiles_and_says_so_and_the_next_process_does_not(tmp_path: Path) -> None:
+    script = (
+        "import logging; logging.basicConfig(level='INFO', format='%(message)s');"
+        "import numpy as np; from snnfuse.hardware import *;"
+        "p = Program({'x': SpikeInput((1,)), 'n': Lif((1,), 0, 0, 0)}, (Connection('x', 'n', Dense(np.ones((1, 1), int))),), {'o': Output('n')});"
+        "assert emulate(p, {'x': np.ones((1, 1, 1), int)}).spikes['o'].all()"
+    )
+    said = []
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        said.append("compiling" in done.stderr)
+    assert said == [True, False]
+    assert list(tmp_path.rglob("*.nbc"))
+
+
+def test_the_library_itself_prints_nothing(capfd: pytest.CaptureFixture, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "snnfuse"):
+        emulate(PROGRAM, EVENTS)
+    assert capfd.readouterr() == ("", "")
