@@ -41,19 +41,27 @@ def lower(graph: nir.NIRGraph, dt: float | None = None) -> Network:
         UnsupportedError: a node or wiring that cannot be kept, by name.
         InputError: no graph, parameters that are not finite or do not fit their input, an edge to nowhere, or damaged metadata.
     """
-    if not isinstance(graph, nir.NIRGraph):
-        raise InputError(f"a NIR graph is needed, not a {type(graph).__name__}; make one with snnfuse.export.to_nir(model, sample)")
-    notes = read_notes(graph)
-    if dt is not None and not (np.isfinite(dt) and dt > 0):
-        raise InputError(f"dt must be a positive number of seconds, not {dt}")
+    chosen, notes = time_step(graph, dt), read_notes(graph)
     ledger = notes.ledger if notes.ours else (*notes.ledger, MISSING_RESET)
     if dt is None and notes.dt is None:
         ledger += (MISSING_DT,)
     elif None not in (dt, notes.dt) and dt != notes.dt:
         ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
-    chosen = next(float(value) for value in (dt, notes.dt, DEFAULT_DT) if value is not None)
-    network = _Lowering(*inlined(graph), chosen).network(ledger)
+    network = Lowering(*inlined(graph), chosen).network(ledger)
     return replace(network, ledger=network.ledger + tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1))))
+
+
+def time_step(graph: nir.NIRGraph, dt: float | None) -> float:
+    """Seconds per step: as asked for, else as the metadata says, else `DEFAULT_DT`.
+
+    Raises:
+        InputError: no graph, damaged metadata, or no such time.
+    """
+    if not isinstance(graph, nir.NIRGraph):
+        raise InputError(f"a NIR graph is needed, not a {type(graph).__name__}; make one with snnfuse.export.to_nir(model, sample)")
+    if dt is not None and not (np.isfinite(dt) and dt > 0):
+        raise InputError(f"dt must be a positive number of seconds, not {dt}")
+    return next(float(value) for value in (dt, read_notes(graph).dt, DEFAULT_DT) if value is not None)
 
 
 def _loop_entry(group: tuple[str, ...]) -> LedgerEntry:
@@ -62,12 +70,20 @@ def _loop_entry(group: tuple[str, ...]) -> LedgerEntry:
 
 
 @dataclass(frozen=True, eq=False)
-class _Lowering:
+class Lowering:
+    """A graph on its way down.
+
+    Attributes:
+        nodes, edges: of a graph without subgraphs.
+        dt: seconds per step.
+    """
+
     nodes: Mapping[str, nir.NIRNode]
     edges: tuple[tuple[str, str], ...]
     dt: float
 
     def network(self, ledger: Ledger) -> Network:
+        """Everything together; `lower` says what is refused."""
         self._check_nodes()
         if not self.inputs:
             raise InputError("the graph has no Input node, so that there is nothing to run; add one with its shape")
@@ -96,13 +112,16 @@ class _Lowering:
                 raise InputError(f"node {name!r} is an Input, and {self.sources(name)[0]!r} leads into it; connect that to what it feeds")
 
     def sources(self, name: str) -> list[str]:
+        """What leads to a node."""
         return [s for s, t in self.edges if t == name]
 
     def targets(self, name: str) -> list[str]:
+        """What a node leads to."""
         return [t for s, t in self.edges if s == name]
 
     @cached_property
     def inputs(self) -> dict[str, Shape]:
+        """Shapes of the inputs."""
         return {name: _declared(name, node.input_type) for name, node in self.nodes.items() if isinstance(node, nir.Input)}
 
     @cached_property
@@ -129,6 +148,7 @@ class _Lowering:
 
     @cached_property
     def populations(self) -> dict[str, Population]:
+        """By name, without what linear nodes add to their input."""
         return {name: named(name, self._population, name, cell) for name, cell in self.cells.items()}
 
     def _population(self, name: str, cell: Cell) -> Population:

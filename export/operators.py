@@ -125,8 +125,8 @@ def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, shape: Shape) -> tupl
     if node.input_shape is not None:
         declared = tuple(int(n) for n in np.ravel(node.input_shape))
         _expect(name, declared == tuple(shape[1:]), shape, f"a convolution declared for {declared}")
-    stride, dilation = (_per_axis(value, axes) for value in (node.stride, node.dilation))
-    padding = _padding(name, node.padding, kernel.shape[2:], stride, dilation)
+    stride, dilation = (per_axis(value, axes) for value in (node.stride, node.dilation))
+    padding = as_padding(name, node.padding, kernel.shape[2:], stride, dilation)
     if axes == 1:  # a row of height 1
         kernel, stride, dilation, padding = kernel[:, :, None, :], (1, *stride), (1, *dilation), (0, *padding)
         shape = (shape[0], 1, shape[1])
@@ -136,10 +136,10 @@ def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, shape: Shape) -> tupl
 
 def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape) -> tuple[ConvWeights, Shape]:
     _expect(name, len(shape) == 3, shape, "a pooling over two axes")
-    size = _per_axis(node.kernel_size, 2)
+    size = per_axis(node.kernel_size, 2)
     value = 1.0 / np.prod(size) if isinstance(node, nir.AvgPool2d) else 1.0  # torch's count_include_pad=True
     kernel = np.full((shape[0], 1, *size), value)
-    weights = ConvWeights(kernel, shape, _per_axis(node.stride, 2), _per_axis(node.padding, 2), (1, 1), groups=shape[0])
+    weights = ConvWeights(kernel, shape, per_axis(node.stride, 2), per_axis(node.padding, 2), (1, 1), groups=shape[0])
     return weights, _output_shape(name, weights)
 
 
@@ -153,15 +153,17 @@ def _drop_height(shape: Shape, axes: int) -> Shape:
     return (shape[0], shape[2]) if axes == 1 else shape
 
 
-def _per_axis(value: object, axes: int) -> tuple[int, ...]:
+def per_axis(value: object, axes: int) -> tuple[int, ...]:
+    """A number for all axes, or one for each, as a tuple."""
     return tuple(int(n) for n in np.broadcast_to(np.asarray(value), (axes,)))
 
 
-def _padding(name: str, padding: object, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+def as_padding(name: str, padding: object, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    """A convolution's padding per axis, in numbers."""
     if isinstance(padding, bytes):
         padding = padding.decode()
     if not isinstance(padding, str):
-        return _per_axis(padding, len(kernel))
+        return per_axis(padding, len(kernel))
     if padding == "valid":
         return (0,) * len(kernel)
     total = [d * (k - 1) for d, k in zip(dilation, kernel)]
