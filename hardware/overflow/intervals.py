@@ -10,6 +10,9 @@ and likewise downwards. A spike's reset limits the voltage from above: what is k
 zero. A neuron whose voltage cannot exceed its threshold sends nothing, and one that needs several steps to reach it again spikes
 that much less often (`rates`): both narrow the inputs of the next.
 
+Products and relays have no state: their payload is bounded by the corners of their inputs' intervals. A relay that feeds itself adds
+up, without bound unless the steps are counted.
+
 Intervals are of the state before it wraps or clips, so one that leaves 24 bits says that the register may overflow. Beyond an
 overflow the register may hold anything.
 """
@@ -22,14 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_LIMIT, Int
+from snnfuse.hardware.graded import Graded, Product
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.overflow.rates import Rate, every_step, spike_rate
 from snnfuse.hardware.overflow.weighted_sums import extreme_sums
-from snnfuse.hardware.program import Connection, Constant, GradedInput, Program, SpikeInput
+from snnfuse.hardware.program import Connection, Constant, GradedInput, Neuron, Program, SpikeInput
 
 BEYOND = 1 << 40  # stands for every magnitude from here on: no register is as wide
 INT32_LIMIT = 1 << 31
 ROUNDS = 4  # of narrowing, where a population feeds itself; each is a sound bound
+COUNTED = 4096  # steps over which a relay that feeds itself is followed
 Bound = NDArray[np.int64]
 
 
@@ -41,8 +46,24 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class PayloadBounds:
+    """One population of products or relays over all inputs.
+
+    Attributes:
+        payload: before its 32-bit wrap.
+    """
+
+    payload: Interval
+
+    @property
+    def leaves_message(self) -> NDArray[np.bool_]:
+        """Neurons whose graded spike may need more than the 24 bits of a message."""
+        return (self.payload.low <= -STATE_LIMIT) | (self.payload.high >= STATE_LIMIT)
+
+
+@dataclass(frozen=True, eq=False)
 class StateBounds:
-    """One population over all inputs.
+    """One population of `Lif` over all inputs.
 
     Attributes:
         a: synaptic input per step.
@@ -72,23 +93,67 @@ class StateBounds:
         return self.v.low < 1 - STATE_LIMIT
 
 
-def state_bounds(program: Program, steps: int | None = None) -> dict[str, StateBounds]:
+Bounds = StateBounds | PayloadBounds
+
+
+def state_bounds(program: Program, steps: int | None = None) -> dict[str, Bounds]:
     """Bounds of every neuron population of a program, over all events that it takes.
 
     Args:
         program: what may run.
         steps: the longest window; None for any length.
     """
-    sent: dict[str, Interval] = {name: _source(node) for name, node in program.nodes.items() if not isinstance(node, Lif)}
+    sent = {name: _source(node) for name, node in program.nodes.items() if not isinstance(node, Neuron)}
     rates = {name: every_step(len(interval.low)) for name, interval in sent.items()}
-    bounds: dict[str, StateBounds] = {}
-    for name, lif in program.neurons.items():
-        size = int(np.prod(lif.shape))
-        sent[name], rates[name] = _spikes(np.ones(size, np.bool_)), every_step(size)
+    bounds: dict[str, Bounds] = {}
+    for name, node in program.neurons.items():
+        rates[name] = every_step(int(np.prod(node.shape)))
+        if isinstance(node, Graded):
+            bounds[name] = PayloadBounds(_payload(program, name, node, sent, steps))
+            sent[name] = _message(bounds[name].payload)
+            continue
+        sent[name] = _spikes(np.ones(len(rates[name].every), np.bool_))
         for _ in range(ROUNDS if any(c.is_recurrent for c in program.into(name)) else 1):
-            bounds[name] = _population(lif, drive(program, name, sent), _current(program, name, lif, sent, rates), steps)
-            sent[name], rates[name] = _spikes(bounds[name].fires), _rate(lif, bounds[name])
+            bounds[name] = _population(node, drive(program, name, sent), _current(program, name, node, sent, rates), steps)
+            sent[name], rates[name] = _spikes(bounds[name].fires), _rate(node, bounds[name])
     return bounds
+
+
+def _payload(program: Program, name: str, node: Graded, sent: dict[str, Interval], steps: int | None) -> Interval:
+    """What a product or relay computes; fed by itself, from nothing upwards until it settles or the steps are over."""
+    sent[name] = Interval(*np.zeros((2, int(np.prod(node.shape))), np.int64))
+    if not any(c.is_recurrent for c in program.into(name)):
+        return _once(program, name, node, sent)
+    found = sent[name]
+    for _ in range(min(steps or COUNTED, COUNTED)):
+        payload = _once(program, name, node, sent)
+        wider = Interval(np.minimum(found.low, payload.low), np.maximum(found.high, payload.high))
+        if all((a == b).all() for a, b in zip(wider, found)):
+            return payload
+        found, sent[name] = wider, _message(wider)
+    ones = np.ones_like(found.low)
+    return found if steps and steps <= COUNTED else Interval(-BEYOND * ones, BEYOND * ones)
+
+
+def _once(program: Program, name: str, node: Graded, sent: Mapping[str, Interval]) -> Interval:
+    inputs = [drive(program, name, sent, port) for port in range(node.ports)]
+    if not isinstance(node, Product):
+        return inputs[0]
+    corners = [x * y for x in map(_register, inputs[0]) for y in map(_register, inputs[1])]
+    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
+    wide = (low < -INT32_LIMIT) | (high >= INT32_LIMIT)  # wrapped before its shift: any number
+    return Interval(np.where(wide, -BEYOND, low >> node.exponent), np.where(wide, BEYOND, high >> node.exponent))
+
+
+def _register(x: Bound) -> Bound:
+    """Within what a 32-bit product needs to be known to wrap, so that 64 bits hold it."""
+    return x.clip(-INT32_LIMIT, INT32_LIMIT)
+
+
+def _message(payload: Interval) -> Interval:
+    """What is sent: 32 bits, any of them where the payload may wrap."""
+    wide = (payload.low < -INT32_LIMIT) | (payload.high >= INT32_LIMIT)
+    return Interval(np.where(wide, -INT32_LIMIT, payload.low), np.where(wide, INT32_LIMIT, payload.high))
 
 
 def _rate(lif: Lif, bounds: StateBounds) -> Rate:
@@ -96,10 +161,10 @@ def _rate(lif: Lif, bounds: StateBounds) -> Rate:
     return spike_rate(_charged(lif, bounds.a, bounds.u).high, _flat(lif.dv, lif), theta, lif.reset)
 
 
-def drive(program: Program, name: str, sent: Mapping[str, Interval]) -> Interval:
-    """The synaptic input of a population, all connections added."""
+def drive(program: Program, name: str, sent: Mapping[str, Interval], port: int = 0) -> Interval:
+    """The synaptic input of a population at one port, all connections added."""
     low = high = np.zeros(int(np.prod(program.nodes[name].shape)), np.int64)
-    for connection in program.into(name):
+    for connection in (c for c in program.into(name) if c.port == port):
         part = _arrives(connection, sent[connection.source])
         low, high = low + part.low, high + part.high
     return Interval(low.clip(-BEYOND), high.clip(max=BEYOND))

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.overflow.intervals import StateBounds, state_bounds
-from snnfuse.hardware.overflow.raw_states import EVENTS
+from snnfuse.hardware.fixed_point import NEVER
+from snnfuse.hardware.overflow.intervals import Bounds, Interval, StateBounds, state_bounds
+from snnfuse.hardware.overflow.raw_states import EVENTS, MESSAGE
 from snnfuse.hardware.overflow.witness import Witness, find_witness
-from snnfuse.hardware.program import Program
+from snnfuse.hardware.program import Neuron, Program
 
 TRIED = 3  # neurons per population and event, those with the widest bounds
 
@@ -20,11 +21,13 @@ class Verdict:
 
     Attributes:
         node: the population.
-        event: "u wraps", "v clips high" or "v clips low".
+        event: "u wraps", "v clips high" or "v clips low"; of a product or relay "payload leaves its message".
         neurons: of the population, those for which the bounds do not exclude it; 0 proves that it cannot happen.
         interval: the widest that the state can span, before wrap or clip, over all neurons and inputs.
         neuron: index of a neuron that does it, or that may.
         witness: inputs that make it happen to that neuron.
+        harmless: whether it changes no spike and no later state: a voltage clipped at the top that still exceeds its threshold, and
+            is then reset to zero.
     """
 
     node: str
@@ -33,6 +36,7 @@ class Verdict:
     interval: tuple[int, int]
     neuron: int | None = None
     witness: Witness | None = None
+    harmless: bool = False
 
     @property
     def status(self) -> str:
@@ -41,11 +45,12 @@ class Verdict:
 
     def __str__(self) -> str:
         low, high = self.interval
-        state = f"{self.event[0]} of {self.node!r} lies in {low}..{high}"
+        state = f"{self.event.split()[0]} lies in {low}..{high}"
         if not self.neurons:
             return f"{self.node!r}: {self.event} never: {state}"
         shown = f"neuron {self.neuron} after {self.witness.time + 1} steps of an input found" if self.witness else "undecided"
-        return f"{self.node!r}: {self.event}: {shown}; {self.neurons} neurons may, {state}"
+        effect = ", without effect" if self.harmless else ""
+        return f"{self.node!r}: {self.event}{effect}: {shown}; {self.neurons} neurons may, {state}"
 
 
 def prove(program: Program, steps: int | None = None, search: bool = True, seed: int = 0) -> tuple[Verdict, ...]:
@@ -57,32 +62,36 @@ def prove(program: Program, steps: int | None = None, search: bool = True, seed:
         search: whether to look for witnesses; without, what is not impossible stays undecided.
         seed: of that search.
     """
-    bounds = state_bounds(program, steps)
-    return tuple(_verdict(program, name, event, bounds[name], steps, search, seed) for name in bounds for event in EVENTS)
+    found = state_bounds(program, steps)
+    ways = [(name, event) for name, bounds in found.items() for event in (EVENTS if isinstance(bounds, StateBounds) else (MESSAGE,))]
+    return tuple(_verdict(program, name, event, found[name], steps, search, seed) for name, event in ways)
 
 
-def _verdict(
-    program: Program, name: str, event: str, bounds: StateBounds, steps: int | None, search: bool, seed: int
-) -> Verdict:
-    possible, beyond = _possible(event, bounds)
-    state = bounds.u if event == "u wraps" else bounds.v
+def _verdict(program: Program, name: str, event: str, bounds: Bounds, steps: int | None, search: bool, seed: int) -> Verdict:
+    state, possible = _bounded(event, bounds)
     interval = int(state.low.min()), int(state.high.max())
     count = int(possible.sum())
     if not count:
         return Verdict(name, event, 0, interval)
+    beyond = {"v clips high": state.high, "v clips low": -state.low}.get(event, np.maximum(state.high, -state.low))
     widest = np.argsort(-beyond, kind="stable")[: min(TRIED, count)].tolist()
-    for neuron in widest if search else ():
-        witness = find_witness(program, name, neuron, event, steps, seed)
-        if witness:
-            return Verdict(name, event, count, interval, neuron, witness)
-    return Verdict(name, event, count, interval, widest[0])
+    found = ((n, find_witness(program, name, n, event, steps, seed)) for n in widest if search)
+    neuron, witness = next(((n, w) for n, w in found if w), (widest[0], None))
+    return Verdict(name, event, count, interval, neuron, witness, _is_harmless(event, program.neurons[name]))
 
 
-def _possible(event: str, bounds: StateBounds) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Neurons that it may happen to, and how wide the bound is."""
+def _is_harmless(event: str, node: Neuron) -> bool:
+    """A readout never fires, so that its voltage is not reset."""
+    return event == "v clips high" and node.reset == "zero" and bool((np.asarray(node.vth) < NEVER).all())
+
+
+def _bounded(event: str, bounds: Bounds) -> tuple[Interval, NDArray[np.bool_]]:
+    """The state that an event concerns, and the neurons that it may happen to."""
+    if event == MESSAGE:
+        return bounds.payload, bounds.leaves_message
     if event == "u wraps":
-        return bounds.wraps, np.maximum(bounds.u.high, -bounds.u.low)
-    return (bounds.clips_high, bounds.v.high) if event == "v clips high" else (bounds.clips_low, -bounds.v.low)
+        return bounds.u, bounds.wraps
+    return bounds.v, bounds.clips_high if event == "v clips high" else bounds.clips_low
 
 
 def counts(verdicts: tuple[Verdict, ...]) -> Mapping[str, int]:

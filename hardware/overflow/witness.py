@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS
 from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.overflow.raw_states import excess, raw_states
+from snnfuse.hardware.overflow.raw_states import excess
 from snnfuse.hardware.overflow.weighted_sums import pull_back
-from snnfuse.hardware.program import GradedInput, Program, SpikeInput
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.program import GradedInput, Neuron, Output, Program, SpikeInput
 
 CANDIDATES = 24  # input sequences run side by side
 ROUNDS = 30
@@ -25,7 +25,8 @@ PIECES = 6  # different inputs in a sequence
 HELD = (1, 1, 2, 3, 5, 8)  # steps that each is held for, in turns, in a sequence that repeats
 CHANGED = 0.15  # of the inputs, in a mutation
 SETTLED = 9  # time constants, after which e**-9 of the way to rest is left
-SHORTEST, LONGEST = 128, 8192  # steps that an input is held for; slower neurons are not waited for
+SHORTEST, LONGEST = 128, 65536  # steps that an input is held for; slower neurons are not waited for
+VALUES = 1 << 24  # neurons times steps that one run of held inputs may take
 VARIED = 1024  # steps of a sequence that is varied
 
 
@@ -40,7 +41,7 @@ class Witness:
 def find_witness(
     program: Program, name: str, neuron: int, event: str, steps: int | None = None, seed: int = 0, rounds: int = ROUNDS
 ) -> Witness | None:
-    """Inputs that make `event` (one of `raw_states.EVENTS`) happen to a neuron, or None if none was found.
+    """Inputs that make `event` (of `raw_states`) happen to a neuron, or None if none was found.
 
     Args:
         program: what runs.
@@ -52,9 +53,9 @@ def find_witness(
     cone = upstream(program, name)
     if not cone.inputs:
         return None
-    signs = {"u wraps": (1, -1), "v clips high": (1,), "v clips low": (-1,)}[event]
+    signs = {"v clips high": (1,), "v clips low": (-1,)}.get(event, (1, -1))
     scores = [_scores(cone, name, neuron, sign) for sign in signs]
-    time = min(max(_settling(cone), SHORTEST), LONGEST, steps or LONGEST)
+    time = min(max(_settling(cone), SHORTEST), _longest(cone), steps or LONGEST)
     held = [{n: np.broadcast_to(array[0], (time, array.shape[1])) for n, array in each.items()} for each in _held(cone, scores)]
     found = _try(cone, name, neuron, event, held)[1]
     return found or _search(cone, name, neuron, event, scores, min(time, VARIED), np.random.default_rng(seed), rounds)
@@ -69,16 +70,19 @@ def upstream(program: Program, name: str) -> Program:
             needed.add(node)
             waiting += [c.source for c in program.into(node)]
     nodes = {n: node for n, node in program.nodes.items() if n in needed}
-    return replace(program, nodes=nodes, connections=tuple(c for c in program.connections if c.target in needed), outputs={})
+    outputs = {name: Output(name, "membrane_last")} if isinstance(nodes[name], Lif) else {}  # so that runs keep its states, alone
+    return replace(program, nodes=nodes, connections=tuple(c for c in program.connections if c.target in needed), outputs=outputs)
+
+
+def _longest(program: Program) -> int:
+    return int(np.clip(VALUES // sum(int(np.prod(node.shape)) for node in program.nodes.values()), SHORTEST, LONGEST))
 
 
 def _settling(program: Program) -> int:
-    """Steps until every leaky state of a program has settled."""
-    slowest = 1 << DECAY_BITS
-    for lif in program.neurons.values():
-        for decay in (np.asarray(lif.du) + CURRENT_DECAY_OFFSET, np.asarray(lif.dv)):
-            slowest = min(slowest, *(int(d) for d in np.unique(decay) if d > 0)) if (decay > 0).any() else slowest
-    return SETTLED * -(-(1 << DECAY_BITS) // slowest) + len(program.nodes)
+    """Steps until every state of a program has settled; without a leak it never does."""
+    neurons = [node for node in program.neurons.values() if isinstance(node, Lif)]
+    slowest = min((int(np.min(d)) for lif in neurons for d in (np.asarray(lif.du) + CURRENT_DECAY_OFFSET, lif.dv)), default=1)
+    return SETTLED * -(-(1 << DECAY_BITS) // slowest) + len(program.nodes) if slowest else LONGEST
 
 
 def _scores(program: Program, name: str, neuron: int, sign: int) -> dict[str, NDArray[np.float64]]:
@@ -89,7 +93,7 @@ def _scores(program: Program, name: str, neuron: int, sign: int) -> dict[str, ND
         for c in program.into(node):
             if not c.is_recurrent:
                 back = pull_back(c.synapse, scores[node]) * 2.0**c.synapse.exponent
-                scores[c.source] += back / max(np.abs(back).max(initial=0), 1e-300) if isinstance(program.nodes[c.source], Lif) else back
+                scores[c.source] += back / max(np.abs(back).max(initial=0), 1e-300) if isinstance(program.nodes[c.source], Neuron) else back
     return {n: scores[n] for n in program.inputs}
 
 
@@ -108,8 +112,8 @@ def _try(program: Program, name: str, neuron: int, event: str, sequences: list[S
     events = {
         n: np.stack([s[n] for s in sequences], axis=1).reshape(-1, len(sequences), *node.shape) for n, node in program.inputs.items()
     }
-    recording = emulate(program, events, "all", states=True)
-    far = excess(event, raw_states(program, recording, name, neuron))
+    recording = emulate(program, events, "all")
+    far = excess(program, recording, name, neuron, event)
     best = int(far.max(0).argmax())
     if far[:, best].max() <= 0:
         return far.max(0), None
