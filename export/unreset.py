@@ -20,6 +20,8 @@ from snnfuse.export.weights import from_matrix
 def with_reset_returned(network: Network) -> Network:
     """The same network, every spike of it, without populations that never reset."""
     lasting = {name: p for name, p in network.populations.items() if p.reset == "none"}
+    if not lasting:
+        return network
     resetting = {name: replace(p, reset="subtract_delayed", taken=p.theta) for name, p in lasting.items()}
     populations = {name: resetting.get(name, p) for name, p in network.populations.items()}
     projections = tuple(p for name, neuron in lasting.items() for p in _returning(name, neuron))

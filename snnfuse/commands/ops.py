@@ -81,5 +81,6 @@ def page(rows: "tuple[Row, ...]") -> str:
     parts = [ABOUT]
     for group, held in by_group(rows).items():
         lines = (" | ".join(cell.replace("|", "\\|") for cell in cells(row)) for row in held)
-        parts.append("\n".join([f"## {group}", "", f"| {' | '.join(HEAD)} |", "|---|---|---|---|", *(f"| {line} |" for line in lines)]) + "\n")
+        head = [f"## {group}", "", f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
+        parts.append("\n".join([*head, *(f"| {line} |" for line in lines)]) + "\n")
     return "\n".join(parts)
