@@ -24,7 +24,7 @@ class Runs:
         sources: int32 (inputs, 3): accumulator and weight offset, and class, of each source neuron in C order.
         classes: int32: first run of each class; one more at the end.
         places: int32 (runs, 2): offsets into accumulator and weights, added to a source's own.
-        weights: int8 bytes.
+        weights: int16, so that they are added as they are: a kernel is small.
         length: of all runs, shorter ones filled up with zeros; a multiple of `lanes`.
         lanes: how many are added at once.
         origin, pitch, cell: accumulator of output (0, 0), and the steps of a row and of a column.
@@ -34,7 +34,7 @@ class Runs:
     sources: NDArray[np.int32]
     classes: NDArray[np.int32]
     places: NDArray[np.int32]
-    weights: NDArray[np.int8]
+    weights: NDArray[np.int16]
     length: int
     lanes: int
     origin: int
@@ -53,7 +53,7 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     left = max(left, 0)
     right = (conv.input_shape[2] - 1 + conv.padding[1]) // conv.stride[1]
     pitch = (left + max(right, conv.output_shape[2] - 1) + 1) * cell
-    maker = _Maker(conv, stored.as_bytes(), rows, cell, lanes, pitch, left * cell)
+    maker = _Maker(conv, stored.values.astype(np.int16), rows, cell, lanes, pitch, left * cell)
     sources = maker.sources()
     size = len(rows) * pitch + left * cell + 2 * max(maker.length, cell)
     classes = np.cumsum([0, *map(len, maker.lists)]).astype(np.int32)
@@ -64,14 +64,14 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
 class _Maker:
     """Collects classes of sources: a phase of the stride, and the kernel rows that meet the wanted output rows."""
 
-    def __init__(self, conv: Conv2d, weights: NDArray[np.int8], rows: range, cell: int, lanes: int, pitch: int, origin: int) -> None:
+    def __init__(self, conv: Conv2d, weights: NDArray[np.int16], rows: range, cell: int, lanes: int, pitch: int, origin: int) -> None:
         self.conv, self.weights, self.rows = conv, weights, rows
         self.cell, self.lanes, self.pitch, self.origin = cell, lanes, pitch, origin
         self.phases: dict[tuple[int, int], tuple[int, int, dict]] = {}
         self.known: dict[tuple, int] = {}
         self.lists: list[list[tuple[int, int]]] = []
-        self.blocks: list[NDArray[np.int8]] = []
-        self.bytes = 0
+        self.blocks: list[NDArray[np.int16]] = []
+        self.total = 0
         share = conv.weights.shape[0] // conv.groups
         self.spacing = cell if conv.groups == 1 else share
         longest = max(len(taps) for phase in range(conv.stride[1]) for _, taps in [(0, []), *self._runs(phase)])
@@ -96,16 +96,16 @@ class _Maker:
         return table.reshape(-1, 3)
 
     def _phase(self, phase_y: int, phase_x: int) -> tuple[int, int, dict]:
-        """Where this phase's weights begin, bytes per channel, and by kernel row the (row offset, places) of its runs."""
+        """Where this phase's weights begin, how many there are per channel, and by kernel row the (row offset, places) of its runs."""
         key = phase_y, phase_x
         if key not in self.phases:
             places, block = self._layout(phase_y, phase_x)
-            self.phases[key] = self.bytes, block.shape[1], places
+            self.phases[key] = self.total, block.shape[1], places
             self.blocks.append(block.reshape(-1))
-            self.bytes += block.size
+            self.total += block.size
         return self.phases[key]
 
-    def _layout(self, phase_y: int, phase_x: int) -> tuple[dict, NDArray[np.int8]]:
+    def _layout(self, phase_y: int, phase_x: int) -> tuple[dict, NDArray[np.int16]]:
         conv, share = self.conv, self.conv.weights.shape[0] // self.conv.groups
         per_group, (height, width) = conv.weights.shape[1], conv.weights.shape[2:]
         by_group = self.weights.reshape(conv.groups, share, per_group, height, width)
@@ -121,7 +121,7 @@ class _Maker:
                 parts.append(self._run_of(by_channel[:, ky], taps))
                 offset += self.length
             places[ky] = down, runs
-        none = np.zeros((len(by_channel), 0), np.int8)
+        none = np.zeros((len(by_channel), 0), np.int16)
         return places, np.concatenate([none, *parts], axis=1)
 
     def _runs(self, phase_x: int) -> list[tuple[int, list[int]]]:
@@ -137,10 +137,10 @@ class _Maker:
                 merged.append((column, [kx]))
         return merged
 
-    def _run_of(self, weights: NDArray[np.int8], taps: list[int]) -> NDArray[np.int8]:
-        """(channels, bytes) of kernel columns one after the other, filled up with zeros."""
+    def _run_of(self, weights: NDArray[np.int16], taps: list[int]) -> NDArray[np.int16]:
+        """(channels, weights) of kernel columns one after the other, filled up with zeros."""
         channels, _, share = weights.shape
-        run = np.zeros((channels, self.length), np.int8)
+        run = np.zeros((channels, self.length), np.int16)
         for k, kx in enumerate(taps):
             run[:, k * self.spacing : k * self.spacing + share] = weights[:, kx]
         return run

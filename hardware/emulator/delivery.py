@@ -22,19 +22,18 @@ from snnfuse.hardware.emulator.fields import (
     C_WEIGHTS,
     C_WIDTH,
 )
-from snnfuse.hardware.emulator.intrinsics import chunk_sum, collector, get, graded_chunk_sum, graded_row_sum, kernel_part, row_sum
+from snnfuse.hardware.emulator.intrinsics import collector, get, graded_chunk_sum, graded_row_sum, kernel_part, row_sum, run_sum, three_runs
 
 _rows128, _rows64, _rows32, _rows16 = (row_sum(lanes) for lanes in (128, 64, 32, 16))
 _graded64, _graded16 = graded_row_sum(64), graded_row_sum(16)
-_chunk64, _chunk32, _chunk16, _chunk8 = (chunk_sum(lanes) for lanes in (64, 32, 16, 8))
 _graded_chunk8, _add_one = graded_chunk_sum(8), graded_chunk_sum(1)
 _collect16, _collect1 = collector(16), collector(1)
 
 
 @kernel_part
-def deliver_rows(c, w, events, start, stop, a, n):
-    """All-to-all, binary: c is the connection's row, n the padded number of targets."""
-    first, stride, block, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_BLOCK], c[C_FACTOR], c[C_SHIFT]
+def deliver_rows(c, w, events, start, stop, a):
+    """All-to-all, binary: c is the connection's row."""
+    first, n, stride, block, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_STRIDE], c[C_BLOCK], c[C_FACTOR], c[C_SHIFT]
     j = 0
     while j + 128 <= n:
         _rows128(a, j, events, start, stop, block, w, first + j, stride, factor, shift)
@@ -50,9 +49,9 @@ def deliver_rows(c, w, events, start, stop, a, n):
 
 
 @kernel_part
-def deliver_graded_rows(c, w, events, values, start, stop, a, n):
+def deliver_graded_rows(c, w, events, values, start, stop, a):
     """All-to-all, graded."""
-    first, stride, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_FACTOR], c[C_SHIFT]
+    first, n, stride, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_STRIDE], c[C_FACTOR], c[C_SHIFT]
     j = 0
     while j + 64 <= n:
         _graded64(a, j, events, values, start, stop, w, first + j, stride, factor, shift)
@@ -95,35 +94,60 @@ def _collect_runs(c, acc, a):
             _collect(a, (y * width + x) * channels, acc, first + x * cell, channels, c[C_FACTOR], c[C_SHIFT])
 
 
+def _scatter(lanes):
+    """A loop that adds the kernel of every event, run by run, at its place, so many lanes at once."""
+    add_run, add_three = run_sum(lanes), three_runs(lanes)
+
+    @kernel_part
+    def scatter(c, tables, w, events, start, stop, acc):
+        table, classes, runs, length, first_weight = c[C_TABLE], c[C_CLASSES], c[C_RUNS], c[C_LENGTH], c[C_WEIGHTS]
+        for k in range(start, stop):
+            entry = table + 3 * get(events, k)
+            base, weights, kind = get(tables, entry), first_weight + get(tables, entry + 1), classes + get(tables, entry + 2)
+            r, last = runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1)
+            if last - r == 6 and length == 3 * lanes:
+                add_three(acc, base, w, weights, tables, r)
+                continue
+            while r < last:
+                target, source = base + get(tables, r), weights + get(tables, r + 1)
+                for lane in range(0, length, lanes):
+                    add_run(acc, target + lane, w, source + lane)
+                r += 2
+
+    return scatter
+
+
+_scatter64, _scatter32, _scatter16, _scatter8 = (_scatter(lanes) for lanes in (64, 32, 16, 8))
+_run8 = run_sum(8)
+
+
 @kernel_part
-def _scatter_runs(c, tables, w, events, start, stop, acc):
-    """Add the kernel of every event, run by run, at its place."""
-    table, classes, runs, lanes, length = c[C_TABLE], c[C_CLASSES], c[C_RUNS], c[C_LANES], c[C_LENGTH]
+def deliver_wide_runs(c, tables, w, events, start, stop, acc, a):
+    """A convolution, binary, its sums in 32 bits."""
+    _clear_runs(c, acc)
+    table, classes, runs = c[C_TABLE], c[C_CLASSES], c[C_RUNS]
     for k in range(start, stop):
         entry = table + 3 * get(events, k)
         base, weights, kind = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1), classes + get(tables, entry + 2)
-        first, last = runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1)
-        for r in range(first, last, 2):
-            target, source = base + get(tables, r), weights + get(tables, r + 1)
-            if lanes == 8:
-                for lane in range(0, length, 8):
-                    _chunk8(acc, target + lane, w, source + lane)
-            elif lanes == 16:
-                for lane in range(0, length, 16):
-                    _chunk16(acc, target + lane, w, source + lane)
-            elif lanes == 32:
-                for lane in range(0, length, 32):
-                    _chunk32(acc, target + lane, w, source + lane)
-            else:
-                for lane in range(0, length, 64):
-                    _chunk64(acc, target + lane, w, source + lane)
+        for r in range(runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1), 2):
+            for lane in range(0, c[C_LENGTH], 8):
+                _run8(acc, base + get(tables, r) + lane, w, weights + get(tables, r + 1) + lane)
+    _collect_runs(c, acc, a)
 
 
 @kernel_part
 def deliver_runs(c, tables, w, events, start, stop, acc, a):
-    """A convolution, binary, its sums in the width of `acc`."""
+    """A convolution, binary, its sums in 16 bits."""
     _clear_runs(c, acc)
-    _scatter_runs(c, tables, w, events, start, stop, acc)
+    lanes = c[C_LANES]
+    if lanes == 8:
+        _scatter8(c, tables, w, events, start, stop, acc)
+    elif lanes == 16:
+        _scatter16(c, tables, w, events, start, stop, acc)
+    elif lanes == 32:
+        _scatter32(c, tables, w, events, start, stop, acc)
+    else:
+        _scatter64(c, tables, w, events, start, stop, acc)
     _collect_runs(c, acc, a)
 
 

@@ -45,7 +45,7 @@ ROWS, RUNS, LISTED = range(3)
     C_KIND,
     C_SOURCE,  # population
     C_UNSIGNED,  # whether stored weights are 0..255, not -128..127
-    C_WEIGHTS,  # weights: first byte
+    C_WEIGHTS,  # weights: the first; int16 for RUNS, otherwise bytes
     C_STRIDE,  # bytes per row
     C_BLOCK,  # rows whose sum fits 16 bits for certain
     C_FACTOR,  # stored sum times this, modulo 2**32, then

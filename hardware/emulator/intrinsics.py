@@ -149,21 +149,43 @@ def collector(lanes):
     return collect
 
 
-def chunk_sum(lanes):
-    """acc[offset + k] += w[first + k] for so many lanes, in the accumulator's width."""
+def run_sum(lanes):
+    """acc[offset + k] += w[first + k] for so many int16 lanes; the sums may be wider."""
 
     @intrinsic
-    def add_chunk(typingctx, acc, offset, w, first):
+    def add_run(typingctx, acc, offset, w, first):
         def generate(context, builder, signature, args):
             kind = context.get_value_type(acc.dtype)
             target = element(context, builder, acc, args[0], args[1])
-            more = load(builder, element(context, builder, w, args[2], args[3]), I8, lanes).widened(kind, w.dtype.signed)
-            (load(builder, target, kind, lanes) + more).store(target)
+            more = load(builder, element(context, builder, w, args[2], args[3]), I16, lanes)
+            (load(builder, target, kind, lanes) + (more if kind == I16 else more.widened(kind))).store(target)
             return context.get_dummy_value()
 
         return types.void(acc, INT, w, INT), generate
 
-    return add_chunk
+    return add_run
+
+
+def three_runs(lanes):
+    """The same for three runs of three times so many lanes, whose places stand in a table of pairs: a kernel of 3x3 in one piece."""
+
+    @intrinsic
+    def add_runs(typingctx, acc, offset, w, first, tables, row):
+        def generate(context, builder, signature, args):
+            acc_, offset_, w_, first_, tables_, row_ = args
+            pairs = element(context, builder, tables, tables_, row_)
+            for run in range(3):
+                places = [builder.load(builder.gep(pairs, [ir.Constant(I64, 2 * run + side)])) for side in range(2)]
+                target = element(context, builder, acc, acc_, builder.add(offset_, builder.sext(places[0], I64)))
+                source = element(context, builder, w, w_, builder.add(first_, builder.sext(places[1], I64)))
+                for lane in range(0, 3 * lanes, lanes):
+                    at, of = (builder.gep(pointer, [ir.Constant(I64, lane)]) for pointer in (target, source))
+                    (load(builder, at, I16, lanes) + load(builder, of, I16, lanes)).store(at)
+            return context.get_dummy_value()
+
+        return types.void(acc, INT, w, INT, tables, INT), generate
+
+    return add_runs
 
 
 def graded_chunk_sum(lanes):
@@ -173,7 +195,8 @@ def graded_chunk_sum(lanes):
     def add_graded_chunk(typingctx, acc, offset, w, first, value):
         def generate(context, builder, signature, args):
             target = element(context, builder, acc, args[0], args[1])
-            more = load(builder, element(context, builder, w, args[2], args[3]), I8, lanes).widened(I32, w.dtype.signed)
+            kind = context.get_value_type(w.dtype)
+            more = load(builder, element(context, builder, w, args[2], args[3]), kind, lanes).widened(I32, w.dtype.signed)
             (load(builder, target, I32, lanes) + more * args[4]).store(target)
             return context.get_dummy_value()
 

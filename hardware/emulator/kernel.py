@@ -6,7 +6,14 @@ in the cache. A population that feeds back onto itself finds its own events of t
 
 from numba import njit
 
-from snnfuse.hardware.emulator.delivery import deliver_graded_rows, deliver_graded_runs, deliver_listed, deliver_rows, deliver_runs
+from snnfuse.hardware.emulator.delivery import (
+    deliver_graded_rows,
+    deliver_graded_runs,
+    deliver_listed,
+    deliver_rows,
+    deliver_runs,
+    deliver_wide_runs,
+)
 from snnfuse.hardware.emulator.fields import (
     C_KIND,
     C_LAG,
@@ -85,32 +92,26 @@ def read_values(address, limit, events, values, start, stop):
 
 
 @kernel_part
-def deliver(c, tables, w, w_unsigned, events, values, graded, start, stop, narrow, wide, a, n):
+def deliver(c, tables, weights, events, values, graded, start, stop, narrow, wide, a, n):
     """One connection, one step."""
-    if c[C_KIND] == ROWS:
-        if c[C_UNSIGNED]:
-            if graded:
-                deliver_graded_rows(c, w_unsigned, events, values, start, stop, a, n)
-            else:
-                deliver_rows(c, w_unsigned, events, start, stop, a, n)
-        elif graded:
-            deliver_graded_rows(c, w, events, values, start, stop, a, n)
-        else:
-            deliver_rows(c, w, events, start, stop, a, n)
-    elif c[C_KIND] == RUNS:
-        if c[C_UNSIGNED]:
-            if graded:
-                deliver_graded_runs(c, tables, w_unsigned, events, values, start, stop, wide, a)
-            elif c[C_WIDE]:
-                deliver_runs(c, tables, w_unsigned, events, start, stop, wide, a)
-            else:
-                deliver_runs(c, tables, w_unsigned, events, start, stop, narrow, a)
-        elif graded:
-            deliver_graded_runs(c, tables, w, events, values, start, stop, wide, a)
+    w, w_unsigned, w_runs = weights
+    if c[C_KIND] == RUNS:
+        if graded:
+            deliver_graded_runs(c, tables, w_runs, events, values, start, stop, wide, a)
         elif c[C_WIDE]:
-            deliver_runs(c, tables, w, events, start, stop, wide, a)
+            deliver_wide_runs(c, tables, w_runs, events, start, stop, wide, a)
         else:
-            deliver_runs(c, tables, w, events, start, stop, narrow, a)
+            deliver_runs(c, tables, w_runs, events, start, stop, narrow, a)
+    elif c[C_KIND] == ROWS:
+        if c[C_UNSIGNED]:
+            if graded:
+                deliver_graded_rows(c, w_unsigned, events, values, start, stop, a)
+            else:
+                deliver_rows(c, w_unsigned, events, start, stop, a)
+        elif graded:
+            deliver_graded_rows(c, w, events, values, start, stop, a)
+        else:
+            deliver_rows(c, w, events, start, stop, a)
     elif c[C_UNSIGNED]:
         deliver_listed(c, tables, w_unsigned, events, values, graded, start, stop, wide, a, n)
     else:
@@ -175,7 +176,7 @@ def begin(a, n, params, constant):
 @kernel_part
 def gather(p, t, plan, lists, history, narrow, wide, a0, a1):
     """The input of one step, one array per port; returns whether nothing arrived at each."""
-    pops, conns, tables, w, w_unsigned, params = plan
+    pops, conns, tables, params, weights = plan
     events, values, starts = lists
     padded = p[P_PADDED]
     quiet0, quiet1 = p[P_CONSTANT] < 0, p[P_CONSTANT_1] < 0
@@ -194,14 +195,14 @@ def gather(p, t, plan, lists, history, narrow, wide, a0, a1):
             else:
                 quiet0 = False
                 a = a0
-            deliver(c, tables, w, w_unsigned, events, values, graded, start, stop, narrow, wide, a, padded)
+            deliver(c, tables, weights, events, values, graded, start, stop, narrow, wide, a, padded)
     return quiet0, quiet1
 
 
 @kernel_part
 def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
     """One population of neurons, one sample, all steps of a chunk; its events follow `at`."""
-    tables, params = plan[2], plan[5]
+    tables, params = plan[2], plan[3]
     events, values, starts = lists
     spikes_out, states_out, places, t_out, batch = out
     narrow, wide, a, _ = scratch
@@ -272,7 +273,7 @@ def build_run(fingerprint: str):
         """Run populations first_pop..last_pop for samples first_sample..last_sample.
 
         Args:
-            plan: the pools of a `Plan`: populations, connections, tables, weights (signed, unsigned), parameters.
+            plan: the pools of a `Plan`: populations, connections, tables, parameters, and weights: int8, the same as uint8, int16.
             history: of the plan.
             inputs: int64 (inputs, 2): address of an int32 array (time, batch, n), and its batch size.
             t_in: first step of the inputs to read.

@@ -21,6 +21,7 @@ def decay(x: Lanes, keep: Lanes) -> Lanes:
     With x = 4096 h + l: floor(x keep / 4096) = h keep + floor(l keep / 4096); for x < 0 the ceiling is wanted, so 4095 is added before
     the shift.
     """
+    keep = keep & (2 * LOW + 1)  # says that it has 13 bits, for which a cheaper multiplication exists
     low = (x & LOW) * keep + ((x >> 31) & LOW)
     return (x >> DECAY_BITS) * keep + (low >> DECAY_BITS)
 

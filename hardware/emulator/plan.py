@@ -26,7 +26,8 @@ class Plan:
     """What the kernel reads.
 
     Attributes:
-        pools: populations, connections (int64 rows), tables (int32), weights (int8, and the same as uint8), parameters (int32).
+        pools: populations, connections (int64 rows), tables and parameters
+            (int32), and weights: int8, the same as uint8, and int16 for convolutions.
         rows: by population, its rows in the first table: one, or several slices.
         states: neurons with states, padded.
         events: neurons of all populations and inputs: the longest possible lists of one step.
@@ -98,7 +99,7 @@ def make_plan(program: Program, slices: int = 1) -> Plan:
 class _Planner:
     def __init__(self, program: Program, slices: int) -> None:
         self.program, self.slices = program, slices
-        self.tables, self.weights, self.params = _Pool(np.int32), _Pool(np.int8), _Pool(np.int32)
+        self.tables, self.weights, self.params, self.runs = _Pool(np.int32), _Pool(np.int8), _Pool(np.int32), _Pool(np.int16)
         self.populations: list[NDArray] = []
         self.connections: list[NDArray] = []
         self.rows: list[_Row] = []
@@ -121,7 +122,8 @@ class _Planner:
             self.stages.append((first, len(self.rows)))
         weights = self.weights.join()
         connections = np.array(self.connections, np.int64).reshape(-1, f.C_COLUMNS)
-        pools = (np.array(self.populations), connections, self.tables.join(), weights, weights.view(np.uint8), self.params.join())
+        weights = (weights, weights.view(np.uint8), self.runs.join())
+        pools = (np.array(self.populations), connections, self.tables.join(), self.params.join(), weights)
         graded = any(sends_numbers(node) for node in self.program.nodes.values())
         sizes = self.states, self.events, self.earlier, max(map(self._history, self.by_name), default=0)
         return Plan(pools, self.by_name, *sizes, graded, self.sums, self.widest, tuple(self.stages))
@@ -222,7 +224,7 @@ class _Planner:
         c[f.C_CHANNELS], c[f.C_HEIGHT], c[f.C_WIDTH] = row.image[0], len(row.lines), row.image[2]
         c[f.C_TABLE] = self.tables.put(table.sources[source.order])
         c[f.C_CLASSES], c[f.C_RUNS] = self.tables.put(table.classes), self.tables.put(table.places)
-        c[f.C_WEIGHTS] = self.weights.put(table.weights)
+        c[f.C_WEIGHTS] = self.runs.put(table.weights)
         self.sums = max(self.sums, table.size)
 
     def _matrix(self, c: NDArray[np.int64], synapse: Synapse, source: _Row, row: _Row) -> None:
