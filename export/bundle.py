@@ -1,12 +1,13 @@
 """The bundle: one folder with everything that an export came to, and a manifest that says what it should be.
 
     manifest.json            format version, package versions, sha256 of every file, target, shapes, latency, resources
-    graph.nir                the float graph
+    graph.nir                the float graph; absent where the model came as integers
     program.json, .safetensors
+    network.net              the program for lava-dl's netx, where that can express it
     golden/                  events.safetensors, expected.safetensors: encoded inputs, and the spikes of every layer for them
     report.json              the ledger, and what the export measured
 
-A bundle for target `nir` holds graph, report and manifest only.
+A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent.
 """
 
 import io
@@ -30,6 +31,7 @@ from snnfuse.export.manifest import (
     FORMAT,
     GRAPH,
     MANIFEST,
+    NET,
     REPORT,
     TARGETS,
     check_file,
@@ -39,7 +41,7 @@ from snnfuse.export.manifest import (
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, check_chip
 from snnfuse.hardware.encoding import check_events
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.fields import read_json
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
@@ -48,6 +50,9 @@ from snnfuse.hardware.storage import load_program, save_program
 
 if TYPE_CHECKING:
     import nir
+
+
+INTEGERS_ONLY = "the model came as integers, of which there is no float graph"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +69,9 @@ class Bundle:
 
     @cached_property
     def graph(self) -> "nir.NIRGraph":
-        """The float graph."""
+        """The float graph; InputError in a bundle of a model that came as integers."""
+        if GRAPH not in self.manifest["files"]:
+            raise InputError(f"{self.path} holds no {GRAPH}: {self.manifest['absent'][GRAPH]}")
         from snnfuse.export.graph_file import read_graph
 
         return read_graph(self.path / GRAPH)
@@ -119,7 +126,7 @@ class Bundle:
 def write_bundle(
     path: str | Path,
     *,
-    graph: "nir.NIRGraph",
+    graph: "nir.NIRGraph | None" = None,
     program: Program | None = None,
     events: Mapping[str, NDArray[np.int32]] | None = None,
     golden: Recording | None = None,
@@ -133,7 +140,7 @@ def write_bundle(
 
     Args:
         path: the folder to make.
-        graph: the float graph.
+        graph: the float graph; None where the model came as integers.
         program: the integer program; None for target `nir`.
         golden: what the program makes of encoded inputs, recorded with record="all".
         events: these inputs; by default those that the recording carries.
@@ -145,25 +152,32 @@ def write_bundle(
 
     Raises:
         InputError: the path exists or cannot be written, or the arguments do not belong together.
-        UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it; as of `check_chip`.
+        UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it, as of `check_chip`; target `netx`,
+            and netx cannot express it.
     """
     path = resolved(path)
     if events is None and golden is not None:
         events = golden.events or None
-    _check_arguments(target, program, events, golden, resources)
+    _check_arguments(target, graph, program, events, golden, resources)
+    network, absent = _network(target, program)
+    if graph is None:
+        absent[GRAPH] = INTEGERS_ONLY
     entries = program.ledger if program else graph_ledger
     measured = json_text({"ledger": ledger.to_json(entries), **(report or {})})
     check_target(path, force, is_bundle)
     if target == "loihi2" and program is not None and resources is None:
         resources = check_chip(program)
     with whole_folder(path) as folder:
-        _write_graph(folder, graph)
+        if graph is not None:
+            _write_graph(folder, graph)
         if program is not None:
             save_program(program, folder)
+        if network is not None:
+            (folder / NET).write_bytes(network)
         if program is not None and events is not None and golden is not None:
             _write_golden(folder, program, events, golden)
         (folder / REPORT).write_text(measured, encoding="utf-8")
-        manifest = make_manifest(target, program, resources, len(entries), hash_files(folder))
+        manifest = make_manifest(target, program, resources, len(entries), hash_files(folder), absent)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
     return Bundle(path, manifest)
 
@@ -214,13 +228,34 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is not")
 
 
+def _network(target: str, program: Program | None) -> tuple[bytes | None, dict[str, str]]:
+    """The program as a netx file, or why there is none."""
+    from snnfuse.export.netx import net_bytes
+
+    if program is None:
+        return None, {}
+    try:
+        return net_bytes(program), {}
+    except UnsupportedError as error:
+        if target == "netx":
+            raise
+        return None, {NET: str(error)}
+
+
 def _check_arguments(
-    target: str, program: Program | None, events: Any, golden: Recording | None, resources: Resources | None
+    target: str,
+    graph: Any,
+    program: Program | None,
+    events: Any,
+    golden: Recording | None,
+    resources: Resources | None,
 ) -> None:
     if target not in TARGETS:
         raise InputError(f"unknown target {target!r}; there are {', '.join(TARGETS)}")
     if (program is None) != (target == "nir"):
         raise InputError("a bundle for target 'nir' holds no program, every other one needs it")
+    if program is None and graph is None:
+        raise InputError("a bundle for target 'nir' needs a graph")
     if resources is not None and target != "loihi2":
         raise InputError(f"resources are those of a chip, which target {target!r} has none of; leave them out")
     if program is not None and not program.outputs:

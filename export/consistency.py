@@ -5,10 +5,10 @@ from typing import Any
 
 from snnfuse.export.bundle import Bundle
 from snnfuse.export.files import list_files
-from snnfuse.export.manifest import GRAPH, MANIFEST, REPORT, make_manifest
+from snnfuse.export.manifest import GRAPH, MANIFEST, NET, REPORT, make_manifest
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, check_chip
-from snnfuse.hardware.errors import SnnfuseError, VerificationError
+from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
 
 
 def check_consistency(bundle: Bundle) -> None:
@@ -35,6 +35,8 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield "target", "nir", f"a program: {', '.join(sorted(set(manifest['files']) - {GRAPH, REPORT}))}"
     if bundle.report.get("ledger") != entries or not isinstance(entries, list):
         yield f"the ledger of {REPORT}", "another one", "the program's"
+    if program is not None:
+        yield from _network_differences(bundle)
     resources = _resources(bundle) if manifest["target"] == "loihi2" else None
     true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
@@ -43,6 +45,26 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     for field, value in _placement(true).items():
         if _placement(manifest).get(field) != value:
             yield f"resources: {field}", _placement(manifest).get(field), value
+
+
+def _network_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """Whether the netx file is the program, or its absence is explained."""
+    from snnfuse.export.netx.contents import same
+    from snnfuse.export.netx.file_in import read_contents
+    from snnfuse.export.netx.program_to_file import to_contents
+
+    absent = bundle.manifest.get("absent", {})
+    if (NET in bundle.manifest["files"]) == (NET in absent):
+        yield NET, "there and absent" if NET in absent else "neither there nor absent", "one of the two"
+    for name in sorted(set(absent) & set(bundle.manifest["files"]) - {NET}):
+        yield name, "there and absent", "one of the two"
+    if NET in bundle.manifest["files"]:
+        try:
+            equal = same(read_contents(bundle.path / NET).layers, to_contents(bundle.program).layers)
+        except UnsupportedError as error:
+            raise VerificationError(f"{bundle.path / NET}: is not the program: {error}") from error
+        if not equal:
+            yield NET, "another network", "the program"
 
 
 def _placement(manifest: Mapping[str, Any]) -> dict[str, Any]:

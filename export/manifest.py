@@ -5,6 +5,7 @@ import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from snnfuse.export.files import sha256
@@ -14,16 +15,23 @@ from snnfuse.hardware.program import GradedInput, Program
 
 FORMAT = "snnfuse bundle"
 VERSION = 1
-TARGETS = ("loihi2", "lava", "nir")
+TARGETS = ("loihi2", "lava", "nir", "netx")
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
-MANIFEST, GRAPH, REPORT = "manifest.json", "graph.nir", "report.json"
+MANIFEST, GRAPH, REPORT, NET = "manifest.json", "graph.nir", "report.json", "network.net"
 EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
 
 
 def make_manifest(
-    target: str, program: Program | None, resources: Resources | None, changes: int, files: dict[str, str]
+    target: str,
+    program: Program | None,
+    resources: Resources | None,
+    changes: int,
+    files: dict[str, str],
+    absent: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """The manifest of a bundle that holds `files` (path to sha256), with `changes` entries in its ledger."""
+    """The manifest of a bundle that holds `files` (path to sha256), with `changes` entries in its ledger, and says why it does not
+    hold the files in `absent`.
+    """
     manifest = {
         "format": FORMAT,
         "format_version": VERSION,
@@ -35,6 +43,7 @@ def make_manifest(
     }
     if program is not None:
         manifest |= {"inputs": _inputs(program), "outputs": _outputs(program), "latency": dict(program.latency)}
+        manifest["absent"] = dict(absent)
     return manifest | ({"resources": resources.to_json()} if resources else {})
 
 
@@ -71,8 +80,12 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {VERSION}")
     if manifest.get("target") not in TARGETS:
         raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
-    files = manifest.get("files")
-    needed = [GRAPH, REPORT] + (["program.json", "program.safetensors"] if manifest["target"] != "nir" else [])
+    files, absent = manifest.get("files"), manifest.get("absent", {})
+    if not isinstance(absent, dict) or not all(isinstance(reason, str) and reason for reason in absent.values()):
+        raise InputError(f"{path}: absent must give a reason for each file")
+    needed = [name for name in (GRAPH, REPORT) if name not in absent or manifest["target"] == "nir"]
+    needed += ["program.json", "program.safetensors"] if manifest["target"] != "nir" else []
+    needed += [NET] if manifest["target"] == "netx" else []
     if not isinstance(files, dict) or not all(name in files for name in needed):
         raise InputError(f"{path}: files must list {', '.join(needed)}")
 

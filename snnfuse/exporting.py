@@ -40,15 +40,15 @@ class Compiled:
     """A program, and what is known about it.
 
     Attributes:
-        graph: what it was made from.
+        graph: what it was made from; None where that was integers.
         program: the integers.
-        target: "loihi2" or "lava".
-        resources: what it takes of a board; None for target lava.
+        target: "loihi2", "lava" or "netx".
+        resources: what it takes of a board; None for other targets than loihi2.
         events, golden: encoded inputs, and what the program makes of them, every layer.
         report: JSON-able figures.
     """
 
-    graph: Graph
+    graph: Graph | None
     program: Program
     target: str
     resources: Resources | None
@@ -70,7 +70,7 @@ def open_model(
 
         return read_graph(path)
     if path.suffix not in CHECKPOINTS:
-        raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}) or a NIR graph (.nir)")
+        raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}), a NIR graph (.nir) or a netx file (.net)")
     from snnfuse.checkpoint import load_checkpoint
 
     return load_checkpoint(path, model=model, allow_pickle=allow_pickle)
@@ -191,7 +191,7 @@ def compile_program(
     Args:
         graph: the float graph.
         samples: calibration inputs; the first ones become the golden vectors.
-        target: "loihi2", checked against the chip's limits, or "lava".
+        target: "loihi2", checked against the chip's limits, "lava" or "netx".
         dt, reset, weight_bits, input_bits, max_groups: as for `snnfuse.export.quantize`.
         board: as for `snnfuse.hardware.chip.check_chip`.
 
@@ -262,7 +262,7 @@ def save_compiled(path: str | Path, compiled: Compiled, *, force: bool = False) 
 
     return write_bundle(
         path,
-        graph=compiled.graph.nir,
+        graph=compiled.graph.nir if compiled.graph else None,
         program=compiled.program,
         events=compiled.events,
         golden=compiled.golden,

@@ -15,7 +15,7 @@ from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Program, SpikeInput
 from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
 
-MOST_WEIGHTS = 1 << 26  # a netx file holds zeros too
+MOST_WEIGHTS = 1 << 24  # a netx file holds zeros too
 WAY_OUT = "use --target lava"
 
 
@@ -158,4 +158,4 @@ def _check_weights(name: str, layer: NetLayer) -> None:
         run = built(both, part)
         if (run.effective != weights).any() or run.bits > CHIP_BITS:
             kind = f"from {both.min()} to {both.max()}" + (", odd ones among them" if (both % 2).any() else "")
-            raise UnsupportedError(f"{name}: netx would change weights {kind}; {WAY_OUT}, or --weight-bits 7")
+            raise UnsupportedError(f"{name}: netx would change weights {kind}; {WAY_OUT}, or one group per projection (--max-groups 1)")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option, table
+from snnfuse.commands.export_net import compile_net_file, describe_differences, describe_golden
 from snnfuse.commands.tables import wrapped_table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from snnfuse.samples import Samples
 
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
-TARGETS = ("loihi2", "lava", "nir")
+TARGETS = ("loihi2", "lava", "nir", "netx")
 BOARDS = ("oheo-gulch", "kapoho-point", "hala-point")
 SHOWN = 3  # entries of the ledger in an error
 RESETS = ("zero", "subtract", "subtract_delayed")
@@ -45,12 +46,13 @@ RESETS = ("zero", "subtract", "subtract_delayed")
 @click.option("--allow-pickle", is_flag=True, help="Open a pickled module, which EXECUTES code from the file.")
 @json_option
 def export(model: Path, target: str, output: Path | None, json_to: str | None, quiet: bool, **options: Any) -> None:
-    """Turn MODEL, a checkpoint (.pt) or a graph (.nir), into a bundle.
+    """Turn MODEL, a checkpoint (.pt), a graph (.nir) or a netx file of lava-dl (.net), into a bundle.
 
     \b
     loihi2  integers, checked against the chip's and the board's limits
     lava    integers for Lava's simulation, which can also reset by subtraction
     nir     the float graph only
+    netx    integers for lava-dl's netx: network.net, which other targets hold where netx can express it
     """
     output = output or Path(f"{model.stem}-{target}")
     console = Console(json_to, quiet, (model, options["calib"], output))
@@ -67,6 +69,8 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
 
     check_options(target, options)
     check_target(resolved(output), options["force"], is_bundle)
+    if model.suffix == ".net":
+        return finish_program(compile_net_file(model, target, console, options), output, console, options)
     with console.step(f"reading {model}"):
         source = exporting.open_model(model, model=options["factory"], allow_pickle=options["allow_pickle"])
         samples = find_samples(model, source, target, options)
@@ -204,7 +208,7 @@ def check_strict(ledger: "Ledger", console: Console, strict: bool) -> None:
             click.echo(describe_ledger(ledger), err=True)
         first = ", ".join(f"{entry.node}: {entry.change}" for entry in ledger[:SHOWN])
         more = f" and {len(ledger) - SHOWN} more" if len(ledger) > SHOWN else ""
-        raise UnsupportedError(f"--strict: {len(ledger)} changes of meaning ({first}{more}); nothing was written")
+        raise UnsupportedError(f"--strict: {count(ledger)} ({first}{more}); nothing was written")
 
 
 def summary(compiled: "Compiled") -> str:
@@ -212,6 +216,8 @@ def summary(compiled: "Compiled") -> str:
     parts = [describe_ledger(compiled.program.ledger)]
     if compiled.resources:
         parts.append(describe_resources(compiled.resources))
+    if "netx_differences" in compiled.report:
+        return "\n".join([*parts, describe_differences(compiled.report), describe_golden(compiled.report)])
     about = compiled.report["calibration"]
     parts.append(f"calibrated on {about['source']}: {about['samples']} samples of {about['time_steps']} steps")
     measured = compiled.report.get("calibration_accuracy")
@@ -223,12 +229,17 @@ def summary(compiled: "Compiled") -> str:
     return "\n".join(parts)
 
 
+def count(ledger: "Ledger") -> str:
+    """How many entries, in words."""
+    return "1 change of meaning" if len(ledger) == 1 else f"{len(ledger)} changes of meaning"
+
+
 def describe_ledger(ledger: "Ledger") -> str:
     """Every change of meaning, as a table."""
     if not ledger:
         return "ledger: empty, nothing changed its meaning"
     rows = [(e.node, e.change, e.reason, e.effect or "not measured") for e in ledger]
-    return wrapped_table(f"ledger: {len(ledger)} changes of meaning", ("node", "what changed", "because", "measured effect"), rows)
+    return wrapped_table(f"ledger: {count(ledger)}", ("node", "what changed", "because", "measured effect"), rows)
 
 
 def describe_resources(resources: "Resources") -> str:

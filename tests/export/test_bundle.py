@@ -124,7 +124,7 @@ def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
 def test_arguments_belong_together(parts: dict, program: Program, tmp_path: Path) -> None:
     outputs_only = emulate(program, parts["events"])
     for changes, message in (
-        ({"target": "netx"}, "unknown target 'netx'"),
+        ({"target": "nowhere"}, "unknown target 'nowhere'"),
         ({"target": "nir"}, "holds no program"),
         ({"golden": None}, "both the events and what"),
         ({"events": None, "golden": replace(parts["golden"], events={})}, "both the events and what"),

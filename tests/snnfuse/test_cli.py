@@ -36,7 +36,7 @@ def test_help_needs_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "--target [loihi2|lava|nir]" in done.stdout
+    assert "--target [loihi2|lava|nir|netx]" in done.stdout
 
 
 def test_help_answers_in_under_300_ms() -> None:
