@@ -33,6 +33,7 @@ def run_on(
     states: bool = False,
     timeout: float | None = None,
     device: str = "cpu",
+    memory: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Run:
     """Run a program on a backend.
@@ -42,7 +43,7 @@ def run_on(
         program, events, record, states: as for `emulate`.
         timeout: seconds that Lava may take; None: in proportion to the program and the number of steps.
         device: where torch runs: "cpu", "cuda" or "cuda:N"; the others run on the CPU.
-        progress: called with (steps done, steps in all) by the emulator and by torch; the others have nothing to say.
+        memory, progress: as for `emulate`; of the emulator and torch only.
 
     Raises:
         InputError: no such backend, or events that the program does not take.
@@ -56,9 +57,9 @@ def run_on(
     if backend == "reference":
         recording = reference.emulate(program, events, record, states)
     elif backend == "emulator":
-        recording = emulate(program, events, record, states, progress=progress)
+        recording = emulate(program, events, record, states, memory=memory, progress=progress)
     elif backend == "torch":
-        recording = run_torch(program, events, record, states, device, progress=progress)
+        recording = run_torch(program, events, record, states, device, memory, progress)
     else:
         from snnfuse.hardware.lava import simulate_on_lava
 

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,19 @@ class Console:
 
         with Terminal(stderr=True).status(what):
             yield
+
+    @contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None] | None]:
+        """A bar for something that counts, moved by calls with (done, total); None where there is no terminal to show it on."""
+        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console as Terminal
+        from rich.progress import Progress
+
+        with Progress(console=Terminal(stderr=True), transient=True) as bar:
+            task = bar.add_task(what, total=None)  # moves to and fro until the first call: compiling, starting a cluster
+            yield lambda done, total: bar.update(task, completed=done, total=total)
 
     @contextmanager
     def result(self) -> Iterator[dict[str, Any]]:

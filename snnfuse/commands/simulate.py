@@ -1,5 +1,7 @@
 """`snnfuse simulate`: run a bundle's program on inputs from a file."""
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +10,52 @@ import click
 from snnfuse.commands.console import PATH, Console, json_option
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from snnfuse.hardware import Program, Recording
 
 BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends
+
+
+LOCAL = "local"
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a program runs on.
+
+    Attributes:
+        backend: one of `BACKENDS`.
+        device: of torch.
+        cluster: address of a ray cluster, "local" for one on this machine; None for no cluster.
+        memory: MiB of working memory, None for the backend's own choice.
+        timeout: seconds that Lava may take.
+    """
+
+    backend: str
+    device: str
+    cluster: str | None
+    memory: int | None
+    timeout: float | None
+
+    def __post_init__(self) -> None:
+        options = {
+            "--device": (self.device != "cpu", ("torch",)),
+            "--cluster": (self.cluster is not None, ("emulator",)),
+            "--memory": (self.memory is not None, ("emulator", "torch")),
+            "--timeout": (self.timeout is not None, ("lava",)),
+        }
+        for option, (given, backends) in options.items():
+            if given and self.backend not in backends:
+                raise click.UsageError(f"{option} goes with --backend {' or '.join(backends)}, not with {self.backend}")
+
+    def __str__(self) -> str:
+        if self.cluster is not None:
+            return f"{self.backend}, over a ray cluster ({self.cluster})"
+        return self.backend if self.device == "cpu" else f"{self.backend} on {self.device}"
 
 
 @click.command()
@@ -22,10 +65,17 @@ BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them wi
     "--input", "inputs", type=PATH, required=True, metavar="FILE", help=".npz with an array (time, batch, ...) per input."
 )
 @click.option("-o", "--output", type=PATH, metavar="FILE", help=".npz to write: spikes, membranes and classes of the outputs.")
+@click.option("--record", type=click.Choice(("outputs", "all")), default="outputs", help="With -o: all adds every layer and state.")
+@click.option("--device", default="cpu", metavar="NAME", help="Where torch runs: cpu, cuda or cuda:N.")
+@click.option(
+    "--cluster", is_flag=False, flag_value=LOCAL, metavar="[ADDRESS]",
+    help="Spread the samples over a ray cluster; without an address, over processes of this machine.",
+)  # fmt: skip
+@click.option("--memory", type=click.IntRange(1), metavar="MIB", help="Working memory beside inputs and recording.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
 @json_option
 def simulate(
-    bundle: Path, backend: str, inputs: Path, output: Path | None, timeout: float | None, json_to: str | None, quiet: bool
+    bundle: Path, inputs: Path, output: Path | None, record: str, json_to: str | None, quiet: bool, **where: Any
 ) -> None:
     """Run BUNDLE's program on float inputs, which are encoded as it declares.
 
@@ -33,43 +83,67 @@ def simulate(
     """
     console = Console(json_to, quiet, (bundle, inputs, output))
     with console.result() as result:
-        result.update(run_simulation(bundle, backend, inputs, output, timeout, console))
+        result.update(run_simulation(bundle, inputs, output, record, Where(**where), console))
 
 
-def run_simulation(
-    bundle: Path, backend: str, inputs: Path, output: Path | None, timeout: float | None, console: Console
-) -> dict[str, Any]:
+def run_simulation(bundle: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
     from snnfuse.export.bundle import read_bundle
     from snnfuse.exporting import check_labels, describe_decoder, program_accuracy
-    from snnfuse.hardware.backends import run_on
     from snnfuse.samples import read_samples
     from snnfuse.whole_file import check_output_file
 
     if output is not None:
         check_output_file(output, (bundle, inputs))
+    elif record != "outputs":
+        raise click.UsageError("--record all is written with -o FILE")
     program = read_bundle(bundle).program
     samples = read_samples(inputs).named(tuple(program.inputs))
     check_labels(program, samples)
-    with console.step(f"running {len(samples)} samples on {backend}"):
-        run = run_on(backend, program, program.encode(samples.inputs), timeout=timeout)
-    figures: dict[str, Any] = {"backend": backend, "samples": len(samples), "seconds": run.seconds}
-    console.say(f"{len(samples)} samples on {backend} in {run.seconds:.2f} s")
+    events = program.encode(samples.inputs)
+    with console.progress(f"running {len(samples)} samples on {where}") as progress:
+        recording, seconds = run(program, events, record, where, progress)
+    figures: dict[str, Any] = {"backend": where.backend, "device": where.device, "cluster": where.cluster}
+    figures |= {"samples": len(samples), "seconds": seconds}
+    console.say(f"{len(samples)} samples on {where} in {seconds:.2f} s")
     if samples.labels is not None and len(program.outputs) == 1:
-        figures |= {"accuracy": program_accuracy(program, run.recording, samples), "decoder": describe_decoder(program)}
+        figures |= {"accuracy": program_accuracy(program, recording, samples), "decoder": describe_decoder(program)}
         console.say(f"accuracy {figures['accuracy']:.2%} on {len(samples)} samples ({figures['decoder']})")
     if output is not None:
-        write_arrays(output, result_arrays(program, run.recording))
+        write_arrays(output, result_arrays(program, recording, record))
         figures["output"] = str(output)
         console.say(f"output: {output}")
     return figures
 
 
-def result_arrays(program: "Program", recording: "Recording") -> "dict[str, NDArray]":
-    """By output: `NAME.spikes`, `NAME.v` of a membrane readout (both (time, batch, *shape)), and `NAME.classes` (batch,)."""
-    arrays = {}
+def run(
+    program: "Program", events: "dict[str, NDArray]", record: str, where: Where, progress: "Callable[[int, int], None] | None"
+) -> "tuple[Recording, float]":
+    """The recording, with every state where every layer is recorded, and the seconds it took."""
+    from snnfuse.hardware.backends import run_on
+
+    states, memory = record == "all", None if where.memory is None else where.memory * MIB
+    if where.cluster is None:
+        done = run_on(
+            where.backend, program, events, record, states, where.timeout, device=where.device, memory=memory, progress=progress
+        )
+        return done.recording, done.seconds
+    from snnfuse.hardware.cluster import emulate_on_cluster
+
+    start = time.perf_counter()
+    recording = emulate_on_cluster(program, events, record, states, where.cluster, memory=memory, progress=progress)
+    return recording, time.perf_counter() - start
+
+
+def result_arrays(program: "Program", recording: "Recording", record: str = "outputs") -> "dict[str, NDArray]":
+    """By output: `NAME.spikes`, `NAME.v` of a membrane readout (both (time, batch, *shape)), and `NAME.classes` (batch,). With
+    record="all" by layer too: `NAME.spikes`, which are numbers where its spikes are graded, and `NAME.u` and `NAME.v`.
+    """
+    names = program.outputs if record == "outputs" else recording.spikes
+    arrays = {f"{name}.spikes": recording.spikes[name] for name in names}
+    if record == "all":
+        arrays |= {f"{name}.{x}": values for name, states in recording.states.items() for x, values in states.items()}
     for name, output in program.outputs.items():
-        arrays[f"{name}.spikes"] = recording.spikes[name]
         if output.node in recording.states:
             arrays[f"{name}.v"] = recording.states[output.node]["v"]
         arrays[f"{name}.classes"] = program.decode(recording, name)
