@@ -47,7 +47,7 @@ _WHOLE = "it takes all time steps at once, and one time step of NIR cannot hold 
 _BASE = Refused("it is a base class without a forward", "use snntorch.Leaky")
 REFUSED: dict[type[nn.Module], Refused] = {
     snn.Alpha: Refused(
-        "its resets clear or shift its two synaptic currents together with the membrane, which no NIR neuron does",
+        "its membrane is the difference of two synaptic currents, which its resets clear or shift too, and no NIR neuron does that",
         "use snntorch.Synaptic(alpha, beta, reset_delay=False) and train again",
     ),
     snn.DeltaLeaky: Refused(

@@ -1,0 +1,101 @@
+"""Neurons with random parameters, resets and recurrences between random layers: what the tracer calls exact is.
+
+Decays are drawn beyond 0..1, which snnTorch clamps; parameters are one number, one element, or one per neuron.
+"""
+
+from collections.abc import Iterator
+
+import nir_equations
+import numpy as np
+import pytest
+import snntorch as snn
+import torch
+from snntorch_models import heaviside
+from torch import nn
+
+from snnfuse.export import lower, simulate, trace_model
+from snnfuse.export.tracing.neuron_rows import unlisted
+from snnfuse.export.tracing.neurons.rule import THRESHOLD_MARGIN
+
+STEPS, BATCH, INPUTS, OUTPUTS = 60, 4, 5, 4
+QUICK, MANY = range(40), range(40, 440)
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    with unlisted():
+        yield
+
+
+def drawn(rng: np.random.Generator, low: float, high: float, neurons: int) -> float | torch.Tensor:
+    shape = [(), (1,), (neurons,)][rng.integers(3)]
+    return torch.from_numpy(rng.uniform(low, high, shape)) if shape else float(rng.uniform(low, high))
+
+
+def neuron(rng: np.random.Generator, neurons: int) -> nn.Module:
+    kind = [snn.Leaky, snn.Synaptic, snn.Lapicque, snn.RLeaky, snn.RSynaptic][rng.integers(5)]
+    reset = ["subtract", "zero", "none"][rng.integers(3)]
+    options = {"reset_mechanism": reset, "threshold": drawn(rng, 0.3, 2, neurons), "init_hidden": True, "spike_grad": heaviside}
+    if kind is snn.Lapicque:
+        return kind(R=float(rng.uniform(2, 8)), C=float(rng.uniform(0.5, 4)), **options)
+    options |= {"beta": drawn(rng, -0.2, 1.2, neurons), "reset_delay": kind is snn.RSynaptic or bool(rng.random() < 0.6)}
+    if kind in (snn.Synaptic, snn.RSynaptic):
+        options["alpha"] = drawn(rng, -0.2, 1.2, neurons)
+    if kind in (snn.RLeaky, snn.RSynaptic):
+        one_to_one = {"all_to_all": False, "V": drawn(rng, -1, 1, neurons)}
+        options |= {"linear_features": neurons} if rng.random() < 0.5 else one_to_one
+    elif kind is snn.Leaky and rng.random() < 0.5:
+        options["graded_spikes_factor"] = drawn(rng, 0.5, 2, neurons)
+    return kind(**options)
+
+
+def network(seed: int) -> nn.Sequential:
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    neurons = int(rng.integers(1, 9))
+    last = snn.Leaky(0.7, init_hidden=True, spike_grad=heaviside)
+    model = nn.Sequential(nn.Linear(INPUTS, neurons), neuron(rng, neurons), nn.Linear(neurons, OUTPUTS), last).double()
+    model[0].weight.data *= 2
+    model[2].weight.data *= 3
+    return model
+
+
+def check(seed: int) -> tuple[bool, bool]:
+    """Whether the network of a seed is called exact, and whether a membrane came so close to a threshold that this cannot hold;
+    asserts that it holds otherwise.
+    """
+    model = network(seed)
+    x = torch.from_numpy((np.random.default_rng(seed + 10**6).random((STEPS, BATCH, INPUTS)) < 0.4).astype(np.float64))
+    graph, ledger = trace_model(model, x[0])
+    near: list[bool] = []
+    for layer in (model[1], model[3]):
+        watch(layer, near)
+    with torch.no_grad():
+        expected = torch.stack([model(now) for now in x]).numpy()
+    ours = nir_equations.simulate(graph, {"input": x.numpy()})["output"]
+    lowered = lower(graph)
+    assert (simulate(lowered, {"input": x.numpy()}).spikes[lowered.outputs["output"]] != ours.astype(bool)).sum() == 0
+    assert ledger or any(near) or (ours != expected).sum() == 0
+    return not ledger, any(near)
+
+
+def watch(layer: nn.Module, near: list[bool]) -> None:
+    """Note where a membrane passes the threshold by less than the margin that keeps ties from firing."""
+    fire = layer.fire
+
+    def fires(mem: torch.Tensor) -> torch.Tensor:
+        near.append(bool(((mem > layer.threshold) & (mem <= layer.threshold * (1 + THRESHOLD_MARGIN))).any()))
+        return fire(mem)
+
+    layer.fire = fires
+
+
+def test_random_neurons() -> None:
+    exact, near = zip(*(check(seed) for seed in QUICK))
+    assert 20 <= sum(exact) < len(exact) and not any(near)
+
+
+@pytest.mark.slow
+def test_many_random_neurons() -> None:
+    exact, near = zip(*(check(seed) for seed in MANY))
+    assert sum(exact) > 200 and sum(near) < 10
