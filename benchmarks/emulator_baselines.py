@@ -1,0 +1,134 @@
+"""What the emulator is compared with, each in a process of its own: `python -m benchmarks.emulator_baselines JOB`, a JSON object.
+
+Lava: stock processes fed by its RingBuffer, nothing read out, compiled and warm before the clock starts. snnTorch: its float forward,
+step by step, without gradients. SLAYER: its quantised forward over all steps at once, without gradients, on the CPU.
+Prints the seconds of each repetition, divided by steps and samples.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.emulator_networks import NETWORKS, build, draw
+
+REPEATS = 5
+
+
+def measure(name: str, network: str, density: float, thresholds: list[int], steps: int, batch: int) -> list[float]:
+    """Seconds per step and sample, one per repetition, measured in a process of its own."""
+    job = {"name": name, "network": network, "density": density, "thresholds": thresholds, "steps": steps, "batch": batch}
+    command = [sys.executable, "-m", "benchmarks.emulator_baselines", json.dumps(job)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"error: {name} on network {network} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def timed(run: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
+    """Seconds of each call, after one that is not counted."""
+    run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def lava(job: dict) -> list[float]:
+    """One sample; the runtime is created and has run before."""
+    from snnfuse.hardware.lava import stock
+    from snnfuse.hardware.lava.compat import patched_imports
+    from snnfuse.hardware.lava.network import to_lava
+
+    with patched_imports():
+        from lava.proc.io.source import RingBuffer
+
+    program = build(*NETWORKS[job["network"]], job["thresholds"])
+    events = draw(program, job["density"], job["steps"], 1)["x"][:, 0]
+    network = to_lava(program)
+    network.feed("x", RingBuffer(data=np.moveaxis(events, 0, -1)).s_out)
+    process = next(iter(network.neurons.values()))
+    config = stock.Loihi2SimCfg(select_tag="fixed_pt")
+    seconds = timed(lambda: process.run(condition=stock.RunSteps(job["steps"]), run_cfg=config))
+    process.stop()
+    return seconds
+
+
+def snntorch(job: dict) -> list[float]:
+    """snntorch.Leaky behind torch.nn layers."""
+    import snntorch
+    import torch
+
+    program = build(*NETWORKS[job["network"]], job["thresholds"])
+    x = torch.from_numpy(draw(program, job["density"], job["steps"], job["batch"])["x"]).float()
+    layers: list[torch.nn.Module] = []
+    for layer, source in zip(NETWORKS[job["network"]][1], program.neurons):
+        synapse = program.into(source)[0].synapse
+        if len(layer) == 2:
+            layers.append(torch.nn.Conv2d(synapse.input_shape[0], layer[0], 3, layer[1], 1, bias=False))
+        else:
+            layers += [torch.nn.Flatten(), torch.nn.Linear(synapse.size[1], layer[0], bias=False)]
+        layers[-1].weight.data = torch.from_numpy(synapse.weights).float()
+        layers.append(snntorch.Leaky(0.9, threshold=float(program.neurons[source].vth), reset_mechanism="zero", init_hidden=False))
+
+    @torch.no_grad()
+    def forward() -> None:
+        memory: dict[int, Any] = {}
+        for t in range(len(x)):
+            sent = x[t]
+            for k, module in enumerate(layers):
+                if isinstance(module, snntorch.Leaky):
+                    sent, memory[k] = module(sent, memory.get(k, module.init_leaky() if hasattr(module, "init_leaky") else None))
+                else:
+                    sent = module(sent)
+
+    return timed(forward)
+
+
+def slayer(job: dict) -> list[float]:
+    """Blocks of CUBA neurons."""
+    import torch
+
+    from snnfuse.hardware.lava.compat import patched_imports
+
+    with patched_imports():
+        from lava.lib.dl.slayer.block import cuba
+
+    shape, layers = NETWORKS[job["network"]]
+    program = build(shape, layers, job["thresholds"])
+    x = torch.from_numpy(draw(program, job["density"], job["steps"], job["batch"])["x"]).float()
+    x = torch.moveaxis(x, 0, -1).contiguous()
+    neuron = {"threshold": 1.0, "current_decay": 1.0, "voltage_decay": 0.1}
+    blocks, channels = [], shape[0]
+    for layer, name in zip(layers, program.neurons):
+        if len(layer) == 2:
+            blocks.append(cuba.Conv(neuron, channels, layer[0], 3, stride=layer[1], padding=1))
+            channels = layer[0]
+        else:
+            if blocks and isinstance(blocks[-1], cuba.Conv):
+                blocks.append(cuba.Flatten())
+            blocks.append(cuba.Dense(neuron, program.into(name)[0].synapse.size[1], layer[0]))
+
+    @torch.no_grad()
+    def forward() -> None:
+        sent = x
+        for block in blocks:
+            sent = block(sent)
+
+    return timed(forward)
+
+
+def main() -> None:
+    job = json.loads(sys.argv[1])
+    seconds = {"Lava": lava, "snnTorch": snntorch, "SLAYER": slayer}[job["name"]](job)
+    print(json.dumps([s / job["steps"] / job["batch"] for s in seconds]))
+
+
+if __name__ == "__main__":
+    main()
