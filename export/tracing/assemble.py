@@ -1,33 +1,25 @@
-"""From one step's terms to a NIR graph: one function per kind of term, each placing nodes and returning the value."""
+"""From one step's terms to a NIR graph: one function per kind of term, each giving the value's signal."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nir
 import numpy as np
 import torch
+from scipy import sparse
 from torch import nn
 
-from snnfuse.export.tracing.assembly import Assembly, Shape, Signal
+from snnfuse.export.tracing import maps
+from snnfuse.export.tracing.assembly import SMALLER, Assembly
 from snnfuse.export.tracing.kept import Kept
+from snnfuse.export.tracing.layer_use import Use
+from snnfuse.export.tracing.layers import flat, lower_layer
 from snnfuse.export.tracing.neurons import is_graded, lower_neuron, spikes_node, ungraded_output
-from snnfuse.export.tracing.pieces import Piece, array, expanded, single
+from snnfuse.export.tracing.pieces import Array, Piece, array, expanded
 from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.step import ADD, CAT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, Step, Term
-from snnfuse.export.tracing.torch_advice import advice
-from snnfuse.export.tracing.torch_layers import (
-    IDENTITIES,
-    NORMS,
-    WEIGHTED,
-    Weighted,
-    lower_avg_pool,
-    lower_conv,
-    lower_linear,
-    lower_max_pool,
-    normalised,
-    weighted,
-)
-from snnfuse.hardware.errors import InputError
+from snnfuse.export.tracing.signals import Part, Signal, added, node_signal
+from snnfuse.export.tracing.step import ADD, CONSTANT, DELAYED, INPUT, MODULE, MUL, NEURON, OPERATION, PART, ZERO, Step, Term
+from snnfuse.export.tracing.trace_ops import BY_NAME, PRODUCT_ADVICE, TIME_ADVICE
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 
@@ -61,7 +53,8 @@ def assemble(step: Step, model: nn.Module, dt: float) -> Assembled:
     kept = Kept.of(step, model)
     graph = Assembly(kept, model, dt, ledger=list(kept.ledger))
     for index in _inputs_first(step, kept.order):
-        graph.signals[index] = LOWER.get(step.terms[index].op, _constant)(graph, index, step.terms[index])
+        signal = graph.folded(LOWER[step.terms[index].op](graph, index, step.terms[index]))
+        graph.signals[index] = signal if kept.is_read_once(index) else replace(signal, own=frozenset())
     names = graph.output_names()
     for name, index in zip(names, kept.outputs, strict=True):
         _output(graph, name, index)
@@ -77,9 +70,22 @@ def _inputs_first(step: Step, order: tuple[int, ...]) -> list[int]:
 
 
 def _output(graph: Assembly, name: str, index: int) -> None:
-    term, signal = graph.term(index), graph.signals[index]
-    graph.nodes[name] = nir.Output(np.array(term.shape))
-    graph.connect(_ungraded(graph, index) or _joined(signal, term.where, "it is returned"), name, "forward")
+    """An output has the shape of the neurons that it reads."""
+    nodes = _ungraded(graph, index) or _returned(graph, index)
+    graph.nodes[name] = nir.Output(np.array(_shape_of(graph.nodes[nodes[0]])))
+    graph.connect(nodes, name)
+
+
+def _returned(graph: Assembly, index: int) -> tuple[str, ...]:
+    signal = graph.signals[index]
+    if not signal.is_whole:
+        reason = "it is returned, and is not what a layer or neuron puts out but computed from it"
+        raise refusal(graph.term(index).where, reason, "return each neuron's spikes as they are, and do the rest outside forward")
+    return signal.parts[0].nodes
+
+
+def _shape_of(node: nir.NIRNode) -> tuple[int, ...]:
+    return tuple(int(n) for n in np.ravel(node.output_type["output"]))
 
 
 def _remove_unread(graph: Assembly) -> None:
@@ -100,35 +106,82 @@ def _ungraded(graph: Assembly, index: int) -> tuple[str, ...]:
     return (graph.name(neuron.target),)
 
 
-def _joined(signal: Signal, where: str, use: str) -> tuple[str, ...]:
-    """The nodes of a signal that must be whole."""
-    if len(signal.parts) > 1:
-        raise refusal(
-            where, f"{use} as a concatenation, which NIR lacks", "give it to a Linear or Conv2d, or keep its parts apart"
-        )
-    return signal.parts[0]
-
-
 def _input(graph: Assembly, index: int, term: Term) -> Signal:
     name = f"input_{term.target}" if term.target in graph.output_names() else term.target
     graph.nodes[name] = nir.Input(np.array(term.shape))
-    return Signal(((name,),), (term.shape,))
+    return node_signal((name,), term.shape)
+
+
+def _zero(graph: Assembly, index: int, term: Term) -> Signal:
+    return Signal((), term.shape)
 
 
 def _constant(graph: Assembly, index: int, term: Term) -> Signal:
-    raise refusal(term.where, "a constant enters the computation", "put it into a layer's bias")
+    """A place for it: what a constant is depends on its reader, see `_argument` and `_reading`."""
+    return Signal((), term.shape)
+
+
+def _argument(graph: Assembly, index: int) -> Signal:
+    """What a layer, a neuron or a function reads."""
+    term = graph.term(index)
+    if term.op != CONSTANT:
+        return graph.signals[index]
+    return Signal((), term.shape, _spread(term.target.value, term.shape, term.where))
+
+
+def _spread(value: torch.Tensor, shape: tuple[int, ...], where: str) -> Array:
+    """A constant tensor written out for every number of a sample of `shape`."""
+    whole = value if value.ndim <= len(shape) else value[0]
+    if value.ndim > len(shape) and not bool((value == whole).all()):
+        raise refusal(where, "a constant differs between the samples of a batch", "use one value for all samples")
+    return np.broadcast_to(array(whole, where), shape).reshape(-1).copy()
+
+
+def _reading(graph: Assembly, index: int, term: Term) -> Signal:
+    """An argument of a sum or product, spread over its shape."""
+    argument = graph.term(index)
+    if argument.op == CONSTANT:
+        return Signal((), term.shape, _spread(argument.target.value, term.shape, term.where))
+    signal = graph.signals[index]
+    if signal.shape == term.shape:
+        return signal
+    placed = maps.moved(lambda x: x.expand(1, *term.shape), [signal.shape], 1) if len(signal.shape) == len(term.shape) else None
+    if placed is None:
+        reason = f"it broadcasts a sample of shape {signal.shape} to {term.shape}"
+        raise refusal(term.where, reason, "give both the same number of axes")
+    return signal.mapped(placed[0][0], term.shape)
 
 
 def _add(graph: Assembly, index: int, term: Term) -> Signal:
-    addends = [graph.signals[a] for a in term.args]
-    if len({a.shapes for a in addends}) > 1:
-        raise refusal(term.where, "a concatenation is added to something that has other parts", "concatenate after adding")
-    return Signal(tuple(sum(parts, ()) for parts in zip(*(a.parts for a in addends), strict=True)), addends[0].shapes)
+    return added([_reading(graph, i, term) for i in term.args], term.shape)
 
 
-def _cat(graph: Assembly, index: int, term: Term) -> Signal:
-    joined = [graph.signals[a] for a in term.args]
-    return Signal(sum((s.parts for s in joined), ()), sum((s.shapes for s in joined), ()))
+def _multiply(graph: Assembly, index: int, term: Term) -> Signal:
+    first, second = (_reading(graph, i, term) for i in term.args)
+    signal, factor = (second, first) if second.parts else (first, second)
+    if factor.parts:
+        reason = f"it multiplies {graph.term(term.args[0]).where} and {graph.term(term.args[1]).where}, and NIR has no product"
+        raise refusal(term.where, reason, PRODUCT_ADVICE)
+    values = np.zeros(maps.size(term.shape)) if factor.constant is None else factor.constant
+    return signal.scaled(values)
+
+
+def _operation(graph: Assembly, index: int, term: Term) -> Signal:
+    """A function of tensors: a torch layer, a placement of numbers, or a linear map."""
+    made, family = term.target, BY_NAME[term.target.name].family
+    sources = [_argument(graph, i) for i in term.args]
+    if family == "layer":
+        return lower_layer(Use(graph, index, made.layer, sources[0], None))
+    shapes = [s.shape for s in sources]
+    per_sample = BY_NAME[made.name].sized or maps.is_per_sample(made.call, shapes)
+    placed = maps.moved(made.call, shapes, made.batch) if per_sample and family == "move" else None
+    if placed is None and (family == "move" or not per_sample):
+        turned = f"it turns samples of shape {', '.join(map(str, shapes))} into {term.shape} across the batch"
+        raise refusal(term.where, turned, f"leave the first axis to the batch; over time, {TIME_ADVICE}")
+    matrices, filled = placed if placed is not None else maps.written_out(made.call, shapes, term.where, SMALLER)
+    mapped = [s.mapped(matrix, term.shape) for s, matrix in zip(sources, matrices, strict=True)]
+    total = added([*mapped, Signal((), term.shape, filled if filled.any() else None)], term.shape)
+    return flat(Use(graph, index, nn.Identity(), total, None), total) if family == "move" else total
 
 
 def _part(graph: Assembly, index: int, term: Term) -> Signal:
@@ -138,119 +191,70 @@ def _part(graph: Assembly, index: int, term: Term) -> Signal:
 def _delayed(graph: Assembly, index: int, term: Term) -> Signal:
     graph.kept.check_loop(index)
     path = term.target[0]
-    return Signal(((spikes_node(graph.name(path), graph.model.get_submodule(path)),),), (term.shape,))
+    return node_signal((spikes_node(graph.name(path), graph.model.get_submodule(path)),), term.shape)
 
 
 def _neuron(graph: Assembly, index: int, term: Term) -> Signal:
-    source = _joined(graph.signals[term.args[0]], term.where, "it reads its input")
+    nodes, shape = graph.spelled(_argument(graph, term.args[0]), term.where)
     readout = graph.kept.is_readout(index)
     piece = lower_neuron(graph.name(term.target), term.target, graph.module(term), term.shape, graph.dt, readout)
-    return Signal((graph.place(piece, source, term.where),), (term.shape,))
+    if shape != term.shape:
+        piece = _flattened(graph, piece, term)
+    return Signal((Part(graph.place(piece, nodes), shape),), term.shape)
 
 
-def _flatten(graph: Assembly, index: int, term: Term, path: str | None = None) -> Signal:
-    source = graph.signals[term.args[0]]
-    if term.shape == graph.term(term.args[0]).shape:
-        return source
-    path = path or graph.free_name("flatten")
-    parts = graph.each_part(
-        source, path, term.where, lambda name, shape, start: single(name, nir.Flatten(np.array(shape), 0, -1))
-    )
-    return Signal(parts, tuple((int(np.prod(shape)),) for shape in source.shapes))
+def _flattened(graph: Assembly, piece: Piece, term: Term) -> Piece:
+    """The same neurons in a row, because what feeds them is."""
+    fed_back = any(graph.term(i).op == DELAYED and graph.term(i).target[0] == term.target for i in graph.kept.order)
+    if fed_back or any(isinstance(node, nir.Conv2d) for node in piece.nodes.values()):
+        reason = "what feeds it must be written out as a vector, which its recurrence over images cannot read"
+        raise refusal(term.where, reason, "flatten before it, or feed it by layers that NIR has")
+    return replace(piece, nodes={name: _row(node) for name, node in piece.nodes.items()})
+
+
+def _row(node: nir.NIRNode) -> nir.NIRNode:
+    arrays = {k: v.reshape(-1) for k, v in vars(node).items() if isinstance(v, np.ndarray) and k not in ("input_type", "output_type")}
+    return replace(node, **arrays)
 
 
 def _module(graph: Assembly, index: int, term: Term) -> Signal:
-    module, source = graph.module(term), graph.signals[term.args[0]]
+    module, source = graph.module(term), _argument(graph, term.args[0])
     if hasattr(module, "folded_scale"):
         return _scale(graph, term, module, source)
-    if type(module) in IDENTITIES:
-        return source
-    if type(module) is nn.Flatten:
-        return _flatten_module(graph, index, term)
-    if type(module) in WEIGHTED:
-        return _weighted(graph, index, term, module, source)
-    if type(module) in NORMS:
-        return graph.signals[graph.kept.normalised(index)]
-    if type(module) in (nn.AvgPool2d, nn.MaxPool2d):
-        return _pool(graph, index, term, module, source)
-    raise refusal(term.where, f"{type(module).__name__} has no NIR form here", advice(module))
-
-
-def _flatten_module(graph: Assembly, index: int, term: Term) -> Signal:
-    before = graph.term(term.args[0]).shape
-    if term.shape not in (before, (int(np.prod(before)),)):
-        raise refusal(
-            term.where,
-            f"it turns a sample of shape {before} into {term.shape}",
-            "use Flatten(start_dim=1), all of a sample into one axis",
-        )
-    return _flatten(graph, index, term, term.target)
+    return lower_layer(Use(graph, index, module, source, term.target))
 
 
 def _scale(graph: Assembly, term: Term, module: nn.Module, source: Signal) -> Signal:
     """A module that says what factor it folds to: `folded_scale() -> (scale, (change, reason))`."""
-    before = graph.term(term.args[0]).shape
-    if term.shape != before:
+    if term.shape != source.shape:
         raise refusal(
-            term.where, f"it changes shape {before} into {term.shape}, and a scale cannot", "fold it to one factor per feature"
+            term.where, f"it changes shape {source.shape} into {term.shape}, and a scale cannot", "fold it to one factor per feature"
         )
     scale, (change, reason) = module.folded_scale()
-    factors = expanded(array(torch.as_tensor(scale), f"{term.target}.folded_scale()"), before, f"{term.target}.folded_scale()")
+    name = f"{term.target}.folded_scale()"
+    factors = expanded(array(torch.as_tensor(scale), name), source.shape, name)
     graph.ledger.append(LedgerEntry(term.target, change, reason))
-    parts = graph.each_part(
-        source,
-        term.target,
-        term.where,
-        lambda name, shape, start: single(name, nir.Scale(factors[start : start + shape[0]].copy())),
-    )
-    return Signal(parts, source.shapes)
+    flat_factors, stem = factors.reshape(-1), graph.stem(term, term.target)
+
+    def lower(name: str, part: Part, first: bool) -> Part:
+        own = flat_factors if part.view is None else _of_part(part, flat_factors)
+        if own is None:
+            return part.seen(sparse.diags(flat_factors, format="csr"))
+        return replace(graph.placed(name, nir.Scale(own.reshape(part.shape)), part, part.shape), view=part.view)
+
+    parts = graph.each_part(source, stem, lower)
+    constant = None if source.constant is None else source.constant * flat_factors
+    return Signal(parts, source.shape, constant)
 
 
-def _weighted(graph: Assembly, index: int, term: Term, module: nn.Module, source: Signal) -> Signal:
-    """A Linear or Conv2d, with the batch norm behind it; of a concatenation, one map per part, the bias in the first."""
-    layer = weighted(term.target, module)
-    norm = graph.kept.norm_behind(index)
-    if norm is not None:
-        layer = normalised(layer, norm.target, graph.module(norm), norm.where)
-    axes = 1 if isinstance(module, nn.Linear) else 3
-    _check_axes(graph, term, axes)
-
-    def lower(name: str, shape: Shape, start: int) -> Piece:
-        columns = layer.weight[:, start : start + shape[0]].copy()
-        slice_ = Weighted(columns, layer.bias if start == 0 else None)
-        return single(name, lower_linear(slice_) if axes == 1 else lower_conv(module, slice_, shape, term.where))
-
-    return Signal((sum(graph.each_part(source, term.target, term.where, lower), ()),), (term.shape,))
-
-
-def _pool(graph: Assembly, index: int, term: Term, module: nn.Module, source: Signal) -> Signal:
-    _check_axes(graph, term, 3)
-    out = tuple((shape[0], *term.shape[1:]) for shape in source.shapes)
-    if isinstance(module, nn.AvgPool2d):
-        node = lower_avg_pool
-        return Signal(
-            graph.each_part(source, term.target, term.where, lambda name, *_: single(name, node(module, term.where))), out
-        )
-    graph.kept.check_binary(index)
-    parts = graph.each_part(
-        source,
-        term.target,
-        term.where,
-        lambda name, shape, _: lower_max_pool(name, module, (shape[0], *term.shape[1:]), term.where),
-    )
-    return Signal(parts, out)
-
-
-def _check_axes(graph: Assembly, term: Term, axes: int) -> None:
-    shape = graph.term(term.args[0]).shape
-    if len(shape) == axes:
-        return
-    if axes == 1 and len(shape) > 1:
-        raise refusal(term.where, f"it reads samples of shape {shape}, and NIR's linear map reads a vector", "flatten before it")
-    reason = f"it reads samples of shape {shape} behind the batch axis, and needs {axes} axes"
-    raise InputError(f"{term.where}: {reason}; give the sample a batch axis first")
+def _of_part(part: Part, factors: Array) -> Array | None:
+    """The factors of a part's own numbers, where each of them appears once and as it is."""
+    columns = part.view.tocsc()
+    once = (np.diff(columns.indptr) == 1).all() and (columns.data == 1).all()
+    return part.view.T @ factors if once else None
 
 
 LOWER: dict[str, Callable[[Assembly, int, Term], Signal]] = {
-    INPUT: _input, ADD: _add, CAT: _cat, PART: _part, DELAYED: _delayed, NEURON: _neuron, FLATTEN: _flatten, MODULE: _module,
+    INPUT: _input, ZERO: _zero, CONSTANT: _constant, ADD: _add, MUL: _multiply, OPERATION: _operation, PART: _part,
+    DELAYED: _delayed, NEURON: _neuron, MODULE: _module,
 }  # fmt: skip

@@ -43,6 +43,10 @@ class ConcreteProxy(fx.Proxy):
     def dim(self) -> int:
         return self.value.dim()
 
+    @property
+    def T(self) -> Any:  # noqa: N802: torch's name
+        return self.tracer.refuse("it reads a tensor's .T, which exchanges the batch", "use x.transpose over axes of a sample")
+
     def numel(self) -> int:
         return self.value.numel()
 
@@ -64,6 +68,18 @@ class ConcreteProxy(fx.Proxy):
     def __iadd__(self, other: Any) -> "ConcreteProxy":
         """fx would record `x += y` as x + y, and lose that other readers of x see the change."""
         return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+    def __isub__(self, other: Any) -> "ConcreteProxy":
+        return self.tracer.create_proxy("call_function", operator.isub, (self, other), {})
+
+    def __imul__(self, other: Any) -> "ConcreteProxy":
+        return self.tracer.create_proxy("call_function", operator.imul, (self, other), {})
+
+    def __itruediv__(self, other: Any) -> "ConcreteProxy":
+        return self.tracer.create_proxy("call_function", operator.itruediv, (self, other), {})
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.tracer.refuse("it assigns to a part of a tensor", "build the tensor with torch.cat or torch.stack")
 
     def __hash__(self) -> int:
         return id(self)

@@ -5,14 +5,15 @@ All raise UnsupportedError, naming the node, where it does not.
 
 from typing import Any
 
+import torch
 from torch import fx
 
 from snnfuse.export.tracing.refusal import refusal
 from snnfuse.export.tracing.trace import Trace
+from snnfuse.export.tracing.trace_ops import BY_NAME
 
 SHARED_ADVICE = "give every layer its own module"
 LOOP_ADVICE = f"make every step of the loop the same, and {SHARED_ADVICE}"
-ALIASES = {"same", "cast", "dropout", "reshape", "flatten", "getitem"}
 
 
 def count_steps(trace: Trace, neurons: list[fx.Node]) -> int:
@@ -25,7 +26,7 @@ def count_steps(trace: Trace, neurons: list[fx.Node]) -> int:
         raise refusal(f"{many} ({type(trace.model.get_submodule(many)).__name__})", text, LOOP_ADVICE)
     steps = counts[0] if counts else 1
     for path, count in trace.calls.items():
-        if count not in (1, steps):
+        if count != 1 and count % steps:
             kind = type(trace.model.get_submodule(path)).__name__
             raise refusal(
                 f"{path} ({kind})",
@@ -35,12 +36,20 @@ def count_steps(trace: Trace, neurons: list[fx.Node]) -> int:
     return steps
 
 
-def returned(output: fx.Node) -> list[Any]:
-    """What forward returns, one by one."""
+def returned(output: fx.Node) -> tuple[list[Any], tuple[str, ...]]:
+    """What forward returns, one by one, and its names where it returns a dict."""
     value = output.args[0]
-    if isinstance(value, dict) or value is None:
-        raise refusal("forward", f"it returns {'None' if value is None else 'dict'}", "return a tensor or a tuple of tensors")
-    return list(value) if isinstance(value, tuple) else [value]
+    if isinstance(value, dict) and value:
+        return list(value.values()), tuple(_output_name(key) for key in value)
+    if value is None or isinstance(value, dict):
+        raise refusal("forward", f"it returns {'None' if value is None else 'an empty dict'}", "return a tensor or a tuple of tensors")
+    return (list(value) if isinstance(value, tuple) else [value]), ()
+
+
+def _output_name(key: Any) -> str:
+    if not isinstance(key, str) or "/" in key or not key:
+        raise refusal("forward", f"it returns a dict with the key {key!r}", "use names without '/' as keys")
+    return key
 
 
 def one_node(value: Any) -> fx.Node:
@@ -63,47 +72,48 @@ def first_input(node: fx.Node) -> fx.Node:
     return node.args[0] if node.args else node.kwargs["input"]
 
 
-def addends(node: fx.Node) -> list[fx.Node]:
-    """What an addition adds, each of the shape of the sum."""
-    added = [*node.args, *(v for k, v in node.kwargs.items() if k in ("other", "input"))]
-    for value in added:
-        if not isinstance(value, fx.Node):
-            raise refusal(node.meta["where"], f"the constant {value} is added", "add it to the bias of the layer before it")
-        if value.meta["value"].shape != node.meta["value"].shape:
-            shapes = " and ".join(str(tuple(v.meta["value"].shape)) for v in added if isinstance(v, fx.Node))
-            raise refusal(node.meta["where"], f"it broadcasts shapes {shapes}", "add tensors of one shape")
-    return added
+def operands(node: fx.Node) -> tuple[list[Any], list[float]]:
+    """What a sum adds, tensors and numbers, and the factor of each.
+
+    torch's add, sub and rsub: x + alpha y, x - alpha y, alpha-less y - x.
+    """
+    given = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)][:2]
+    alpha = node.kwargs.get("alpha", node.args[2] if len(node.args) > 2 else 1)
+    sign = 1 if node.meta["op"] == "add" else -1
+    factors = [-1.0, 1.0] if node.meta["op"] == "rsub" else [1.0, float(sign * alpha)]
+    return given, factors
 
 
-def cat_parts(node: fx.Node) -> list[fx.Node]:
-    """What a concatenation joins."""
-    return list(node.kwargs.get("tensors", node.args[0] if node.args else ()))
+def factors(node: fx.Node) -> list[Any]:
+    """What a product multiplies, tensors and numbers.
 
-
-def check_cat(node: fx.Node) -> None:
-    """Joined along the axis after the batch, which linear maps and convolutions sum over."""
-    dim = node.kwargs.get("dim", node.kwargs.get("axis", node.args[1] if len(node.args) > 1 else 0))
-    if dim % node.meta["value"].ndim != 1:
-        raise refusal(node.meta["where"], f"it joins along axis {dim}", "join along axis 1, channels or features")
-
-
-def check_flatten(node: fx.Node) -> None:
-    """A view that is anything but flatten(start_dim=1), seen on the sample, mixes samples or reorders axes."""
-    before, after = first_input(node).meta["value"].shape, node.meta["value"].shape
-    if after != before and after != (before[0], before[1:].numel()):
-        text = f"it turns shape {tuple(before)} into {tuple(after)}"
-        raise refusal(node.meta["where"], text, "only flatten(start_dim=1), all of a sample into one axis, has a NIR form")
+    Raises:
+        UnsupportedError: it divides by something that depends on the input, or rounds.
+    """
+    if node.meta["op"] in ("neg", "negative"):
+        return [first_input(node), -1.0]
+    first, second = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)][:2]
+    if BY_NAME[node.meta["op"]] is not BY_NAME["div"]:
+        return [first, second]
+    if node.kwargs.get("rounding_mode") is not None:
+        raise refusal(node.meta["where"], "a division that rounds is not linear", "divide without rounding_mode")
+    if isinstance(second, fx.Node) and second.meta["op"] != "constant":
+        raise refusal(node.meta["where"], f"it divides by {second.meta['where']}, which depends on the input", "divide by a constant")
+    value = second.meta["value"] if isinstance(second, fx.Node) else torch.tensor(float(second), dtype=torch.float64)
+    if not value.all():
+        raise refusal(node.meta["where"], "it divides by zero", "divide by numbers other than zero")
+    return [first, 1.0 / value.to(torch.float64)]
 
 
 def refuse_shared_in_place(node: fx.Node) -> None:
     """`x += y` changes x for every other reader, which a graph of values does not show."""
-    if node.meta.get("op") != "iadd":
+    if not node.meta.get("in_place"):
         return
     changed, reader = first_input(node), node
     while isinstance(changed, fx.Node):
         if any(user is not reader for user in changed.users) or changed.meta["op"] == "part" and changed.meta["part"] != "spikes":
-            raise refusal(
-                node.meta["where"], f"it changes {changed.meta['where']} in place, which something else reads", "write z = x + y"
-            )
-        views = changed.meta["op"] in ALIASES or changed.meta["op"] == "module"  # Dropout and Identity return their input itself
+            reason = f"it changes {changed.meta['where']} in place, which something else reads"
+            raise refusal(node.meta["where"], reason, "write z = x + y, not x += y")
+        kept = BY_NAME.get(changed.meta["op"])  # a view shares its memory; Dropout and Identity return their input itself
+        views = (kept is not None and kept.family in ("same", "move")) or changed.meta["op"] == "module"
         reader, changed = changed, (first_input(changed) if views else None)

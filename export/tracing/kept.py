@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from snnfuse.export.tracing.layer_kinds import BINARY, IDENTITIES, MAX_POOLS
 from snnfuse.export.tracing.neurons import is_graded, reset_rule
 from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.step import CAT, DELAYED, FLATTEN, MODULE, NEURON, PART, Step, Term
-from snnfuse.export.tracing.torch_layers import IDENTITIES, NORMS, WEIGHTED
+from snnfuse.export.tracing.step import DELAYED, MODULE, NEURON, OPERATION, PART, ZERO, Step, Term
+from snnfuse.export.tracing.trace_ops import BY_NAME
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 SPIKES = "spikes"
@@ -71,33 +72,16 @@ class Kept:
         term = self.step.terms[index]
         return self.step.terms[term.args[0]] if term.op == PART and term.target == SPIKES else None
 
-    def norm_behind(self, index: int) -> Term | None:
-        """The batch norm that is a layer's only reader."""
-        readers = self.readers[index]
-        if len(readers) == 1 and index not in self.outputs and self._kind(readers[0]) in NORMS:
-            return self.step.terms[readers[0]]
-        return None
+    def is_read_once(self, index: int) -> bool:
+        """Whether one term, and no output, reads it."""
+        return len(self.readers[index]) == 1 and index not in self.outputs
 
-    def normalised(self, index: int) -> int:
-        """The layer that a batch norm folds into.
-
-        Raises:
-            UnsupportedError: there is none, or something else reads that layer too.
-        """
-        norm = self.step.terms[index]
-        source = norm.args[0]
-        if self._kind(source) not in WEIGHTED:
-            raise refusal(
-                norm.where,
-                "a batch norm folds into the Linear or Conv2d directly before it, and there is none",
-                "move it behind one",
-            )
-        if self.norm_behind(source) is None:
-            where = self.step.terms[source].where
-            raise refusal(
-                norm.where, f"{where} before it has another reader, so that it cannot fold", "give each reader a layer of its own"
-            )
-        return source
+    def layer(self, index: int) -> nn.Module | None:
+        """The torch layer that a term applies, as a module or as a function."""
+        term = self.step.terms[index]
+        if term.op == OPERATION:
+            return term.target.layer
+        return self.model.get_submodule(term.target) if term.op == MODULE else None
 
     def check_binary(self, pool: int) -> None:
         """A maximum is kept only of what is 0 or 1."""
@@ -118,7 +102,7 @@ class Kept:
         reached, waiting = set(), [delayed]
         while waiting:
             here = waiting.pop()
-            if here in self.outputs or self._kind(here) is nn.MaxPool2d:
+            if here in self.outputs or self._kind(here) in MAX_POOLS:
                 raise refusal(term.where, "its spikes of the step before are pooled or returned", LOOP_ADVICE)
             for reader in self.readers[here]:
                 (reached.add if self.step.terms[reader].op == NEURON else waiting.append)(reader)
@@ -127,8 +111,8 @@ class Kept:
             raise refusal(term.where, f"its spikes of the step before reach {', '.join(sorted(others))}", LOOP_ADVICE)
 
     def _kind(self, index: int) -> type | None:
-        term = self.step.terms[index]
-        return type(self.model.get_submodule(term.target)) if term.op == MODULE else None
+        layer = self.layer(index)
+        return None if layer is None else type(layer)
 
     def _binary(self, index: int) -> bool:
         term = self.step.terms[index]
@@ -136,7 +120,8 @@ class Kept:
             return term.target == SPIKES and not is_graded(self.model.get_submodule(self.step.terms[term.args[0]].target))
         if term.op == DELAYED:
             return term.target[1] == SPIKES and not is_graded(self.model.get_submodule(term.target[0]))
-        passes = term.op in (CAT, FLATTEN) or self._kind(index) in (*IDENTITIES, nn.MaxPool2d, nn.Flatten)
+        moves = term.op == OPERATION and BY_NAME[term.target.name].family == "move" and term.target.name != "pad"
+        passes = term.op == ZERO or moves or self._kind(index) in BINARY
         return passes and all(self._binary(a) for a in term.args)
 
     def _refuse_losses(self) -> None:

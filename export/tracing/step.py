@@ -12,10 +12,10 @@ NEURON = "neuron"  # likewise
 PART = "part"  # target: "spikes", "mem" or "syn"; args: the neuron
 DELAYED = "delayed"  # target: (what, where): spikes of the step before
 ADD = "add"
-CAT = "cat"
-FLATTEN = "flatten"
+OPERATION = "operation"  # target: an Operation
+MUL = "mul"  # args: two, of which one must be constant
 ZERO = "zero"
-CONSTANT = "constant"
+CONSTANT = "constant"  # target: a Constant
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,10 @@ class Step:
         terms: arguments come before their readers.
         outputs: indices of the terms that forward returns, in order.
         inputs: names of the inputs, in the order of forward's arguments.
+        names: of what forward returns, where it returns a dict; else empty.
     """
 
     terms: tuple[Term, ...]
     outputs: tuple[int, ...]
     inputs: tuple[str, ...]
+    names: tuple[str, ...] = ()

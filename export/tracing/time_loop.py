@@ -16,21 +16,20 @@ from snnfuse.export.tracing.carried_states import check_states
 from snnfuse.export.tracing.fx_nodes import (
     LOOP_ADVICE,
     SHARED_ADVICE,
-    addends,
-    cat_parts,
-    check_cat,
-    check_flatten,
     count_steps,
+    factors,
     first_input,
     inputs,
     one_node,
+    operands,
     refuse_shared_in_place,
     returned,
 )
+from snnfuse.export.tracing.operations import Constant, data_nodes, operation
 from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.step import ADD, CAT, CONSTANT, DELAYED, FLATTEN, INPUT, MODULE, NEURON, PART, ZERO, Step, Term
+from snnfuse.export.tracing.step import ADD, CONSTANT, DELAYED, INPUT, MODULE, MUL, NEURON, OPERATION, PART, ZERO, Step, Term
 from snnfuse.export.tracing.trace import Trace
-from snnfuse.export.tracing.trace_ops import TIME_ADVICE
+from snnfuse.export.tracing.trace_ops import BY_NAME, PRODUCT_ADVICE, TIME_ADVICE
 
 PRECISE = (torch.float32, torch.float64)
 
@@ -56,17 +55,18 @@ class _Steps:
         self.index: dict[Term, int] = {}
         self.known: dict[tuple[fx.Node, int], int] = {}
         self.used: set[fx.Node] = set()
-        self.time_major = {n.args[0] for n in self.nodes if n.meta.get("op") == "getitem"} if self.steps > 1 else set()
+        self.time_major = {n.args[0] for n in self.nodes if self._is_input_step(n)}
 
     def reduce(self) -> Step:
         state_inputs, carriers = check_states(self.neurons, self.steps)
         self.used |= carriers
         for node in self.nodes:
             refuse_shared_in_place(node)
-        outputs = [self._output(value) for value in returned(self.nodes[-1])]
+        values, keys = returned(self.nodes[-1])
+        outputs = [self._output(value) for value in values]
         self._refuse_unused(state_inputs)
         names = [n.target for n in self.nodes if n.op == "placeholder" and n not in state_inputs]
-        return Step(tuple(self.terms), tuple(outputs), tuple(names))
+        return Step(tuple(self.terms), tuple(outputs), tuple(names), keys)
 
     def term(self, node: fx.Node, step: int) -> int:
         """The index of what `node` is, seen from `step`."""
@@ -85,28 +85,22 @@ class _Steps:
     def _reads(self, node: fx.Node, step: int) -> list[fx.Node]:
         """The nodes that must be terms before this one is."""
         call = node.args[0] if node.meta["op"] == "part" else node
-        if node.meta["op"] == "getitem" or call.op == "call_module" and self._delay(call, step):
+        if self._is_input_step(node) or self._is_recorded_step(node) or call.op == "call_module" and self._delay(call, step):
             return []
         return node.all_input_nodes
 
     def _term(self, node: fx.Node, step: int) -> int:
         op, where = node.meta["op"], node.meta["where"]
-        if op in ("same", "cast", "dropout"):
-            return self._same(node, step)
         if op == "input":
             if node in self.time_major:
                 raise refusal(where, "it is indexed by time step, and also used as a whole", "use x[t] in every step, everywhere")
             return self._intern(INPUT, node.target, (), node)
-        if op == "getitem":
-            return self._input_step(node, step)
         if op == "constant":
-            zero = not node.meta["value"].any()
-            return self._intern(ZERO if zero else CONSTANT, None if zero else node.name, (), node)
-        if op == "stack":
-            raise refusal(where, "it makes a new axis inside the time step", "use torch.cat over channels or features")
-        return self._computed(node, step, op)
-
-    def _computed(self, node: fx.Node, step: int, op: str) -> int:
+            return self._constant(node.meta["value"], node)
+        if self._is_recorded_step(node):
+            return self.term(self._recorded(node.args[0])[node.args[1]], step)  # what a loop recorded, read back by the next loop
+        if self._is_input_step(node):
+            return self._input_step(node, step)
         if op == "part":
             return self._part(node, step)
         if op in ("module", "neuron"):
@@ -114,13 +108,53 @@ class _Steps:
             if delay:
                 return self._delayed(node, delay, "output")
             return self._intern(NEURON if op == "neuron" else MODULE, node.target, self._args(inputs(node), step), node)
-        if op in ("add", "iadd"):
-            return self._intern(ADD, None, self._args(addends(node), step), node)
-        if op == "cat":
-            check_cat(node)
-            return self._intern(CAT, None, self._args(cat_parts(node), step), node)
-        check_flatten(node)
-        return self._intern(FLATTEN, None, self._args((first_input(node),), step), node)
+        return self._operation(node, step)
+
+    def _operation(self, node: fx.Node, step: int) -> int:
+        kept = BY_NAME[node.meta["op"]]
+        if kept.family == "same":
+            return self._same(node, step)
+        if kept.family == "sum":
+            return self._sum(node, step)
+        if kept.family == "product":
+            return self._product(node, step)
+        data = data_nodes(node)
+        if kept.family == "layer" and (len(data) != 1 or data[0] is not first_input(node)):
+            raise refusal(node.meta["where"], "its weights depend on the input, and NIR has no product", PRODUCT_ADVICE)
+        if kept.names[0] in ("matmul", "einsum") and len(data) > 1:
+            raise refusal(node.meta["where"], "it multiplies values that depend on the input, and NIR has no product", PRODUCT_ADVICE)
+        return self._intern(OPERATION, operation(node), self._args(data, step), node)
+
+    def _sum(self, node: fx.Node, step: int) -> int:
+        terms = []
+        for value, factor in zip(*operands(node), strict=True):
+            if not isinstance(value, fx.Node):
+                value = torch.as_tensor(value, dtype=torch.float64)
+            held = value.meta["value"] if isinstance(value, fx.Node) and value.meta["op"] == "constant" else value
+            if isinstance(held, torch.Tensor):
+                terms.append(self._constant(held.to(torch.float64) * factor, node))
+                continue
+            term = self.term(value, step)
+            if factor != 1:
+                minus = self._constant(torch.tensor(factor, dtype=torch.float64), node)
+                term = self._intern(MUL, None, (term, minus), node, self.terms[term].shape)
+            terms.append(term)
+        return self._intern(ADD, None, tuple(terms), node)
+
+    def _product(self, node: fx.Node, step: int) -> int:
+        return self._intern(MUL, None, tuple(self._value(value, node, step) for value in factors(node)), node)
+
+    def _value(self, value: Any, node: fx.Node, step: int) -> int:
+        """A tensor of the trace, or a constant."""
+        if isinstance(value, fx.Node):
+            return self.term(value, step)
+        return self._constant(torch.as_tensor(value, dtype=torch.float64), node)
+
+    def _constant(self, value: torch.Tensor, node: fx.Node) -> int:
+        shape = tuple(value.shape[1:])
+        if value.ndim and not value.any():
+            return self._intern(ZERO, None, (), node, shape)
+        return self._intern(CONSTANT, Constant.of(value), (), node, shape)
 
     def _args(self, nodes: Any, step: int) -> tuple[int, ...]:
         return tuple(self.term(node, step) for node in nodes)
@@ -131,8 +165,11 @@ class _Steps:
         return self.term(first_input(node), step)
 
     def _delay(self, node: fx.Node, step: int) -> int:
-        once = self.calls[node.target] == 1 and self.steps > 1  # computed before the loop, from an input that does not change
-        return 0 if once else step - node.meta["call"]
+        """How many steps before `step` a module was called; one that is called k times per step has k calls of each."""
+        calls = self.calls[node.target]
+        if calls == 1:  # computed before the loop, from an input that does not change, or without one
+            return 0
+        return step - node.meta["call"] // (calls // self.steps)
 
     def _part(self, node: fx.Node, step: int) -> int:
         call = node.args[0]
@@ -150,16 +187,18 @@ class _Steps:
             )
         return self._intern(DELAYED, (call.target, part), (), node)
 
+    def _is_input_step(self, node: fx.Node) -> bool:
+        """Whether it is x[t], in a loop over time."""
+        given = node.meta.get("op") == "getitem" and self.steps > 1 and isinstance(node.args[1], int)
+        return given and node.args[0].op == "placeholder"
+
+    def _is_recorded_step(self, node: fx.Node) -> bool:
+        """Whether it is one step of what a loop recorded."""
+        given = node.meta.get("op") == "getitem" and self.steps > 1 and isinstance(node.args[1], int)
+        return given and node.args[0].meta["op"] == "stack"
+
     def _input_step(self, node: fx.Node, step: int) -> int:
         source, index = node.args
-        if source.meta["op"] == "stack" and isinstance(index, int):
-            return self.term(self._recorded(source)[index], step)  # what a loop recorded, read back by the next loop
-        if self.steps == 1 or source.op != "placeholder" or not isinstance(index, int):
-            raise refusal(
-                node.meta["where"],
-                f"indexing with {index} takes a part of a tensor",
-                "give forward one argument per part, or index time, x[t]",
-            )
         length = len(source.meta["value"])
         if length != self.steps:
             raise refusal(
@@ -170,9 +209,9 @@ class _Steps:
         self.used.add(source)
         return self._intern(INPUT, source.target, (), node)
 
-    def _intern(self, op: str, target: Any, args: tuple[int, ...], node: fx.Node) -> int:
-        shape = tuple(node.meta["value"].shape[1:])
-        term = Term(op, target, args, shape, node.meta["where"])
+    def _intern(self, op: str, target: Any, args: tuple[int, ...], node: fx.Node, shape: tuple[int, ...] | None = None) -> int:
+        own = tuple(node.meta["value"].shape[1:]) if shape is None else shape
+        term = Term(op, target, args, own, node.meta["where"])
         if term not in self.index:
             self.index[term] = len(self.terms)
             self.terms.append(term)

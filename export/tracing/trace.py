@@ -18,7 +18,7 @@ from snnfuse.export.tracing.concrete_proxy import ConcreteProxy
 from snnfuse.export.tracing.neurons import is_neuron, kind_of
 from snnfuse.export.tracing.neurons.kinds import KINDS
 from snnfuse.export.tracing.refusal import USABLE, refusal
-from snnfuse.export.tracing.trace_ops import EVALUATE, accepted
+from snnfuse.export.tracing.trace_ops import BY_NAME, PIECES, accepted, in_place
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
@@ -129,15 +129,26 @@ class ConcreteTracer(fx.Tracer):
         if target in (torch.zeros_like, "new_zeros"):
             return torch.zeros_like(args[0].value)
         name = accepted(target, self.here(), args, kwargs)
+        if name in PIECES:
+            values, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
+            count = len(self._evaluate(PIECES[name], f"{self.here()}: {name}", values, options))
+            return tuple(self._operation("call_function", PIECES[name], "piece", (name, i, *args), kwargs) for i in range(count))
+        return self._operation(kind, target, name, args, kwargs)
+
+    def _operation(self, kind: str, target: Any, name: str, args: Any, kwargs: Any) -> fx.Proxy:
         node = self.create_node(kind, target, self.create_arg(args), self.create_arg(kwargs))
-        where = f"{self.here()}: {name} ({node.name})"
+        changes = in_place(target)
+        where = f"{self.here()}: {'i' if changes else ''}{name} ({node.name})"
         values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
+        node.meta["in_place"] = changes
+        return self._record(node, self._evaluate(BY_NAME[name].run, where, values, options), name, where)
+
+    def _evaluate(self, run: Any, where: str, values: Any, options: Any) -> Any:
         try:
-            value = EVALUATE[name](*values, **options)
-        except (RuntimeError, IndexError, TypeError) as error:
+            return run(*values, **options)
+        except (RuntimeError, IndexError, TypeError, ValueError) as error:
             shapes = [tuple(v.shape) for v in values if isinstance(v, torch.Tensor)]
             raise InputError(f"{where} failed on shapes {shapes}: {_first_line(error)}") from error
-        return self._record(node, value, name, where)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         if self.running:

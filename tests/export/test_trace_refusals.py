@@ -13,11 +13,6 @@ from snnfuse.export.tracing import to_nir
 from snnfuse.hardware.errors import InputError
 
 
-def norm_with_two_readers(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    y = m.fc(x)
-    return m.lif(m.bn(y) + y)
-
-
 def in_place(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     y = z = m.fc2(x)
     y += m.fc(x)
@@ -31,6 +26,18 @@ def aliased_in_place(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return m.lif(y)
 
 
+def scaled_in_place(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y = z = m.fc(x)
+    y *= 2
+    return m.lif(y), m.lif2(z)
+
+
+def assigned(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y = m.fc(x)
+    y[:, 0] = 0
+    return m.lif(y)
+
+
 def hooked() -> nn.Module:
     layer = nn.Linear(4, 4)
     layer.register_forward_hook(lambda *_: None)
@@ -39,89 +46,143 @@ def hooked() -> nn.Module:
 
 REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     # name: model and sample, what the message names, the reason and the way out in it
-    "scaled": (
-        lambda: step(lambda m, x: m.lif(m.fc(x) * 0.1)),
+    # operations that are not linear, or depend on data
+    "relu": (lambda: step(lambda m, x: m.lif(torch.relu(m.fc(x)))), "Model", "relu: it is not linear, and NIR's only non-linearity"),
+    "F.relu": (lambda: step(lambda m, x: m.lif(F.relu(m.fc(x)))), "Model", "use a spiking neuron (snntorch.Leaky)"),
+    "sigmoid": (lambda: step(lambda m, x: m.lif(m.fc(x).sigmoid())), "Model", "sigmoid: it is not linear"),
+    "power": (lambda: step(lambda m, x: m.lif(m.fc(x) ** 2)), "Model", "pow: it is not linear"),
+    "clamped": (lambda: step(lambda m, x: m.lif(m.fc(x).clamp(0, 1))), "Model", "clamp: it is not linear"),
+    "absolute": (lambda: step(lambda m, x: m.lif(abs(m.fc(x)))), "Model", "abs: it is not linear"),
+    "softmax": (
+        lambda: step(lambda m, x: m.lif(F.softmax(m.fc(x), dim=1))),
         "Model",
-        "mul has no NIR form here; fold the factor into the weights",
+        "softmax: it divides by a sum over neurons, which differs from step to step; leave it out",
     ),
-    "shifted": (
-        lambda: step(lambda m, x: m.lif(m.fc(x) + 0.3)),
-        "Model: add (add)",
-        "the constant 0.3 is added; add it to the bias",
-    ),
-    "parameter": (
-        lambda: step(lambda m, x: m.lif(m.fc(x) + m.other.weight[:2]), other=nn.Linear(4, 4)),
-        "a constant tensor",
-        "a constant enters the computation; put it into a layer's bias",
-    ),
-    "doubled": (lambda: step(lambda m, x: m.lif((y := m.fc(x)) + y)), "lif (Leaky)", "it adds fc to itself"),
-    "alpha": (lambda: step(lambda m, x: m.lif(torch.add(m.fc(x), x, alpha=2))), "Model", "add with alpha=2 scales"),
-    "subtracted": (
-        lambda: step(lambda m, x: m.lif(m.fc(x) - x)),
+    "normalized": (
+        lambda: step(lambda m, x: m.lif(F.normalize(m.fc(x)))),
         "Model",
-        "the operation sub has no NIR form here; negate the weights",
+        "normalize: it measures each sample's own statistics",
     ),
-    "broadcast": (
-        lambda: step(lambda m, x: m.lif(m.fc(x) + m.one(x)), one=nn.Linear(4, 1)),
-        "Model: add",
-        "it broadcasts shapes (2, 4) and (2, 1)",
-    ),
-    "relu": (lambda: step(lambda m, x: m.lif(torch.relu(m.fc(x)))), "Model", "relu has no NIR form here; use a spiking neuron"),
-    "relu module": (
-        lambda: chain(nn.Linear(4, 4), nn.ReLU(), lif()),
-        "1 (ReLU)",
-        "ReLU has no NIR form here; use a spiking neuron",
-    ),
-    "layer norm": (lambda: chain(nn.Linear(4, 4), nn.LayerNorm(4), lif()), "1 (LayerNorm)", "use BatchNorm directly after"),
-    "functional": (
-        lambda: step(lambda m, x: m.lif(F.linear(x, m.fc.weight))),
+    "functional norm": (
+        lambda: step(lambda m, x: m.lif(F.layer_norm(m.fc(x), (4,)))),
         "Model",
-        "linear has no NIR form here; use a torch.nn.Linear",
+        "layer_norm: it measures each sample's own statistics, which differ from step to step; use torch.nn.BatchNorm",
     ),
-    "active dropout": (
-        lambda: step(lambda m, x: m.lif(F.dropout(m.fc(x), 0.5))),
+    "functional batch norm": (
+        lambda: step(lambda m, x: m.lif(F.batch_norm(m.fc(x), torch.zeros(4), torch.ones(4)))),
         "Model",
-        "stays active in evaluation is random",
+        "batch_norm: it is called as a function, whose statistics may still change; use a torch.nn.BatchNorm1d",
     ),
-    "indexed": (
-        lambda: step(lambda m, x: m.lif(m.fc(x)[:, 0])),
-        "Model: getitem",
-        "takes a part of a tensor; give forward one argument per part",
+    "largest": (lambda: step(lambda m, x: m.lif(m.fc(x).amax(1, keepdim=True))), "Model", "amax: it makes the computation depend"),
+    "maximum": (lambda: step(lambda m, x: m.lif(torch.maximum(m.fc(x), x))), "Model", "maximum: it is not linear"),
+    "compare": (lambda: step(lambda m, x: m.lif(m.fc(x) > 0)), "Model", "gt: it makes the computation depend on the data"),
+    "where": (
+        lambda: step(lambda m, x: m.lif(torch.where(m.fc(x) > 0, x, x))),
+        "Model",
+        "let neurons decide: compare with a neuron's threshold",
     ),
+    "if": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else m.lif(x)), "Model", "sum() is a reduction over the first axis"),
+    "branch": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x else m.lif(x)), "Model", "depends on a tensor's value"),
+    "item": (lambda: step(lambda m, x: m.lif(m.fc(x) * x[0, 0].item())), "Model", "depends on a tensor's value"),
+    "unknown": (lambda: step(lambda m, x: m.lif(torch.erf(m.fc(x)))), "Model", "erf: it has no NIR form; use Linear"),
+    # products of two values
+    "gated": (
+        lambda: step(lambda m, x: m.lif(m.fc(x) * x)),
+        "Model: mul",
+        "it multiplies fc (Linear) and input 'x', and NIR has no product; multiply by a constant",
+    ),
+    "squared": (lambda: step(lambda m, x: m.lif(m.fc(x) * m.fc(x))), "Model: mul", "and NIR has no product"),
+    "divided": (lambda: step(lambda m, x: m.lif(m.fc(x) / x)), "Model: truediv", "it divides by input 'x', which depends on the input"),
+    "reciprocal": (lambda: step(lambda m, x: m.lif(1 / m.fc(x))), "Model: truediv", "it divides by fc (Linear)"),
+    "divided by zero": (lambda: step(lambda m, x: m.lif(m.fc(x) / 0)), "Model: truediv", "it divides by zero; divide by numbers other"),
+    "rounded division": (
+        lambda: step(lambda m, x: m.lif(torch.div(m.fc(x), 2, rounding_mode="floor"))),
+        "Model: div",
+        "a division that rounds is not linear; divide without rounding_mode",
+    ),
+    "attention": (
+        lambda: step(lambda m, x: m.lif((m.fc(x) @ x.transpose(0, 1)) @ x)),
+        "Model: ",
+        "it multiplies values that depend on the input, and NIR has no product",
+    ),
+    "dynamic weights": (
+        lambda: step(lambda m, x: m.lif(F.linear(x, m.fc(x))), sample=torch.zeros(4, 4)),
+        "Model: linear",
+        "its weights depend on the input, and NIR has no product",
+    ),
+    # the batch axis, and time
+    "batch": (lambda: step(lambda m, x: m.lif(torch.flatten(x))), "Model: flatten", "into () across the batch"),
     "view": (
-        lambda: step(lambda m, x: m.lif(x.view(2, 2, 2))),
-        "Model: reshape",
-        "turns shape (2, 4) into (2, 2, 2); only flatten(start_dim=1)",
+        lambda: step(lambda m, x: m.lif(x.view(4, 2))),
+        "Model: view",
+        "it turns samples of shape (4,) into (2,) across the batch; leave the first axis to the batch",
     ),
-    "batch": (lambda: step(lambda m, x: m.lif(torch.flatten(x))), "Model: flatten", "turns shape (2, 4) into (8,)"),
     "batch cat": (
         lambda: step(lambda m, x: m.lif(torch.cat([x, m.fc(x)]))),
         "Model: cat",
-        "joins along axis 0; join along axis 1",
+        "across the batch; leave the first axis to the batch",
     ),
-    "cat to neuron": (
-        lambda: step(lambda m, x: m.lif(torch.cat([x, m.fc(x)], 1))),
-        "lif (Leaky)",
-        "as a concatenation, which NIR lacks",
+    "batch transposed": (lambda: step(lambda m, x: m.lif(m.fc(x).transpose(0, 1))), "Model: transpose", "across the batch"),
+    "batch of one transposed": (
+        lambda: step(lambda m, x: m.lif(m.one(x).transpose(0, 1)), sample=VECTOR[:1], one=nn.Linear(4, 1)),
+        "Model: transpose",
+        "across the batch",
     ),
-    "cat out": (lambda: step(lambda m, x: torch.cat([m.lif(m.fc(x)), x], 1)), "cat", "it is returned as a concatenation"),
-    "if": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else m.lif(x)), "Model", "sum() is a reduction"),
-    "branch": (
-        lambda: step(lambda m, x: m.lif(m.fc(x)) if x else m.lif(x)),
+    "batch flipped": (lambda: step(lambda m, x: m.lif(m.fc(x).flip(0))), "Model: flip", "across the batch"),
+    "one sample": (lambda: step(lambda m, x: m.lif(m.fc(x)[0])), "Model: getitem", "across the batch"),
+    "batch mean": (
+        lambda: step(lambda m, x: m.lif(m.fc(x) - m.fc(x).mean(0))),
         "Model",
-        "depends on a tensor's value",
+        "mean() is a reduction over the first axis, batch or time",
     ),
-    "compare": (lambda: step(lambda m, x: m.lif(m.fc(x) > 0)), "Model", "gt makes the computation depend on the data"),
-    "norm first": (
-        lambda: chain(nn.BatchNorm1d(4), nn.Linear(4, 4), lif()),
-        "0 (BatchNorm1d)",
-        "and there is none; move it behind one",
+    "T": (lambda: step(lambda m, x: m.lif(m.fc(x).T)), "Model", "it reads a tensor's .T, which exchanges the batch"),
+    "constant per sample": (
+        lambda: step(lambda m, x: m.lif(m.fc(x) + m.other.weight[:2]), other=nn.Linear(4, 4)),
+        "Model: add",
+        "a constant differs between the samples of a batch; use one value for all samples",
     ),
-    "norm shared": (
-        lambda: step(norm_with_two_readers, bn=nn.BatchNorm1d(4)),
-        "bn (BatchNorm1d)",
-        "fc (Linear) before it has another reader",
+    "broadcast": (
+        lambda: step(lambda m, x: m.lif(m.conv(x) + x.mean((2, 3))), sample=torch.zeros(4, 4, 4, 4), conv=nn.Conv2d(4, 4, 1)),
+        "Model: add",
+        "it broadcasts a sample of shape (4,) to (4, 4, 4); give both the same number of axes",
     ),
+    # what enters and what is returned
+    "constant": (
+        lambda: step(lambda m, x: (m.lif(m.fc(x)), m.lif2(m.fc(torch.ones(2, 4)) + 0 * x)), lif2=lif()),
+        "lif2 (Leaky)",
+        "it reads nothing but a constant; feed it from the input too",
+    ),
+    "cat out": (
+        lambda: step(lambda m, x: torch.cat([m.lif(m.fc(x)), x], 1)),
+        "cat",
+        "it is returned, and is not what a layer or neuron puts out but computed from it; return each neuron's spikes",
+    ),
+    "scaled out": (lambda: step(lambda m, x: m.lif(m.fc(x)) * 2), "Model: mul", "do the rest outside forward"),
+    "counted out": (lambda: step(lambda m, x: m.lif(m.fc(x)).sum(1)), "Model: sum", "do the rest outside forward"),
+    "nothing": (lambda: step(lambda m, x: None), "forward", "it returns None"),
+    "dict keys": (lambda: step(lambda m, x: {1: m.lif(m.fc(x))}), "forward", "a dict with the key 1; use names"),
+    "nested": (lambda: step(lambda m, x: (m.lif(m.fc(x)), [x])), "forward", "it returns a list; return a tensor or a tuple"),
+    "unused": (
+        lambda: step(lambda m, x: (m.fc2(x), m.lif(m.fc(x)))[1], fc2=nn.Linear(4, 4)),
+        "fc2 (Linear)",
+        "never reaches what forward returns",
+    ),
+    # layers
+    "relu module": (lambda: chain(nn.Linear(4, 4), nn.ReLU(), lif()), "1 (ReLU)", "it is not linear, and NIR's only non-linearity"),
+    "layer norm": (
+        lambda: chain(nn.Linear(4, 4), nn.LayerNorm(4), lif()),
+        "1 (LayerNorm)",
+        "it measures each sample's own statistics, which differ from step to step; use BatchNorm1d or BatchNorm2d",
+    ),
+    "group norm": (lambda: chain(nn.GroupNorm(2, 4), lif(), sample=IMAGE), "0 (GroupNorm)", "measures each sample's own statistics"),
+    "instance norm": (lambda: chain(nn.InstanceNorm2d(4), lif(), sample=IMAGE), "0 (InstanceNorm2d)", "use BatchNorm1d or BatchNorm2d"),
+    "softmax module": (lambda: chain(nn.Linear(4, 4), lif(), nn.Softmax(1)), "2 (Softmax)", "decoding compares the outputs as they are"),
+    "bilinear": (
+        lambda: step(lambda m, x: m.lif(m.both(x, m.fc(x))), both=nn.Bilinear(4, 4, 4)),
+        "both (Bilinear)",
+        "it is called with something else than one tensor",
+    ),
+    "lstm": (lambda: chain(nn.LSTM(4, 4), lif()), "0 (LSTM)", "returns tuple, not one tensor"),
     "norm batch": (
         lambda: chain(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False), lif()),
         "1 (BatchNorm1d)",
@@ -130,56 +191,31 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "max pool": (
         lambda: chain(nn.Conv2d(4, 4, 3), nn.MaxPool2d(2), lif(), sample=IMAGE),
         "1 (MaxPool2d)",
-        "not binary; pool spikes",
+        "it pools 0 (Conv2d), which is not binary; pool spikes: move it behind the neuron",
     ),
     "max pool input": (
         lambda: chain(nn.MaxPool2d(2), lif(), sample=IMAGE),
         "0 (MaxPool2d)",
         "it pools input 'input', which is not binary",
     ),
-    "ceil": (lambda: chain(nn.AvgPool2d(4, ceil_mode=True), lif(), sample=IMAGE), "0 (AvgPool2d)", "ceil_mode has no NIR form"),
-    "divisor": (
-        lambda: chain(nn.AvgPool2d(2, divisor_override=3), lif(), sample=IMAGE),
-        "0 (AvgPool2d)",
-        "divisor_override has no NIR form",
+    "max pool of factors": (
+        lambda: step(lambda m, x: m.lif2(F.max_pool1d(m.lif(m.fc(x)) * 0.5, 2)), lif2=lif()),
+        "Model: max_pool1d",
+        "it pools Model: mul (mul), which is not binary",
     ),
-    "pad count": (
-        lambda: chain(nn.AvgPool2d(3, padding=1, count_include_pad=False), lif(), sample=IMAGE),
-        "0 (AvgPool2d)",
-        "count_include_pad=False with padding has no NIR form",
-    ),
-    "reflect": (
-        lambda: chain(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), lif(), sample=IMAGE),
+    "lp pool": (lambda: chain(nn.LPPool2d(2, 2), lif(), sample=IMAGE), "0 (LPPool2d)", "use MaxPool2d of spikes or AvgPool2d"),
+    "active dropout": (lambda: step(lambda m, x: m.lif(F.dropout(m.fc(x), 0.5))), "Model", "stays active in evaluation is random"),
+    "too large": (
+        lambda: chain(nn.Conv2d(4, 64, (2, 3)), lif(), sample=torch.zeros(1, 4, 40, 40)),
         "0 (Conv2d)",
-        "padding_mode='reflect' has no NIR form; use padding_mode=\"zeros\"",
+        'written out as a matrix it takes 607027200 numbers, above 8388608; use odd kernel sides and padding_mode="zeros"',
     ),
-    "odd kernel": (
-        lambda: chain(nn.Conv2d(4, 4, (2, 3)), lif(), sample=IMAGE),
-        "0 (Conv2d)",
-        "cannot check the shape of a 2 x 3 kernel",
-    ),
-    "linear on image": (
-        lambda: chain(nn.Linear(6, 6), lif(), sample=IMAGE),
-        "0 (Linear)",
-        "samples of shape (4, 6, 6), and NIR's linear map",
+    "upsampled too large": (
+        lambda: chain(nn.Upsample(scale_factor=2), lif(), sample=torch.zeros(1, 16, 32, 32)),
+        "1 (Leaky)",
+        "written out as a matrix it takes 1073741824 numbers, above 8388608; make it smaller",
     ),
     "hook": (lambda: chain(hooked(), lif()), "0 (Linear)", "a forward hook may change what it computes"),
-    "shared layer": (
-        lambda: step(lambda m, x: m.lif(m.fc(m.fc(x)))),
-        "fc (Linear)",
-        "called 2 times in a forward of 1 time steps",
-    ),
-    "same twice": (
-        lambda: (lambda f: chain(f, lif(), f, lif()))(nn.Linear(4, 4)),
-        "0 (Linear)",
-        "give every layer its own module",
-    ),
-    "unused": (
-        lambda: step(lambda m, x: (m.fc2(x), m.lif(m.fc(x)))[1], fc2=nn.Linear(4, 4)),
-        "fc2 (Linear)",
-        "never reaches what forward returns",
-    ),
-    "dict": (lambda: step(lambda m, x: {"out": m.lif(m.fc(x))}), "forward", "it returns dict; return a tensor or a tuple"),
     "in place": (
         lambda: step(in_place, fc2=nn.Linear(4, 4), lif2=lif()),
         "Model: iadd",
@@ -190,6 +226,12 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "Model: iadd",
         "changes fc (Linear) in place, which something else reads; write z = x + y",
     ),
+    "scaled in place": (
+        lambda: step(scaled_in_place, lif2=lif()),
+        "Model: imul",
+        "changes fc (Linear) in place, which something else reads",
+    ),
+    "assigned": (lambda: step(assigned), "Model", "it assigns to a part of a tensor; build the tensor with torch.cat"),
 }
 
 
