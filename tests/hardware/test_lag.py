@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, Sparse, SpikeInput
+from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse, SpikeInput, compare
+from snnfuse.hardware.backends import BACKENDS, run_on
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ranges import state_peaks
 from snnfuse.hardware.reference import emulate
@@ -74,3 +75,50 @@ def test_delay_and_lag_share_one_line(delay: int, lag: int) -> None:
 def test_a_constant_has_no_lag() -> None:
     with pytest.raises(InputError, match="connection one -> y: a constant spikes on every step, .* has no lag"):
         relay(Connection("one", "y", ONE, lag=1), nodes={"one": Constant()})
+
+
+def every_kind() -> tuple[Program, dict[str, np.ndarray]]:
+    """Lags of dense, listed, convolutional, recurrent and graded synapses, beside delays of paths and neurons that a bias fires."""
+    rng = np.random.default_rng(0)
+
+    def dense(out: int, source: int) -> Dense:
+        return Dense(2 * rng.integers(-40, 60, (out, source), dtype=np.int32))
+
+    def listed(out: int, source: int) -> Sparse:
+        return Sparse(sparse.csr_matrix(dense(out, source).weights * (rng.random((out, source)) < 0.5)))
+
+    nodes = {
+        "x": SpikeInput((6,)),
+        "g": GradedInput((6,), 6, 0.1),
+        "image": SpikeInput((3, 4, 4)),
+        "a": Lif((5,), 3000, 500, 60, 3, 2),
+        "b": Lif((4,), 1000, 200, 80, -2, 3),
+        "c": Lif((3,), 4095, 100, 50, 1, 4),
+        "d": Lif((2, 3, 3), 4095, 100, 30),
+    }
+    links = (
+        Connection("x", "a", dense(5, 6)),
+        Connection("x", "a", listed(5, 6), lag=3),
+        Connection("g", "a", dense(5, 6), lag=1),
+        Connection("a", "a", dense(5, 5), lag=2),
+        Connection("a", "a", listed(5, 5)),
+        Connection("a", "b", dense(4, 5), delay=2),
+        Connection("x", "b", dense(4, 6), delay=3, lag=5),
+        Connection("b", "b", dense(4, 4), lag=1),
+        Connection("b", "c", dense(3, 4), lag=20),
+        Connection("b", "c", dense(3, 4), lag=2),
+        Connection("image", "d", Conv2d(2 * rng.integers(-20, 30, (2, 3, 2, 2), dtype=np.int32), (3, 4, 4)), lag=4),
+    )
+    x = {name: (rng.random((15, 4, *nodes[name].shape)) < 0.4).astype(np.int32) for name in ("x", "image")}
+    x["g"] = rng.integers(-31, 32, (15, 4, 6)).astype(np.int32)
+    return Program(nodes, links, {"out": Output("c"), "image out": Output("d")}), x
+
+
+@pytest.mark.usefixtures("lava")
+@pytest.mark.parametrize("backend", [name for name in BACKENDS if name != "reference"])
+def test_every_backend_lags_alike_sample_after_sample(backend: str) -> None:
+    program, x = every_kind()
+    expected = emulate(program, x, "all", states=True)
+    assert all(0.1 < expected.spikes[name].mean() < 0.9 for name in program.neurons)
+    result = compare(expected, run_on(backend, program, x, "all", states=True).recording)
+    assert result.mismatches == 0 and result.compared == 3 * 15 * 4 * 30, result.first
