@@ -1,6 +1,7 @@
 """What an exporter of ours noted in a graph's metadata, which inform and carry no meaning."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -35,7 +36,11 @@ def read_notes(graph: nir.NIRGraph) -> Notes:
     Raises:
         InputError: they are damaged.
     """
-    text = (graph.metadata or {}).get(KEY)
+    if graph.metadata is None:
+        return Notes()
+    if not isinstance(graph.metadata, Mapping):
+        raise _damaged(f"it is a {type(graph.metadata).__name__}")
+    text = graph.metadata.get(KEY)
     if text is None:
         return Notes()
     try:

@@ -21,7 +21,7 @@ import numpy as np
 
 from snnfuse.export.network import Array
 from snnfuse.export.neurons import FIRING_NODES, INTEGRATORS, LEAKY_NODES, membrane
-from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.lif import Reset
 
 Edges = list[tuple[str, str]]
@@ -93,9 +93,15 @@ def _loop_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, threshold: str, dt:
         return None
     integrator = before[0]
     scales = [t for s, t in edges if s == threshold and isinstance(nodes[t], nir.Scale) and (t, integrator) in edges]
-    beta, gain, _ = membrane(integrator, nodes[integrator], dt)
-    theta = np.asarray(nodes[threshold].threshold, np.float64)
-    resets = [name for name in scales if reset_by(-gain * np.asarray(nodes[name].scale, np.float64), theta, beta)]
+    try:
+        beta, gain, _ = membrane(integrator, nodes[integrator], dt)
+        theta = np.asarray(nodes[threshold].threshold, np.float64)
+        resets = [name for name in scales if reset_by(-gain * np.asarray(nodes[name].scale, np.float64), theta, beta)]
+    except ValueError as error:  # NumPy's, of shapes
+        if isinstance(error, SnnfuseError):
+            raise
+        parts = ", ".join(map(repr, (integrator, threshold, *scales)))
+        raise InputError(f"nodes {parts} make up one neuron, and their parameters do not fit each other: {error}") from error
     return Cell(threshold, integrator, resets[0] if resets else None, _current(nodes, edges, integrator))
 
 

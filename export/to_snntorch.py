@@ -159,5 +159,5 @@ def _weighted(layer: nn.Module, node: nir.NIRNode, dtype: torch.dtype) -> nn.Mod
     with torch.no_grad():
         layer.weight.copy_(torch.as_tensor(np.asarray(node.weight)))
         if layer.bias is not None:
-            layer.bias.copy_(torch.as_tensor(np.broadcast_to(node.bias, layer.bias.shape)))
+            layer.bias.copy_(torch.as_tensor(np.array(np.broadcast_to(node.bias, layer.bias.shape))))
     return layer
