@@ -14,15 +14,18 @@ with patched_imports():
     from lava.magma.core.run_configs import Loihi2SimCfg
     from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
     from lava.magma.runtime import runtime  # noqa: F401  (Lava imports it, and its fork, only when it runs)
+    from lava.proc.conv.models import PyConvModelFixed
     from lava.proc.conv.process import Conv
+    from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc
     from lava.proc.dense.process import DelayDense, Dense
     from lava.proc.graded.models import PyGradedVecModelFixed
     from lava.proc.graded.process import GradedVec
-    from lava.proc.io.reset import Reset
+    from lava.proc.io.reset import PyResetFixed, Reset
     from lava.proc.lif.models import PyLifModelBitAcc, PyLifResetModelBitAcc
     from lava.proc.lif.process import LIF, LIFReset
     from lava.proc.prodneuron.models import PyProdNeuronModelFixed
     from lava.proc.prodneuron.process import ProdNeuron
+    from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc
     from lava.proc.sparse.process import DelaySparse, Sparse
 
 __all__ = [
@@ -41,6 +44,10 @@ __all__ = [
     "LoihiProtocol",
     "OutPort",
     "ProdNeuron",
+    "PyConvModelFixed",
+    "PyDelayDenseModelBitAcc",
+    "PyDelaySparseModelBitAcc",
+    "PyDenseModelBitAcc",
     "PyGradedVecModelFixed",
     "PyLifModelBitAcc",
     "PyLifResetModelBitAcc",
@@ -48,6 +55,8 @@ __all__ = [
     "PyOutPort",
     "PyOutPortVectorDense",
     "PyProdNeuronModelFixed",
+    "PyResetFixed",
+    "PySparseModelBitAcc",
     "Reset",
     "RunSteps",
     "Sparse",

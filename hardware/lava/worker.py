@@ -42,24 +42,24 @@ def _part(program: Program, names: set[str]) -> Program:
 
 def run_part(folder: Path, program: Program, part: Program, job: dict) -> None:
     """Run one connected part over all samples, back to back."""
-    from snnfuse.hardware.lava import stock
+    from snnfuse.hardware.lava.models import run_config
     from snnfuse.hardware.lava.network import to_lava
     from snnfuse.hardware.lava.processes.events import EventSource
-    from snnfuse.hardware.lava.recorders import TAP, TAPPED, make_tap
+    from snnfuse.hardware.lava.recorders import TAP, make_tap
     from snnfuse.hardware.lava.running import run_to_end
 
     network, rows = to_lava(part, job["time"]), job["time"] * job["batch"]
+    sources = []
     for name, node in part.inputs.items():
-        source = EventSource(path=str(folder / f"{file_stem(program, name)}.npy"), shape=tuple(node.shape))
-        network.feed(name, source.s_out)
+        sources.append(EventSource(path=str(folder / f"{file_stem(program, name)}.npy"), shape=tuple(node.shape)))
+        network.feed(name, sources[-1].s_out)
     for name in network.neurons.keys() & set(job["nodes"]):
         tap = make_tap(
             folder, file_stem(program, name), part.neurons[name], rows, part.latency[name], states=name in job["states"]
         )
         network.neurons[name].proc_params[TAP] = tap
-    config = stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=TAPPED)
     process = next(iter(network.neurons.values()))
-    run_to_end(process, rows + max(part.latency.values()), config)
+    run_to_end(process, rows + max(part.latency.values()), run_config(network, sources))
 
 
 def report(folder: Path, error: BaseException) -> None:

@@ -8,9 +8,22 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse, SpikeInput
+from snnfuse.hardware import (
+    Connection,
+    Constant,
+    Conv2d,
+    Dense,
+    GradedInput,
+    Lif,
+    Output,
+    Product,
+    Program,
+    Relay,
+    Sparse,
+    SpikeInput,
+)
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.lava import require_lava, simulate_on_lava, to_lava
+from snnfuse.hardware.lava import patched_imports, require_lava, simulate_on_lava, to_lava
 
 require_lava()  # fails with the command that installs it
 
@@ -85,6 +98,29 @@ def test_ports_are_there_by_name_and_wiring_is_checked() -> None:
         network.feed("in", network.outputs["out"])
     with pytest.raises(InputError, match="at least one step, not 0"):
         to_lava(image_program(conv()), steps=0)
+
+
+def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
+    from snnfuse.hardware.lava import stock
+    from snnfuse.hardware.lava.models import MODELS
+    from snnfuse.hardware.lava.processes.events import EventSource
+
+    nodes = {"in": SpikeInput((1, 3, 3)), "one": Constant(), "r": Relay((1, 2, 2)), "p": Product((1, 2, 2))}
+    nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in ("zero", "subtract", "subtract_delayed")}
+    listed = Sparse(sparse.identity(4, np.int32, "csr"))
+    links = [Connection("in", name, conv()) for name in ("r", "p", "subtract", "subtract_delayed")]
+    links += [Connection("one", "p", dense(4, 1), port=1), Connection("r", "r", listed), Connection("in", "zero", dense(4, 9), 1)]
+    links += [Connection("subtract", "zero", Sparse(listed.weights)), Connection("zero", "zero", listed, lag=1)]
+    network = to_lava(Program(nodes, tuple(links), {}), steps=9)
+    found = [*network.neurons.values(), *network.constants.values(), *network.synapses, *network.resets]
+    found.append(EventSource(path="", shape=(1,)))
+    assert {type(process) for process in found} == set(MODELS)
+    with patched_imports():
+        from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
+    for process in found:
+        config = stock.Loihi2SimCfg(select_tag="fixed_pt")
+        model = ProcGroupDiGraphs._select_proc_models(process, ProcGroupDiGraphs._find_proc_models(process), config)
+        assert issubclass(MODELS[type(process)], model) or MODELS[type(process)].__name__ == model.__name__
 
 
 SCRIPT = """

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput, compare, emulate
+from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput, compare, emulate
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
 from snnfuse.hardware.lava import compat, default_time_limit, require_lava, simulate_on_lava
 from snnfuse.hardware.lava.child import job_folder, run_module
@@ -74,11 +74,14 @@ def wait_for(condition, seconds: float = 90.0):  # noqa: ANN001, ANN201
 LONG_RUN = """
 import signal
 import numpy as np
-from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
+from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput
 from snnfuse.hardware.lava import simulate_on_lava
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with interrupts ignored
-link = Connection("in", "a", Dense(np.full((2, 3), 2, np.int32)))
-program = Program({"in": SpikeInput((3,)), "a": Lif((2,), 4095, 100, 3)}, (link,), {"out": Output("a")})
+into, square = Dense(np.full((2, 3), 2, np.int32)), Dense(np.full((2, 2), 2, np.int32))
+nodes = {"in": SpikeInput((3,)), "sum": Relay((2,)), "product": Product((2,), 9), "a": Lif((2,), 4095, 100, 3)}
+links = [Connection("in", "sum", into), Connection("sum", "sum", square), Connection("product", "a", square)]
+links += [Connection("sum", "product", square, port=port) for port in (0, 1)]
+program = Program(nodes, tuple(links), {"out": Output("a")})
 simulate_on_lava(program, {"in": np.ones((400000, 1, 3), np.int32)}, timeout=LIMIT)
 """
 
@@ -154,6 +157,32 @@ def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(
         simulate_on_lava(PROGRAM, events(), timeout=100)
     assert [entry.name for entry in temporary.iterdir()] == ["modules"]
     assert not running(temporary)
+
+
+UNCLEARED = """
+from snnfuse.hardware.lava import network, worker
+network._resets = lambda *_: ()
+worker.run_child(worker.main)
+"""
+
+
+def test_an_accumulator_begins_each_sample_at_zero_because_its_synapse_is_cleared(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else has to be: without the reset each sample goes on from where the one before ended, and nothing more."""
+    one = Dense(np.ones((1, 1), np.int32))
+    nodes = {"in": SpikeInput((1,)), "sum": Relay((1,)), "square": Product((1,))}
+    links = (Connection("in", "sum", one), Connection("sum", "sum", one))
+    program = Program(nodes, (*links, *(Connection("sum", "square", one, port=port) for port in (0, 1))), {})
+    fed = {"in": np.ones((4, 3, 1), np.int32)}
+    cleared = simulate_on_lava(program, fed, "all").spikes
+    assert cleared["sum"][..., 0].T.tolist() == [[1, 2, 3, 4]] * 3
+    assert cleared["square"][..., 0].T.tolist() == [[1, 4, 9, 16]] * 3
+    (temporary / "uncleared_worker.py").write_text(UNCLEARED)
+    monkeypatch.syspath_prepend(str(temporary))
+    monkeypatch.setattr("snnfuse.hardware.lava.simulate.WORKER", "uncleared_worker")
+    left = simulate_on_lava(program, fed, "all").spikes
+    assert left["sum"][..., 0].T.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
 
 
 def test_a_child_that_says_nothing_is_reported_by_its_exit_code(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
