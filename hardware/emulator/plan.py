@@ -16,6 +16,7 @@ from snnfuse.hardware.program import Connection, Constant, GradedInput, Neuron, 
 from snnfuse.hardware.reference import synaptic_input
 from snnfuse.hardware.synapses import Conv2d, Sparse, Synapse
 
+SMALLEST_SLICE = 2048  # neurons: fewer are done before another thread has begun
 DENSE_FROM = 0.25  # share of synapses from which listed ones are cheaper as rows
 KINDS = {SpikeInput: f.SPIKES_IN, GradedInput: f.GRADED_IN, Lif: f.LIF, Product: f.PRODUCT, Relay: f.RELAY}
 ALIGNMENT = 64  # bytes: one cache line, one vector
@@ -137,7 +138,17 @@ class _Planner:
         order = np.arange(size)
         if image:
             order = order.reshape(image).transpose(1, 2, 0).reshape(-1)
-        return [_Row(name, order, image, range(image[1]) if image else None)]
+        if not image:
+            return [_Row(name, order[part.start : part.stop], None, None) for part in groups_of(size, self._slices(name, node))]
+        line = image[0] * image[2]
+        parts = groups_of(image[1], min(self._slices(name, node), image[1]))
+        return [_Row(name, order[lines.start * line : lines.stop * line], image, lines) for lines in parts]
+
+    def _slices(self, name: str, node: Node) -> int:
+        """One for a population that is small, that waits for itself, or whose sums are rounded: a part of a sum rounds differently."""
+        leaving = [c for c in self.program.connections if c.source == name]
+        whole = not isinstance(node, Neuron) or any(c.is_recurrent or c.synapse.exponent < 0 for c in leaving)
+        return 1 if whole else max(1, min(self.slices, int(np.prod(node.shape)) // SMALLEST_SLICE))
 
     def _image(self, name: str) -> tuple[int, int, int] | None:
         """The output shape of the first convolution into a population."""

@@ -1,11 +1,11 @@
 """A run that can go on: states carried from chunk to chunk, in blocks of samples on several threads."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import count
+from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -86,7 +86,7 @@ class Session:
         self.threads = _positive("threads", threads if threads is not None else available_cores())
         self.memory = _positive("memory", memory if memory is not None else MEMORY)
         self.nodes, self.with_states = recorded_nodes(program, record, states)
-        self._plan = plan_of(program)
+        self._plan = plan_of(program, self.threads if self.batch < self.threads else 1)
         states_size = max(self._plan.states, 1)
         self._u, self._v = (aligned(batch * states_size, np.int32).reshape(batch, states_size) for _ in range(2))
         self._carried = np.zeros((batch, max(self._plan.earlier, 1)), np.int32)
@@ -166,31 +166,46 @@ class Session:
             for row in plan.rows[name]:
                 places[row] = np.where(places[row] >= 0, places[row] + first * size, -1)
         out = (outputs.spikes, outputs.states, places, start, total)
-        blocks = list(groups_of(self.batch, min(self.batch, self.threads * BLOCKS_PER_THREAD if self.threads > 1 else 1)))
-        turn, problems = count(), []
+        kept = self._u, self._v, self._carried
 
-        def work() -> None:
-            lists, scratch = self.workspace(steps)
-            while not problems and (k := next(turn)) < len(blocks):
-                last = len(plan.pools[0])
-                samples = blocks[k]
-                ranges, kept = (0, last, samples.start, samples.stop), (self._u, self._v, self._carried)
-                wrong = run(plan.pools, plan.history, inputs, start, *ranges, steps, *kept, lists, out, scratch)
-                if wrong:
-                    problems.append(wrong - 1)
+        def call(rows: range, samples: range, lists: tuple, scratch: tuple) -> int:
+            ranges = rows.start, rows.stop, samples.start, samples.stop
+            return run(plan.pools, plan.history, inputs, start, *ranges, steps, *kept, lists, out, scratch)
 
-        helpers = min(self.threads, len(blocks)) - 1
-        if helpers:
-            with ThreadPoolExecutor(helpers) as pool:
-                waiting = [pool.submit(work) for _ in range(helpers)]
-                work()
-                for each in waiting:
-                    each.result()
-        else:
-            work()
-        if problems:
+        sliced = any(last > first + 1 for first, last in plan.stages)
+        if (self._by_slices if sliced else self._by_samples)(call, steps):
             check_events(self.program, arrays)
             raise AssertionError("the kernel found an input out of range that the check does not")
+
+    def _by_samples(self, call: Callable[..., int], steps: int) -> bool:
+        """Blocks of samples, each through all populations; whether any input was out of range."""
+        blocks = groups_of(self.batch, min(self.batch, self.threads * BLOCKS_PER_THREAD if self.threads > 1 else 1))
+        everything = range(len(self._plan.pools[0]))
+
+        def work(turns: Iterator[range]) -> bool:
+            workspace = self.workspace(steps)
+            return any(call(everything, samples, *workspace) for samples in turns)
+
+        return any(in_turns(work, blocks, min(self.threads, self.batch)))
+
+    def _by_slices(self, call: Callable[..., int], steps: int) -> bool:
+        """All samples through one population after the other, whose slices run side by side."""
+        lists, scratch = self.workspace(steps)
+        scratches = [scratch, *(self.workspace(steps)[1] for _ in range(self.threads - 1))]
+        for sample in range(self.batch):
+            for first, last in self._plan.stages:
+                slices = (range(row, row + 1) for row in range(first, last))
+
+                def work(turns: Iterator[range], sample: int = sample) -> bool:
+                    own = scratches.pop()
+                    try:
+                        return any(call(row, range(sample, sample + 1), lists, own) for row in turns)
+                    finally:
+                        scratches.append(own)
+
+                if any(in_turns(work, slices, min(self.threads, last - first))):
+                    return True
+        return False
 
     def workspace(self, steps: int) -> tuple:
         """Lists of events and sums for one thread."""
@@ -201,6 +216,25 @@ class Session:
         wide, widest = max(plan.sums, plan.widest) + ALIGNMENT, plan.widest + 2 * ALIGNMENT
         sums = (aligned(wide, np.int16), aligned(wide, np.int32))
         return lists, (*sums, aligned(widest, np.int32), aligned(widest, np.int32))
+
+
+def in_turns(work: Callable[[Iterator], bool], items: Iterable, threads: int) -> list[bool]:
+    """Call `work` on so many threads, this one among them, with an iterator from which each takes the next item."""
+    waiting, lock = iter(items), Lock()
+
+    def turns() -> Iterator:
+        while True:
+            with lock:
+                item = next(waiting, None)
+            if item is None:
+                return
+            yield item
+
+    if threads == 1:
+        return [work(turns())]
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(work, turns()) for _ in range(threads - 1)]
+        return [work(turns()), *(other.result() for other in others)]
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:

@@ -137,7 +137,8 @@ def test_images_between_layers_keep_their_order() -> None:
     pool = Conv2d(np.full((5, 1, 2, 2), 64, np.int32), (5, 8, 6), (2, 2), groups=5)
     other = Conv2d(weights(rng, "excitatory", (5, 2, 3, 3)), (2, 8, 6), (2, 2), (1, 1))
     listed = sparse.csr_matrix(weights(rng, "mixed", (60, 60)) * (rng.random((60, 60)) < 0.1))
-    nodes = {"x": SpikeInput((2, 8, 6)), "a": Lif((5, 8, 6), 4095, 300, 400), "b": Lif((5, 4, 3), 1000, 300, 200), "c": Lif((7,), 4095, 0, 500)}
+    nodes = {"x": SpikeInput((2, 8, 6)), "a": Lif((5, 8, 6), 4095, 300, 400)}
+    nodes |= {"b": Lif((5, 4, 3), 1000, 300, 200), "c": Lif((7,), 4095, 0, 500)}
     links = (
         Connection("x", "a", first),
         Connection("a", "b", pool),

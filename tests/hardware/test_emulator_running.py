@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
-from snnfuse.hardware.emulator import compilation
+from snnfuse.hardware.emulator import compilation, plan
 from snnfuse.hardware.emulator.session import Session, available_cores, plan_of
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.reference import emulate as reference
@@ -52,14 +52,44 @@ def test_threads_and_memory_do_not_change_the_result(threads: int, memory: int |
     assert (result.mismatches, result.compared) == (0, STEPS * BATCH * 404 * 3)
 
 
+@pytest.mark.parametrize("threads", [2, 3, 9])
+@pytest.mark.parametrize("memory", [None, 1])
+def test_slices_of_neurons_do_not_change_the_result(threads: int, memory: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With fewer samples than threads, populations are cut: but not those whose sums a negative exponent rounds, or that feed back."""
+    monkeypatch.setattr(plan, "SMALLEST_SLICE", 8)
+    program, last = make_program(), BATCH - 1
+    events = {name: x[:, last:] for name, x in EVENTS.items()}
+    found = emulate(program, events, "all", True, threads=threads, memory=memory)
+    expected = reference(program, events, "all", True)
+    assert compare(found, expected).mismatches == 0
+    rows = plan_of(program, threads).rows
+    assert len(rows["a"]) == min(threads, 8)
+    assert len(rows["x"]) == len(rows["b"]) == 1
+
+
+def test_a_source_of_rounded_sums_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """-1 >> 1 twice is -2, (-1 - 1) >> 1 is -1."""
+    monkeypatch.setattr(plan, "SMALLEST_SLICE", 1)
+    nodes = {"x": SpikeInput((2,)), "a": Lif((2,), 4095, 0, 0), "b": Lif((4,), 4095, 0, 2**17), "c": Lif((1,), 4095, 0, 2**17)}
+    links = (
+        Connection("x", "a", Dense(np.array([[1, 0], [0, 1]], np.int32))),
+        Connection("a", "b", Dense(np.full((4, 2), -1, np.int32), -1)),
+        Connection("b", "c", Dense(np.ones((1, 4), np.int32))),
+    )
+    program = Program(nodes, links, {"o": Output("b", "membrane_last")})
+    found = emulate(program, {"x": np.ones((1, 1, 2), np.int32)}, "all", True, threads=2)
+    assert found.states["b"]["v"].tolist() == [[[-64] * 4]]
+    assert [len(plan_of(program, 2).rows[name]) for name in ("a", "b", "c")] == [1, 2, 1]
+
+
 def test_memory_bounds_the_working_set() -> None:
     """Steps per pass shrink with the setting, down to one; so do samples at once."""
     lengths = [Session(PROGRAM, BATCH, threads=1, memory=memory).longest_chunk for memory in (1, 60_000, 200_000, 1 << 30)]
     assert lengths == sorted(lengths) and lengths[0] == 1 and lengths[1] < lengths[2] < lengths[3]
-    plan = plan_of(PROGRAM)
+    made = plan_of(PROGRAM)
     session = Session(PROGRAM, 1, threads=1, memory=200_000)
     lists, scratch = session.workspace(session.longest_chunk)
-    states = 8 * plan.states + 4 * plan.earlier
+    states = 8 * made.states + 4 * made.earlier
     assert sum(array.nbytes for array in (*lists, *scratch)) + states <= 200_000 + 4096
 
 
@@ -179,7 +209,8 @@ def test_the_first_run_compiles_and_says_so_and_the_next_process_does_not(tmp_pa
     script = (
         "import logging; logging.basicConfig(level='INFO', format='%(message)s');"
         "import numpy as np; from snnfuse.hardware import *;"
-        "p = Program({'x': SpikeInput((1,)), 'n': Lif((1,), 0, 0, 0)}, (Connection('x', 'n', Dense(np.ones((1, 1), int))),), {'o': Output('n')});"
+        "link = Connection('x', 'n', Dense(np.ones((1, 1), int)));"
+        "p = Program({'x': SpikeInput((1,)), 'n': Lif((1,), 0, 0, 0)}, (link,), {'o': Output('n')});"
         "assert emulate(p, {'x': np.ones((1, 1, 1), int)}).spikes['o'].all()"
     )
     said = []
