@@ -76,7 +76,8 @@ def test_a_convolutional_network_comes_back_layer_by_layer(tmp_path) -> None:
     torch.manual_seed(1)
     model = nn.Sequential(
         nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), leaky(beta=0.8), nn.AvgPool2d(2),
-        nn.Conv2d(4, 3, 3, groups=1), leaky(beta=0.7, **ZERO), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(3, 5), synaptic(),
+        nn.Conv2d(4, 3, 3, groups=1), leaky(beta=0.7, **ZERO), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(3, 5), synaptic(alpha=0.5, beta=0.7),
     ).double().eval()  # fmt: skip
     randomise_norms(model)
     amplify(model, 2.5)
