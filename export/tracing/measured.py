@@ -126,6 +126,8 @@ def _spikes_as(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 
 def _values(returned: Any) -> tuple[Any, ...]:
+    if isinstance(returned, dict):
+        return tuple(returned.values())
     return returned if isinstance(returned, tuple) else (returned,)
 
 

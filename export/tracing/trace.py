@@ -18,7 +18,7 @@ from snnfuse.export.tracing.concrete_proxy import ConcreteProxy
 from snnfuse.export.tracing.neurons import is_neuron, kind_of
 from snnfuse.export.tracing.neurons.kinds import KINDS
 from snnfuse.export.tracing.refusal import USABLE, refusal
-from snnfuse.export.tracing.trace_ops import BY_NAME, PIECES, accepted, in_place
+from snnfuse.export.tracing.trace_ops import BY_NAME, LIKE, PIECES, accepted, in_place, op_name
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
@@ -126,8 +126,9 @@ class ConcreteTracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
         """Record a function or method between modules."""
-        if target in (torch.zeros_like, "new_zeros"):
-            return torch.zeros_like(args[0].value)
+        if op_name(target) in LIKE:
+            given, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
+            return LIKE[op_name(target)](*given, **options)
         name = accepted(target, self.here(), args, kwargs)
         if name in PIECES:
             values, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
@@ -141,7 +142,10 @@ class ConcreteTracer(fx.Tracer):
         where = f"{self.here()}: {'i' if changes else ''}{name} ({node.name})"
         values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
         node.meta["in_place"] = changes
-        return self._record(node, self._evaluate(BY_NAME[name].run, where, values, options), name, where)
+        value = self._evaluate(BY_NAME[name].run, where, values, options)
+        if not isinstance(value, torch.Tensor):
+            raise refusal(where, f"it returns {type(value).__name__}, not one tensor", "leave return_indices and the like at their default")
+        return self._record(node, value, name, where)
 
     def _evaluate(self, run: Any, where: str, values: Any, options: Any) -> Any:
         try:

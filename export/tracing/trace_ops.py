@@ -82,7 +82,7 @@ OPERATIONS: tuple[Op, ...] = (
     Op(("select",), "move", torch.select, PLACED, WITHIN),
     Op(("narrow",), "move", torch.narrow, PLACED, WITHIN),
     Op(("index_select",), "move", torch.index_select, PLACED, WITHIN),
-    Op(("piece",), "move", lambda name, i, *a, **k: PIECES[name](*a, **k)[i], PLACED, "of chunk, split, tensor_split and unbind"),
+    Op(("piece",), "move", lambda name, i, *a, **k: PIECES[name](*a, **k)[i], PLACED, WITHIN),
     Op(("flip",), "move", lambda x, *a, **k: x.flip(*a, **k), PLACED, WITHIN),
     Op(("roll",), "move", torch.roll, PLACED, WITHIN),
     Op(("rot90",), "move", torch.rot90, PLACED, WITHIN),
@@ -118,6 +118,10 @@ OPERATIONS: tuple[Op, ...] = (
 )  # fmt: skip
 BY_NAME: dict[str, Op] = {name: op for op in OPERATIONS for name in op.names}
 PIECES = {"chunk": torch.chunk, "split": torch.split, "tensor_split": torch.tensor_split, "unbind": torch.unbind}
+LIKE = {  # constants of the shape of a tensor
+    "zeros_like": torch.zeros_like, "ones_like": torch.ones_like, "full_like": torch.full_like,
+    "new_zeros": torch.Tensor.new_zeros, "new_ones": torch.Tensor.new_ones, "new_full": torch.Tensor.new_full,
+}  # fmt: skip
 IN_PLACE = {"iadd": "add", "imul": "mul", "isub": "sub", "itruediv": "truediv", "add_": "add", "mul_": "mul", "sub_": "sub", "div_": "div"}
 
 TIME_ADVICE = "return the stacked spikes and let program.decode count them"
@@ -134,7 +138,8 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (  # names, reason, way 
         SPIKE_ADVICE,
     ),
     (("abs", "sqrt", "square", "exp", "log", "sin", "cos", "pow", "sign", "clamp", "clip", "round", "floor", "ceil"), CURVED, SPIKE_ADVICE),
-    (("maximum", "minimum", "max_pool3d", "heaviside", "bernoulli"), CURVED, SPIKE_ADVICE),
+    (("maximum", "minimum", "heaviside", "logsumexp", "erf", "atan"), CURVED, SPIKE_ADVICE),
+    (("rand_like", "randn_like", "bernoulli"), "it is random, and differs from step to step", "add noise to the inputs, outside forward"),
     (("softmax", "log_softmax"), "it divides by a sum over neurons, which differs from step to step", RAW_ADVICE),
     (
         ("layer_norm", "group_norm", "instance_norm", "normalize", "rms_norm", "norm", "std", "var"),
@@ -145,6 +150,11 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (  # names, reason, way 
     (("amax", "max", "argmax", "amin", "min", "argmin", "median", "topk", "sort", "cummax", "prod", "any", "all"), DATA, DECIDE_ADVICE),
     (("eq", "ne", "gt", "lt", "ge", "le", "where", "masked_fill", "logical_and", "logical_or", "logical_not"), DATA, DECIDE_ADVICE),
     (("item", "tolist", "nonzero", "gather", "scatter"), DATA, DECIDE_ADVICE),
+    (
+        ("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d"),
+        "it is called as a function that has no layer's options here",
+        "use torch.nn.MaxPool1d to 3d or torch.nn.AdaptiveMaxPool1d to 3d, without return_indices",
+    ),
     (("embedding",), "it looks rows up by the input's numbers", "present one-hot inputs to a torch.nn.Linear"),
     (("bilinear", "scaled_dot_product_attention", "bmm", "dot"), "it multiplies two values that depend on the input", PRODUCT_ADVICE),
     (("lerp", "addmm", "addcmul"), "it is several operations in one", "write it with +, * and @"),
@@ -197,7 +207,8 @@ def _unknown(name: str, where: str) -> UnsupportedError:
 
 def ops_rows() -> tuple[Row, ...]:
     """What becomes of every operation between modules."""
-    kept = [Row(GROUP, ", ".join(op.names), op.case, "exact", op.how) for op in OPERATIONS]
+    kept = [Row(GROUP, ", ".join(PIECES if op.names == ("piece",) else op.names), op.case, "exact", op.how) for op in OPERATIONS]
+    kept.append(Row(GROUP, ", ".join(LIKE), "", "exact", "a constant of that shape"))
     refused = [Row(GROUP, ", ".join(names), "", "refused", reason, way_out) for names, reason, way_out in REFUSED]
     products = Row(GROUP, "mul, truediv, matmul", "of two values that depend on the input", "refused", "NIR has no product", PRODUCT_ADVICE)
     batch = Row(GROUP, "sum, mean, cumsum", "over the batch or time", "refused", "it mixes samples or steps", TIME_ADVICE)

@@ -95,7 +95,9 @@ def _conv_of(use: Use, layer: Weighted, part: Part) -> tuple[nir.NIRNode | None,
 def _conv_matrix(use: Use, weight: Array) -> sparse.csr_matrix:
     """A convolution with any padding written out."""
     before, layer = use.source.shape, use.layer
-    maps.check_size(maps.size(before) * maps.size(use.term.shape), use.where, 'use odd kernel sides and padding_mode="zeros"')
+    flat = any(len(part.shape) == 1 for part in use.source.parts)
+    way_out = "present images as images, not as vectors" if flat else 'use odd kernel sides and padding_mode="zeros"'
+    maps.check_size(maps.size(before) * maps.size(use.term.shape), use.where, way_out)
     padded = tuple(padding_of(layer, torch.zeros(1, *before)).shape[1:])
     (place,), _ = maps.moved(lambda x: padding_of(layer, x), [before], 1)
     none = (0,) * len(layer.kernel_size)

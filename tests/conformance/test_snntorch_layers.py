@@ -9,6 +9,9 @@ from snntorch_models import binary, leaky, randomise_norms, run_steps
 from torch import nn
 
 from snnfuse.export.tracing import to_nir
+from snnfuse.export.tracing.layers import BY_KIND
+from snnfuse.export.tracing.trace import trace
+from snnfuse.export.tracing.trace_ops import OPERATIONS
 
 IMAGE, ROW, VECTOR, VOLUME = (2, 6, 6), (3, 12), (12,), (2, 4, 4, 4)
 
@@ -159,6 +162,33 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
     "squeeze": (VECTOR, function(lambda m, s: m.conv(s.unsqueeze(1)).squeeze(1), conv=nn.Conv1d(1, 1, 3))),
     "repeat": (VECTOR, function(lambda m, s: s.repeat(1, 2) * 2)),
     "broadcast": (VECTOR, function(lambda m, s: m.fc(s) + m.one(s), fc=nn.Linear(12, 8), one=nn.Linear(12, 1))),
+    "subtracted from": (VECTOR, function(lambda m, s: torch.rsub(m.fc(s), 1.5) * torch.full_like(s, 1.25), fc=nn.Linear(12, 12))),
+    "same": (VECTOR, function(lambda m, s: m.fc(s.detach().clone().contiguous().to(torch.float64)), fc=nn.Linear(12, 8))),
+    "unflatten method": (VECTOR, function(lambda m, s: m.conv(s.unflatten(1, (3, 4))), conv=nn.Conv1d(3, 4, 2))),
+    "movedim": (IMAGE, function(lambda m, s: m.conv(s.movedim(3, 2).contiguous()), conv=nn.Conv2d(2, 3, 3))),
+    "select and narrow": (IMAGE, function(lambda m, s: m.conv(s.select(1, 1).narrow(1, 2, 3)), conv=nn.Conv1d(3, 4, 2))),
+    "index_select": (IMAGE, function(lambda m, s: m.conv(s.index_select(2, torch.tensor([5, 0, 3]))), conv=nn.Conv2d(2, 3, 3))),
+    "rot90": (IMAGE, function(lambda m, s: m.conv(torch.rot90(s, 1, (2, 3))), conv=nn.Conv2d(2, 3, 3))),
+    "expand": (VECTOR, function(lambda m, s: m.conv(s.unsqueeze(1).expand(-1, 2, -1)), conv=nn.Conv1d(2, 3, 3))),
+    "tile": (VECTOR, function(lambda m, s: s.tile((1, 2)) * 2)),
+    "repeat_interleave": (VECTOR, function(lambda m, s: s.repeat_interleave(2, dim=1) * 2)),
+    "F.pixel_shuffles": ((4, 4, 4), function(lambda m, s: m.conv(F.pixel_unshuffle(F.pixel_shuffle(s, 2), 2)), conv=nn.Conv2d(4, 3, 2))),
+    "F.channel_shuffle": ((4, 4, 4), function(lambda m, s: m.conv(F.channel_shuffle(s, 2)), conv=nn.Conv2d(4, 3, 2))),
+    "F.unfold and fold": (IMAGE, function(lambda m, s: F.fold(F.unfold(s, 2), (6, 6), 2) * 0.5)),
+    "F.pools 1d": (ROW, function(lambda m, s: F.adaptive_avg_pool1d(F.avg_pool1d(s, 2), 3) * 2)),
+    "F.conv_transpose1d": (ROW, function(lambda m, s: F.conv_transpose1d(s, m.c.weight), c=nn.ConvTranspose1d(3, 2, 2))),
+    # every other pad, pool and drop
+    "pads of rows": (ROW, layer(*(kind(1) for kind in (nn.ZeroPad1d, nn.CircularPad1d, nn.ReflectionPad1d, nn.ReplicationPad1d)))),
+    "pads of images": (IMAGE, layer(nn.CircularPad2d(1), nn.ReplicationPad2d(1), nn.Conv2d(2, 3, 3))),
+    "pads of volumes": ((1, 2, 2, 2), layer(nn.CircularPad3d(1), nn.ZeroPad3d(1), nn.ReplicationPad3d(1), nn.ReflectionPad3d(1))),
+    "constant pads": ((1, 2, 2, 2), layer(nn.ConstantPad3d(1, 0.25), nn.Flatten(2), nn.ConstantPad1d(2, 0.5))),
+    "upsampling": (  # times a factor that keeps sums, rounded in another order, away from the threshold
+        IMAGE,
+        function(lambda m, s: m.b(m.a(s)) * 0.83, a=nn.UpsamplingNearest2d(scale_factor=2), b=nn.UpsamplingBilinear2d(size=(5, 7))),
+    ),
+    "adaptive max pools": (VOLUME, layer(nn.AdaptiveMaxPool3d(2), nn.Flatten(2), nn.AdaptiveMaxPool1d(5), nn.Conv1d(2, 3, 2))),
+    "drops": (IMAGE, layer(nn.Dropout2d(), nn.AlphaDropout(), nn.FeatureAlphaDropout(), nn.Conv2d(2, 3, 3))),
+    "drops of rows and volumes": (VOLUME, layer(nn.Dropout3d(), nn.Flatten(2), nn.Dropout1d(), nn.Conv1d(2, 3, 3))),
     # joins
     "cat to a neuron": (VECTOR, function(lambda m, s: torch.cat([s, m.fc(s)], 1) * 1.5, fc=nn.Linear(12, 4))),
     "cat of channels to a neuron": (IMAGE, function(lambda m, s: torch.cat([s, m.conv(s)], 1), conv=nn.Conv2d(2, 3, 3, padding=1))),
@@ -176,6 +206,15 @@ def doubled_in_place(y: torch.Tensor) -> torch.Tensor:
     y *= 2
     y -= 0.25
     return y
+
+
+def test_every_exact_row_is_among_the_cases() -> None:
+    models = [(build(), torch.zeros(4, *shape, dtype=torch.float64)) for shape, build in CASES.values()]
+    kinds = {type(module) for model, _ in models for module in model.modules()}
+    assert kinds >= set(BY_KIND)
+    traces = [trace(model.double(), (sample,)) for model, sample in models]
+    named = {node.meta["op"] for found in traces for node in found.graph.nodes if node.op != "output"}
+    assert not [op.names for op in OPERATIONS if not named.intersection(op.names)]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")

@@ -98,6 +98,32 @@ def test_a_single_step_with_states_as_arguments(agree) -> None:
     }
 
 
+class Shared(nn.Module):
+    """One layer for two uses in every step, what it saw of the step before concatenated, and a dict of outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.rec = nn.Linear(8, 8), nn.Linear(16, 8)
+        self.a, self.b = leaky(beta=0.9), leaky(beta=0.8, reset_mechanism="zero")
+
+    def forward(self, x):
+        utils.reset(self)
+        a, first, second = torch.zeros(x.size(1), 8, dtype=x.dtype), [], []
+        for now in x:
+            a = self.a(self.rec(torch.cat([self.fc(now) * 0.5, a], 1)))
+            first.append(a)
+            second.append(self.b(self.fc(a) - 0.25))
+        return {"first": torch.stack(first), "second": torch.stack(second)}
+
+
+def test_a_layer_used_twice_in_every_step_and_outputs_by_name(agree) -> None:
+    torch.manual_seed(7)
+    model, x = Shared().double(), binary(8)
+    amplify(model, 3.0)
+    graph = agree(to_nir(model, x[:3]), {"x": x}, {name: spikes.detach().numpy() for name, spikes in model(x).items()})
+    assert (graph.nodes["fc"].weight == 0.5 * graph.nodes["fc.use_2"].weight).all()
+
+
 NEURONS: tuple[Callable[[], nn.Module], ...] = (
     lambda: leaky(beta=0.8),
     lambda: leaky(beta=0.7, threshold=0.7, reset_mechanism="zero"),

@@ -84,7 +84,18 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "if": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else m.lif(x)), "Model", "sum() is a reduction over the first axis"),
     "branch": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x else m.lif(x)), "Model", "depends on a tensor's value"),
     "item": (lambda: step(lambda m, x: m.lif(m.fc(x) * x[0, 0].item())), "Model", "depends on a tensor's value"),
-    "unknown": (lambda: step(lambda m, x: m.lif(torch.erf(m.fc(x)))), "Model", "erf: it has no NIR form; use Linear"),
+    "unknown": (lambda: step(lambda m, x: m.lif(torch.digamma(m.fc(x)))), "Model", "it has no NIR form; use Linear"),
+    "random": (lambda: step(lambda m, x: m.lif(m.fc(x) + torch.randn_like(x))), "Model", "randn_like: it is random, and differs"),
+    "indices": (
+        lambda: step(lambda m, x: m.lif2(F.max_pool1d(m.lif(m.fc(x)), 2, return_indices=True)[0]), lif2=lif()),
+        "Model",
+        "max_pool1d_with_indices: it is called as a function that has no layer's options here; use torch.nn.MaxPool1d",
+    ),
+    "image as a vector": (
+        lambda: step(lambda m, x: m.lif(m.conv(x.view(-1, 1, 64, 64))), sample=torch.zeros(1, 4096), conv=nn.Conv2d(1, 4, 3)),
+        "conv (Conv2d)",
+        "above 8388608; present images as images, not as vectors",
+    ),
     # products of two values
     "gated": (
         lambda: step(lambda m, x: m.lif(m.fc(x) * x)),
