@@ -6,7 +6,7 @@ import nir
 import nir_equations
 import numpy as np
 import pytest
-from lowering_graphs import DT, chain, graph, li, lif, spikes
+from lowering_graphs import DT, GRID, chain, graph, li, lif, ping_pong, spikes
 
 from snnfuse.export.chip_form import chip_form
 from snnfuse.export.float_run import simulate
@@ -16,31 +16,10 @@ from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.reference import emulate
 
-GRID = np.random.default_rng(3).integers(-12, 41, (8, 4, 4)) / 32  # weights that integers hold
-
 
 def outputs(program: Program, x: np.ndarray) -> dict[str, np.ndarray]:
     recording = emulate(program, program.encode(x))
     return {name: recording.spikes[name] for name in program.outputs}
-
-
-def ping_pong(**second: object) -> nir.NIRGraph:
-    """a and b excite each other; b's spikes take two steps more on the way back."""
-    nodes = {
-        "input": nir.Input({"input": np.array([4])}),
-        "fc": nir.Linear(GRID[0]),
-        "a": lif(4, beta=0.75),
-        "ab": nir.Linear(GRID[1]),
-        "b": lif(4, beta=0.5, **second),
-        "ba": nir.Linear(GRID[2]),
-        "wait": nir.Delay(np.full(4, 2 * DT)),
-        "out": nir.Linear(GRID[3]),
-        "c": lif(4, beta=0.75),
-        "output": nir.Output({"output": np.array([4])}),
-        "of_b": nir.Output({"output": np.array([4])}),
-    }
-    edges = [("input", "fc"), ("fc", "a"), ("a", "ab"), ("ab", "b"), ("b", "ba"), ("ba", "wait"), ("wait", "a")]
-    return graph([*edges, ("a", "out"), ("out", "c"), ("c", "output"), ("b", "of_b")], **nodes)
 
 
 def test_a_loop_of_two_populations_runs_as_integers() -> None:
