@@ -173,6 +173,15 @@ class Conv2d:
 Synapse = Dense | Sparse | Conv2d
 
 
+def synapse_count(synapse: Synapse) -> int:
+    """Connected pairs of neurons; of a convolution those that meet no padding, counted without writing it out."""
+    if not isinstance(synapse, Conv2d):
+        return int(synapse.weights.size)
+    axes = zip(synapse.input_shape[1:], synapse.weights.shape[2:], synapse.stride, synapse.padding, synapse.dilation)
+    inside = [int(((index >= 0) & (index < size)).sum()) for size, *rest in axes for index, _ in [_window(size, *rest)]]
+    return synapse.weights.shape[0] * synapse.weights.shape[1] * inside[0] * inside[1]
+
+
 def conv_output_size(conv: Conv2d) -> tuple[int, int]:
     """Height and width of the output, floor((n + 2 p - d (k - 1) - 1) / stride) + 1 each."""
     height, width = zip(conv.input_shape[1:], conv.weights.shape[2:], conv.stride, conv.padding, conv.dilation)

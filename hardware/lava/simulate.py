@@ -15,6 +15,7 @@ from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
 from snnfuse.hardware.reference import make_recording, recorded_nodes
 from snnfuse.hardware.storage import save_program
+from snnfuse.hardware.synapses import synapse_count
 
 WORKER = "snnfuse.hardware.lava.worker"
 JOB = "job.json"
@@ -74,7 +75,7 @@ def simulate_on_lava(
 def default_time_limit(program: Program, steps: int) -> float:
     """Seconds that a run of so many steps may take: about ten times what it needs on two busy cores."""
     processes = len(program.nodes) + 2 * len(program.connections)
-    synapses = sum((1 + c.delay + c.lag) * c.synapse.matrix().size for c in program.connections)
+    synapses = sum((1 + c.delay + c.lag) * synapse_count(c.synapse) for c in program.connections)
     return START_S + steps * (processes * PROCESS_STEP_S + synapses * SYNAPSE_STEP_S)
 
 

@@ -8,7 +8,7 @@ from scipy import sparse
 from snnfuse.hardware import Conv2d, Dense, Sparse
 from snnfuse.hardware.errors import FixedPointError, InputError
 from snnfuse.hardware.reference import synaptic_input
-from snnfuse.hardware.synapses import granularity, sign_mode
+from snnfuse.hardware.synapses import granularity, sign_mode, synapse_count
 
 
 def dense(*rows: list[int], **settings: int) -> Dense:
@@ -91,3 +91,17 @@ def test_geometry_must_fit() -> None:
         Conv2d(np.zeros((4, 4, 9, 9), np.int32), (4, 8, 8)).matrix()
     with pytest.raises(InputError, match="need two axes"):
         Dense(np.zeros(3, np.int32))
+
+
+@pytest.mark.parametrize(
+    "groups, stride, padding, dilation",
+    [(1, (1, 1), (0, 0), (1, 1)), (2, (2, 1), (1, 3), (1, 2)), (4, (3, 2), (2, 2), (2, 1))],
+)
+def test_synapses_are_counted_without_writing_a_convolution_out(
+    groups: int, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
+) -> None:
+    conv = Conv2d(np.full((4, 4 // groups, 3, 2), 5, np.int32), (4, 7, 6), stride, padding, dilation, groups)
+    counted = synapse_count(conv)
+    assert "_matrix" not in vars(conv)
+    assert counted == conv.matrix().nnz
+    assert synapse_count(Dense(np.zeros((3, 5), np.int32))) == 15
