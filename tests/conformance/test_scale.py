@@ -20,7 +20,7 @@ def written_out(program: Program) -> list[str]:
 
 
 def test_a_small_one_of_the_same_layers_on_every_backend() -> None:
-    program = s_cmrl(channels=16, size=32)
+    program = s_cmrl(channels=32, size=64)
     events = random_events(program, 4, 2)
     fast = [run(program, events, "all", states=True) for run in (emulate, run_torch)]
     assert not written_out(program)
@@ -28,7 +28,7 @@ def test_a_small_one_of_the_same_layers_on_every_backend() -> None:
     for recording in fast:
         assert compare(expected, recording).mismatches == 0
     rates = [spikes.mean() for spikes in expected.spikes.values()]
-    assert np.mean([0.002 < rate < 0.7 for rate in rates]) > 0.8  # most layers have spikes to be equal in, and all have states
+    assert np.mean([0.002 < rate < 0.7 for rate in rates]) > 0.9  # nearly all layers have spikes to be equal in, and all have states
 
 
 def test_sizes_are_the_published_ones() -> None:
