@@ -1,5 +1,6 @@
 """The target: fixed-point rules, the Program, and the backends that run it."""
 
+from snnfuse.hardware.cluster import emulate_on_cluster
 from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import encode, scores
 from snnfuse.hardware.graded import Product, Relay
@@ -8,6 +9,7 @@ from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
 from snnfuse.hardware.recording import Comparison, Mismatch, Recording, compare
 from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.torch_backend import run_torch
 
 __all__ = [
     "Comparison",
@@ -27,7 +29,9 @@ __all__ = [
     "SpikeInput",
     "compare",
     "emulate",
+    "emulate_on_cluster",
     "encode",
+    "run_torch",
     "scores",
     "simulate_on_lava",
     "to_lava",

@@ -22,7 +22,7 @@ COMMANDS = {
     "export": "Turn a trained network into a bundle for Loihi 2, Lava or NIR.",
     "ops": "Say what is exported exactly, what with a change, and what is refused.",
     "replay": "Check again what a test found wrong, from the case that it saved.",
-    "simulate": "Run a bundle's program on the emulator or on Lava.",
+    "simulate": "Run a bundle's program on the emulator, torch or Lava.",
     "train": "Train a fusion network and write a checkpoint.",
     "verify": "Check a bundle: hashes, then every spike on emulator and Lava.",
 }
