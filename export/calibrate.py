@@ -1,7 +1,8 @@
 """One population at a time: the threshold scale and synapse groups whose spikes differ least from the float neurons'.
 
 A population is run alone in the hardware's own reference, fed with what the float network's populations sent on calibration data,
-for a handful of threshold scales K and for one and two synapse groups per projection. The ranges of the chip pull against each
+for a handful of threshold scales K and several ways to divide weights among synapse groups: mixed or by sign, with and without outliers
+that saturate, and with a further round of groups for what the first leaves over. The ranges of the chip pull against each
 other: a finer K rounds weights less and brings the current closer to its 24-bit wrap, the threshold to its 17 bits, the voltage to
 where it saturates and a bias to its 13 bits.
 
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from snnfuse.export.fitting import Fit, Input, build, connections, constant_name, effective
 from snnfuse.export.float_run import FloatRun
-from snnfuse.export.network import Network, Population, Projection
-from snnfuse.export.rounding import weight_limit
+from snnfuse.export.network import Array, Network, Population, Projection
+from snnfuse.export.rounding import Form, Grid, largest, modes, weight_limit
+from snnfuse.export.weights import SparseWeights
 from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.fixed_point import ALIGN_BITS, EXPONENT_RANGE, STATE_LIMIT, THRESHOLD_LIMIT
@@ -31,11 +33,17 @@ SPAN = 256  # the finest scale tried over the coarsest, but for the one at which
 ENOUGH = 0.005  # share of spikes that may differ before a second synapse group is considered
 WORTH = 0.8  # a second group must bring the mismatch below this share of the first's
 DYADIC = 1 << 12  # weights that are whole multiples of 1/2**12 may be kept as they are
+REACHES = (1.0, 0.999, 0.99, 0.97, 0.95, 0.9, 0.8, 0.7)  # shares of the weights that are kept from saturating
+TRIED = 2  # of them, besides all
+SPLIT_BITS = 4  # above, a second mixed group holds more than groups by sign, for as much memory
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
 
 
+Width = int | tuple[int, int]
+
+
 def fit_population(
-    network: Network, name: str, run: FloatRun, sent: Mapping[str, NDArray], inputs: Mapping[str, Input], bits: int, max_groups: int
+    network: Network, name: str, run: FloatRun, sent: Mapping[str, NDArray], inputs: Mapping[str, Input], width: Width, max_groups: int
 ) -> Fit:
     """The best fit of one population.
 
@@ -45,25 +53,30 @@ def fit_population(
         run: the float network's run on calibration data.
         sent: what each source sent: integer events of inputs, bool spikes of populations, (time, batch, *shape).
         inputs: the declared inputs.
-        bits: weight bits, 1..8.
-        max_groups: synapse groups per projection at most.
+        width: weight bits, 1..8; or a pair, of excitatory and of inhibitory weights, which then have groups of their own.
+        max_groups: synapse groups that one projection's weight may be stored in at most.
 
     Raises:
         UnsupportedError: no threshold scale fits all ranges of the chip.
     """
     best: Fit | None = None
-    for groups in range(1, max_groups + 1):
-        fits = [measured(network, name, fit, run, sent, inputs) for fit in candidates(network, name, run, inputs, bits, groups)]
+    for stage in forms(network, name, width, max_groups):
+        fits = [measured(network, name, fit, run, sent, inputs) for fit in candidates(network, name, run, inputs, stage)]
         if not fits:
             continue
         found = choose(fits, unsaturated=_room(run.peak_voltage[name]))
-        if best is None or quality(found) < WORTH * quality(best):
+        if best is None or quality(found) < quality(best) * (WORTH if _stored(found) > _stored(best) else 1):
             best = found
         if quality(best) <= ENOUGH:
             break
     if best is None:
         raise UnsupportedError(_no_scale(name, run, inputs))
     return best
+
+
+def _stored(fit: Fit) -> int:
+    """Bits of its weights."""
+    return sum(s.values.size * s.bits for groups in fit.synapses for s in groups)
 
 
 def quality(fit: Fit) -> float:
@@ -82,27 +95,66 @@ def choose(fits: list[Fit], unsaturated: float) -> Fit:
     return min((fit for fit in fits if quality(fit) <= good), key=rank)
 
 
-def candidates(
-    network: Network, name: str, run: FloatRun, inputs: Mapping[str, Input], bits: int, groups: int
-) -> Iterator[Fit]:
+def forms(network: Network, name: str, width: Width, max_groups: int) -> Iterator[Form]:
+    """The ways to divide a population's weights that are worth trying, those of less memory first.
+
+    Listed synapses are stored once however they are divided; all-to-all ones and kernels once per group, so that there two groups by
+    sign take as much as one mixed group of twice the bits, and pay at few bits only.
+    """
+    if not isinstance(width, int):
+        yield from (Form(width, depth, split=True) for depth in range(1, max_groups + 1))
+        return
+    bits, mixed = (width, width), [p.weights for p in network.into(name) if len(modes(p.weights.values, split=True)) > 1]
+    listed = all(isinstance(weights, SparseWeights) for weights in mixed)
+    for depth in range(1, max_groups + 1):
+        if width > 1:
+            yield Form(bits, depth)
+        if width == 1 or (mixed and listed):
+            yield Form(bits, depth, split=True)
+        elif mixed and depth % 2 == 0 and width <= SPLIT_BITS:
+            yield Form(bits, depth // 2, split=True)
+
+
+def candidates(network: Network, name: str, run: FloatRun, inputs: Mapping[str, Input], form: Form) -> Iterator[Fit]:
     """Fits at the scales worth trying, unmeasured; none of which rounds all the weights of a population away."""
     population = network.populations[name]
     projections = [effective(network, p, inputs) for p in network.into(name)]
-    if any(weight_limit(p.weights.values, bits) == 0 for p in projections):
-        raise UnsupportedError(f"{name!r}: a {bits}-bit group that mixes signs holds -256 and 0 only; use 2 bits or more")
     graded = [isinstance(inputs.get(p.source), GradedInput) for p in projections]
     weighted = any(p.weights.values.any() for p in projections)
-    for scale in scales(population, projections, run, name, bits):
-        fit = build(population, projections, graded, scale, bits, groups)
-        if fit is not None and not (weighted and len(fit.vanished) == len(projections)):
-            yield fit
+    for reach in reaches(projections, form):
+        reaching = replace(form, reach=reach)
+        for scale in scales(population, projections, run, name, reaching):
+            fit = build(population, projections, graded, scale, reaching)
+            if fit is not None and not (weighted and len(fit.vanished) == len(projections)):
+                yield fit
 
 
-def scales(population: Population, projections: list[Projection], run: FloatRun, name: str, bits: int) -> list[float]:
+def reaches(projections: list[Projection], form: Form) -> list[float]:
+    """Shares of the weights to keep from saturating: all, and those few that leave the least behind in all weights together."""
+    errors = {reach: sum(_left_over(p.weights.values, form, reach) for p in projections) for reach in REACHES}
+    good = [reach for reach in sorted(REACHES, key=errors.__getitem__)[:TRIED] if errors[reach] < errors[1.0]]
+    return [1.0, *good]
+
+
+def _left_over(values: Array, form: Form, reach: float) -> float:
+    """Sum of what the first round leaves of the weights, over the sum of the weights: one outlier counts as little as it weighs."""
+    total = float(np.abs(values).sum())
+    left = 0.0
+    for mode in modes(values, form.split):
+        grid = Grid(mode, form.bits[mode == "inhibitory"], 0)
+        part = {"excitatory": values[values > 0], "inhibitory": values[values < 0]}.get(mode, values)
+        if grid.limit and (top := largest(part, reach)):
+            units = part * (grid.limit / top)
+            left += float(np.abs(units - grid.integers(units)).sum()) * top / grid.limit
+    return left / total if total else 0.0
+
+
+def scales(population: Population, projections: list[Projection], run: FloatRun, name: str, form: Form) -> list[float]:
     """Threshold scales K at which some projection fills its weight range, the finest that the ranges allow, and the finest at which
     no voltage saturates on calibration data."""
-    tops = [weight_limit(p.weights.values, bits) / m for p in projections if (m := np.abs(p.weights.values).max(initial=0.0)) > 0]
-    finest = min([_finest(population, run, name), *(top * 2.0 ** EXPONENT_RANGE[1] for top in tops)])
+    values = [p.weights.values for p in projections]
+    tops = [weight_limit(w, form) / most for w in values if (most := largest(w, form.reach)) > 0]
+    finest = min([finest_scale(population, run, name), *(top * 2.0 ** EXPONENT_RANGE[1] for top in tops)])
     exponents = np.arange(EXPONENT_RANGE[0], EXPONENT_RANGE[1] + 1)
     wanted = sorted({finest, *(float(top * 2.0**e) for top in tops for e in exponents)}, reverse=True)
     chosen: list[float] = []
@@ -111,7 +163,7 @@ def scales(population: Population, projections: list[Projection], run: FloatRun,
             chosen.append(scale)
     every = max(1, -(-len(chosen) // SCALES))
     unsaturated = min(finest, _room(run.peak_voltage[name]))
-    return [_on_threshold(population, scale) for scale in dict.fromkeys([*chosen[::every], unsaturated, *_powers(projections, finest)])]
+    return [on_threshold(population, scale) for scale in dict.fromkeys([*chosen[::every], unsaturated, *_powers(projections, finest)])]
 
 
 def _powers(projections: list[Projection], finest: float) -> list[float]:
@@ -126,14 +178,15 @@ def _room(peak: float) -> float:
     return STATE_LIMIT / (HEADROOM * (1 << ALIGN_BITS) * max(peak, 1e-12))
 
 
-def _finest(population: Population, run: FloatRun, name: str) -> float:
+def finest_scale(population: Population, run: FloatRun, name: str) -> float:
+    """The largest K at which the current and the threshold, and of a readout the voltage, stay within their registers."""
     limit = _room(run.peak_current[name])
     if population.is_readout:  # its voltage is the result, so it must not saturate
         return min(limit, _room(run.peak_voltage[name]))
     return min(limit, (THRESHOLD_LIMIT - 1) / float(population.theta.max()))
 
 
-def _on_threshold(population: Population, scale: float) -> float:
+def on_threshold(population: Population, scale: float) -> float:
     """The next scale below at which a shared threshold is an integer."""
     theta = population.theta.ravel()
     if population.is_readout or (theta != theta[0]).any() or scale * theta[0] < 1:

@@ -81,10 +81,10 @@ def _merged(network: Network, group: tuple[str, ...]) -> Network:
     read = [n for n in group if n in network.outputs.values()]
     members = {n: network.populations[n] for n in group}
     repeated = {n: memoryless(members[n].shape, ANY_SPIKE) for n in read}
-    readings = [Projection(name, n, _placed(sparse.identity(len(r := rows[n])), (len(r), size), range(len(r)), r)) for n in read]
+    readings = [Projection(name, n, _reading(rows[n], size), is_fixed=True) for n in read]
     whole = _joined(members)
     given_back = _given_back(members, whole, rows)
-    projections = (*map(moved, network.projections), *(Projection(name, name, w) for w in given_back), *readings)
+    projections = (*map(moved, network.projections), *(Projection(name, name, w, is_fixed=True) for w in given_back), *readings)
     kept = {n: p for n, p in network.populations.items() if n not in group}
     return replace(network, populations={**kept, name: whole, **repeated}, projections=projections)
 
@@ -102,6 +102,11 @@ def _placed(matrix: Array | sparse.spmatrix, shape: tuple[int, int], rows: range
     """A matrix as a block of a larger one that is zero elsewhere."""
     block = sparse.coo_matrix(matrix)
     return from_matrix(sparse.csr_matrix((block.data, (block.row + rows.start, block.col + columns.start)), shape=shape))
+
+
+def _reading(rows: range, size: int) -> Weights:
+    """What brings each spike of some neurons of a loop to one that repeats it."""
+    return _placed(sparse.identity(len(rows)), (len(rows), size), range(len(rows)), rows)
 
 
 def _joined(members: dict[str, Population]) -> Population:

@@ -172,7 +172,8 @@ class Lowering:
     def _projections(self, target: str) -> list[Projection]:
         ends = {*self.inputs, *self.cells}
         paths = self._paths(self._feeding(target), ends, ())
-        return [Projection(path[0], target, c.resolved(), c.lag) for path in paths for c in self._composed(path, target)]
+        is_fixed = self._is_maximum(target, self.populations[target])
+        return [Projection(path[0], target, c.resolved(), c.lag, is_fixed) for path in paths for c in self._composed(path, target)]
 
     def _composed(self, path: tuple[str, ...], target: str) -> list[Composite]:
         """A path as one linear map, or one for each of several delays."""

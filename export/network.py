@@ -89,12 +89,14 @@ class Projection:
         source, target: names.
         weights: what a spike of the source adds to the target's input.
         lag: steps by which the network itself delays it, 0..62, on top of the one that a connection within a loop takes.
+        is_fixed: whether it spells an operation, as a maximum or a missing reset, so that training must leave it alone.
     """
 
     source: str
     target: str
     weights: Weights
     lag: int = 0
+    is_fixed: bool = False
 
 
 @dataclass(frozen=True, eq=False)

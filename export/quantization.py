@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.export.agreement import compare_runs
-from snnfuse.export.calibrate import fit_population
+from snnfuse.export.calibrate import Width, fit_population
 from snnfuse.export.chip_form import chip_form
 from snnfuse.export.entries import input_entry, layer_entries
 from snnfuse.export.fitting import Fit, Input, connections, constant_name
@@ -28,6 +28,8 @@ SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare can
 SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
+WeightBits = Width | Mapping[str, Width]
+
 
 def quantize(
     graph: nir.NIRGraph,
@@ -35,7 +37,7 @@ def quantize(
     *,
     dt: float | None = None,
     reset: Reset | None = None,
-    weight_bits: int = WEIGHT_BITS,
+    weight_bits: WeightBits = WEIGHT_BITS,
     input_bits: int = 12,
     max_groups: int = 2,
     decoder: Decoder | None = None,
@@ -48,9 +50,10 @@ def quantize(
             only 0 and 1 is declared binary; any other is declared graded, with `input_bits` bits and the scale of least mean error.
         dt: seconds per step; by default the graph's own, or 1e-4.
         reset: makes every spiking population reset by this rule, with the measured effect in the ledger; by default each keeps its own.
-        weight_bits: 1..8, for every synapse group.
+        weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8. A pair gives each
+            sign groups of its own; a number does so where that pays, and always at 1 bit, which cannot mix signs.
         input_bits: 2..24, payload of a graded input with its sign.
-        max_groups: synapse groups per projection, 1 or more; a further one is used only where one loses too many spikes.
+        max_groups: groups in which one weight may be stored, 1 or more; a further one is used only where one loses too many spikes.
         decoder: how outputs are read; by default spike count, and the membrane's sum for a readout.
 
     Returns:
@@ -60,10 +63,22 @@ def quantize(
         InputError: calibration data is empty, not finite or of another shape; a setting is out of range.
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
-    check_range("weight_bits", weight_bits, 1, WEIGHT_BITS)
-    check_range("input_bits", input_bits, 2, MESSAGE_BITS)
+    check_widths(weight_bits)
     if max_groups < 1:
         raise InputError(f"max_groups must be 1 or more, not {max_groups}")
+    network, x, inputs = prepare(graph, calibration, dt, reset, input_bits)
+    fits = fit_all(network, x, inputs, weight_bits, max_groups)
+    program = assemble(network, fits, inputs, decoder)
+    return _measured(network, program, x, fits)
+
+
+def prepare(
+    graph: nir.NIRGraph, calibration: ArrayLike | Mapping[str, ArrayLike], dt: float | None, reset: Reset | None, input_bits: int
+) -> tuple[Network, dict[str, NDArray], dict[str, Input]]:
+    """What is to be rounded: the float network in chip form, with its changes of meaning so far in its ledger, the calibration data
+    by input, and the inputs as that data declares them. Arguments and errors as of `quantize`.
+    """
+    check_range("input_bits", input_bits, 2, MESSAGE_BITS)
     network = lower(graph, dt)
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
     if reset is not None:
@@ -71,9 +86,28 @@ def quantize(
     inputs = {name: declare_input(array, network.inputs[name], input_bits) for name, array in x.items()}
     network = from_rest(chip_form(network), x)
     _check_not_silent(x)
-    fits = _fit_all(network, x, inputs, weight_bits, max_groups)
-    program = assemble(network, fits, inputs, decoder)
-    return _measured(network, program, x, fits, weight_bits)
+    return network, x, inputs
+
+
+def check_widths(weight_bits: WeightBits) -> None:
+    """InputError for a width that is no whole number 1..8, or pair of them."""
+    named = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
+    for name, width in named.items():
+        pair = (width,) if isinstance(width, int) else tuple(width)
+        if isinstance(width, bool) or len(pair) > 2 or (len(pair) < 2 and not isinstance(width, int)):
+            raise InputError(f"weight_bits of {name!r} must be a number 1..8 or a pair (excitatory, inhibitory), not {width!r}")
+        for bits in pair:
+            check_range(f"weight_bits of {name!r}" if name else "weight_bits", bits, 1, WEIGHT_BITS)
+
+
+def widths_of(network: Network, weight_bits: WeightBits) -> dict[str, Width]:
+    """By population; InputError where a name is none."""
+    if not isinstance(weight_bits, Mapping):
+        return dict.fromkeys(network.populations, weight_bits)
+    unknown = [name for name in weight_bits if name not in network.populations]
+    if unknown:
+        raise InputError(f"weight_bits names {unknown[0]!r}, but the populations are {', '.join(network.order)}")
+    return {name: weight_bits.get(name, WEIGHT_BITS) for name in network.populations}
 
 
 def _check_not_silent(x: Mapping[str, NDArray]) -> None:
@@ -100,16 +134,16 @@ def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
     return float(np.minimum(error, at_most).mean())
 
 
-def _fit_all(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], bits: int, max_groups: int) -> dict[str, Fit]:
+def fit_all(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], weight_bits: WeightBits, max_groups: int) -> dict[str, Fit]:
     """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
     events = to_events(inputs, x)
     received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
-    run, fits = simulate(network, received), {}
+    run, fits, widths = simulate(network, received), {}, widths_of(network, weight_bits)
     for name in network.order:
         chosen = search_samples(network, name, *next(iter(x.values())).shape[:2])
         sources = [p.source for p in network.into(name)]
         sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in sources}
-        fits[name] = fit_population(network, name, run.select(name, chosen), sent, inputs, bits, max_groups)
+        fits[name] = fit_population(network, name, run.select(name, chosen), sent, inputs, widths[name], max_groups)
     return fits
 
 
@@ -142,12 +176,12 @@ def default_decoder(network: Network, node: str) -> Decoder:
     return "membrane_sum" if network.populations[node].is_readout else "spike_count"
 
 
-def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit], bits: int) -> Program:
+def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Program:
     """The program with what rounding changed, measured from end to end, in its ledger."""
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
     entries = [input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
     for layer in compare_runs(network, program, simulate(network, x), recording):
-        entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node], bits)
+        entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node])
     return program.with_ledger(*entries)

@@ -17,11 +17,10 @@ def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Netw
 
     A population without memory stays as it is: there is nothing to reset, and a delayed subtraction would give it a memory.
     """
-    changed = {n: p.reset for n, p in network.populations.items() if not p.is_readout and p.has_memory and p.reset != reset}
+    changed = _other_resets(network, reset)
     if not changed:
         return network
-    populations = {n: replace(p, reset=reset) if n in changed else p for n, p in network.populations.items()}
-    converted = replace(network, populations=populations)
+    converted = resetting(network, reset)
     before, after = simulate(network, x), simulate(converted, x)
     entries = tuple(
         LedgerEntry(name, f"reset {rule} becomes {reset}", "asked for with reset", spike_effect(name, before, after))
@@ -30,16 +29,31 @@ def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Netw
     return replace(converted, ledger=network.ledger + entries)
 
 
+def resetting(network: Network, reset: Reset) -> Network:
+    """`with_reset` without the ledger."""
+    changed = _other_resets(network, reset)
+    return replace(network, populations={n: replace(p, reset=reset) if n in changed else p for n, p in network.populations.items()})
+
+
+def _other_resets(network: Network, reset: Reset) -> dict[str, str]:
+    return {n: p.reset for n, p in network.populations.items() if not p.is_readout and p.has_memory and p.reset != reset}
+
+
 def from_rest(network: Network, x: Mapping[str, NDArray]) -> Network:
     """The network with every voltage starting where it resets to, as the chip's do; each change goes into the ledger with its effect."""
     moved = [name for name, p in network.populations.items() if p.start is not None]
     if not moved:
         return network
-    rested = replace(network, populations={n: replace(p, start=None) for n, p in network.populations.items()})
+    rested = resting(network)
     before, after = simulate(network, x), simulate(rested, x)
     reason = "the chip starts and resets at one voltage; NIR does not say where a voltage starts, and is read as 0"
     entries = tuple(LedgerEntry(n, "its voltage starts at v_reset", reason, spike_effect(n, before, after)) for n in moved)
     return replace(rested, ledger=network.ledger + entries)
+
+
+def resting(network: Network) -> Network:
+    """`from_rest` without the ledger."""
+    return replace(network, populations={n: replace(p, start=None) for n, p in network.populations.items()})
 
 
 def spike_effect(name: str, before: FloatRun, after: FloatRun) -> str:

@@ -31,7 +31,8 @@ def with_reset_returned(network: Network) -> Network:
 def _returning(name: str, neuron: Population) -> tuple[Projection, ...]:
     """The synapses from a population onto itself that bring back what its spikes take."""
     weight = neuron.theta / (neuron.gain * neuron.current_gain)
-    back = Projection(name, name, from_matrix(sparse.diags(weight.ravel(), format="csr")))
+    back = Projection(name, name, from_matrix(sparse.diags(weight.ravel(), format="csr")), is_fixed=True)
     if neuron.alpha is None:
         return (back,)
-    return back, Projection(name, name, from_matrix(sparse.diags((-neuron.alpha * weight).ravel(), format="csr")), lag=1)
+    ending = from_matrix(sparse.diags((-neuron.alpha * weight).ravel(), format="csr"))
+    return back, Projection(name, name, ending, lag=1, is_fixed=True)

@@ -72,7 +72,14 @@ def rest(batch: int, neurons: int, device: str | torch.device = "cpu") -> State:
     return State(torch.zeros(batch, neurons, dtype=DTYPE, device=device), torch.zeros(batch, neurons, dtype=DTYPE, device=device))
 
 
-def step(lif: LifTensors, state: State, a: Tensor, trunc: Function = torch.trunc, fire: Function | None = None) -> tuple[Tensor, State]:
+def step(
+    lif: LifTensors,
+    state: State,
+    a: Tensor,
+    trunc: Function = torch.trunc,
+    fire: Function | None = None,
+    resetting: Function | None = None,
+) -> tuple[Tensor, State]:
     """One time step.
 
     Args:
@@ -81,11 +88,13 @@ def step(lif: LifTensors, state: State, a: Tensor, trunc: Function = torch.trunc
         a: synaptic input (batch, neurons), any sum of int32 values.
         trunc: rounds towards zero.
         fire: 1.0 where its argument, v - threshold, is above 0, else 0.0.
+        resetting: of the spikes, what the reset is computed from, with the same values: `Tensor.detach` keeps gradients out of it.
 
     Returns:
         Spikes (batch, neurons), 0.0 and 1.0, and the next state.
     """
     fire = fire or heaviside
+    resetting = resetting or same
     u = trunc(state.u * lif.current_keep) + a * (1 << ALIGN_BITS)
     if lif.wrap32:
         u = wrap32(u)  # once, for both of the reference's: modulo 2**32 a wrapped sum of wrapped terms is the wrapped sum
@@ -93,12 +102,17 @@ def step(lif: LifTensors, state: State, a: Tensor, trunc: Function = torch.trunc
         u = wrap24(u)
     v = trunc(state.v * lif.voltage_keep) + u + lif.bias
     if lif.reset == "subtract_delayed":
-        v = v - lif.threshold * fire(state.v - lif.threshold)
+        v = v - lif.threshold * resetting(fire(state.v - lif.threshold))
     v = clip(v)
     spikes = fire(v - lif.threshold)
     if lif.reset == "zero":
-        return spikes, State(u, v * (1 - spikes))
-    return spikes, State(u, v - lif.threshold * spikes if lif.reset == "subtract" else v)
+        return spikes, State(u, v * (1 - resetting(spikes)))
+    return spikes, State(u, v - lif.threshold * resetting(spikes) if lif.reset == "subtract" else v)
+
+
+def same(x: Tensor) -> Tensor:
+    """x."""
+    return x
 
 
 def heaviside(x: Tensor) -> Tensor:

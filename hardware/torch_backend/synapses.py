@@ -111,15 +111,23 @@ def _coordinates(synapse: Sparse, dtype: torch.dtype, device: torch.device) -> T
 
 
 def _convolution(conv: Conv2d, dtype: torch.dtype, device: torch.device) -> Sums:
-    weights = torch.as_tensor(conv.weights).to(device, dtype).reshape(conv.groups, conv.weights.shape[0] // conv.groups, -1)
+    weights = torch.as_tensor(conv.weights).to(device, dtype)
+    return lambda payloads: convolve(conv, weights, payloads.to(dtype))
 
-    def product(payloads: Tensor) -> Tensor:
-        rows = len(payloads)
-        windows = unfold(conv, payloads.to(dtype).reshape(rows, *conv.input_shape))
-        sums = torch.bmm(weights, windows.reshape(conv.groups, weights.shape[2], -1))
-        return sums.reshape(conv.weights.shape[0], rows, -1).transpose(0, 1).reshape(rows, -1)
 
-    return product
+def convolve(conv: Conv2d, weights: Tensor, payloads: Tensor) -> Tensor:
+    """One product of matrices: payloads (rows, sources) to sums (rows, targets).
+
+    Args:
+        conv: its geometry.
+        weights: (C_out, C_in / groups, kH, kW), of the payloads' dtype.
+        payloads: over the flattened input.
+    """
+    rows = len(payloads)
+    kernels = weights.reshape(conv.groups, weights.shape[0] // conv.groups, -1)
+    windows = unfold(conv, payloads.reshape(rows, *conv.input_shape))
+    sums = torch.bmm(kernels, windows.reshape(conv.groups, kernels.shape[2], -1))
+    return sums.reshape(weights.shape[0], rows, -1).transpose(0, 1).reshape(rows, -1)
 
 
 def unfold(conv: Conv2d, x: Tensor) -> Tensor:
