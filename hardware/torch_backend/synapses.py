@@ -105,9 +105,9 @@ def make_product(synapse: Synapse, dtype: torch.dtype, device: torch.device) -> 
 def _coordinates(synapse: Sparse, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A COO tensor: PyTorch's CSR products need MKL on CPUs."""
     matrix = synapse.weights.tocoo()
-    indices = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64))
-    values = torch.as_tensor(matrix.data).to(dtype)
-    return torch.sparse_coo_tensor(indices, values, matrix.shape, device=device, check_invariants=True).coalesce()
+    indices = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64)).to(device)
+    values = torch.as_tensor(matrix.data).to(device, dtype)
+    return torch.sparse_coo_tensor(indices, values, matrix.shape, check_invariants=True).coalesce()
 
 
 def _convolution(conv: Conv2d, dtype: torch.dtype, device: torch.device) -> Sums:
