@@ -46,8 +46,8 @@ def as_convolution(matrix: sparse.csr_matrix, before: Shape, after: Shape) -> Ke
         if window is None:
             continue
         padding, taps = window
-        if after[0] * before[0] * size(taps) > MOST:
-            continue
+        if after[0] * before[0] * size(taps) > MOST or max(taps) > max(before[1:]):
+            continue  # strides as long as an image would make every map a convolution, and share nothing
         weight = np.zeros((after[0], before[0], *taps))
         weight[(rows[0], columns[0], *(o + p for o, p in zip(offsets, padding, strict=True)))] = entries.data
         taken = weight[(rows[0], columns[0], *(o + p for o, p in zip(offsets, padding, strict=True)))]

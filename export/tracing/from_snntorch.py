@@ -38,9 +38,10 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
 
     Returns:
         Nodes are called by module path; a neuron's spikes, or the membrane of one that never resets, are the
-        output of its node. Inputs are called by forward's arguments, outputs "output", or "output_0" and so
-        on. `metadata["snnfuse"]` is one JSON string: "dt", "generator", "ledger", what changed on the way, and
-        "outputs", which of the values that forward returns each output is, from 0.
+        output of its node. Inputs are called by forward's arguments, outputs by the keys of a dict, else "output", or
+        "output_0" and so on. Neurons, and outputs, behind a map that NIR can only write out as a matrix are flat, in C order.
+        `metadata["snnfuse"]` is one JSON string: "dt", "generator", "ledger", what changed on the way, and "outputs", which of
+        the values that forward returns each output is, from 0.
 
     Raises:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.

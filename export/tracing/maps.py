@@ -70,7 +70,10 @@ def _selection(places: np.ndarray, count: int) -> sparse.csr_matrix:
 def is_per_sample(call: Call, shapes: Sequence[Shape]) -> bool:
     """Whether an operation, which takes any batch, maps every sample of a batch by itself."""
     alone = [torch.zeros(2, *shape, dtype=torch.float64) for shape in shapes]
-    nothing = call(*alone).clone()  # a view would change with what follows
+    try:
+        nothing = call(*alone).clone()  # a view would change with what follows
+    except (RuntimeError, IndexError, ValueError):  # its arguments hold for another number of samples
+        return False
     for tensor in alone:
         tensor[0] = torch.arange(1, tensor[0].numel() + 1, dtype=torch.float64).reshape(tensor[0].shape)
     first = call(*alone)

@@ -140,6 +140,16 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "across the batch",
     ),
     "batch flipped": (lambda: step(lambda m, x: m.lif(m.fc(x).flip(0))), "Model: flip", "across the batch"),
+    "masked": (
+        lambda: step(lambda m, x: m.lif(m.fc(x)[torch.ones(2, 4, dtype=torch.bool)].view(2, 4))),
+        "Model: getitem",
+        "across the batch",
+    ),
+    "batch before time": (
+        lambda: step(lambda m, x: torch.stack([m.lif(m.fc(x[:, t])) for t in range(3)]), sample=torch.zeros(2, 3, 4)),
+        "Model: getitem",
+        "steps 0 and 1 of the loop read different parts of its input; put time first: x[t] in step t",
+    ),
     "one sample": (lambda: step(lambda m, x: m.lif(m.fc(x)[0])), "Model: getitem", "across the batch"),
     "batch mean": (
         lambda: step(lambda m, x: m.lif(m.fc(x) - m.fc(x).mean(0))),
