@@ -1,4 +1,4 @@
-"""One neuron on a real chip, against the reference and Lava: `python -m benchmarks.chip_trace [--data-dir DIR] [--json -]`.
+"""One neuron on a real chip, against the emulator and Lava: `python -m benchmarks.chip_trace [--data-dir DIR] [--json -]`.
 
 The trace (1,000 steps of one LIF neuron: input, voltage, spike) was recorded on Loihi by the authors of the NIR paper. While the neuron
 fires the chip's probe reads 128, a marker, where both models hold 0: those rows are counted as different, not explained away.
@@ -40,7 +40,7 @@ def main() -> None:
         sys.exit(f"error: no {TRACE} in {options.data_dir}; give the folder with --data-dir")
     events, voltage, spike = np.loadtxt(options.data_dir / TRACE, delimiter=",").T
     inputs = {"x": events.astype(np.int32)[:, None, None]}
-    runs = {"reference": emulate, "Lava": simulate_on_lava}
+    runs = {"emulator": emulate, "Lava": simulate_on_lava}
     figures = {f"{name} against the chip": equal_rows(run(program(), inputs, "all", True), voltage, spike) for name, run in runs.items()}
     report(figures, options.json)
 
