@@ -33,8 +33,9 @@ SPAN = 256  # the finest scale tried over the coarsest, but for the one at which
 ENOUGH = 0.005  # share of spikes that may differ before a second synapse group is considered
 WORTH = 0.8  # a second group must bring the mismatch below this share of the first's
 DYADIC = 1 << 12  # weights that are whole multiples of 1/2**12 may be kept as they are
-REACHES = (1.0, 0.999, 0.99, 0.97, 0.95, 0.9, 0.8, 0.7)  # shares of the weights that are kept from saturating
-TRIED = 2  # of them, besides all
+REACHES = tuple(2.0 ** (-i / 2) for i in range(25))  # ends of the weights' range tried, as shares of the largest
+TRIED = 2  # of them, besides 1
+USUAL = 0.99  # quantile of the weights' magnitudes that no error of one counts as more than
 SPLIT_BITS = 4  # above, a second mixed group holds more than groups by sign, for as much memory
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
 
@@ -121,39 +122,45 @@ def candidates(network: Network, name: str, run: FloatRun, inputs: Mapping[str, 
     projections = [effective(network, p, inputs) for p in network.into(name)]
     graded = [isinstance(inputs.get(p.source), GradedInput) for p in projections]
     weighted = any(p.weights.values.any() for p in projections)
-    for reach in reaches(projections, form):
-        reaching = replace(form, reach=reach)
+    for reaching in _reaching(projections, form):
         for scale in scales(population, projections, run, name, reaching):
             fit = build(population, projections, graded, scale, reaching)
             if fit is not None and not (weighted and len(fit.vanished) == len(projections)):
                 yield fit
 
 
-def reaches(projections: list[Projection], form: Form) -> list[float]:
-    """Shares of the weights to keep from saturating: all, and those few that leave the least behind in all weights together."""
-    errors = {reach: sum(_left_over(p.weights.values, form, reach) for p in projections) for reach in REACHES}
+def _reaching(projections: list[Projection], form: Form) -> list[list[Form]]:
+    """The form with and without weights that saturate: each projection's all kept, or those reaches that leave least of it behind."""
+    by_projection = [reaches(p.weights.values, form) for p in projections]
+    most = max(map(len, by_projection), default=1)
+    return [[replace(form, reach=each[min(i, len(each) - 1)]) for each in by_projection] for i in range(most)]
+
+
+def reaches(values: Array, form: Form) -> list[float]:
+    """Where the range may end, as shares of the largest weight: at 1, and where less is left of all weights, the best first."""
+    errors = {reach: left_over(values, form, reach) for reach in REACHES}
     good = [reach for reach in sorted(REACHES, key=errors.__getitem__)[:TRIED] if errors[reach] < errors[1.0]]
     return [1.0, *good]
 
 
-def _left_over(values: Array, form: Form, reach: float) -> float:
-    """Sum of what the first round leaves of the weights, over the sum of the weights: one outlier counts as little as it weighs."""
-    total = float(np.abs(values).sum())
-    left = 0.0
+def left_over(values: Array, form: Form, reach: float) -> float:
+    """Sum of the magnitudes that the first round leaves of the weights. An outlier's counts as no more than a usual weight: it moves one
+    neuron, and must not cost all others their digits."""
+    left, usual = 0.0, float(np.quantile(np.abs(values[values != 0]), USUAL)) if values.any() else 0.0
     for mode in modes(values, form.split):
-        grid = Grid(mode, form.bits[mode == "inhibitory"], 0)
-        part = {"excitatory": values[values > 0], "inhibitory": values[values < 0]}.get(mode, values)
-        if grid.limit and (top := largest(part, reach)):
-            units = part * (grid.limit / top)
-            left += float(np.abs(units - grid.integers(units)).sum()) * top / grid.limit
-    return left / total if total else 0.0
+        grid, top = Grid(mode, form.bits[mode == "inhibitory"], 0), largest(values, mode) * reach
+        if grid.limit and top:
+            unit = top / grid.limit
+            kept = {"excitatory": values > 0, "inhibitory": values < 0}.get(mode, np.True_)
+            left += float(np.minimum(np.abs(values - grid.integers(values / unit) * unit), usual).sum(where=kept))
+    return left
 
 
-def scales(population: Population, projections: list[Projection], run: FloatRun, name: str, form: Form) -> list[float]:
+def scales(population: Population, projections: list[Projection], run: FloatRun, name: str, forms: list[Form]) -> list[float]:
     """Threshold scales K at which some projection fills its weight range, the finest that the ranges allow, and the finest at which
     no voltage saturates on calibration data."""
     values = [p.weights.values for p in projections]
-    tops = [weight_limit(w, form) / most for w in values if (most := largest(w, form.reach)) > 0]
+    tops = [weight_limit(w, form) / most for w, form in zip(values, forms) if (most := largest(w) * form.reach) > 0]
     finest = min([finest_scale(population, run, name), *(top * 2.0 ** EXPONENT_RANGE[1] for top in tops)])
     exponents = np.arange(EXPONENT_RANGE[0], EXPONENT_RANGE[1] + 1)
     wanted = sorted({finest, *(float(top * 2.0**e) for top in tops for e in exponents)}, reverse=True)

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from snnfuse.export.agreement import LayerAgreement, ReadoutAgreement
 from snnfuse.export.fitting import Fit
 from snnfuse.export.network import Network
+from snnfuse.hardware.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.program import GradedInput
 from snnfuse.hardware.ranges import Peaks
@@ -26,11 +27,12 @@ def input_entry(name: str, node: GradedInput, x: NDArray) -> LedgerEntry:
     )
 
 
-def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks, bits: int) -> list[LedgerEntry]:
+def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks) -> list[LedgerEntry]:
     """A population's entries: rounding, also where it happens to cost no spike; projections that vanished; voltages that saturate."""
     entries = []
     if not (layer.exact and fit.faithful):
-        change = f"weights in {bits} bits, {describe_groups(fit)}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
+        held = f"weights in {describe_forms(fit)}, {describe_groups(fit)}"
+        change = f"{held}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
         entries.append(LedgerEntry(layer.node, change, REASON, layer.effect))
     for position in fit.vanished:
         source = network.into(layer.node)[position].source
@@ -47,3 +49,11 @@ def describe_groups(fit: Fit) -> str:
     """How many synapse groups the projections of a population took, in words."""
     most = max((len(groups) for groups in fit.synapses), default=0)
     return "one group per projection" if most == 1 else f"up to {most} groups per projection"
+
+
+def describe_forms(fit: Fit) -> str:
+    """Bits, whether signs are held apart, and what saturates, in words."""
+    excitatory, inhibitory = fit.forms[0].bits if fit.forms else (WEIGHT_BITS, WEIGHT_BITS)
+    bits = f"{excitatory} bits" if excitatory == inhibitory else f"{excitatory} bits where excitatory and {inhibitory} where inhibitory"
+    apart = ", each sign in groups of its own" if any(form.split for form in fit.forms) else ""
+    return bits + apart + (f", {fit.saturated} of them saturated" if fit.saturated else "")

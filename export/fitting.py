@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.network import Array, Network, Population, Projection
-from snnfuse.export.rounding import relative_error, round_bias, round_weights, voltage_units
+from snnfuse.export.rounding import Form, Rounds, relative_error, round_bias, round_weights, voltage_units
 from snnfuse.export.weights import DenseWeights
 from snnfuse.hardware.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, WEIGHT_BITS
 from snnfuse.hardware.lif import Lif
@@ -18,7 +18,7 @@ from snnfuse.hardware.program import Connection, GradedInput, SpikeInput
 from snnfuse.hardware.synapses import Synapse
 
 EQUAL = 1e-5  # relative
-BIAS_GROUPS = 2  # a column of biases is small, so it always gets its rounding residue
+BIAS_FORM = Form((WEIGHT_BITS, WEIGHT_BITS), depth=2)  # a column of biases is small, so it always gets its rounding residue
 
 Input = SpikeInput | GradedInput
 
@@ -30,20 +30,26 @@ class Fit:
     Attributes:
         lif: neurons.
         synapses: by projection, in the order of `Network.into`, each its groups.
+        rounds: by projection, the grids that its groups lie on; `rounding.hold` turns float weights into such groups.
         bias: groups from the constant, (neurons, 1).
+        forms: by projection, how its weights are divided among groups.
         scale: K, the integer threshold for theta = 1.
         rounding: norm of what rounding changed in all weights, over the norm of the weights.
         faithful: whether nothing was rounded: weights, biases, decays and thresholds are the float ones times K.
+        saturated: weights beyond the range of their group.
         mismatch: differing spikes over float spikes on calibration data.
         deviation: rms error of the voltage over its rms, on calibration data; only where no spikes can tell.
     """
 
     lif: Lif
     synapses: tuple[tuple[Synapse, ...], ...]
+    rounds: tuple[Rounds, ...]
     bias: tuple[Synapse, ...]
+    forms: tuple[Form, ...]
     scale: float
     rounding: float
     faithful: bool
+    saturated: int = 0
     mismatch: float = np.inf
     deviation: float = 0.0
 
@@ -63,9 +69,7 @@ def effective(network: Network, projection: Projection, inputs: Mapping[str, Inp
     return replace(projection, weights=projection.weights.scaled(rows))
 
 
-def build(
-    population: Population, projections: list[Projection], graded: list[bool], scale: float, bits: int, groups: int
-) -> Fit | None:
+def build(population: Population, projections: list[Projection], graded: list[bool], scale: float, forms: list[Form]) -> Fit | None:
     """A population at one scale; None where a range does not allow it.
 
     Args:
@@ -73,14 +77,13 @@ def build(
         projections: into it, as `effective` gives them.
         graded: for each, whether its source sends graded spikes.
         scale: K.
-        bits: weight bits, 1..8.
-        groups: synapse groups per projection at most.
+        forms: for each, how its weights are divided among synapse groups.
     """
-    rounded = [round_weights(p.weights, scale, bits, groups, g) for p, g in zip(projections, graded)]
+    rounded = [round_weights(p.weights, scale, form, g) for p, form, g in zip(projections, forms, graded)]
     vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
     into_voltage, into_current = _split_bias(population, scale)
     bias = round_bias(into_voltage)
-    column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, WEIGHT_BITS, BIAS_GROUPS)
+    column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, BIAS_FORM)
     if any(r is None for r in rounded) or bias is None or column is None or (vth < 1).any() or (vth > NEVER).any():
         return None  # a threshold rounded to 0 would fire at anything
     lif = Lif(
@@ -96,7 +99,17 @@ def build(
     faithful = rounding < EQUAL and _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage) and _keeps_decays(population, lif)
     if not population.is_readout:
         faithful = faithful and _same(lif.vth, population.theta * scale)
-    return Fit(lif, tuple(r.synapses for r in rounded), column.synapses if into_current.any() else (), scale, rounding, faithful)
+    return Fit(
+        lif=lif,
+        synapses=tuple(r.synapses for r in rounded),
+        rounds=tuple(r.rounds for r in rounded),
+        bias=column.synapses if into_current.any() else (),
+        forms=tuple(forms),
+        scale=scale,
+        rounding=rounding,
+        faithful=faithful,
+        saturated=sum(r.saturated for r in rounded),
+    )
 
 
 def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:

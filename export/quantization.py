@@ -134,7 +134,9 @@ def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
     return float(np.minimum(error, at_most).mean())
 
 
-def fit_all(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], weight_bits: WeightBits, max_groups: int) -> dict[str, Fit]:
+def fit_all(
+    network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], weight_bits: WeightBits, max_groups: int
+) -> dict[str, Fit]:
     """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
     events = to_events(inputs, x)
     received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}

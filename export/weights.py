@@ -52,9 +52,11 @@ class SparseWeights:
         return SparseWeights(sparse.csr_matrix(sparse.diags(rows) @ self.matrix))
 
     def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Sparse:
-        """The hardware's group with these integers."""
-        pattern = (integers, self.matrix.indices, self.matrix.indptr)
-        return Sparse(sparse.csr_matrix(pattern, shape=self.matrix.shape), exponent, bits)
+        """The hardware's group with these integers; a synapse that is 0 is not stored, unless all are."""
+        held = sparse.csr_matrix((integers, self.matrix.indices.copy(), self.matrix.indptr.copy()), shape=self.matrix.shape)
+        if integers.any():
+            held.eliminate_zeros()
+        return Sparse(held, exponent, bits)
 
 
 @dataclass(frozen=True, eq=False)

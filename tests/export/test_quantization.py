@@ -8,9 +8,9 @@ import pytest
 from quantization_graphs import DT, binary, chain, cuba, lif
 
 from snnfuse.export import lower, measure_agreement, quantize
-from snnfuse.export.rounding import round_bias, round_group
+from snnfuse.export.rounding import Grid, choose_grid, round_bias
 from snnfuse.hardware import Conv2d, GradedInput, SpikeInput, emulate
-from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.errors import InputError
 
 
 def test_a_network_that_integers_hold_is_exact_and_leaves_no_entry() -> None:
@@ -70,8 +70,47 @@ def test_one_bit_holds_one_sign() -> None:
     program = quantize(positive, binary(20, 4, 10), weight_bits=1, max_groups=1)
     assert set(np.unique(program.connections[0].synapse.values)) <= {0, 128}
     both = chain(nir.Linear(np.random.default_rng(1).normal(0, 0.5, (10, 10))), lif(10, 0.9), size=10)
-    with pytest.raises(UnsupportedError, match="'n1': a 1-bit group that mixes signs holds -256 and 0 only"):
-        quantize(both, binary(20, 4, 10), weight_bits=1)
+    program = quantize(both, binary(20, 4, 10), weight_bits=1, max_groups=1)
+    assert [set(np.unique(c.synapse.values)) for c in program.connections] == [{0, 128}, {-128, 0}]
+
+
+def test_groups_by_sign_where_they_pay() -> None:
+    """Two groups of 3 bits hold twice the levels of a mixed one; listed one by one, the synapses take no more memory."""
+    rng = np.random.default_rng(2)
+    weights = rng.normal(0, 0.6, (30, 30)) * (rng.random((30, 30)) < 0.3)
+    graph = chain(nir.Scale(rng.uniform(0.5, 1.5, 30)), nir.Linear(weights), lif(30, 0.9), size=30)  # composed: listed
+    x = binary(50, 8, 30)
+    program = quantize(graph, x, weight_bits=3, max_groups=1)
+    excitatory, inhibitory = (c.synapse for c in program.connections)
+    assert set(np.unique(excitatory.values)) <= set(range(0, 256, 32))
+    assert set(np.unique(inhibitory.values)) <= set(range(-224, 1, 32))
+    assert excitatory.values.size + inhibitory.values.size <= np.count_nonzero(weights)
+    assert "3 bits, each sign in groups of its own" in program.ledger[-1].change
+
+
+def test_widths_by_population_and_sign() -> None:
+    rng = np.random.default_rng(3)
+    layers = [nir.Linear(rng.normal(0, 0.5, (12, 10))), lif(12, 0.9), nir.Linear(rng.normal(0, 0.5, (6, 12))), lif(6, 0.9)]
+    program = quantize(chain(*layers, size=10), binary(40, 8, 10), weight_bits={"n1": (4, 2)}, max_groups=1)
+    widths = [(c.target, c.synapse.bits, bool(c.synapse.values.max() > 0)) for c in program.connections]
+    assert widths == [("n1", 4, True), ("n1", 2, False), ("n3", 8, True)]
+    with pytest.raises(InputError, match="weight_bits names 'n2', but the populations are n1, n3"):
+        quantize(chain(*layers, size=10), binary(40, 8, 10), weight_bits={"n2": 4})
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_an_outlier_saturates_where_that_loses_fewer_spikes(dense: bool) -> None:
+    """At a thousand times the median, 8 bits would otherwise round nearly all other weights to 0."""
+    rng = np.random.default_rng(4)
+    weights = rng.normal(0, 0.3, (60, 60)) * (dense or rng.random((60, 60)) < 0.3)
+    weights[0, 0] = 300.0
+    graph = chain(nir.Linear(weights), lif(60, 0.9), size=60)
+    x = binary(50, 8, 60)
+    program = quantize(graph, x, max_groups=1)
+    (layer,) = measure_agreement(lower(graph), program, {"input": x})
+    assert layer.mismatches < 0.06 * layer.float_spikes
+    assert "1 of them saturated" in program.ledger[-1].change
+    assert np.count_nonzero(np.concatenate([c.synapse.values.ravel() for c in program.connections])) > 0.9 * np.count_nonzero(weights)
 
 
 def test_a_current_bias_is_a_constant_column_and_a_voltage_bias_a_mantissa() -> None:
@@ -215,9 +254,12 @@ def test_bad_settings_are_named(calibration, settings: dict, message: str) -> No
 
 
 def test_weights_round_to_the_nearest_legal_value() -> None:
-    integers, exponent = round_group(np.array([-508.0, 3.0, 6.9, 254.0]), 8, -1)
-    assert (integers.tolist(), exponent) == ([-254, 2, 4, 128], 1)  # steps of 4, halves to even
-    assert round_group(np.array([-1e6, 1.0]), 8, 0) is None
+    values = np.array([-508.0, 3.0, 6.9, 254.0])
+    grid = choose_grid(values, "mixed", 8, 1.0, graded=False)
+    assert (grid.integers(values).tolist(), grid) == ([-254, 2, 4, 128], Grid("mixed", 8, 1))  # steps of 4, halves to even
+    assert choose_grid(np.array([-1e6, 1.0]), "mixed", 8, 1.0, graded=False) is None
+    assert Grid("excitatory", 2, 0).integers(np.array([-70.0, 31.0, 97.0, 500.0])).tolist() == [0, 0, 128, 192]
+    assert Grid("inhibitory", 2, 0).integers(np.array([-70.0, -31.0, 97.0, -500.0])).tolist() == [-64, 0, 0, -192]
 
 
 def test_biases_take_the_smallest_exponent_that_holds_them() -> None:
