@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware import Program, Recording, emulate, scores
 from snnfuse.hardware.chip import Resources, check_chip
 from snnfuse.hardware.encoding import reduce_window
-from snnfuse.hardware.errors import InputError, SnnfuseError
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ledger import Ledger
 from snnfuse.samples import Samples
 
@@ -118,11 +118,21 @@ def make_graph(
     sample = tuple(_zeros(name, (*lead, *shapes[name])) for name in input_names(source))
     given = {} if dt is None else {"dt": dt}
     try:
-        return Graph(*trace_model(source, sample, **given))
+        traced = Graph(*trace_model(source, sample, **given))
+        if steps is not None:
+            _check_loops(traced.nir, shapes)
+        return traced
     except SnnfuseError as error:
         if steps is None or not _is_traceable(source, tuple(x[0] for x in sample)):
             raise
         raise type(error)(f"{error}; it can be traced without --time-steps, so leave that out") from error
+
+
+def _check_loops(graph: "nir.NIRGraph", shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """A forward that does not index time takes all time steps for one sample with one more axis."""
+    for name, node in graph.inputs.items():
+        if name in shapes and tuple(int(n) for n in node.input_type["input"]) != tuple(shapes[name]):
+            raise UnsupportedError(f"input {name!r}: forward reads all time steps as one sample; loop over x[t] inside it")
 
 
 def _zeros(name: str, shape: tuple[int, ...]) -> "Tensor":

@@ -257,7 +257,8 @@ class _Steps:
             if step == 0 and x.op == ZERO and y.op == DELAYED:
                 continue
             if x.op == y.op == OPERATION and x != y and self.terms[x.args[0]].op == INPUT and x.target.name == "getitem":
-                raise refusal(x.where, f"steps {step} and 1 of the loop read different parts of its input", "put time first: x[t] in step t")
+                reason = f"steps {step} and 1 of the loop read different parts of its input"
+                raise refusal(x.where, reason, "put time first: x[t] in step t")
             if replace(x, args=()) != replace(y, args=()) or len(x.args) != len(y.args):
                 raise refusal("forward", f"steps {step} and 1 of its loop differ: {x.where} against {y.where}", LOOP_ADVICE)
             waiting.extend(zip(x.args, y.args, strict=True))
