@@ -7,7 +7,7 @@ import importlib
 from typing import Any
 
 _HOME = {"load_checkpoint": "checkpoint", "save_checkpoint": "checkpoint"}
-_MODULES = ("data", "export", "hardware", "networks", "testing")
+_MODULES = ("data", "export", "hardware", "networks", "nn", "testing")
 
 __all__ = [*_HOME, *_MODULES]
 

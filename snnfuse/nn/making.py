@@ -1,0 +1,96 @@
+"""`quantization_aware`: from a trained float network to one in the chip's arithmetic, ready to be fine-tuned."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
+
+from snnfuse.export import trace_model
+from snnfuse.export.fitting import Fit, Input, effective
+from snnfuse.export.network import Network
+from snnfuse.export.quantization import WeightBits, check_widths, fit_all, prepare
+from snnfuse.hardware.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.lif import Reset
+from snnfuse.hardware.program import Decoder, GradedInput
+from snnfuse.nn.groups import column_rounds
+from snnfuse.nn.layer import FixedPointLayer, Incoming
+from snnfuse.nn.module import FixedPointNetwork
+
+SLOPE = 5.0
+
+
+def quantization_aware(
+    source: nn.Module | nir.NIRGraph,
+    calibration: ArrayLike | Tensor | Mapping[str, ArrayLike | Tensor],
+    *,
+    sample: Any = None,
+    weight_bits: WeightBits = WEIGHT_BITS,
+    input_bits: int = 12,
+    max_groups: int = 1,
+    reset: Reset | None = None,
+    dt: float | None = None,
+    decoder: Decoder | None = None,
+    slope: float = SLOPE,
+) -> FixedPointNetwork:
+    """A module whose forward is the fixed-point Program of a network, with straight-through gradients to its float weights.
+
+    Args:
+        source: a snnTorch model, which is traced, or a NIR graph. BatchNorm is folded.
+        calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. It sets scales and
+            exponents, which training keeps, and declares inputs binary or graded.
+        sample: of a model, ONE time step as `snnfuse.export.to_nir` takes it; by default the first of the calibration data.
+        weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}, as for `snnfuse.export.quantize`.
+        input_bits: 2..24, payload of a graded input with its sign.
+        max_groups: as there; 1 by default, for training repairs what one group loses.
+        reset: makes every spiking population reset by this rule, which training then adapts it to; by default each keeps its own.
+        dt: seconds per step of a graph that does not say.
+        decoder: how outputs are read, as for `quantize`.
+        slope: steepness of the surrogate gradient.
+
+    Returns:
+        FixedPointNetwork: train it like any module (whole sequences, (time, batch, *shape)); `program()` gives its integers.
+
+    Raises:
+        InputError, UnsupportedError: as `snnfuse.export.to_nir` and `quantize`; a population that is not there.
+    """
+    arrays = _arrays(calibration)
+    check_widths(weight_bits)
+    graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
+    network, x, declared = prepare(graph, arrays, dt, reset, input_bits)
+    fits = fit_all(network, x, declared, weight_bits, max_groups)
+    layers = {name: make_layer(network, name, fits[name], declared, slope) for name in network.order}
+    return FixedPointNetwork(network, declared, layers, graph, decoder)
+
+
+def make_layer(network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float) -> FixedPointLayer:
+    """A population's layer, its float weights those of the network."""
+    population = network.populations[name]
+    incoming = []
+    for projection, rounds in zip(network.into(name), fit.rounds):
+        node = declared.get(projection.source)
+        payload, unit = (node.limit, node.scale) if isinstance(node, GradedInput) else (1, 1.0)
+        incoming.append(Incoming(effective(network, projection, {}), rounds, payload, unit, network.late(projection)))
+    current = population.gain * population.current_gain * population.bias
+    biases = (population.voltage_bias, current) if fit.bias else (population.voltage_bias + current, np.zeros_like(current))
+    return FixedPointLayer(name, fit, tuple(incoming), biases, column_rounds(fit.bias), slope)
+
+
+def _arrays(x: Any) -> Any:
+    """Tensors as arrays."""
+    if isinstance(x, Mapping):
+        return {name: _arrays(value) for name, value in x.items()}
+    return x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+
+
+def _traced(model: nn.Module, sample: Any, arrays: Any) -> nir.NIRGraph:
+    if sample is None:
+        sample = tuple(torch.as_tensor(a[0, :1]) for a in (arrays.values() if isinstance(arrays, Mapping) else (arrays,)))
+    was_training = model.training
+    try:
+        return trace_model(model.eval(), sample)[0]
+    finally:
+        model.train(was_training)

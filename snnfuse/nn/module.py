@@ -1,0 +1,137 @@
+"""`FixedPointNetwork`: a Program as a torch module, every step of which is the chip's, and which one can train."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nir
+import torch
+from torch import Tensor, nn
+
+from snnfuse.export.fitting import Input
+from snnfuse.export.network import Network
+from snnfuse.export.quantization import assemble
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.fixed_point import ALIGN_BITS
+from snnfuse.hardware.program import Decoder, GradedInput, Program
+from snnfuse.nn.gradients import round_through
+from snnfuse.nn.layer import FixedPointLayer
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What one forward did, by population name.
+
+    Attributes:
+        spikes: 0.0 and 1.0, float32 (time, batch, *shape); differentiable, for a loss on how much a layer spikes.
+        u, v: the integers of current and voltage, float64 (time, batch, *shape); of readouts always, of others where asked for.
+    """
+
+    spikes: dict[str, Tensor]
+    u: dict[str, Tensor]
+    v: dict[str, Tensor]
+
+
+class FixedPointNetwork(nn.Module):
+    """A network in the chip's arithmetic: forward is what `program()` computes, spike for spike and state for state.
+
+    Made by `snnfuse.nn.quantization_aware`. `layers` holds a `FixedPointLayer` per population. BatchNorm is folded, dropout is gone:
+    train and eval mode are the same network.
+
+    Args:
+        network: float network in chip form.
+        declared: inputs as events.
+        layers: by population.
+        graph: the float graph that it started from.
+        decoder: how outputs are read; None for each one's own.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        declared: Mapping[str, Input],
+        layers: Mapping[str, FixedPointLayer],
+        graph: nir.NIRGraph,
+        decoder: Decoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.network, self.declared, self.graph, self.decoder = network, dict(declared), graph, decoder
+        self.layers = nn.ModuleList(layers[name] for name in network.order)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the inputs."""
+        return tuple(self.declared)
+
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        """Run all time steps from rest.
+
+        Args:
+            x: float (time, batch, *shape), or {input name: such a tensor}; 0 and 1 for a binary input.
+
+        Returns:
+            The only output, or {output name: output}: spikes of 0.0 and 1.0, float32 (time, batch, *shape), or of a readout the
+            membrane in units of theta, float64.
+
+        Raises:
+            InputError: an input is missing, unknown, of another shape, or not 0 or 1 where it must be.
+        """
+        run = self.run(x)
+        outputs = {name: self._read(run, node) for name, node in self.network.outputs.items()}
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    def _read(self, run: Run, node: str) -> Tensor:
+        if not self.network.populations[node].is_readout:
+            return run.spikes[node]
+        scale = next(layer.scale for layer in self.layers if layer.name == node)
+        return run.v[node] / (scale * (1 << ALIGN_BITS))
+
+    def run(self, x: Tensor | Mapping[str, Tensor], states: bool = False) -> Run:
+        """`forward` with the spikes of every population and, where asked for, every state."""
+        sent = {name: self._events(name, value).flatten(2) for name, value in self._named(x).items()}
+        run = Run({}, {}, {})
+        for layer in self.layers:
+            trace = layer({i.projection.source: sent[i.projection.source] for i in layer.incoming if not i.is_recurrent} or sent, states)
+            sent[layer.name] = trace.spikes
+            for kept, values in zip((run.spikes, run.u, run.v), trace):
+                if values is not None:
+                    kept[layer.name] = values.unflatten(2, layer.lif.shape)
+        return run
+
+    def _named(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        if isinstance(x, Tensor):
+            if len(self.declared) != 1:
+                raise InputError(f"this network has {len(self.declared)} inputs: give a dictionary with {', '.join(self.declared)}")
+            x = {self.inputs[0]: x}
+        if set(x) != set(self.declared):
+            raise InputError(f"inputs must be {', '.join(self.declared)}, not {', '.join(x) or 'empty'}")
+        for name, value in x.items():
+            shape = self.declared[name].shape
+            if value.ndim < 2 or tuple(value.shape[2:]) != tuple(shape) or 0 in value.shape[:2]:
+                raise InputError(f"input {name!r} must have shape (time, batch, {', '.join(map(str, shape))}), not {tuple(value.shape)}")
+        if len({tuple(value.shape[:2]) for value in x.values()}) > 1:
+            raise InputError("inputs differ in time or batch: " + ", ".join(f"{n} {tuple(v.shape[:2])}" for n, v in x.items()))
+        return {name: x[name] for name in self.declared}
+
+    def _events(self, name: str, x: Tensor) -> Tensor:
+        """`snnfuse.hardware.encoding`, differentiable: payloads, float32 (time, batch, *shape)."""
+        node = self.declared[name]
+        if not bool(torch.isfinite(x).all()):
+            raise InputError(f"input {name!r} holds NaN or infinite values")
+        if isinstance(node, GradedInput):
+            x = x if x.is_floating_point() else x.double()
+            scale = torch.tensor(node.scale, dtype=x.dtype, device=x.device)  # a tensor: some devices multiply by a number's inverse
+            return torch.clamp(round_through(x / scale), -node.limit, node.limit).float()
+        if not bool(((x == 0) | (x == 1)).all()):
+            raise InputError(f"input {name!r} takes binary spikes, 0 or 1, and holds other values")
+        return x.float()
+
+    def program(self) -> Program:
+        """The integers that forward uses, for every backend. Its ledger holds what changed before rounding."""
+        fits = {layer.name: layer.fit() for layer in self.layers}
+        return assemble(self.network, fits, self.declared, self.decoder)
+
+    def parameter_groups(self, lr: float) -> list[dict]:
+        """For an optimiser of Adam's kind, whose steps are as long as the learning rate: each tensor's is `lr` times its rms."""
+        trained = [p for p in self.parameters() if p.requires_grad]
+        sizes = [float(p.detach().square().mean().sqrt()) for p in trained]
+        return [{"params": [p], "lr": lr * size} for p, size in zip(trained, sizes) if size > 0]
