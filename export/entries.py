@@ -39,10 +39,15 @@ def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fi
         if network.into(layer.node)[position].weights.values.any():
             change = f"all weights from {source} are rounded to 0"
             entries.append(LedgerEntry(layer.node, change, "they are too small beside the others", layer.effect))
-    if peaks.clipped_low or peaks.clipped_high:
-        change = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above"
-        entries.append(LedgerEntry(layer.node, change, "the chip's voltage has 24 bits", layer.effect))
-    return entries
+    return [*entries, *saturation_entries(layer, peaks)]
+
+
+def saturation_entries(layer: LayerAgreement | ReadoutAgreement, peaks: Peaks) -> list[LedgerEntry]:
+    """An entry for voltages that saturate, where any does."""
+    if not (peaks.clipped_low or peaks.clipped_high):
+        return []
+    change = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above"
+    return [LedgerEntry(layer.node, change, "the chip's voltage has 24 bits", layer.effect)]
 
 
 def describe_groups(fit: Fit) -> str:

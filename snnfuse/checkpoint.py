@@ -4,8 +4,9 @@ A file of ours is what torch.save makes of
 
     {"snnfuse": 1, "architecture": "fd-fusion", "config": "<JSON>", "metadata": "<JSON>", "state_dict": {name: tensor}}
 
-and is read with weights_only=True, which builds tensors and containers and executes nothing. A user's own class is named
-beside a bare state_dict; a pickled module is opened only on request, because opening it runs whatever the file says.
+or, of a network in the chip's arithmetic (`snnfuse.nn`), with "fixed-point" as its architecture and the bytes of its float graph's
+.nir file among the tensors. It is read with weights_only=True, which builds tensors and containers and executes nothing. A user's own
+class is named beside a bare state_dict; a pickled module is opened only on request, because opening it runs whatever the file says.
 """
 
 import io
@@ -24,6 +25,7 @@ from snnfuse.user_model import call_factory
 from snnfuse.whole_file import write_whole
 
 FORMAT = 1
+FIXED_POINT = "fixed-point"  # the architecture of a network in chip arithmetic
 KEYS = {"snnfuse", "architecture", "config", "metadata", "state_dict"}
 
 
@@ -32,11 +34,13 @@ def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, A
 
     metadata: anything JSON-able that a reader may want to know; it has no effect on loading.
 
+    model: of a registered architecture, or a `snnfuse.nn.FixedPointNetwork`.
+
     Raises:
-        UnsupportedError: the model is not one of the registered architectures.
+        UnsupportedError: the model is neither.
         InputError: metadata that JSON cannot hold, or a path that cannot be written.
     """
-    described = networks.describe(model)
+    described, weights = _described(model), model.state_dict()
     if described is None:
         raise UnsupportedError(
             f"{type(model).__name__} is not a registered architecture: decorate its factory with "
@@ -49,8 +53,19 @@ def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, A
     except (TypeError, ValueError) as error:
         raise InputError(f"metadata must be JSON-able: {error}") from error
     blob = io.BytesIO()
-    torch.save({**content, "state_dict": model.state_dict()}, blob)
+    if name == FIXED_POINT:
+        from snnfuse.nn.storing import GRAPH, graph_bytes
+
+        weights = {**weights, GRAPH: graph_bytes(model.graph)}
+    torch.save({**content, "state_dict": weights}, blob)
     write_whole(Path(path), blob.getbuffer())
+
+
+def _described(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
+    from snnfuse.nn import FixedPointNetwork
+    from snnfuse.nn.storing import describe_network
+
+    return (FIXED_POINT, describe_network(model)) if isinstance(model, FixedPointNetwork) else networks.describe(model)
 
 
 def load_checkpoint(
@@ -74,7 +89,7 @@ def load_checkpoint(
     elif model is not None:
         loaded = _fill(call_factory(model), _bare(content, path), path)
     else:
-        loaded = _fill(_built(content, path), content["state_dict"], path)
+        loaded = _ours(content, path)
     _check_finite(loaded, path)
     return loaded.eval()
 
@@ -105,8 +120,29 @@ def _check_ours(content: Any, path: Path) -> None:
         raise InputError(f"{path}: damaged checkpoint: it must hold {', '.join(sorted(KEYS))}")
 
 
-def _built(content: Any, path: Path) -> nn.Module:
+def _ours(content: Any, path: Path) -> nn.Module:
     _check_ours(content, path)
+    if content["architecture"] == FIXED_POINT:
+        return _fixed_point(content, path)
+    return _fill(_built(content, path), content["state_dict"], path)
+
+
+def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
+    from snnfuse.nn.storing import GRAPH, restore
+
+    weights = dict(content["state_dict"])
+    try:
+        net = restore(json.loads(content["config"]), weights)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {first_line(error)}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else first_line(error)
+        raise InputError(f"{path}: damaged checkpoint of a network in chip arithmetic: {what}") from error
+    del weights[GRAPH]
+    return _fill(net, weights, path)
+
+
+def _built(content: Any, path: Path) -> nn.Module:
     try:
         return networks.build(content["architecture"], json.loads(content["config"]))
     except (ValueError, TypeError, RuntimeError) as error:  # InputError and JSONDecodeError are ValueErrors

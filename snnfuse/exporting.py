@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from snnfuse.export.bundle import Bundle
+    from snnfuse.nn import FixedPointNetwork
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
 GOLDEN_SAMPLES = 32
@@ -76,6 +77,15 @@ def open_model(
     return load_checkpoint(path, model=model, allow_pickle=allow_pickle)
 
 
+def is_fixed_point(source: "nn.Module | nir.NIRGraph") -> bool:
+    """Whether it is a network in the chip's arithmetic, whose integers are chosen."""
+    if is_graph(source):
+        return False
+    from snnfuse.nn import FixedPointNetwork
+
+    return isinstance(source, FixedPointNetwork)
+
+
 def is_graph(source: "nn.Module | nir.NIRGraph") -> bool:
     """Whether it is a float graph already, not a torch module."""
     import nir
@@ -112,6 +122,8 @@ def make_graph(
     """
     if is_graph(source):
         return Graph(source, ())
+    if is_fixed_point(source):
+        return Graph(source.graph, ())
     from snnfuse.export import trace_model
 
     lead = (1,) if steps is None else (steps, 1)
@@ -212,6 +224,26 @@ def compile_program(
 
     settings = {"weight_bits": weight_bits, "input_bits": input_bits, "max_groups": max_groups}
     program = quantize(graph.nir, samples.inputs, dt=dt, reset=reset, **settings)
+    return _compiled(graph, program, samples, target, board)
+
+
+def compile_trained(net: "FixedPointNetwork", samples: Samples, *, target: str = "loihi2", board: str = "oheo-gulch") -> Compiled:
+    """The program of a network that was trained in the chip's arithmetic: the integers that its forward uses.
+
+    Args:
+        net: as `open_model` gives it; the graph it started from is the float one that it is compared with.
+        samples: inputs on which agreement is measured; the first ones become the golden vectors.
+        target, board: as for `compile_program`.
+
+    Raises:
+        UnsupportedError, DoesNotFitError, InputError: as of `compile_program`.
+    """
+    from snnfuse.nn.measured import measured_program
+
+    return _compiled(Graph(net.graph, ()), measured_program(net, samples.inputs), samples, target, board)
+
+
+def _compiled(graph: Graph, program: Program, samples: Samples, target: str, board: str) -> Compiled:
     check_labels(program, samples)
     resources = check_chip(program, board) if target == "loihi2" else None
     events = program.encode(samples.select(slice(GOLDEN_SAMPLES)).inputs)

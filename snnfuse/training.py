@@ -1,4 +1,7 @@
-"""Train a fusion network on an audio-visual data set: seeded, validated on items held out of the training set, tested once."""
+"""Train a fusion network on an audio-visual data set: seeded, validated on items held out of the training set, tested once.
+
+`train` makes a float network; `fine_tune` goes on from one in the chip's arithmetic (`snnfuse.nn`), with the same loop.
+"""
 
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -13,6 +16,7 @@ from torch.nn import functional
 from snnfuse.data import AudioVisual, Pairs, hold_out, redraw
 from snnfuse.hardware.errors import InputError
 from snnfuse.networks import build, decode, run, run_folded
+from snnfuse.nn import FixedPointNetwork, quantization_aware
 
 Batch = dict[str, Tensor]
 Report = Callable[["Epoch"], None]
@@ -24,7 +28,8 @@ class Recipe:
 
     Attributes:
         epochs, batch_size: passes over the training pairs, which are drawn anew for each, and pairs per update.
-        lr: the highest learning rate of AdamW; it rises over the first tenth of the updates and falls to zero as a cosine.
+        lr: the highest learning rate of AdamW; it rises over the first tenth of the updates and falls to zero as a cosine. In the
+            chip's arithmetic it counts in units of each tensor's rms.
         weight_decay: of AdamW; it keeps weights small, hence 8-bit weights fine.
         seed: of everything random.
         held: fraction of the training items held out, by which the best epoch is chosen.
@@ -48,6 +53,10 @@ class Recipe:
             raise InputError(f"lr must be positive and finite, not {self.lr}")
         if not 0 <= self.seed < 2**63:
             raise InputError(f"seed must lie in 0..2**63 - 1, not be {self.seed}")
+
+
+FINE_TUNING = Recipe(epochs=5, lr=0.02, weight_decay=0.0)
+CALIBRATION = 256  # training pairs that set the scales of the chip's integers
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,41 @@ def train(
     return Trained(model, evaluate(model, data.test), len(data.test), history)
 
 
+def fine_tune(
+    model: nn.Module,
+    data: AudioVisual,
+    recipe: Recipe = FINE_TUNING,
+    *,
+    report: Report = lambda epoch: None,
+    **settings: Any,
+) -> Trained:
+    """Train a float network further in the chip's own arithmetic; the model given and the global random state stay as they are.
+
+    Args:
+        model: a trained one-step network, whatever its reset rule.
+        data, recipe, report: as for `train`.
+        settings: as for `snnfuse.nn.quantization_aware`, above all `weight_bits` and `reset`.
+
+    Returns:
+        Trained: its model is a `FixedPointNetwork`, its accuracy that of the fixed-point Program.
+    """
+    if isinstance(model, FixedPointNetwork):
+        raise InputError("this network is in the chip's arithmetic already; fine-tune the float one that it was made from")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        net = quantization_aware(model, calibration_of(model, data, recipe.seed), **settings)
+        history = tuple(_fit(net, data, recipe, report))
+    return Trained(net, evaluate(net, data.test), len(data.test), history)
+
+
+def calibration_of(model: nn.Module, data: AudioVisual, seed: int) -> dict[str, np.ndarray]:
+    """The training pairs that set scales, as a network's inputs (time, batch, *shape)."""
+    number = min(CALIBRATION, len(data.train))
+    chosen = np.sort(np.random.default_rng(seed).choice(len(data.train), number, replace=False))
+    steps = data.train.steps(chosen)
+    return {name: steps[name] for name in model.inputs}
+
+
 def inputs_of(data: AudioVisual) -> dict[str, Any]:
     """The part of a configuration that the data decides."""
     return {"image": data.shapes["image"], "audio": data.shapes["audio"][0], "classes": len(data.classes)}
@@ -110,7 +154,7 @@ def evaluate(model: nn.Module, pairs: Pairs, batch_size: int = 500) -> float:
     right = 0
     with torch.no_grad():
         for select in np.split(np.arange(len(pairs)), range(batch_size, len(pairs), batch_size)):
-            classes = decode(run(model, *_inputs(model, tensors(pairs, select))))
+            classes = decode(_outputs(model, tensors(pairs, select), run))
             right += int((classes.numpy() == pairs.labels[select]).sum())
     return right / len(pairs)
 
@@ -120,8 +164,11 @@ def tensors(pairs: Pairs, select: np.ndarray | slice = slice(None)) -> Batch:
     return {name: torch.from_numpy(array) for name, array in pairs.steps(select).items()}
 
 
-def _inputs(model: nn.Module, batch: Batch) -> list[Tensor]:
-    return [batch[name] for name in model.inputs]
+def _outputs(model: nn.Module, batch: Batch, through_time: Callable[..., Tensor]) -> Tensor:
+    """Spikes (time, batch, classes): a one-step network is run through time, one in the chip's arithmetic does that itself."""
+    if isinstance(model, FixedPointNetwork):
+        return model({name: batch[name] for name in model.inputs})
+    return through_time(model, *[batch[name] for name in model.inputs])
 
 
 def _fit(model: nn.Module, data: AudioVisual, recipe: Recipe, report: Report) -> Iterator[Epoch]:
@@ -130,8 +177,10 @@ def _fit(model: nn.Module, data: AudioVisual, recipe: Recipe, report: Report) ->
     if recipe.batch_size > len(kept):
         raise InputError(f"batch_size {recipe.batch_size} is more than the {len(kept)} training pairs of an epoch")
     updates = recipe.epochs * -(-len(kept) // recipe.batch_size)
-    optimiser = torch.optim.AdamW(model.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, total_steps=updates, pct_start=0.1)
+    whole = [{"params": list(model.parameters()), "lr": recipe.lr}]
+    groups = model.parameter_groups(recipe.lr) if isinstance(model, FixedPointNetwork) else whole
+    optimiser = torch.optim.AdamW(groups, recipe.lr, weight_decay=recipe.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, [group["lr"] for group in groups], total_steps=updates, pct_start=0.1)
     best, weights = -1.0, {}
     for number in range(1, recipe.epochs + 1):
         loss = _epoch(model, redraw(kept, recipe.seed + number), recipe, optimiser, schedule)
@@ -154,7 +203,7 @@ def _epoch(model: nn.Module, pairs: Pairs, recipe: Recipe, optimiser: torch.opti
             schedule.step()
             continue
         batch = augment(pairs, select.numpy(), recipe if len(model.inputs) > 1 else None)
-        counts = run_folded(model, *_inputs(model, batch)).sum(dim=0)
+        counts = _outputs(model, batch, run_folded).sum(dim=0)
         loss = functional.cross_entropy(recipe.sharpness * counts, torch.from_numpy(pairs.labels[select.numpy()]))
         optimiser.zero_grad()
         loss.backward()

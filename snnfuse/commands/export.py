@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import PATH, Console, json_option, table
+from snnfuse.commands.console import PATH, Console, json_option
 from snnfuse.commands.export_net import compile_net_file, describe_differences, describe_golden
+from snnfuse.commands.map import board_option, describe_resources
 from snnfuse.commands.tables import wrapped_table
 
 if TYPE_CHECKING:
     from snnfuse.exporting import Compiled, Graph
-    from snnfuse.hardware.chip import Resources
     from snnfuse.hardware.ledger import Ledger
     from snnfuse.samples import Samples
 
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
 TARGETS = ("loihi2", "lava", "nir", "netx")
-BOARDS = ("oheo-gulch", "kapoho-point", "hala-point")
 SHOWN = 3  # entries of the ledger in an error
 RESETS = ("zero", "subtract", "subtract_delayed")
 
@@ -39,7 +38,7 @@ RESETS = ("zero", "subtract", "subtract_delayed")
 @click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
 @click.option("--input-bits", type=click.IntRange(2, 24), default=12, show_default=True, help="Payload of analog inputs.")
 @click.option("--max-groups", type=click.IntRange(1), default=2, show_default=True, help="Synapse groups per projection.")
-@click.option("--board", type=click.Choice(BOARDS), default=BOARDS[0], show_default=True, help="1, 8 or 1152 chips.")
+@board_option
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) if anything changed its meaning on the way.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write.")
 @click.option("--force", is_flag=True, help="Replace an older bundle.")
@@ -73,6 +72,8 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
         return finish_program(compile_net_file(model, target, console, options), output, console, options)
     with console.step(f"reading {model}"):
         source = exporting.open_model(model, model=options["factory"], allow_pickle=options["allow_pickle"])
+        if exporting.is_fixed_point(source):
+            check_trained_options(target, options)
         samples = find_samples(model, source, target, options)
     with console.step("making the graph"):
         shapes = find_shapes(source, samples, options["sample"])
@@ -82,6 +83,10 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
     if target == "nir":
         return finish_graph(graph, output, console, options)
     assert samples is not None
+    if exporting.is_fixed_point(source):
+        with console.step("comparing with the float network"):
+            compiled = exporting.compile_trained(source, samples, target=target, board=options["board"])
+        return finish_program(compiled, output, console, options)
     foreign = source is graph.nir
     with console.step("choosing integers"):
         compiled = exporting.compile_program(
@@ -99,6 +104,19 @@ def check_options(target: str, options: dict[str, Any]) -> None:
         raise InputError("--reset changes the integer program, and a bundle for target nir has none; leave it out")
     if options["calib"] and options["data"]:
         raise InputError("give --calib or --data, not both")
+
+
+def check_trained_options(target: str, options: dict[str, Any]) -> None:
+    """Refuse what would have no effect on a network whose integers were trained."""
+    from snnfuse.hardware.errors import InputError
+
+    if target == "nir":
+        raise InputError("this checkpoint was trained in integers and has no float graph; export the float checkpoint it came from")
+    defaults = {parameter.name: parameter.default for parameter in export.params}
+    for name in ("reset", "weight_bits", "input_bits", "max_groups", "dt", "time_steps"):
+        if name in options and options[name] is not None and options[name] != defaults[name]:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} has no effect: this checkpoint was trained in integers; leave it out, or export the float one")
 
 
 def find_samples(model: Path, source: Any, target: str, options: dict[str, Any]) -> "Samples | None":
@@ -138,10 +156,11 @@ def trained_on(model: Path, source: Any, options: dict[str, Any]) -> str | None:
     """The data set that a checkpoint of ours names."""
     if options["factory"] or model.suffix == ".nir":
         return None
+    from snnfuse import exporting
     from snnfuse.checkpoint import read_metadata
     from snnfuse.networks import describe
 
-    if describe(source) is None:
+    if describe(source) is None and not exporting.is_fixed_point(source):
         return None
 
     return read_metadata(model).get("data")
@@ -215,7 +234,7 @@ def summary(compiled: "Compiled") -> str:
     """What a person wants to know of a program."""
     parts = [describe_ledger(compiled.program.ledger)]
     if compiled.resources:
-        parts.append(describe_resources(compiled.resources))
+        parts.append(describe_resources(compiled.resources, compiled.program))
     if "netx_differences" in compiled.report:
         return "\n".join([*parts, describe_differences(compiled.report), describe_golden(compiled.report)])
     about = compiled.report["calibration"]
@@ -240,17 +259,6 @@ def describe_ledger(ledger: "Ledger") -> str:
         return "ledger: empty, nothing changed its meaning"
     rows = [(e.node, e.change, e.reason, e.effect or "not measured") for e in ledger]
     return wrapped_table(f"ledger: {count(ledger)}", ("node", "what changed", "because", "measured effect"), rows)
-
-
-def describe_resources(resources: "Resources") -> str:
-    """The table of cores, and how sure its limits are."""
-    from snnfuse.hardware.chip import CORES, MEMORY, NEURONS
-
-    rows = [(a.name, a.neurons, a.synapses, a.memory, a.cores, a.bound_by.what) for a in resources.layers]
-    limits = "; ".join(f"{limit.value} {limit.what} ({limit.status}: {limit.source})" for limit in (NEURONS, MEMORY, CORES))
-    head = ("layer", "neurons", "synapses", "bytes", "cores", "bound by")
-    board = f"at least {resources.cores} of the {resources.board.cores} cores of {resources.board.name}"
-    return f"{table(head, rows)}\n{board}; limits: {limits}"
 
 
 def describe_place(output: Path, dry_run: bool) -> str:

@@ -195,7 +195,12 @@ class FixedPointLayer(nn.Module):
             parts = integers(self._column_wanted(), self.column)
             column = tuple(Dense(_int32(n).reshape(-1, 1), g.exponent, WEIGHT_BITS) for n, g in zip(parts, grids(self.column)))
         lif = replace(self.lif, bias_mant=mantissa, bias_exp=exponent)
-        return replace(self.fitted, lif=lif, synapses=synapses, bias=column)
+        return replace(self.fitted, lif=lif, synapses=synapses, bias=column, saturated=self._saturated())
+
+    def _saturated(self) -> int:
+        """Weights beyond the range of their groups."""
+        wanted = [(self._wanted(position), *reach(i.rounds)) for position, i in enumerate(self.incoming)]
+        return sum(int(((w < low) | (w > high)).sum()) for w, low, high in wanted)
 
 
 def later(values: Tensor, steps: int) -> Tensor:

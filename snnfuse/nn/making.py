@@ -13,6 +13,7 @@ from snnfuse.export import trace_model
 from snnfuse.export.fitting import Fit, Input, effective
 from snnfuse.export.network import Network
 from snnfuse.export.quantization import WeightBits, check_widths, fit_all, prepare
+from snnfuse.export.rounding import Rounds
 from snnfuse.hardware.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.lif import Reset
 from snnfuse.hardware.program import Decoder, GradedInput
@@ -62,11 +63,13 @@ def quantization_aware(
     graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
     network, x, declared = prepare(graph, arrays, dt, reset, input_bits)
     fits = fit_all(network, x, declared, weight_bits, max_groups)
-    layers = {name: make_layer(network, name, fits[name], declared, slope) for name in network.order}
-    return FixedPointNetwork(network, declared, layers, graph, decoder)
+    layers = {name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias)) for name in network.order}
+    return FixedPointNetwork(network, declared, layers, graph, reset, decoder)
 
 
-def make_layer(network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float) -> FixedPointLayer:
+def make_layer(
+    network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds
+) -> FixedPointLayer:
     """A population's layer, its float weights those of the network."""
     population = network.populations[name]
     incoming = []
@@ -76,7 +79,7 @@ def make_layer(network: Network, name: str, fit: Fit, declared: Mapping[str, Inp
         incoming.append(Incoming(effective(network, projection, {}), rounds, payload, unit, network.late(projection)))
     current = population.gain * population.current_gain * population.bias
     biases = (population.voltage_bias, current) if fit.bias else (population.voltage_bias + current, np.zeros_like(current))
-    return FixedPointLayer(name, fit, tuple(incoming), biases, column_rounds(fit.bias), slope)
+    return FixedPointLayer(name, fit, tuple(incoming), biases, column, slope)
 
 
 def _arrays(x: Any) -> Any:

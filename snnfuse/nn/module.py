@@ -12,6 +12,7 @@ from snnfuse.export.network import Network
 from snnfuse.export.quantization import assemble
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.fixed_point import ALIGN_BITS
+from snnfuse.hardware.lif import Reset
 from snnfuse.hardware.program import Decoder, GradedInput, Program
 from snnfuse.nn.gradients import round_through
 from snnfuse.nn.layer import FixedPointLayer
@@ -42,6 +43,7 @@ class FixedPointNetwork(nn.Module):
         declared: inputs as events.
         layers: by population.
         graph: the float graph that it started from.
+        reset: what every population was made to reset by; None where each kept its own rule.
         decoder: how outputs are read; None for each one's own.
     """
 
@@ -51,10 +53,12 @@ class FixedPointNetwork(nn.Module):
         declared: Mapping[str, Input],
         layers: Mapping[str, FixedPointLayer],
         graph: nir.NIRGraph,
+        reset: Reset | None = None,
         decoder: Decoder | None = None,
     ) -> None:
         super().__init__()
-        self.network, self.declared, self.graph, self.decoder = network, dict(declared), graph, decoder
+        self.network, self.declared, self.graph = network, dict(declared), graph
+        self.reset, self.decoder = reset, decoder
         self.layers = nn.ModuleList(layers[name] for name in network.order)
 
     @property

@@ -1,0 +1,46 @@
+"""A trained program with its ledger: in how many bits it is held, and how far its spikes are from those of the float network."""
+
+from collections.abc import Mapping
+
+from numpy.typing import NDArray
+
+from snnfuse.export.agreement import LayerAgreement, ReadoutAgreement, compare_runs
+from snnfuse.export.chip_form import chip_form
+from snnfuse.export.entries import describe_forms, describe_groups, input_entry, saturation_entries
+from snnfuse.export.fitting import Fit
+from snnfuse.export.float_run import simulate
+from snnfuse.export.lowering import lower
+from snnfuse.hardware.emulator import emulate
+from snnfuse.hardware.encoding import to_events
+from snnfuse.hardware.ledger import LedgerEntry
+from snnfuse.hardware.program import GradedInput, Program
+from snnfuse.hardware.ranges import check_no_wrap
+from snnfuse.nn.module import FixedPointNetwork
+
+REASON = "fine-tuned in the chip's arithmetic, so that the network fits its integers"
+
+
+def measured_program(net: FixedPointNetwork, x: Mapping[str, NDArray]) -> Program:
+    """The network's program, with entries for what it is beside the float network that it started from.
+
+    Args:
+        net: in chip arithmetic.
+        x: float inputs (time, batch, *shape) by name, on which both are measured.
+
+    Raises:
+        UnsupportedError: a current wraps on these inputs.
+    """
+    program, fits = net.program(), {layer.name: layer.fit() for layer in net.layers}
+    events = to_events(program.inputs, x)
+    recording = emulate(program, events, "all", states=True)
+    peaks = check_no_wrap(program, events, recording)
+    entries = [input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
+    original = chip_form(lower(net.graph, net.network.dt))
+    for layer in compare_runs(original, program, simulate(original, x), recording):
+        entries += [_entry(layer, fits[layer.node]), *saturation_entries(layer, peaks[layer.node])]
+    return program.with_ledger(*entries)
+
+
+def _entry(layer: LayerAgreement | ReadoutAgreement, fit: Fit) -> LedgerEntry:
+    change = f"weights trained in {describe_forms(fit)}, {describe_groups(fit)}, threshold scale {fit.scale:.6g}"
+    return LedgerEntry(layer.node, change, REASON, f"against the float network before fine-tuning: {layer.effect}")

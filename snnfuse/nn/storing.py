@@ -1,0 +1,115 @@
+"""What a checkpoint holds of a network in chip arithmetic beside its weights: the float graph it started from, and what training keeps.
+
+The graph travels as the bytes of its .nir file, a tensor among the weights; scales, grids, inputs and the ledger so far as JSON. Loading
+lowers the graph again and puts the stored scales and weights in, so that nothing is searched for, and the integers are those that were
+saved.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnfuse.export.chip_form import chip_form
+from snnfuse.export.fitting import Fit, Input, build, effective
+from snnfuse.export.graph_file import read_graph
+from snnfuse.export.lowering import lower
+from snnfuse.export.network import Network
+from snnfuse.export.resets import resetting, resting
+from snnfuse.export.rounding import Form, Grid, Rounds
+from snnfuse.hardware import ledger
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.program import GradedInput, SpikeInput
+from snnfuse.nn.layer import FixedPointLayer
+from snnfuse.nn.making import make_layer
+from snnfuse.nn.module import FixedPointNetwork
+
+GRAPH = "graph"  # among the weights
+
+
+def graph_bytes(graph: nir.NIRGraph) -> Tensor:
+    """The .nir file of a graph, uint8."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.nir"
+        nir.write(path, graph)
+        return torch.from_numpy(np.frombuffer(path.read_bytes(), np.uint8).copy())
+
+
+def read_bytes(content: Tensor) -> nir.NIRGraph:
+    """Inverse of `graph_bytes`; InputError where they are no graph."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.nir"
+        path.write_bytes(content.cpu().numpy().astype(np.uint8).tobytes())
+        try:
+            return read_graph(path)
+        except InputError as error:
+            raise InputError("its graph is no readable NIR graph") from error
+
+
+def describe_network(net: FixedPointNetwork) -> dict[str, Any]:
+    """Everything but the graph and the weights, JSON-able."""
+    return {
+        "dt": net.network.dt,
+        "reset": net.reset,
+        "decoder": net.decoder,
+        "inputs": {
+            name: {"bits": node.bits, "scale": node.scale} if isinstance(node, GradedInput) else None for name, node in net.declared.items()
+        },
+        "layers": {layer.name: _describe_layer(layer) for layer in net.layers},
+        "ledger": ledger.to_json(net.network.ledger),
+    }
+
+
+def _describe_layer(layer: FixedPointLayer) -> dict[str, Any]:
+    return {
+        "scale": layer.scale,
+        "slope": layer.slope,
+        "forms": [asdict(form) for form in layer.fitted.forms],
+        "rounds": [_describe_rounds(rounds) for rounds in layer.fitted.rounds],
+        "column": _describe_rounds(layer.column),
+    }
+
+
+def _describe_rounds(rounds: Rounds) -> list[list[dict[str, Any]]]:
+    return [[asdict(grid) for grid in each] for each in rounds]
+
+
+def _rounds(rows: list[list[dict[str, Any]]]) -> Rounds:
+    return tuple(tuple(Grid(**grid) for grid in each) for each in rows)
+
+
+def restore(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> FixedPointNetwork:
+    """The network of `describe_network` and a state_dict, whose weights are yet to be loaded.
+
+    Raises:
+        InputError, UnsupportedError: the graph or the description is damaged.
+    """
+    graph = read_bytes(weights[GRAPH])
+    network = lower(graph, config["dt"])
+    if config["reset"] is not None:
+        network = resetting(network, config["reset"])
+    network = replace(resting(chip_form(network)), ledger=ledger.from_json(config["ledger"]))
+    declared = {name: _input(shape, config["inputs"][name]) for name, shape in network.inputs.items()}
+    layers = {name: _layer(network, name, declared, config["layers"][name]) for name in network.order}
+    return FixedPointNetwork(network, declared, layers, graph, config["reset"], config["decoder"])
+
+
+def _input(shape: tuple[int, ...], given: Mapping[str, Any] | None) -> Input:
+    return SpikeInput(shape) if given is None else GradedInput(shape, given["bits"], given["scale"])
+
+
+def _layer(network: Network, name: str, declared: Mapping[str, Input], given: Mapping[str, Any]) -> FixedPointLayer:
+    forms = [Form(**{**form, "bits": tuple(form["bits"])}) for form in given["forms"]]
+    projections = [effective(network, p, declared) for p in network.into(name)]
+    graded = [isinstance(declared.get(p.source), GradedInput) for p in projections]
+    fit: Fit | None = build(network.populations[name], projections, graded, given["scale"], forms)
+    if fit is None:
+        raise InputError(f"the scale {given['scale']} of {name!r} does not fit its graph")
+    fit = replace(fit, rounds=tuple(map(_rounds, given["rounds"])))
+    return make_layer(network, name, fit, declared, given["slope"], _rounds(given["column"]))
