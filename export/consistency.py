@@ -5,9 +5,9 @@ from typing import Any
 
 from snnfuse.export.bundle import Bundle
 from snnfuse.export.files import list_files
-from snnfuse.export.manifest import GRAPH, MANIFEST, NET, REPORT, make_manifest
+from snnfuse.export.manifest import GRAPH, MANIFEST, NET, REPORT, VERSION, make_manifest
 from snnfuse.hardware import ledger
-from snnfuse.hardware.chip import Resources, check_chip
+from snnfuse.hardware.chip import Resources, board_from_json, check_chip
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
 
 
@@ -37,12 +37,12 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield f"the ledger of {REPORT}", "another one", "the program's"
     if program is not None:
         yield from _network_differences(bundle)
-    resources = _resources(bundle) if manifest["target"] == "loihi2" else None
+    resources = _resources(bundle) if manifest["target"] == "loihi2" and manifest["format_version"] == VERSION else None
     true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
         if manifest.get(field) != true.get(field):
             yield field, manifest.get(field), true.get(field)
-    for field, value in _placement(true).items():
+    for field, value in _placement(true).items() if manifest["format_version"] == VERSION else ():
         if _placement(manifest).get(field) != value:
             yield f"resources: {field}", _placement(manifest).get(field), value
 
@@ -71,14 +71,13 @@ def _placement(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The part of the resources that follows from the program; limits and notes are words."""
     resources = manifest.get("resources")
     known = resources if isinstance(resources, dict) else {}
-    return {field: known.get(field) for field in ("board", "cores", "layers")}
+    return {field: known.get(field) for field in ("board", "rule", "cores", "chips", "least_cores", "layers")}
 
 
 def _resources(bundle: Bundle) -> Resources:
     """What the program takes of the board that the manifest names."""
-    board = _placement(bundle.manifest)["board"]
-    name = board.get("name") if isinstance(board, dict) else None
+    placed = _placement(bundle.manifest)
     try:
-        return check_chip(bundle.program, str(name))
+        return check_chip(bundle.program, board_from_json(placed["board"]), "tight" if placed["rule"] == "tight" else "lava")
     except SnnfuseError as error:
         raise VerificationError(f"{bundle.path / MANIFEST}: target is 'loihi2', resources: {error}") from error

@@ -14,7 +14,8 @@ from snnfuse.hardware.errors import InputError, VerificationError
 from snnfuse.hardware.program import GradedInput, Program
 
 FORMAT = "snnfuse bundle"
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)  # in version 1 resources were a lower bound of cores, which is not compared any more
 TARGETS = ("loihi2", "lava", "nir", "netx")
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
 MANIFEST, GRAPH, REPORT, NET = "manifest.json", "graph.nir", "report.json", "network.net"
@@ -76,8 +77,9 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     """Raise InputError, naming the field, for a manifest that is none or is of another version."""
     if manifest.get("format") != FORMAT:
         raise InputError(f"{path}: format is {manifest.get('format')!r}, not {FORMAT!r}")
-    if type(manifest.get("format_version")) is not int or manifest["format_version"] != VERSION:
-        raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {VERSION}")
+    if type(manifest.get("format_version")) is not int or manifest["format_version"] not in READABLE:
+        versions = " and ".join(map(str, READABLE))
+        raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {versions}")
     if manifest.get("target") not in TARGETS:
         raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
     files, absent = manifest.get("files"), manifest.get("absent", {})

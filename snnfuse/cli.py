@@ -19,7 +19,9 @@ import click
 COMMANDS = {
     "demo": "Train, export and run a small audio-visual network.",
     "doctor": "Say what is installed, and how to install what is not.",
+    "energy": "Model an inference's energy and time on a chip from real spikes.",
     "export": "Turn a trained network into a bundle for Loihi 2, Lava or NIR.",
+    "map": "Say where a program goes on a board: cores, memory, axons and tier of each layer.",
     "ops": "Say what is exported exactly, what with a change, and what is refused.",
     "replay": "Check again what a test found wrong, from the case that it saved.",
     "simulate": "Run a bundle's program on the emulator, torch or Lava.",

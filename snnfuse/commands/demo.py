@@ -166,6 +166,6 @@ def report(figures: dict[str, Any], seconds: dict[str, float], bundle: Path, com
     console.say(f"emulator against Lava, every layer: {counts} differ")
     if compiled.resources:
         board = compiled.resources.board
-        console.say(f"cores: at least {compiled.resources.cores} of the {board.cores} of {board.name}")
+        console.say(f"cores: {compiled.resources.cores} of the {board.cores} of {board.name}")
     console.say("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
     console.say(f"bundle: {bundle}; check it with: snnfuse verify {bundle}")

@@ -18,10 +18,12 @@ from cli_calls import GOOD, Cli, assert_error
 
 from snnfuse import cli
 from snnfuse.commands import export, simulate
+from snnfuse.commands import map as place
 from snnfuse.export.bundle import read_bundle
 from snnfuse.export.manifest import TARGETS
 from snnfuse.hardware import chip
 from snnfuse.hardware.backends import BACKENDS
+from snnfuse.hardware.chip.splitting import Rule
 from snnfuse.hardware.lif import Reset
 
 
@@ -55,7 +57,8 @@ def test_importing_snnfuse_imports_nothing_heavy() -> None:
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert (export.TARGETS, export.BOARDS, export.RESETS) == (TARGETS, tuple(chip.BOARDS), get_args(Reset))
+    assert (export.TARGETS, export.RESETS) == (TARGETS, get_args(Reset))
+    assert (place.BOARDS, place.RULES) == (tuple(chip.BOARDS), get_args(Rule))
     assert simulate.BACKENDS == BACKENDS
 
 
@@ -136,8 +139,8 @@ def test_dry_run_writes_nothing(snn: Cli, graph: Path, calib: Path) -> None:
 
 
 def test_too_large_for_the_board(snn: Cli, graph: Path, calib: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chip, "CORES", chip.Limit("usable cores per chip", 0, "assumed", "a test"))
-    assert_error(snn("export", graph, "--target", "loihi2", "--calib", calib), 4, "layer", "8192 neurons per core", "oheo-gulch")
+    monkeypatch.setitem(chip.BOARDS, "oheo-gulch", chip.Board("oheo-gulch", 1, {"cores": 1}))
+    assert_error(snn("export", graph, "--target", "loihi2", "--calib", calib), 4, "layer", "4095 neurons per core", "oheo-gulch")
     assert not Path("net-loihi2").exists()
 
 

@@ -1,0 +1,96 @@
+"""What a layer asks of the cores that hold it, before it is divided among them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from snnfuse.hardware.chip.boards import Board
+from snnfuse.hardware.chip.packing import Listed, Words, listed
+from snnfuse.hardware.program import Connection, Constant, Neuron, Node, Program
+from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+
+
+@dataclass(frozen=True, eq=False)
+class Demand:
+    """A population and the synapses into it.
+
+    Attributes:
+        name: its node.
+        shape: neurons; (channels, height, width) where a convolution feeds it, otherwise (neurons, 1, 1).
+        convolutions: into it.
+        lists: its other synapses.
+        bits: no weight takes more.
+        slots: steps of delayed input that a neuron keeps, over all its ports.
+        outgoing: connections out of it that give every neuron an output axon of its own.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    convolutions: tuple[Conv2d, ...]
+    lists: tuple[Listed, ...]
+    bits: int
+    slots: int
+    outgoing: int
+
+    @property
+    def neurons(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def channels(self) -> int:
+        return self.shape[0]
+
+    @property
+    def positions(self) -> int:
+        return self.shape[1] * self.shape[2]
+
+    def kernels(self, words: Words, channels: int) -> int:
+        """Words of all convolutions on a core with so many channels."""
+        return sum(words.kernel(conv, channels, min(self.bits, conv.bits)) for conv in self.convolutions)
+
+    def room(self, board: Board) -> dict[str, int]:
+        """Neurons that a core can hold, by each limit that counts neurons."""
+        room = {"neurons": board.value("neurons"), "delay_slots": board.value("delay_slots") // self.slots}
+        return room | ({"axons_out": board.value("axons_out") // self.outgoing} if self.outgoing else {})
+
+
+class Demands:
+    """The populations of a program that take cores, in topological order, their synapses prepared once per number of bits."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._listed: dict[tuple[int, int, bool], Listed] = {}
+
+    @cached_property
+    def placed(self) -> Mapping[str, Node]:
+        """Nodes on cores: constants and neurons."""
+        nodes = self.program.nodes
+        return {name: nodes[name] for name in self.program.order if isinstance(nodes[name], (Neuron, Constant))}
+
+    def of(self, name: str, bits: int, shared: bool) -> Demand:
+        """What one population asks for, with no weight of more than `bits`; `shared` as for `packing.listed`."""
+        node, into = self.program.nodes[name], self.program.into(name)
+        convolutions = tuple(c.synapse for c in into if isinstance(c.synapse, Conv2d))
+        lists = tuple(self._prepared(c.synapse, bits, shared) for c in into if not isinstance(c.synapse, Conv2d))
+        shape = convolutions[0].output_shape if convolutions else (int(np.prod(node.shape)), 1, 1)
+        slots = getattr(node, "ports", 1) * (1 + max((c.delay + c.lag for c in into), default=0))
+        return Demand(name, shape, convolutions, lists, bits, slots, sum(_is_listed(c) for c in self._out_of.get(name, ())))
+
+    def _prepared(self, synapse: Dense | Sparse, bits: int, shared: bool) -> Listed:
+        key = id(synapse), min(bits, synapse.bits), shared
+        if key not in self._listed:
+            self._listed[key] = listed(synapse, bits, shared)
+        return self._listed[key]
+
+    @cached_property
+    def _out_of(self) -> dict[str, list[Connection]]:
+        leaving: dict[str, list[Connection]] = {}
+        for connection in self.program.connections:
+            leaving.setdefault(connection.source, []).append(connection)
+        return leaving
+
+
+def _is_listed(connection: Connection) -> bool:
+    return not isinstance(connection.synapse, Conv2d)

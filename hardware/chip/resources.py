@@ -1,0 +1,216 @@
+"""Does a program fit a board, and what does each layer take of it?
+
+Every layer is split over cores by the rules of `splitting`; layers do not share cores, as in every published partition, which gives
+populations of 1, 10 and 50 neurons a core each. A board fits if it has as many cores as all layers take together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from snnfuse.hardware.chip.boards import Board, find_board
+from snnfuse.hardware.chip.bounds import least_cores
+from snnfuse.hardware.chip.layers import Demand, Demands
+from snnfuse.hardware.chip.limits import Limit
+from snnfuse.hardware.chip.packing import stored_weights
+from snnfuse.hardware.chip.splitting import Load, Rule, Split, split
+from snnfuse.hardware.chip.tiers import Tier, tier
+from snnfuse.hardware.errors import DoesNotFitError, UnsupportedError
+from snnfuse.hardware.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import GradedInput, Neuron, Program
+
+SENSITIVE = {"memory": ("synapse_words",), "axons": ("axons_in", "axons_out"), "neurons": ("neurons",)}
+FACTORS = (0.5, 2)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one population takes.
+
+    Attributes:
+        name: its node.
+        neurons: how many.
+        synapses: stored weights, a convolution's kernel once.
+        memory: bytes of synapse memory on all its cores together, with the copies of shared kernels.
+        cores: that it is split over.
+        parts: groups of channels x runs of positions, or the number of parts of a layer without positions.
+        axons_in: input axons for listed synapses on its fullest core.
+        axons_out: output axons on its fullest core.
+        bound_by: the name of the limit that decides the number of cores.
+        least: cores that any split needs.
+        tier: how its neurons run.
+    """
+
+    name: str
+    neurons: int
+    synapses: int
+    memory: int
+    cores: int
+    parts: str
+    axons_in: int
+    axons_out: int
+    bound_by: str
+    least: int
+    tier: Tier = "A"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a program takes of a board.
+
+    Attributes:
+        board: which.
+        rule: how layers are split.
+        layers: in topological order.
+        splits: by layer, which core holds which neuron.
+    """
+
+    board: Board
+    rule: Rule
+    layers: tuple[Layer, ...]
+    splits: Mapping[str, Split] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def cores(self) -> int:
+        """Cores of all layers."""
+        return sum(layer.cores for layer in self.layers)
+
+    @property
+    def least(self) -> int:
+        """Cores that no split of the layers can do without."""
+        return sum(layer.least for layer in self.layers)
+
+    @property
+    def chips(self) -> int:
+        """Chips that the cores fill."""
+        return -(-self.cores // self.board.value("cores"))
+
+    @property
+    def fits(self) -> bool:
+        """Whether the board has as many cores."""
+        return self.cores <= self.board.cores
+
+    def to_json(self) -> dict[str, Any]:
+        """The table, with the limits it rests on."""
+        return {
+            "board": self.board.to_json(),
+            "rule": self.rule,
+            "cores": self.cores,
+            "chips": self.chips,
+            "least_cores": self.least,
+            "layers": [asdict(layer) for layer in self.layers],
+            "limits": [asdict(limit) | {"name": name} for name, limit in self.board.limits.items()],
+            "note": "modelled: no board was available",
+        }
+
+
+def check_chip(program: Program, board: Board | str | Path = "oheo-gulch", rule: Rule = "lava", bits: int = WEIGHT_BITS) -> Resources:
+    """Refuse what a chip's stock neuron cannot do and what the board cannot hold.
+
+    Args:
+        program: what to place.
+        board: a board, its name, or a board file.
+        rule: how layers are split.
+        bits: count as if no weight had more.
+
+    Raises:
+        UnsupportedError: neurons whose reset is not to zero. Products and relays pass, as tier B: nothing else computes them.
+        DoesNotFitError: a layer that no split fits, or more cores than the board has; names the layer, its limit, by how much it is
+            exceeded, and what would fit.
+        InputError: no such board, or an impossible limit in its file.
+    """
+    from snnfuse.hardware.chip.refusals import board_is_full
+
+    _check_resets(program.neurons)
+    found = find_board(board)
+    resources = count(program, found, bits, rule)
+    if not resources.fits:
+        raise DoesNotFitError(board_is_full(program, resources, bits))
+    return resources
+
+
+def count(program: Program, board: Board, bits: int = WEIGHT_BITS, rule: Rule = "lava", demands: Demands | None = None) -> Resources:
+    """What each layer takes, as if no weight had more than `bits`; also where the board has too few cores.
+
+    Args:
+        demands: prepared synapses of the program, where it is counted more than once.
+
+    Raises:
+        DoesNotFitError: a layer that no split fits.
+    """
+    from snnfuse.hardware.chip.refusals import layer_fits_no_core
+
+    demands = demands or Demands(program)
+    _check_ranges(program, board, bits)
+    layers, splits = [], {}
+    for name in demands.placed:
+        demand = demands.of(name, bits, shared=rule == "tight")
+        chosen = split(demand, board, rule)
+        if chosen is None:
+            other = rule == "lava" and split(demands.of(name, bits, shared=True), board, "tight") is not None
+            raise DoesNotFitError(layer_fits_no_core(demand, board, other))
+        splits[name] = chosen[0]
+        bounds = least_cores(demands.of(name, bits, shared=True), board)
+        layers.append(_layer(program, demand, board, bounds, *chosen))
+    return Resources(board, rule, tuple(layers), splits)
+
+
+def _layer(program: Program, demand: Demand, board: Board, bounds: Mapping[str, int], chosen: Split, held: Load) -> Layer:
+    limit = max(bounds, key=lambda name: bounds[name])
+    if limit == "neurons" and chosen.cores > bounds["neurons"] and demand.lists:
+        fullness = {"synapse_words": held.words / board.value("synapse_words"), "axons_in": held.axons_in / board.value("axons_in")}
+        limit = max(fullness, key=lambda name: fullness[name])
+    return Layer(
+        name=demand.name,
+        neurons=demand.neurons,
+        synapses=sum(stored_weights(c.synapse) for c in program.into(demand.name)),
+        memory=held.all_words * board.value("word_bits") // 8,
+        cores=chosen.cores,
+        parts=str(chosen),
+        axons_in=held.axons_in,
+        axons_out=held.neurons * demand.outgoing,
+        bound_by=limit,
+        least=max(bounds.values()),
+        tier=tier(program.nodes[demand.name]),
+    )
+
+
+def sensitivity(program: Program, board: Board, bits: int, rule: Rule, demands: Demands) -> dict[str, int | None]:
+    """Cores if assumed limits were half or twice as large, by "memory x0.5" and so on; None where a layer then fits no core."""
+    found: dict[str, int | None] = {}
+    for name, limits in SENSITIVE.items():
+        for factor in FACTORS:
+            try:
+                found[f"{name} x{factor:g}"] = count(program, board.scaled(limits, factor), bits, rule, demands).cores
+            except DoesNotFitError:
+                found[f"{name} x{factor:g}"] = None
+    return found
+
+
+def _check_resets(neurons: Mapping[str, Neuron]) -> None:
+    custom = [f"{name} ({lif.reset})" for name, lif in neurons.items() if isinstance(lif, Lif) and lif.reset != "zero"]
+    if custom:
+        raise UnsupportedError(
+            f"Loihi 2's stock neuron resets to zero; these need neuron microcode: {', '.join(custom)}. "
+            "Convert with --reset zero, which measures the effect, or fine-tune the network with reset to zero; "
+            "--target lava runs it as it is"
+        )
+
+
+def _check_ranges(program: Program, board: Board, bits: int) -> None:
+    """What a board file may make narrower than the Program's own ranges."""
+    for c in program.connections:
+        where = f"connection {c.source} -> {c.target}"
+        _check(where, "weight_bits", min(bits, c.synapse.bits), board, "--weight-bits")
+        _check(where, "delay", c.delay + c.lag, board, "shorter paths beside it need less")
+    for name, node in program.nodes.items():
+        if isinstance(node, GradedInput):
+            _check(f"input {name!r}", "payload_bits", node.bits, board, "--input-bits")
+
+
+def _check(where: str, name: str, needed: int, board: Board, way_out: str) -> None:
+    limit: Limit = board.limits[name]
+    if needed > limit.value:
+        raise DoesNotFitError(f"{where} has {needed} {limit.what}, {needed - limit.value} more than {limit}; {way_out}")

@@ -1,0 +1,59 @@
+"""How each kind of node runs on a chip: its tier.
+
+A: on a core as stock silicon has it. B: on a core, with microcode for its neurons. C: on the host or an embedded processor. D: on
+nothing; no Program holds such a node, because the compiler refuses it (`snnfuse ops`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from snnfuse.hardware.chip.limits import Status
+from snnfuse.hardware.graded import Product, Relay
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import Constant, GradedInput, Node, Output, SpikeInput
+
+Tier = Literal["A", "B", "C", "D"]
+MEANING = {
+    "A": "a NeuroCore, stock process",
+    "B": "a NeuroCore, with neuron microcode",
+    "C": "host or embedded processor",
+    "D": "nothing runs it; such a network is refused",
+}
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How one kind of node runs on a chip.
+
+    Attributes:
+        what: the node, in words.
+        tier: as above.
+        status: as for `Limit`.
+        source: where it is from.
+    """
+
+    what: str
+    tier: Tier
+    status: Status
+    source: str
+
+
+UNPUBLISHED = "Lava has a fixed-point process of it; its NeuroCore model is not public"
+NODES: dict[type, Placement] = {
+    SpikeInput: Placement("spikes from outside", "C", "models agree", "lava.proc.embedded_io.spike adapters"),
+    GradedInput: Placement("graded spikes from outside", "C", "models agree", "lava.proc.embedded_io.spike adapters"),
+    Constant: Placement("a LIF with bias 1 over threshold 0", "A", "models agree", "Lava's LIF; nengo-loihi"),
+    Lif: Placement("a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"),
+    Product: Placement("product neuron, lava.proc.prodneuron", "B", "assumed", UNPUBLISHED),
+    Relay: Placement("graded relay, lava.proc.graded.GradedVec", "B", "assumed", UNPUBLISHED),
+}
+
+
+def tier(node: Node) -> Tier:
+    """How a node runs on a chip; a LIF with a reset other than to zero needs microcode."""
+    return "B" if isinstance(node, Lif) and node.reset != "zero" else NODES[type(node)].tier
+
+
+def readout_tier(output: Output) -> Tier:
+    """Where an output is decoded: the host counts spikes, or reads voltages."""
+    return "C"
