@@ -1,0 +1,224 @@
+"""What the spikes of a run make the cores do: operations, updates and messages, counted per connection and per layer."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.hardware.chip.resources import Resources
+from snnfuse.hardware.chip.traffic import reach
+from snnfuse.hardware.energy.constants import LOIHI1, Range
+from snnfuse.hardware.energy.operations import arrivals, fan_out
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.program import Connection, Constant, Program
+from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.synapses import synapse_count
+
+FUSED, NO_INPUT = "fused", "no input"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A connection's part in one inference, means over samples.
+
+    Attributes:
+        source, target: node names.
+        origin: the input that all of its spikes descend from, "fused" for several, "no input" for a constant's.
+        events: spikes sent; a graded one counts once.
+        operations: events times stored synapses.
+        effective: events times synapses whose weight is not 0.
+        messages: events times cores that hold a target.
+        synapses: connected pairs of neurons: what a step costs where every neuron fires.
+    """
+
+    source: str
+    target: str
+    origin: str
+    events: float
+    operations: float
+    effective: float
+    messages: float
+    synapses: int
+
+
+@dataclass(frozen=True)
+class Population:
+    """A layer on cores in one inference, means over samples.
+
+    Attributes:
+        name: its node.
+        origin: as of `Link`, of what arrives at it.
+        tier: how its neurons run.
+        neurons, cores: how many.
+        updates: neurons times steps.
+        reached: those on which an event arrived.
+        spikes: those on which the neuron fired.
+    """
+
+    name: str
+    origin: str
+    tier: str
+    neurons: int
+    cores: int
+    updates: int
+    reached: float
+    spikes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """One inference, means over samples.
+
+    Attributes:
+        steps: per inference.
+        samples: of the mean.
+        latency: steps from the first input to the last step of the slowest output's window, beyond `steps`.
+        links, populations: in the program's order.
+        chips: that the cores fill.
+        core_operations: operations that arrive at each core.
+        core_neurons: on each core.
+        busy_ns: time of the busiest core, summed over steps, by Loihi 1's constants.
+    """
+
+    steps: int
+    samples: int
+    latency: int
+    links: tuple[Link, ...]
+    populations: tuple[Population, ...]
+    chips: int
+    core_operations: NDArray[np.float64]
+    core_neurons: NDArray[np.int64]
+    busy_ns: Range
+
+    @property
+    def operations(self) -> float:
+        return sum(link.operations for link in self.links)
+
+    @property
+    def updates(self) -> int:
+        return sum(layer.updates for layer in self.populations)
+
+    @property
+    def cores(self) -> int:
+        return sum(layer.cores for layer in self.populations)
+
+    @property
+    def neurons(self) -> int:
+        return sum(layer.neurons for layer in self.populations)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """Inputs that cost something, then what has several or none."""
+        found = {link.origin for link in self.links} | {layer.origin for layer in self.populations}
+        return (*sorted(found - {FUSED, NO_INPUT}), *(name for name in (FUSED, NO_INPUT) if name in found))
+
+
+def origins(program: Program) -> dict[str, str]:
+    """By node: the only input whose events can reach it, "fused" for several, "no input" for none."""
+    inputs: dict[str, frozenset[str]] = {}
+    for name in program.order:
+        own = {name} if name in program.inputs else set()
+        inputs[name] = frozenset(own.union(*(inputs[c.source] for c in program.into(name) if not c.is_recurrent)))
+    return {name: next(iter(found)) if len(found) == 1 else FUSED if found else NO_INPUT for name, found in inputs.items()}
+
+
+def measure(program: Program, recordings: Iterable[Recording], resources: Resources) -> Activity:
+    """Count what recordings of every layer cost.
+
+    Args:
+        program: what was run.
+        recordings: of record="all", with the events that were fed; several where the samples do not fit in memory together, of the
+            same number of steps.
+        resources: where its layers lie.
+
+    Raises:
+        InputError: a population was not recorded, no sample, or numbers of steps that differ.
+    """
+    counter = _Counter(program, resources)
+    for recording in recordings:
+        counter.add(recording)
+    return counter.activity()
+
+
+class _Counter:
+    def __init__(self, program: Program, resources: Resources) -> None:
+        self.program, self.resources = program, resources
+        self.placed = [layer.name for layer in resources.layers]
+        self.first = dict(zip(self.placed, np.cumsum([0, *(layer.cores for layer in resources.layers)]).tolist()))
+        splits = [resources.splits[name] for name in self.placed]
+        self.core_neurons = np.concatenate([np.bincount(split.labels, minlength=split.cores) for split in splits])
+        self.steps = self.samples = 0
+        self.sent = {name: np.zeros(int(np.prod(node.shape)), np.int64) for name, node in program.nodes.items()}
+        self.reached = dict.fromkeys(self.placed, 0)
+        self.core_operations = np.zeros(resources.cores)
+        self.busy = np.zeros(2)
+
+    def add(self, recording: Recording) -> None:
+        spikes = _all_spikes(self.program, recording)
+        steps, samples = next(iter(spikes.values())).shape[:2]
+        if self.steps not in (0, steps):
+            raise InputError(f"recordings of {self.steps} and of {steps} steps cannot be averaged")
+        self.steps, self.samples = steps, self.samples + samples
+        for name in self.sent:
+            self.sent[name] += np.count_nonzero(spikes[name], (0, 1)).ravel()
+        for t in range(steps):
+            self._step({name: (array[t] != 0).reshape(samples, -1) for name, array in spikes.items()}, samples)
+
+    def _step(self, fired: Mapping[str, NDArray[np.bool_]], samples: int) -> None:
+        loads = np.zeros((samples, self.resources.cores))
+        for name in self.placed:
+            split = self.resources.splits[name]
+            arriving = np.zeros((samples, len(split.labels)), np.int64)
+            for connection in self.program.into(name):
+                arriving += arrivals(connection.synapse, fired[connection.source])
+            self.reached[name] += int(np.count_nonzero(arriving))
+            per_core = sparse.csr_matrix((np.ones(len(split.labels)), (split.labels, np.arange(len(split.labels)))))
+            loads[:, self.first[name] : self.first[name] + split.cores] = (per_core @ arriving.T).T
+        self.core_operations += loads.sum(0)
+        operation, update = LOIHI1["operation_ns"].low, LOIHI1["update_ns"]
+        for i, each in enumerate((update.low, update.high)):
+            self.busy[i] += (loads * operation + self.core_neurons * each).max(1, initial=0).sum()
+
+    def activity(self) -> Activity:
+        if not self.samples:
+            raise InputError("energy needs at least one sample of spikes")
+        from_inputs = origins(self.program)
+        latency = max((self.program.latency[o.node] for o in self.program.outputs.values()), default=0)
+        return Activity(
+            steps=self.steps,
+            samples=self.samples,
+            latency=latency,
+            links=tuple(self._link(c, from_inputs[c.source]) for c in self.program.connections),
+            populations=tuple(self._population(layer, from_inputs[layer.name]) for layer in self.resources.layers),
+            chips=self.resources.chips,
+            core_operations=self.core_operations / self.samples,
+            core_neurons=self.core_neurons,
+            busy_ns=Range(*(self.busy / self.samples)),
+        )
+
+    def _link(self, connection: Connection, origin: str) -> Link:
+        sent, synapse = self.sent[connection.source], connection.synapse
+        cores = np.asarray(reach(connection, self.resources.splits[connection.target]).sum(1)).ravel().astype(np.int64)
+        totals = (sent.sum(), sent @ fan_out(synapse), sent @ fan_out(synapse, effective=True), sent @ cores)
+        return Link(connection.source, connection.target, origin, *(int(n) / self.samples for n in totals), synapse_count(synapse))
+
+    def _population(self, layer, origin: str) -> Population:  # noqa: ANN001 (a row of `Resources.layers`)
+        counts = self.reached[layer.name] / self.samples, int(self.sent[layer.name].sum()) / self.samples
+        return Population(layer.name, origin, layer.tier, layer.neurons, layer.cores, layer.neurons * self.steps, *counts)
+
+
+def _all_spikes(program: Program, recording: Recording) -> dict[str, NDArray]:
+    """(time, batch, *shape) by node."""
+    found: dict[str, NDArray] = {}
+    for name in [*program.inputs, *program.neurons]:
+        spikes = recording.spikes.get(name, recording.events.get(name))
+        if spikes is None:
+            raise InputError(f"{name!r} was not recorded: energy needs every layer, record='all', and the events")
+        found[name] = np.asarray(spikes)
+    if not found:
+        raise InputError("a program without inputs and neurons costs nothing that could be counted")
+    size = next(iter(found.values())).shape[:2]
+    constants = {name: node for name, node in program.nodes.items() if isinstance(node, Constant)}
+    return found | {name: np.ones((*size, *node.shape), bool) for name, node in constants.items()}

@@ -1,0 +1,107 @@
+"""NeuroBench's metrics of a Program, by the definitions of neurobench 2.3 (Yik et al. 2025, The neurobench framework, Nat. Commun. 16).
+
+    footprint               bytes of parameters; here weights at their bits, and four bytes for each register of the neurons
+    connection sparsity     zeros among the weights; a kernel counts once, what a sparse group does not list is zero
+    activation sparsity     1 - spikes / (neurons x steps x samples), over all neurons but inputs
+    synaptic operations     effective: spikes times weights that are not 0, ACs where every value of a step is -1, 0 or 1, otherwise MACs;
+                            dense: all weights on all steps. Biases are none
+
+`snnfuse.neurobench_run` has the package itself compute the last three of the same Program; a test compares them with `==`.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.energy.operations import fan_out
+from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.program import Connection, Constant, Program
+from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.synapses import Conv2d, synapse_count
+
+REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp")
+REGISTER_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """By NeuroBench's definitions.
+
+    Attributes:
+        footprint: bytes.
+        connection_sparsity, activation_sparsity: shares, 0..1.
+        effective_acs, effective_macs, dense: synaptic operations per sample.
+    """
+
+    footprint: int
+    connection_sparsity: float
+    activation_sparsity: float
+    effective_acs: float
+    effective_macs: float
+    dense: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class MetricsCounter:
+    """Adds up recordings of every layer."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.links = [c for c in program.connections if not isinstance(program.nodes[c.source], Constant)]
+        self.fans = [fan_out(c.synapse, effective=True) for c in self.links]
+        self.samples = self.steps = self.spikes = self.neurons = self.acs = self.macs = 0
+
+    def add(self, recording: Recording) -> None:
+        for connection, fan in zip(self.links, self.fans):
+            self._operations(sent_by(self.program, recording, connection), fan)
+        for name in self.program.neurons:
+            self.spikes += int(np.count_nonzero(recording.spikes[name]))
+            self.neurons += recording.spikes[name].size
+        first = recording.spikes[next(iter(self.program.neurons))]
+        self.steps, self.samples = len(first), self.samples + first.shape[1]
+
+    def _operations(self, spikes: NDArray, fan: NDArray[np.int64]) -> None:
+        for step in spikes:
+            operations = int(np.count_nonzero(step, 0).ravel() @ fan)
+            if step.dtype == np.bool_ or np.isin(step, (-1, 0, 1)).all():
+                self.acs += operations
+            else:
+                self.macs += operations
+
+    def metrics(self) -> Metrics:
+        zeros, weights = _zeros(self.links)
+        dense = self.steps * sum(
+            synapse_count(c.synapse) if isinstance(c.synapse, Conv2d) else int(np.prod(c.synapse.size)) for c in self.links
+        )
+        return Metrics(
+            footprint=footprint(self.program),
+            connection_sparsity=zeros / max(weights, 1),
+            activation_sparsity=(self.neurons - self.spikes) / self.neurons,
+            effective_acs=self.acs / self.samples,
+            effective_macs=self.macs / self.samples,
+            dense=float(dense),
+        )
+
+
+def sent_by(program: Program, recording: Recording, connection: Connection) -> NDArray:
+    """What a connection's source sent, (time, batch, *shape), as it arrives: a recurrent connection takes a step more, and lags add."""
+    spikes = np.asarray(recording.spikes.get(connection.source, recording.events.get(connection.source)))
+    late = min(connection.lag + connection.is_recurrent, len(spikes))
+    return np.concatenate([np.zeros_like(spikes[:late]), spikes[: len(spikes) - late]]) if late else spikes
+
+
+def footprint(program: Program) -> int:
+    """Bytes of weights and registers."""
+    weights = sum(-(-c.synapse.values.size * c.synapse.bits // 8) for c in program.connections)
+    registers = sum(int(np.size(getattr(node, name))) for node in program.nodes.values() if isinstance(node, Lif) for name in REGISTERS)
+    return weights + REGISTER_BYTES * registers
+
+
+def _zeros(links: list[Connection]) -> tuple[int, int]:
+    sizes = [c.synapse.values.size if isinstance(c.synapse, Conv2d) else int(np.prod(c.synapse.size)) for c in links]
+    filled = sum(int(np.count_nonzero(c.synapse.values)) for c in links)
+    return sum(sizes) - filled, sum(sizes)

@@ -1,0 +1,151 @@
+"""Counts of operations, updates and messages, held to matrices that are written out."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from random_programs import IMAGES, Case, cases, synapse
+
+from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, SpikeInput, emulate
+from snnfuse.hardware.chip import count, find_board
+from snnfuse.hardware.energy import Activity, estimate_energy, measure
+from snnfuse.hardware.energy.activity import origins
+from snnfuse.hardware.energy.operations import arrivals, fan_out
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.synapses import Sparse, Synapse
+
+BOARD = find_board("hala-point")
+
+
+def pattern(group: Synapse, effective: bool) -> NDArray[np.int64]:
+    """Which source has a synapse onto which target, (out, in): every stored one, or those whose weight is not 0."""
+    if isinstance(group, Dense):
+        return (group.weights != 0).astype(np.int64) if effective else np.ones(group.size, np.int64)
+    matrix = group.matrix().tocoo()
+    entries = np.zeros(group.size, np.int64)
+    kept = matrix.data != 0 if effective else np.ones(matrix.nnz, bool)
+    np.add.at(entries, (matrix.row[kept], matrix.col[kept]), 1)
+    return entries
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from([(7,), *IMAGES]))
+def test_operations_equal_those_of_the_matrix(data: st.DataObject, shape: tuple[int, ...]) -> None:
+    group = data.draw(synapse(shape, None))
+    rng = np.random.default_rng(0)
+    spikes = rng.integers(0, 3, (2, group.size[1]))
+    for effective in (False, True):
+        np.testing.assert_array_equal(fan_out(group, effective), pattern(group, effective).sum(0))
+    arrived = arrivals(group, spikes)
+    np.testing.assert_array_equal(arrived, spikes @ pattern(group, False).T)
+    assert arrived.sum() == (spikes @ fan_out(group)).sum()
+
+
+def counted(case: Case) -> Activity:
+    recording = emulate(case.program, case.events, "all")
+    return measure(case.program, [recording], count(case.program, BOARD))
+
+
+@settings(max_examples=40, deadline=None)
+@given(cases())
+def test_counts_of_random_programs(case: Case) -> None:
+    program, events = case
+    recording = emulate(program, events, "all")
+    found = measure(program, [recording], count(program, BOARD))
+    time, batch = next(iter(events.values())).shape[:2]
+    sent = {**events, **recording.spikes}
+    sent |= {n: np.ones((time, batch, *node.shape)) for n, node in program.nodes.items() if isinstance(node, Constant)}
+    for link, connection in zip(found.links, program.connections):
+        fired = np.count_nonzero(sent[connection.source], (0, 1)).ravel()
+        for effective, value in ((False, link.operations), (True, link.effective)):
+            assert value == (pattern(connection.synapse, effective) @ fired).sum() / batch
+    for layer in found.populations:
+        size = int(np.prod(program.nodes[layer.name].shape))
+        assert layer.updates == time * size and layer.neurons == size
+        assert layer.spikes == np.count_nonzero(sent[layer.name]) / batch
+        into = program.into(layer.name)
+        reached = sum((np.abs(sent[c.source].reshape(time * batch, -1) != 0) @ pattern(c.synapse, False).T for c in into), 0)
+        assert layer.reached == np.count_nonzero(reached) / batch
+    np.testing.assert_allclose(found.core_operations.sum(), found.operations, rtol=1e-12)
+
+
+@settings(max_examples=20, deadline=None)
+@given(cases(batch=3))
+def test_blocks_of_samples_are_as_good_as_all_at_once(case: Case) -> None:
+    program, events = case
+    resources = count(program, BOARD)
+    whole = counted(case)
+    parts = [emulate(program, {n: x[:, i : i + 1] for n, x in events.items()}, "all") for i in range(3)]
+    pieces = measure(program, parts, resources)
+    assert (whole.links, whole.populations) == (pieces.links, pieces.populations)
+    np.testing.assert_allclose(whole.busy_ns, pieces.busy_ns, rtol=1e-12)
+
+
+def test_a_message_goes_to_every_core_that_holds_a_target() -> None:
+    """4,095 neurons fit a core: 9,000 targets take several, and each spike is a message to each."""
+    wide = Program(
+        {"x": SpikeInput((2,)), "n": Lif((9000,), 4095, 0, 99)},
+        (Connection("x", "n", Dense(np.ones((9000, 2), np.int32))),),
+        {"output": Output("n")},
+    )
+    events = {"x": np.array([[[1, 0]], [[1, 1]]], np.int32)}
+    found = counted(Case(wide, events))
+    (layer,), (link,) = found.populations, found.links
+    assert layer.cores > 1 and link.events == 3 and link.messages == 3 * layer.cores and link.operations == 3 * 9000
+
+
+def test_the_busiest_core_sets_the_time() -> None:
+    """Two equal parts beside a small one, 3.5 ns per operation and 5.3 to 8.4 per update (Davies 2018)."""
+    program = Program(
+        {"x": SpikeInput((2,)), "n": Lif((6000,), 4095, 0, 99)},
+        (Connection("x", "n", Dense(np.ones((6000, 2), np.int32))),),
+        {"output": Output("n")},
+    )
+    found = counted(Case(program, {"x": np.array([[[1, 0]], [[1, 1]], [[0, 0]]], np.int32)}))
+    fullest = found.core_neurons.max()
+    for bound, update in zip(found.busy_ns, (5.3, 8.4)):
+        assert bound == pytest.approx(fullest * (3 * 3.5 + 3 * update), rel=1e-12)
+
+
+def test_what_descends_from_one_input_counts_for_it() -> None:
+    one = Dense(np.full((1, 1), 64, np.int32))
+    nodes = {"a": SpikeInput((1,)), "b": SpikeInput((1,)), "one": Constant()}
+    nodes |= {name: Lif((1,), 4095, 0, 0) for name in ("left", "right", "both", "free")}
+    edges = [("a", "left"), ("b", "right"), ("left", "both"), ("right", "both"), ("both", "both"), ("one", "free"), ("one", "left")]
+    program = Program(nodes, tuple(Connection(s, t, one) for s, t in edges), {"output": Output("both")})
+    assert origins(program) == {"a": "a", "b": "b", "one": "no input", "left": "a", "right": "b", "both": "fused", "free": "no input"}
+    events = {"a": np.ones((3, 1, 1), np.int32), "b": np.zeros((3, 1, 1), np.int32)}
+    found = estimate_energy(program, events)
+    assert found.activity.origins == ("a", "b", "fused", "no input")
+    by_origin = {(link.source, link.target): link.origin for link in found.activity.links}
+    assert by_origin["left", "both"] == "a" and by_origin["both", "both"] == "fused" and by_origin["one", "left"] == "no input"
+    for model in found.models[:1]:
+        for part in (model.layers, model.inputs):
+            for i in range(2):
+                assert sum(share[i] for share in part.values()) == pytest.approx(model.dynamic_uj[i], rel=1e-12)
+    quiet = estimate_energy(program, {"a": events["b"], "b": events["b"]})
+    assert quiet.models[0].inputs["a"].low < found.models[0].inputs["a"].low
+    assert quiet.models[0].inputs["b"] == found.models[0].inputs["b"]
+
+
+def test_what_cannot_be_counted() -> None:
+    program = Program({"x": SpikeInput((1,)), "n": Lif((1,), 0, 0, 1)}, (Connection("x", "n", Dense(np.ones((1, 1), np.int32))),), {})
+    resources, events = count(program, BOARD), {"x": np.ones((2, 1, 1), np.int32)}
+    with pytest.raises(InputError, match="at least one sample"):
+        measure(program, [], resources)
+    with pytest.raises(InputError, match="'n' was not recorded"):
+        measure(program, [emulate(program, events)], resources)
+    runs = [emulate(program, {"x": np.ones((steps, 1, 1), np.int32)}, "all") for steps in (2, 3)]
+    with pytest.raises(InputError, match="of 2 and of 3 steps"):
+        measure(program, runs, resources)
+    with pytest.raises(InputError, match="unknown board"):
+        estimate_energy(program, events, "no-such-board")
+
+
+def test_listed_zeros_are_stored_but_not_effective() -> None:
+    from scipy import sparse
+
+    matrix = sparse.csr_matrix((np.array([0, 4], np.int32), np.array([0, 0]), np.array([0, 1, 2])), (2, 1))
+    group = Sparse(matrix)
+    assert fan_out(group).tolist() == [2] and fan_out(group, effective=True).tolist() == [1]
