@@ -55,7 +55,7 @@ class Recipe:
             raise InputError(f"seed must lie in 0..2**63 - 1, not be {self.seed}")
 
 
-FINE_TUNING = Recipe(epochs=5, lr=0.02, weight_decay=0.0)
+FINE_TUNING = Recipe(epochs=3, lr=0.02, weight_decay=0.0)
 CALIBRATION = 256  # training pairs that set the scales of the chip's integers
 
 

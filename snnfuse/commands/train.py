@@ -43,7 +43,7 @@ DECODER = "spike count, ties to the lowest index"
 )  # fmt: skip
 @click.option("--reset-delay/--no-reset-delay", default=False, show_default=True, help="Reset one step late, snnTorch's default.")
 @click.option("--qat", type=click.IntRange(1, 8), metavar="BITS", help="Then fine-tune in the chip's arithmetic, weights in BITS bits.")
-@click.option("--qat-epochs", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--qat-epochs", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
     "--qat-lr", type=click.FloatRange(0, min_open=True), default=0.02, show_default=True, help="Highest, relative to each tensor's rms."
 )
