@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,7 +248,17 @@ def _compiled(graph: Graph, program: Program, samples: Samples, target: str, boa
     resources = check_chip(program, board) if target == "loihi2" else None
     events = program.encode(samples.select(slice(GOLDEN_SAMPLES)).inputs)
     golden = emulate(program, events, record="all")
-    return Compiled(graph, program, target, resources, events, golden, report(graph, program, samples))
+    return with_energy(Compiled(graph, program, target, resources, events, golden, report(graph, program, samples)))
+
+
+def with_energy(compiled: Compiled) -> Compiled:
+    """The same with energy and time of an inference in its report, modelled from the golden vectors, where it was placed on a board."""
+    if compiled.resources is None:
+        return compiled
+    from snnfuse.hardware.energy import energy_of
+
+    found = energy_of(compiled.program, [compiled.golden], compiled.resources.board)
+    return replace(compiled, report=compiled.report | {"energy": found.to_json()})
 
 
 def report(graph: Graph, program: Program, samples: Samples) -> dict[str, Any]:

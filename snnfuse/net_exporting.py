@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnfuse.exporting import GOLDEN_SAMPLES, Compiled, check_labels
+from snnfuse.exporting import GOLDEN_SAMPLES, Compiled, check_labels, with_energy
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.ledger import to_json
@@ -45,7 +45,7 @@ def compile_net(
     time, batch = next(iter(events.values())).shape[:2]
     about = {"source": samples.source, "samples": batch, "time_steps": time}
     figures = {"golden_vectors": about, "netx_differences": to_json(differences)}
-    return Compiled(None, program, target, resources, events, golden, figures)
+    return with_energy(Compiled(None, program, target, resources, events, golden, figures))
 
 
 def random_spikes(program: Program, seed: int = 0) -> Samples:

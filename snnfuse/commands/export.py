@@ -235,6 +235,7 @@ def summary(compiled: "Compiled") -> str:
     parts = [describe_ledger(compiled.program.ledger)]
     if compiled.resources:
         parts.append(describe_resources(compiled.resources, compiled.program))
+        parts.append(describe_energy(compiled.report["energy"]))
     if "netx_differences" in compiled.report:
         return "\n".join([*parts, describe_differences(compiled.report), describe_golden(compiled.report)])
     about = compiled.report["calibration"]
@@ -246,6 +247,12 @@ def summary(compiled: "Compiled") -> str:
             f"float {measured['float']:.2%}, program {measured['program']:.2%}"
         )
     return "\n".join(parts)
+
+
+def describe_energy(figures: dict[str, Any]) -> str:
+    """A line: what an inference costs by either model."""
+    ranges = ", ".join(f"{m['model']} {m['dynamic_uj'][0]:.3g} to {m['dynamic_uj'][1]:.3g}" for m in figures["models"])
+    return f"dynamic energy of an inference, uJ ({figures['note']}): {ranges}; more: snnfuse energy"
 
 
 def count(ledger: "Ledger") -> str:
