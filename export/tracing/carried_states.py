@@ -8,6 +8,10 @@ from torch import fx
 from snnfuse.export.tracing.fx_nodes import LOOP_ADVICE, first_input
 from snnfuse.export.tracing.refusal import refusal
 from snnfuse.export.tracing.trace import SPIKE_STATE, SPIKES
+from snnfuse.export.tracing.trace_ops import OPERATIONS
+
+PRECISE = (torch.float32, torch.float64)
+SAME = {name for op in OPERATIONS if op.family == "same" for name in op.names}  # detach, as in truncated backpropagation, and the like
 
 
 def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[fx.Node]]:
@@ -40,7 +44,7 @@ def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[
 
 
 def _behind_aliases(source: Any, carriers: set[fx.Node]) -> Any:
-    while isinstance(source, fx.Node) and source.meta["op"] == "same":
+    while isinstance(source, fx.Node) and source.meta["op"] in SAME and source.meta["value"].dtype in PRECISE:
         carriers.add(source)
         source = first_input(source)
     return source

@@ -18,9 +18,9 @@ from torch import nn
 
 from snnfuse.export.tracing.assemble import assemble
 from snnfuse.export.tracing.time_loop import one_step
-from snnfuse.export.tracing.trace import trace
+from snnfuse.export.tracing.trace import HALF, trace
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ledger import Ledger, to_json
+from snnfuse.hardware.ledger import Ledger, LedgerEntry, to_json
 
 DT = 1e-4
 
@@ -60,8 +60,16 @@ def trace_model(model: nn.Module, sample: Any, dt: float = DT) -> tuple[nir.NIRG
         raise InputError(f"dt={dt} must be above 0: it is the length of a time step in seconds")
     traced = trace(model, _sample(model, sample))
     made = assemble(one_step(traced), traced.model, dt)
-    about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(made.ledger), "outputs": made.outputs}
-    return nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), made.ledger
+    ledger = (*_unrounded(model), *made.ledger)
+    about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(ledger), "outputs": made.outputs}
+    return nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), ledger
+
+
+def _unrounded(model: nn.Module) -> Ledger:
+    """A model in half precision rounds in every layer, and its graph does not."""
+    kinds = sorted({str(p.dtype) for p in model.parameters() if p.dtype in HALF})
+    reason = "half precision keeps 3 digits or fewer, and NIR's equations hold for real numbers"
+    return tuple(LedgerEntry(type(model).__name__, f"its values are no longer rounded to {kind}", reason) for kind in kinds)
 
 
 def _sample(model: nn.Module, sample: Any) -> tuple[torch.Tensor, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from snnfuse.export.tracing.carried_states import check_states
+from snnfuse.export.tracing.carried_states import PRECISE, check_states
 from snnfuse.export.tracing.fx_nodes import (
     LOOP_ADVICE,
     SHARED_ADVICE,
@@ -30,8 +30,6 @@ from snnfuse.export.tracing.refusal import refusal
 from snnfuse.export.tracing.step import ADD, CONSTANT, DELAYED, INPUT, MODULE, MUL, NEURON, OPERATION, PART, ZERO, Step, Term
 from snnfuse.export.tracing.trace import Trace
 from snnfuse.export.tracing.trace_ops import BY_NAME, PRODUCT_ADVICE, TIME_ADVICE
-
-PRECISE = (torch.float32, torch.float64)
 
 
 def one_step(trace: Trace) -> Step:

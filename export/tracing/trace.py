@@ -15,14 +15,28 @@ from snntorch import SpikingNeuron
 from torch import fx, nn
 
 from snnfuse.export.tracing.concrete_proxy import ConcreteProxy
+from snnfuse.export.tracing.layer_kinds import MAX_POOLS
 from snnfuse.export.tracing.neurons import is_neuron, kind_of
 from snnfuse.export.tracing.neurons.kinds import KINDS
-from snnfuse.export.tracing.refusal import USABLE, refusal
+from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.repeated import (
+    changed,
+    contents,
+    draws,
+    kept_between,
+    random_states,
+    remembers,
+    replaced,
+    same_graph,
+)
+from snnfuse.export.tracing.torch_advice import decided
 from snnfuse.export.tracing.trace_ops import BY_NAME, LIKE, PIECES, accepted, in_place, op_name
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
 SPIKES, SPIKE_STATE = "spikes", "spk"  # what a neuron puts out, and that as the state of a recurrent one
+HALF = (torch.float16, torch.bfloat16)
+HOOKED = ("a forward hook may change what it computes", "remove the hook (for weight_norm: remove_weight_norm) first")
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -43,23 +57,43 @@ class Trace:
 
 
 def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
-    """Run forward once on `sample` (one tensor per argument) and record it; the model is left as it was.
+    """Run forward on `sample` (one tensor per argument) and record it; the model is left as it was.
+
+    It is run twice, to see that it computes the same when it is called again.
 
     Raises:
-        UnsupportedError: an operation or module that cannot be expressed, by name.
+        UnsupportedError: an operation or module that cannot be expressed, by name, or a forward that keeps something
+            itself from call to call.
         InputError: the sample does not fit the model.
     """
     root = nn.Sequential(model) if is_leaf(model) else model
+    if root._forward_hooks or root._forward_pre_hooks:
+        raise refusal(type(model).__name__, *HOOKED)
     with untouched(root):
-        tracer = ConcreteTracer(root, sample)
+        before = random_states()
+        first = _traced(root, model, sample)
+        if random_states() != before:
+            raise draws(type(model).__name__)
+        held = contents(root)
         try:
-            graph = tracer.trace(root)
-        except SnnfuseError:
-            raise
-        except Exception as error:  # whatever a user's forward raises ends in one line
-            raise InputError(
-                f"{type(model).__name__}.forward failed on the sample {_shapes(sample)}: {_first_line(error)}"
-            ) from error
+            second = _traced(root, model, sample)
+        except SnnfuseError as error:  # the first call went well: what it left behind is the reason
+            raise remembers(type(model).__name__, kept_between(held)) from error
+        kept = changed(held, contents(root))
+        if kept or not same_graph(first.graph, second.graph):
+            raise remembers(type(model).__name__, kept or kept_between(held))
+    return first
+
+
+def _traced(root: nn.Module, model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
+    """One run of forward; `model` names it in messages."""
+    tracer = ConcreteTracer(root, sample)
+    try:
+        graph = tracer.trace(root)
+    except SnnfuseError:
+        raise
+    except Exception as error:  # whatever a user's forward raises ends in one line
+        raise InputError(f"{type(model).__name__}.forward failed on the sample {_shapes(sample)}: {_first_line(error)}") from error
     return Trace(root, graph, tracer.calls)
 
 
@@ -81,6 +115,7 @@ class ConcreteTracer(fx.Tracer):
         stateful = [(m, state) for m in root.modules() if type(m) in KINDS for state in KINDS[type(m)].states]
         for module, state in stateful:
             module._buffers[state] = torch.zeros(0)
+        self.given = {module: contents(module) for module in root.modules() if is_leaf(module)}
         self.held = [module._buffers[state] for module, state in stateful]
 
     def refuse(self, reason: str, way_out: str = "make forward the same computation for every input") -> Any:
@@ -105,6 +140,8 @@ class ConcreteTracer(fx.Tracer):
         return self._record(self.create_node("placeholder", name, (), {}), value, "input", f"input '{name}'")
 
     def _record(self, node: fx.Node, value: Any, op: str, where: str) -> fx.Proxy:
+        if value.dtype in HALF and self.sample[0].dtype not in HALF:
+            raise refusal(where, f"it rounds to {value.dtype}", "keep float32 or float64, and autocast outside forward")
         node.meta.update(value=value, op=op, where=where)
         return self.proxy(node)
 
@@ -157,18 +194,34 @@ class ConcreteTracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         if self.running:
             return forward(*args, **kwargs)
+        if hasattr(m, "_orig_mod"):
+            raise refusal(self.path_of_module(m), "torch.compile wraps it", "put its _orig_mod in its place, or compile after the export")
         if not is_leaf(m):
             return super().call_module(m, forward, args, kwargs)
         path = self.path_of_module(m)
         where = f"{path} ({type(m).__name__})"
-        if m._forward_hooks or m._forward_pre_hooks:
-            raise refusal(
-                where, "a forward hook may change what it computes", "remove the hook (for weight_norm: remove_weight_norm) first"
-            )
+        self._check_as_given(m, where)
         if is_neuron(m):
             return self._call_neuron(m, path, where, args, kwargs)
         node = self._call_node(path, args, kwargs)
         return self._record(node, self._run(where, forward, node), "module", where)
+
+    def path_of_module(self, mod: nn.Module) -> str:
+        try:
+            return super().path_of_module(mod)
+        except NameError:  # fx's word for it
+            reason = f"it calls a {type(mod).__name__} that is none of its submodules"
+            return self.refuse(reason, "hold modules in attributes, a ModuleList or a ModuleDict")
+
+    def _check_as_given(self, m: nn.Module, where: str) -> None:
+        """A leaf's node is made of its class and its parameters, so both must be what runs."""
+        if m._forward_hooks or m._forward_pre_hooks:
+            raise refusal(where, *HOOKED)
+        if replaced(m):
+            raise refusal(where, f"its {replaced(m)[0]} was replaced by another function", "write it in a module of your own")
+        names = changed(self.given[m], contents(m))
+        if names:
+            raise refusal(where, f"forward changes its {', '.join(names[:3])}", "set it once, outside forward, before the export")
 
     def _call_node(self, path: str, args: Any, kwargs: Any) -> fx.Node:
         node = self.create_node("call_module", path, self.create_arg(args), self.create_arg(kwargs))
@@ -186,7 +239,9 @@ class ConcreteTracer(fx.Tracer):
         finally:
             self.running = False
         if not isinstance(value, torch.Tensor):
-            raise refusal(where, f"it returns {type(value).__name__}, not one tensor", USABLE)
+            pools = isinstance(self.root.get_submodule(node.target), MAX_POOLS)
+            reason = (f"it returns {type(value).__name__}, not one tensor", "leave return_indices at its default")
+            raise refusal(where, *(reason if pools else decided(self.root.get_submodule(node.target))))
         return value
 
     def _call_neuron(self, m: SpikingNeuron, path: str, where: str, args: Any, kwargs: Any) -> Any:

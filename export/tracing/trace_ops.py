@@ -157,6 +157,11 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (  # names, reason, way 
     ),
     (("embedding",), "it looks rows up by the input's numbers", "present one-hot inputs to a torch.nn.Linear"),
     (("bilinear", "scaled_dot_product_attention", "bmm", "dot"), "it multiplies two values that depend on the input", PRODUCT_ADVICE),
+    (
+        ("setitem", "copy", "fill", "zero", "index_fill", "index_copy", "index_put", "masked_scatter"),
+        "it writes to a part or all of a tensor",
+        "build the tensor with torch.cat, or the steps of a loop with torch.stack",
+    ),
     (("lerp", "addmm", "addcmul"), "it is several operations in one", "write it with +, * and @"),
 )
 REASONS = {name: (reason, way_out) for names, reason, way_out in REFUSED for name in names}
@@ -180,6 +185,8 @@ def accepted(target: Any, where: str, args: tuple[Any, ...], kwargs: dict[str, A
     """
     if target is getattr:
         raise refusal(where, f"it reads a tensor's .{args[1]}", USABLE)
+    if kwargs.get("out") is not None:
+        raise refusal(where, f"{op_name(target)} writes its result to another tensor", "leave out= away, and use what it returns")
     name = IN_PLACE.get(op_name(target), op_name(target).strip("_"))
     name = {"radd": "add", "rmul": "mul", "concat": "cat", "concatenate": "cat", "detach_": "detach"}.get(name, name)
     if name not in BY_NAME and name not in PIECES:

@@ -17,11 +17,12 @@ from torch import nn
 def untouched(model: nn.Module) -> Iterator[None]:
     """Evaluation mode, without gradients, with copies of every buffer.
 
-    On exit every attribute, buffer, flag and torch's random state are as before.
+    On exit every attribute, parameter, buffer, flag and torch's random state are as before.
     """
     own = list(model.modules())
     foreign = [n for n in SpikingNeuron.instances if all(n is not m for m in own)]
     saved = [(module, _save(module)) for module in own + foreign]
+    parameters = [(p, p.data, p.detach().clone()) for p in model.parameters()]
     try:
         for module in own:
             module._buffers = {k: None if v is None else v.detach().clone() for k, v in module._buffers.items()}
@@ -33,6 +34,9 @@ def untouched(model: nn.Module) -> Iterator[None]:
     finally:
         for module, before in saved:
             _restore(module, before)
+        for parameter, data, value in parameters:
+            parameter.data = data
+            data.copy_(value)
 
 
 def _save(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -29,9 +29,8 @@ class Busy(nn.Module):
     def forward(self, x):
         utils.reset(self)
         syn, mem = self.syn.reset_mem()
-        record = []
+        record, self.count = [], 0
         for step in x:
-            torch.rand(3)
             self.count += 1
             spk = self.lif(self.drop(self.norm(self.fc(step))))
             self.history.append(spk)
@@ -39,6 +38,7 @@ class Busy(nn.Module):
             spk, syn, mem = self.syn(self.out(spk), syn, mem)
             record.append(spk)
         if self.fail:
+            torch.rand(3)
             raise ValueError("on purpose")
         return torch.stack(record)
 

@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "both (Bilinear)",
         "it is called with something else than one tensor",
     ),
-    "lstm": (lambda: chain(nn.LSTM(4, 4), lif()), "0 (LSTM)", "returns tuple, not one tensor"),
+    "lstm": (lambda: chain(nn.LSTM(4, 4), lif()), "0 (LSTM)", "its gates multiply values that depend on the input; use spiking"),
     "norm batch": (
         lambda: chain(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False), lif()),
         "1 (BatchNorm1d)",
