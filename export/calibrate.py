@@ -27,12 +27,13 @@ from snnfuse.hardware.fixed_point import ALIGN_BITS, EXPONENT_RANGE, STATE_LIMIT
 from snnfuse.hardware.program import Constant, GradedInput, Program, SpikeInput
 
 HEADROOM = 1.4  # the current may grow by this factor beyond calibration before it wraps
-SCALES = 8  # threshold scales tried per population
+SCALES = 16  # threshold scales tried per population
 NEARBY = 1.04  # scales closer than this are one
 SPAN = 256  # the finest scale tried over the coarsest, but for the one at which no voltage saturates
-ENOUGH = 0.005  # share of spikes that may differ before a second synapse group is considered
-WORTH = 0.8  # a second group must bring the mismatch below this share of the first's
+ENOUGH = 0.005  # share of spikes that may differ before a further synapse group is considered
+WORTH = 0.8  # a form that takes more memory must bring the quality below this share of the best so far
 DYADIC = 1 << 12  # weights that are whole multiples of 1/2**12 may be kept as they are
+WINDOW = 32  # steps in which spikes are counted
 REACHES = tuple(2.0 ** (-i / 2) for i in range(25))  # ends of the weights' range tried, as shares of the largest
 TRIED = 2  # of them, besides 1
 USUAL = 0.99  # quantile of the weights' magnitudes that no error of one counts as more than
@@ -81,8 +82,8 @@ def _stored(fit: Fit) -> int:
 
 
 def quality(fit: Fit) -> float:
-    """What is wrong with a fit, as a share: of spikes, or of the voltage where no spikes can tell."""
-    return fit.mismatch + fit.deviation
+    """What is wrong with a fit, as a share: of spikes and of their counts, or of the voltage where no spikes can tell."""
+    return fit.mismatch + fit.drift + fit.deviation
 
 
 def choose(fits: list[Fit], unsaturated: float) -> Fit:
@@ -212,8 +213,15 @@ def measured(
     recording = emulate(program, {n: sent[n] for n in program.inputs}, [name], states=not spikes)
     wrong = np.count_nonzero(recording.spikes[name] != run.spikes[name])
     if spikes:
-        return replace(fit, mismatch=wrong / spikes)
+        return replace(fit, mismatch=wrong / spikes, drift=drift(recording.spikes[name], run.spikes[name]))
     return replace(fit, mismatch=float(wrong), deviation=deviation(recording.states[name]["v"], run.v[name], fit.scale))
+
+
+def drift(spikes: NDArray[np.bool_], expected: NDArray[np.bool_]) -> float:
+    """Differences of the counts in windows of `WINDOW` steps, over the spikes expected, of which there are some."""
+    starts = np.arange(0, len(expected), WINDOW)
+    found, wanted = (np.add.reduceat(s.astype(np.int32), starts, axis=0) for s in (spikes, expected))
+    return float(np.abs(found - wanted).sum() / wanted.sum())
 
 
 def deviation(v: NDArray[np.int32], expected: NDArray[np.float64], scale: float) -> float:

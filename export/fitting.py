@@ -38,6 +38,8 @@ class Fit:
         faithful: whether nothing was rounded: weights, biases, decays and thresholds are the float ones times K.
         saturated: weights beyond the range of their group.
         mismatch: differing spikes over float spikes on calibration data.
+        drift: differences of spike counts in windows of a few steps, over float spikes: unlike the mismatch, it tells a late spike from
+            a lost one, and a silent population from one that is a little off; on calibration data.
         deviation: rms error of the voltage over its rms, on calibration data; only where no spikes can tell.
     """
 
@@ -51,6 +53,7 @@ class Fit:
     faithful: bool
     saturated: int = 0
     mismatch: float = np.inf
+    drift: float = 0.0
     deviation: float = 0.0
 
     @property
