@@ -5,7 +5,7 @@
     program.json, .safetensors
     network.net              the program for lava-dl's netx, where that can express it
     golden/                  events.safetensors, expected.safetensors: encoded inputs, and the spikes of every layer for them
-    report.json              the ledger, and what the export measured
+    report.json              the ledger, the tier of every layer, and what the export measured
 
 A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent.
 """
@@ -40,6 +40,7 @@ from snnfuse.export.manifest import (
 )
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, check_chip
+from snnfuse.hardware.chip.tiers import tiers
 from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.fields import read_json
@@ -163,7 +164,8 @@ def write_bundle(
     if graph is None:
         absent[GRAPH] = INTEGERS_ONLY
     entries = program.ledger if program else graph_ledger
-    measured = json_text({"ledger": ledger.to_json(entries), **(report or {})})
+    runs_on = {"tiers": tiers(program)} if program else {}
+    measured = json_text({"ledger": ledger.to_json(entries), **runs_on, **(report or {})})
     check_target(path, force, is_bundle)
     if target == "loihi2" and program is not None and resources is None:
         resources = check_chip(program)

@@ -8,6 +8,7 @@ from snnfuse.export.files import list_files
 from snnfuse.export.manifest import GRAPH, MANIFEST, NET, REPORT, VERSION, make_manifest
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
+from snnfuse.hardware.chip.tiers import tiers
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
 
 
@@ -37,6 +38,8 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield f"the ledger of {REPORT}", "another one", "the program's"
     if program is not None:
         yield from _network_differences(bundle)
+    if program is not None and manifest["format_version"] == VERSION and bundle.report.get("tiers") != tiers(program):
+        yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
     resources = _resources(bundle) if manifest["target"] == "loihi2" and manifest["format_version"] == VERSION else None
     true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):

@@ -4,7 +4,7 @@ from snnfuse.hardware.chip.boards import BOARDS, Board, board_from_json, find_bo
 from snnfuse.hardware.chip.layers import Demands
 from snnfuse.hardware.chip.limits import LIMITS, LOIHI1, Limit
 from snnfuse.hardware.chip.resources import Layer, Resources, check_chip, count, sensitivity
-from snnfuse.hardware.chip.tiers import NODES, Placement, readout_tier, tier
+from snnfuse.hardware.chip.tiers import NODES, READOUT, Placement, tier
 
 __all__ = [
     "BOARDS",
@@ -15,6 +15,7 @@ __all__ = [
     "Demands",
     "Layer",
     "Limit",
+    "READOUT",
     "Placement",
     "Resources",
     "board_from_json",
@@ -22,7 +23,6 @@ __all__ = [
     "count",
     "find_board",
     "read_board",
-    "readout_tier",
     "sensitivity",
     "tier",
 ]

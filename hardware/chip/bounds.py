@@ -45,14 +45,8 @@ def _kernel_channels(demand: Demand, board: Board) -> int:
 def _list_neurons(demand: Demand, board: Board, most: int) -> int:
     """Most neurons whose listed synapses fit a core."""
     words, memory = Words.of(board), board.value("synapse_words")
-    fewest = [(entries, np.cumsum(np.sort(_per_neuron(entries)))) for entries in demand.lists]
+    fewest = [(entries, np.cumsum(np.sort(entries.per_target))) for entries in demand.lists]
     return largest(most, lambda n: sum(_fewest_words(words, e, int(sums[n - 1]), n) for e, sums in fewest) <= memory)
-
-
-def _per_neuron(entries: Listed) -> NDArray[np.int64]:
-    if entries.is_full:
-        return np.full(entries.targets, entries.sources)
-    return np.bincount(entries.rows, minlength=entries.targets)
 
 
 def _fewest_words(words: Words, entries: Listed, synapses: int, neurons: int) -> float:

@@ -69,7 +69,9 @@ def assign(program: Program, resources: Resources, rates: Rates | None = None) -
         rates: as of `snnfuse.hardware.chip.traffic.spike_rates`; None for a spike of every neuron on every step.
     """
     traffic = messages(program, resources, rates)
-    both = (traffic + traffic.T).tocsr()
+    both = (traffic + traffic.T).tolil()
+    both.setdiag(0)  # a core's messages to itself cross nothing
+    both = both.tocsr()
     size = resources.board.value("cores")
     start = cut(both, size)
     chosen = improve(both, start, size)

@@ -18,12 +18,16 @@ Its axons are shared: one for each core that sends to it.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, Synapse
+
+ROWS = 1024  # of a matrix that are looked at together
 
 
 @dataclass(frozen=True)
@@ -56,60 +60,58 @@ class Listed:
     """The listed synapses of one connection, ready to be divided among cores.
 
     Attributes:
-        rows, axons: target neuron and input axon of every synapse; int64 of equal length.
-        sources: distinct axons.
-        targets: neurons of the layer.
+        pattern: which axon reaches which target: boolean (targets, axons), an array or a CSR matrix.
         bits: per weight.
-        is_full: every axon reaches every target, so that counts follow without looking.
     """
 
-    rows: NDArray[np.int64]
-    axons: NDArray[np.int64]
-    sources: int
-    targets: int
+    pattern: NDArray[np.bool_] | sparse.csr_matrix
     bits: int
-    is_full: bool
 
     @property
-    def count(self) -> int:
-        """Synapses that are stored."""
-        return self.sources * self.targets if self.is_full else len(self.rows)
+    def targets(self) -> int:
+        return self.pattern.shape[0]
+
+    @property
+    def sources(self) -> int:
+        """Axons."""
+        return self.pattern.shape[1]
+
+    @cached_property
+    def per_target(self) -> NDArray[np.int64]:
+        """(targets,) synapses of each neuron."""
+        return np.asarray(self.pattern.sum(1), np.int64).ravel()
 
     def loads(self, words: Words, labels: NDArray[np.int64], parts: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(words, input axons) on each of `parts` cores, where labels (targets,) say which core holds a neuron."""
-        neurons = np.bincount(labels, minlength=parts)
-        if self.is_full:
-            each = np.array([int(words.listed(np.int64(n), self.bits, int(n))) for n in neurons])
-            return each * self.sources, np.where(neurons > 0, self.sources, 0)
-        pairs, counts = np.unique(labels[self.rows] * self.sources + self.axons, return_counts=True)
-        where = pairs // self.sources
-        largest = int(neurons.max(initial=1))
-        stored = np.bincount(where, weights=words.listed(counts, self.bits, largest), minlength=parts).astype(np.int64)
-        return stored, np.bincount(where, minlength=parts)
+        most = int(np.bincount(labels, minlength=parts).max())
+        if isinstance(self.pattern, np.ndarray):
+            order = np.argsort(labels, kind="stable")
+            rows = self.pattern if (order == np.arange(len(order))).all() else self.pattern[order]
+            counts = np.add.reduceat(rows, np.searchsorted(labels[order], np.arange(parts)), axis=0, dtype=np.int32)
+            return words.listed(counts, self.bits, most).sum(1), np.count_nonzero(counts, axis=1)
+        where = np.repeat(labels, self.per_target) * self.sources + self.pattern.indices
+        pairs, counts = np.unique(where, return_counts=True)
+        stored = np.bincount(pairs // self.sources, weights=words.listed(counts, self.bits, most), minlength=parts)
+        return stored.astype(np.int64), np.bincount(pairs // self.sources, minlength=parts)
 
 
 def listed(synapse: Dense | Sparse, bits: int, shared: bool) -> Listed:
     """Axons and stored synapses of a connection, at no more than `bits` per weight; `shared`: equal dense sources use one axon."""
-    bits, targets = min(bits, synapse.bits), synapse.size[0]
+    bits = min(bits, synapse.bits)
     if isinstance(synapse, Dense):
-        kept = synapse.weights[:, _distinct(synapse.weights)] if shared else synapse.weights
-        if kept.all():
-            nothing = np.zeros(0, np.int64)
-            return Listed(nothing, nothing, kept.shape[1], targets, bits, True)
-        rows, axons = np.nonzero(kept)
-        return Listed(rows, axons, kept.shape[1], targets, bits, False)
-    entries = synapse.weights.tocoo()
-    kept = entries.data != 0
-    return Listed(entries.row[kept].astype(np.int64), entries.col[kept].astype(np.int64), synapse.size[1], targets, bits, False)
+        return Listed((synapse.weights[:, _distinct(synapse.weights)] if shared else synapse.weights) != 0, bits)
+    pattern = synapse.weights.astype(bool)  # a copy: nothing may change the program's own matrix
+    pattern.sum_duplicates()
+    pattern.eliminate_zeros()
+    return Listed(pattern, bits)
 
 
 def _distinct(weights: NDArray[np.int32]) -> NDArray[np.int64]:
     """The first of each set of equal columns; by a random sum of 64 bits per column, whose equality by chance can be ruled out."""
     factors = np.random.default_rng(0).integers(np.iinfo(np.int64).min, np.iinfo(np.int64).max, len(weights)) | 1
     sums = np.zeros(weights.shape[1], np.int64)
-    with np.errstate(over="ignore"):
-        for factor, row in zip(factors, weights):
-            sums += factor * row
+    for first in range(0, len(weights), ROWS):
+        sums += factors[first : first + ROWS] @ weights[first : first + ROWS].astype(np.int64)  # wraps, as it may
     return np.sort(np.unique(sums, return_index=True)[1])
 
 

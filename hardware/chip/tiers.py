@@ -10,7 +10,7 @@ from typing import Literal
 from snnfuse.hardware.chip.limits import Status
 from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Constant, GradedInput, Node, Output, SpikeInput
+from snnfuse.hardware.program import Constant, GradedInput, Node, Program, SpikeInput
 
 Tier = Literal["A", "B", "C", "D"]
 MEANING = {
@@ -54,6 +54,11 @@ def tier(node: Node) -> Tier:
     return "B" if isinstance(node, Lif) and node.reset != "zero" else NODES[type(node)].tier
 
 
-def readout_tier(output: Output) -> Tier:
-    """Where an output is decoded: the host counts spikes, or reads voltages."""
-    return "C"
+READOUT: Tier = "C"
+"""Where every output is decoded: the host counts spikes, or reads voltages."""
+
+
+def tiers(program: Program) -> dict[str, Tier]:
+    """The tier of every node, and of every output under its own name, which the host decodes."""
+    nodes = {name: tier(node) for name, node in program.nodes.items()}
+    return nodes | {name: READOUT for name in program.outputs if name not in nodes}

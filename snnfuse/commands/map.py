@@ -98,7 +98,7 @@ def measured_rates(program: "Program", inputs: Path) -> "Mapping[str, Any]":
 
 def describe_resources(resources: "Resources", program: "Program") -> str:
     """The table of cores, the totals, and how sure the limits are."""
-    from snnfuse.hardware.chip import NODES, readout_tier, tier
+    from snnfuse.hardware.chip import NODES, READOUT, tier
 
     board = resources.board
     rows: list[tuple[object, ...]] = [
@@ -106,7 +106,7 @@ def describe_resources(resources: "Resources", program: "Program") -> str:
         for a in resources.layers
     ]
     outside = [f"{name} ({NODES[type(node)].what}): {tier(node)}" for name, node in program.inputs.items()]
-    outside += [f"{name} ({output.decoder.replace('_', ' ')}): {readout_tier(output)}" for name, output in program.outputs.items()]
+    outside += [f"{name} ({output.decoder.replace('_', ' ')}): {READOUT}" for name, output in program.outputs.items()]
     used = [board.limits[name] for name in ("cores", "neurons", "synapse_words")]
     return "\n".join(
         [

@@ -23,7 +23,7 @@ def test_a_pickled_module_is_not_opened(snn: Cli, calib: Path) -> None:
 BAD_USAGE = [
     (("export", "net.nir", "--target", "loihi3", "--calib", "calib.npz"), "'loihi3' is not one of"),
     (("export", "net.nir", "--calib", "calib.npz"), "Missing option '--target'"),
-    ((*GOOD, "--board", "pohoiki"), "'pohoiki' is not one of"),
+    ((*GOOD, "--board", "pohoiki"), "unknown board 'pohoiki'; there are oheo-gulch"),
     (("export", "nothing.nir", *FOR), "nothing.nir: no such file"),
     (("export", "nothing.pt", *FOR), "nothing.pt"),
     (("export", "calib.npz", *FOR), "calib.npz: a model is a checkpoint"),
