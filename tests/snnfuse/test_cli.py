@@ -140,7 +140,8 @@ def test_dry_run_writes_nothing(snn: Cli, graph: Path, calib: Path) -> None:
 
 def test_too_large_for_the_board(snn: Cli, graph: Path, calib: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(chip.BOARDS, "oheo-gulch", chip.Board("oheo-gulch", 1, {"cores": 1, "neurons": 2}))
-    assert_error(snn("export", graph, "--target", "loihi2", "--calib", calib), 4, "layer", "2 cores for 3 neurons (2 neurons per core", "1 more than the 1")
+    refused = snn("export", graph, "--target", "loihi2", "--calib", calib)
+    assert_error(refused, 4, "layer", "2 cores for 3 neurons (2 neurons per core", "1 more than the 1")
     assert not Path("net-loihi2").exists()
 
 
