@@ -74,7 +74,7 @@ def snntorch(job: dict) -> list[float]:
             layers.append(torch.nn.Conv2d(synapse.input_shape[0], layer[0], 3, layer[1], 1, bias=False))
         else:
             layers += [torch.nn.Flatten(), torch.nn.Linear(synapse.size[1], layer[0], bias=False)]
-        layers[-1].weight.data = torch.from_numpy(synapse.weights).float()
+        layers[-1].weight.data = torch.tensor(synapse.weights).float()
         layers.append(snntorch.Leaky(0.9, threshold=float(program.neurons[source].vth), reset_mechanism="zero", init_hidden=False))
 
     @torch.no_grad()

@@ -57,6 +57,25 @@ def to_int32(a: NDArray[np.int64]) -> NDArray[np.int32]:
     return ((a + INT32) % (2 * INT32) - INT32).astype(np.int32)
 
 
+def held(value: Int) -> Int:
+    """Integers as a Program holds them: an int, or a read-only int32 array in C order, copied unless it is one already.
+
+    What was checked stays as it is, then, and so does all that is made from it; and no backend computes in a narrower type than another.
+    """
+    array = np.asarray(value)
+    if not array.ndim:
+        return int(array)
+    if array.dtype == np.int32 and array.flags.c_contiguous and not array.flags.writeable and array.base is None:
+        return array
+    return read_only(np.array(array, np.int32, order="C"))
+
+
+def read_only(array: NDArray) -> NDArray:
+    """The array itself, which nobody can write to any more."""
+    array.flags.writeable = False
+    return array
+
+
 def check_range(name: str, value: Int, low: int, high: int) -> None:
     """Raise FixedPointError where an integer, or any element of an integer array, lies outside [low, high].
 

@@ -35,6 +35,7 @@ from snnfuse.hardware.fixed_point import (
     check_range,
     clip,
     decay,
+    held,
     wrap,
 )
 
@@ -43,7 +44,7 @@ Reset = Literal["zero", "subtract", "subtract_delayed"]
 
 @dataclass(frozen=True, eq=False)
 class Lif:
-    """Parameters of a population of neurons, each a scalar or an int32 array of `shape`.
+    """Parameters of a population of neurons, each a scalar or an integer array of `shape`, kept as read-only int32.
 
     Attributes:
         shape: neurons, without time and batch.
@@ -73,6 +74,7 @@ class Lif:
             check_range(name, value, low, high)
             if np.ndim(value) and np.shape(value) != self.shape:
                 raise FixedPointError(f"{name} has shape {np.shape(value)}, the population {self.shape}")
+            object.__setattr__(self, name, held(value))
         if self.reset not in get_args(Reset):
             raise FixedPointError(f"reset={self.reset!r} is none of {', '.join(get_args(Reset))}")
 

@@ -158,6 +158,8 @@ class Program:
     ledger: Ledger = ()
 
     def __post_init__(self) -> None:
+        for name, made in (("nodes", dict), ("connections", tuple), ("outputs", dict)):  # what is checked here stays as it is
+            object.__setattr__(self, name, made(getattr(self, name)))
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise InputError(f"dt must be a positive number of seconds, not {self.dt}")
         for name, node in self.nodes.items():

@@ -11,9 +11,11 @@ A weight of b bits steps by 2**(8 - b), or by twice that in a group that mixes s
     inhibitory   -255 .. 0
 
 Source: Lava 0.10, `lava/utils/weightutils.py`, which clips and truncates whatever it is given; here a weight that it would
-change is an error, so that what is stored is what runs.
+change is an error, so that what is stored is what runs. For the same reason weights are kept as read-only int32: a copy of whatever
+integers are given, unless it is one already.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.errors import FixedPointError, InputError
-from snnfuse.hardware.fixed_point import EXPONENT_RANGE, WEIGHT_BITS, check_range
+from snnfuse.hardware.fixed_point import EXPONENT_RANGE, WEIGHT_BITS, check_range, held, read_only
 
 LIMITS = {"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)}
 
@@ -66,9 +68,9 @@ class Dense:
     bits: int = WEIGHT_BITS
 
     def __post_init__(self) -> None:
-        if self.weights.ndim != 2:
-            raise InputError(f"dense weights need two axes (out, in), these have shape {self.weights.shape}")
-        check_weights(self.weights, self.exponent, self.bits)
+        if np.ndim(self.weights) != 2:
+            raise InputError(f"dense weights need two axes (out, in), these have shape {np.shape(self.weights)}")
+        _hold(self)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -90,7 +92,7 @@ class Sparse:
     """Synapses listed one by one.
 
     Attributes:
-        weights: scipy CSR matrix of int32, (out, in), over flattened neurons in C order.
+        weights: scipy CSR matrix of int32, (out, in), over flattened neurons in C order; sorted, and each synapse listed once.
         exponent: -8..7.
         bits: 1..8.
     """
@@ -103,6 +105,7 @@ class Sparse:
         if not sparse.issparse(self.weights) or self.weights.format != "csr":
             raise InputError("sparse weights must be a scipy CSR matrix")
         check_weights(self.weights.data, self.exponent, self.bits)
+        object.__setattr__(self, "weights", canonical(self.weights))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -142,9 +145,14 @@ class Conv2d:
     bits: int = WEIGHT_BITS
 
     def __post_init__(self) -> None:
-        check_weights(self.weights, self.exponent, self.bits)
-        if self.weights.ndim != 4 or self.weights.shape[1] * self.groups != self.input_shape[0]:
-            raise InputError(f"weights {self.weights.shape} in {self.groups} groups do not fit an input of {self.input_shape}")
+        shape, groups = np.shape(self.weights), self.groups
+        if len(shape) != 4 or shape[1] * groups != self.input_shape[0] or shape[0] % groups:
+            raise InputError(f"weights {shape} in {groups} groups do not fit an input of {self.input_shape}")
+        for name, least in (("stride", 1), ("padding", 0), ("dilation", 1)):
+            _check_pair(name, getattr(self, name), least)
+        for axis in _axes(self):
+            _window(*axis)
+        _hold(self)
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
@@ -173,19 +181,53 @@ class Conv2d:
 Synapse = Dense | Sparse | Conv2d
 
 
+def _hold(synapse: Dense | Conv2d) -> None:
+    check_weights(np.asarray(synapse.weights), synapse.exponent, synapse.bits)
+    object.__setattr__(synapse, "weights", held(synapse.weights))
+
+
+def _check_pair(name: str, pair: tuple[int, int], least: int) -> None:
+    if np.shape(pair) != (2,) or any(not isinstance(n, (int, np.integer)) or n < least for n in pair):
+        raise InputError(f"a convolution's {name} is two integers of at least {least}, (vertical, horizontal), not {pair!r}")
+
+
+def canonical(weights: sparse.csr_matrix) -> sparse.csr_matrix:
+    """A read-only copy with sorted indices; InputError for an index out of range, or a synapse that is listed twice."""
+    try:
+        matrix = sparse.csr_matrix((np.array(weights.data, np.int32), weights.indices.copy(), weights.indptr.copy()), weights.shape)
+        matrix.check_format(full_check=True)  # scipy's products trust indices: one out of range would read foreign memory
+    except ValueError as error:
+        raise InputError(f"no valid CSR matrix: {error}") from error
+    matrix.sort_indices()
+    if not matrix.has_canonical_format:
+        rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+        again = np.flatnonzero((np.diff(rows) == 0) & (np.diff(matrix.indices) == 0))[0]
+        raise InputError(
+            f"sparse weights list the synapse from neuron {matrix.indices[again]} to neuron {rows[again]} twice; add them up first "
+            "(weights.sum_duplicates()), or make them two connections"
+        )
+    for part in (matrix.data, matrix.indices, matrix.indptr):
+        read_only(part)
+    return matrix
+
+
 def synapse_count(synapse: Synapse) -> int:
     """Connected pairs of neurons; of a convolution those that meet no padding, counted without writing it out."""
     if not isinstance(synapse, Conv2d):
         return int(synapse.weights.size)
-    axes = zip(synapse.input_shape[1:], synapse.weights.shape[2:], synapse.stride, synapse.padding, synapse.dilation)
-    inside = [int(((index >= 0) & (index < size)).sum()) for size, *rest in axes for index, _ in [_window(size, *rest)]]
+    inside = [int(((index >= 0) & (index < axis[0])).sum()) for axis in _axes(synapse) for index, _ in [_window(*axis)]]
     return synapse.weights.shape[0] * synapse.weights.shape[1] * inside[0] * inside[1]
 
 
 def conv_output_size(conv: Conv2d) -> tuple[int, int]:
     """Height and width of the output, floor((n + 2 p - d (k - 1) - 1) / stride) + 1 each."""
-    height, width = zip(conv.input_shape[1:], conv.weights.shape[2:], conv.stride, conv.padding, conv.dilation)
+    height, width = _axes(conv)
     return output_size(*height), output_size(*width)
+
+
+def _axes(conv: Conv2d) -> Iterator[tuple[int, int, int, int, int]]:
+    """Input size, kernel, stride, padding and dilation, vertical and horizontal."""
+    return zip(conv.input_shape[1:], np.shape(conv.weights)[2:], conv.stride, conv.padding, conv.dilation)
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int) -> int:

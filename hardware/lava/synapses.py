@@ -35,7 +35,7 @@ def build_synapse(connection: Connection, source: Node, name: str) -> stock.Abst
     # Lava's DelayDense adds up payloads in 64 bits before its shift, every other synapse in 32.
     if isinstance(connection.synapse, Dense) and not (delay and payload):
         return _dense(matrix, delay, options)
-    return _sparse(sparse.csr_matrix(matrix, dtype=np.int32), delay, options)
+    return _sparse(sparse.csr_matrix(matrix, dtype=np.int32, copy=True), delay, options)
 
 
 def _dense(weights: np.ndarray, delay: int, options: dict) -> stock.AbstractProcess:

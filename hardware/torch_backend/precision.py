@@ -24,7 +24,7 @@ from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY
 from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, GradedInput, Node, Program
-from snnfuse.hardware.synapses import Conv2d, Sparse, Synapse
+from snnfuse.hardware.synapses import Conv2d, Synapse
 
 FLOAT32_BITS, FLOAT64_BITS = 24, 53  # integers up to 2**bits have no gaps: IEEE 754, significand with its hidden bit
 
@@ -65,10 +65,7 @@ def row_sum(synapse: Synapse) -> int:
     """Largest sum of |weight| into one target; of a convolution, of a target that meets no padding."""
     if isinstance(synapse, Conv2d):
         return int(np.abs(synapse.weights.astype(np.int64)).sum((1, 2, 3)).max(initial=0))
-    if isinstance(synapse, Sparse):  # row by row, for scipy's own abs() merges a matrix's repeated entries in place
-        ends = np.cumsum(np.concatenate([[0], np.abs(synapse.weights.data.astype(np.int64))]))[synapse.weights.indptr]
-        return int(np.diff(ends).max(initial=0))
-    return int(np.abs(synapse.weights.astype(np.int64)).sum(1).max(initial=0))
+    return int(np.asarray(abs(synapse.matrix().astype(np.int64)).sum(1)).max())
 
 
 @dataclass(frozen=True)

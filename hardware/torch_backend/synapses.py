@@ -98,7 +98,7 @@ def make_product(synapse: Synapse, dtype: torch.dtype, device: torch.device) -> 
     if isinstance(synapse, Sparse):
         matrix = _coordinates(synapse, dtype, device)
         return lambda payloads: torch.sparse.mm(matrix, payloads.to(dtype).T).T
-    weights = torch.as_tensor(synapse.weights).to(device, dtype).T
+    weights = torch.tensor(synapse.weights, dtype=dtype, device=device).T
     return lambda payloads: payloads.to(dtype) @ weights
 
 
@@ -106,12 +106,12 @@ def _coordinates(synapse: Sparse, dtype: torch.dtype, device: torch.device) -> T
     """A COO tensor: PyTorch's CSR products need MKL on CPUs."""
     matrix = synapse.weights.tocoo()
     indices = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64)).to(device)
-    values = torch.as_tensor(matrix.data).to(device, dtype)
+    values = torch.tensor(matrix.data, dtype=dtype, device=device)
     return torch.sparse_coo_tensor(indices, values, matrix.shape, check_invariants=True).coalesce()
 
 
 def _convolution(conv: Conv2d, dtype: torch.dtype, device: torch.device) -> Sums:
-    weights = torch.as_tensor(conv.weights).to(device, dtype)
+    weights = torch.tensor(conv.weights, dtype=dtype, device=device)
     return lambda payloads: convolve(conv, weights, payloads.to(dtype))
 
 

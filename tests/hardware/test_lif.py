@@ -105,3 +105,21 @@ def test_per_neuron_parameters_act_per_neuron() -> None:
 def test_parameters_must_fit_their_registers(parameters: dict, message: str) -> None:
     with pytest.raises(FixedPointError, match=message):
         Lif((1,), **{"du": 0, "dv": 0, "vth": 1, **parameters})
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.int64, np.uint64])
+def test_registers_of_any_integer_type_are_the_same_numbers(dtype: type) -> None:
+    """100 << 6 and 120 << 4 leave 8 bits."""
+    given = {"du": 100, "dv": 50, "vth": 100, "bias_mant": 120, "bias_exp": 4}
+    arrays = {name: np.full(2, value, dtype) for name, value in given.items()}
+    scalars = Lif((2,), **{name: dtype(value) for name, value in given.items()})
+    lif = Lif((2,), **arrays)
+    arrays["vth"][:] = 1
+    inputs = np.full((5, 1, 2), 30, np.int32)
+    expected = run(Lif((2,), **given), inputs)
+    assert expected[0].any() and not expected[0].all()
+    for held in (lif, scalars):
+        for ours, theirs in zip(run(held, inputs), expected):
+            np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match="read-only"):
+        lif.vth[:] = 1

@@ -214,3 +214,11 @@ def test_a_wrapping_current_is_found() -> None:
     assert check_no_wrap(driven(200), spikes)["n"].wraps == 0
     with pytest.raises(Exception, match="'n': the current reaches .* and wraps 1 times"):
         check_no_wrap(driven(250), spikes)
+
+
+def test_a_program_stays_as_it_was_checked(program: Program) -> None:
+    nodes, connections = dict(program.nodes), list(program.connections)
+    same = Program(nodes, connections, program.outputs)
+    nodes["stray"] = Lif((3,), 0, 0, 0)
+    connections.append(Connection("hidden", "stray", Dense(np.ones((3, 20), np.int32))))
+    assert "stray" not in same.nodes and same.connections == program.connections

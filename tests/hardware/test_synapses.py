@@ -105,3 +105,67 @@ def test_synapses_are_counted_without_writing_a_convolution_out(
     assert "_matrix" not in vars(conv)
     assert counted == conv.matrix().nnz
     assert synapse_count(Dense(np.zeros((3, 5), np.int32))) == 15
+
+
+INTEGERS = [np.int8, np.uint8, np.int16, np.int64, np.uint64]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_of_any_type_are_kept_as_int32_that_nobody_can_change(dtype: type) -> None:
+    given = np.array([[[[1, 0], [100, 7]]]], dtype)
+    groups = [Dense(given[0, 0]), Sparse(sparse.csr_matrix(given[0, 0])), Conv2d(given, (1, 2, 2))]
+    given[...] = 3
+    for group in groups:
+        assert (group.values.dtype, sorted(group.values.ravel())[-2:]) == (np.int32, [7, 100])
+        with pytest.raises(ValueError, match="read-only"):
+            group.values[...] = 0
+
+
+def test_weights_that_nobody_can_change_are_not_copied() -> None:
+    group = dense([1, 2])
+    assert Dense(group.weights, exponent=1).weights is group.weights
+    view = np.broadcast_to(np.array([[1, 2]], np.int32), (1, 2))
+    assert not np.shares_memory(Dense(view).weights, view)  # what it shows can be changed elsewhere
+
+
+def csr(data: list[int], indices: list[int], indptr: list[int]) -> sparse.csr_matrix:
+    return sparse.csr_matrix((np.array(data, np.int32), indices, indptr), (2, 4))
+
+
+def test_sparse_weights_are_sorted() -> None:
+    given = csr([5, 6, 7], [3, 1, 0], [0, 2, 3])
+    group = Sparse(given)
+    assert (group.weights.indices.tolist(), group.values.tolist()) == ([1, 3, 0], [6, 5, 7])
+    assert given.indices.tolist() == [3, 1, 0]
+    before = group.values.tobytes()
+    assert abs(group.weights).nnz == 3 and group.values.tobytes() == before
+
+
+@pytest.mark.parametrize(
+    "indices, indptr, message",
+    [
+        ([1, 3, 3], [0, 1, 3], "list the synapse from neuron 3 to neuron 1 twice; add them up first"),
+        ([3, 1, 3], [0, 3, 3], "list the synapse from neuron 3 to neuron 0 twice"),
+        ([1, 4, 3], [0, 1, 3], "no valid CSR matrix: indices must be < 4"),
+    ],
+)
+def test_sparse_weights_that_no_backend_could_agree_on_are_refused(indices: list[int], indptr: list[int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Sparse(csr([200, 200, 1], indices, indptr))
+
+
+@pytest.mark.parametrize(
+    "geometry, message",
+    [
+        ({"stride": (0, 1)}, r"stride is two integers of at least 1, \(vertical, horizontal\), not \(0, 1\)"),
+        ({"stride": 2}, "stride is two integers"),
+        ({"padding": (0, -1)}, "padding is two integers of at least 0"),
+        ({"dilation": (1, 1.5)}, "dilation is two integers of at least 1"),
+        ({"groups": 2}, r"weights \(3, 1, 2, 2\) in 2 groups do not fit"),
+        ({"dilation": (1, 5)}, "larger than its padded input of 5"),
+    ],
+)
+def test_a_convolution_that_cannot_be_is_refused(geometry: dict, message: str) -> None:
+    channels = geometry.get("groups", 1)
+    with pytest.raises(InputError, match=message):
+        Conv2d(np.ones((3, 1, 2, 2), np.int32), (channels, 5, 5), **geometry)
