@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, MESSAGE_BITS, STATE_LIMIT, decay, to_int32
+from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, MESSAGE_BITS, STATE_LIMIT, decay, shift, to_int32
 from snnfuse.hardware.graded import Graded, Product
 from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.overflow.weighted_sums import exact_sums
 from snnfuse.hardware.program import Constant, Program
 from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.reference import exact_input, later
+from snnfuse.hardware.reference import later
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,9 @@ def _arriving(program: Program, name: str, port: int, sent: Mapping[str, NDArray
     a = np.zeros(sent[name].shape, np.int64)
     for connection in program.into(name):
         if connection.port == port:
-            arrived = exact_input(connection.synapse, sent[connection.source]).reshape(a.shape)
-            a += later(arrived, connection.lag + connection.is_recurrent)
+            source = sent[connection.source]
+            sums = exact_sums(connection.synapse, source.reshape(a.shape[0] * a.shape[1], -1))
+            a += later(shift(sums, connection.synapse.exponent).reshape(a.shape), connection.lag + connection.is_recurrent)
     return a
 
 

@@ -133,17 +133,12 @@ def later(values: NDArray, steps: int) -> NDArray:
     return values if not steps else np.concatenate([np.zeros_like(values[:steps]), values[:-steps]])
 
 
-def exact_input(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
-    """The same without any wrap: what the chip's arithmetic stands for."""
-    return shift(_sums(synapse, spikes), synapse.exponent)
-
-
 def _sums(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
     time, batch = spikes.shape[:2]
-    return _product(synapse.matrix(), spikes.reshape(time * batch, -1)).reshape(time, batch, -1)
+    return product(synapse.matrix(), spikes.reshape(time * batch, -1)).reshape(time, batch, -1)
 
 
-def _product(matrix: NDArray[np.int32] | sparse.csr_matrix, rows: NDArray) -> NDArray[np.int64]:
+def product(matrix: NDArray[np.int32] | sparse.csr_matrix, rows: NDArray) -> NDArray[np.int64]:
     """rows @ matrix.T, exactly: in float64, where BLAS is fast, if no sum can leave its integers."""
     if sparse.issparse(matrix):
         return np.ascontiguousarray((matrix.astype(np.int64) @ rows.T.astype(np.int64)).T)

@@ -1,14 +1,28 @@
-"""The smallest and largest W s of a synapse group over messages s in an interval each, without writing a convolution out."""
+"""W s of a synapse group, exactly and without writing a convolution out; and the smallest and largest over messages s in intervals."""
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware.reference import EXACT_FLOAT, product
 from snnfuse.hardware.synapses import Conv2d, Synapse
 
 Vector = NDArray[np.int64] | NDArray[np.float64]
-EXACT_FLOAT = 1 << 53
+WINDOWS = 1 << 23  # values that lie under a kernel at once
+
+
+def exact_sums(synapse: Synapse, messages: NDArray) -> NDArray[np.int64]:
+    """W s before the exponent's shift, with no wrap: messages (rows, sources), bool or int32, to (rows, targets)."""
+    if not isinstance(synapse, Conv2d):
+        return product(synapse.matrix(), messages)
+    rows = max(1, WINDOWS // (synapse.size[0] * int(np.prod(synapse.weights.shape[1:]))))
+    images = messages.reshape(-1, *synapse.input_shape)
+    sums = np.empty((len(images), *synapse.output_shape), np.int64)
+    for start in range(0, len(images), rows):
+        block = slice(start, start + rows)
+        sums[block] = _correlate(synapse, synapse.weights, images[block].astype(np.int64))
+    return sums.reshape(len(images), -1)
 
 
 def extreme_sums(synapse: Synapse, low: Vector, high: Vector) -> tuple[Vector, Vector]:
@@ -34,21 +48,21 @@ def _weights(synapse: Synapse, sign: int) -> NDArray[np.int64] | sparse.csr_matr
 
 def _times(synapse: Synapse, weights: NDArray[np.int64] | sparse.csr_matrix, messages: Vector) -> Vector:
     if isinstance(synapse, Conv2d):
-        return _correlate(synapse, weights, messages.reshape(synapse.input_shape)).ravel()
+        return _correlate(synapse, weights, messages.reshape(1, *synapse.input_shape)).ravel()
     return weights @ messages
 
 
-def _correlate(conv: Conv2d, weights: NDArray[np.int64], x: Vector) -> Vector:
-    """torch.nn.functional.conv2d of one sample with other weights of the same geometry: (C_in, H, W) to (C_out, H, W)."""
+def _correlate(conv: Conv2d, weights: NDArray, x: Vector) -> Vector:
+    """torch.nn.functional.conv2d with other weights of the same geometry: (rows, C_in, H, W) to (rows, C_out, H, W)."""
     (top, left), (down, right), (dy, dx) = conv.padding, conv.stride, conv.dilation
     span = tuple(d * (k - 1) + 1 for d, k in zip(conv.dilation, weights.shape[2:]))
-    padded = np.pad(x, ((0, 0), (top, top), (left, left)))
-    windows = sliding_window_view(padded, span, axis=(1, 2))[:, ::down, ::right, ::dy, ::dx]
+    padded = np.pad(x, ((0, 0), (0, 0), (top, top), (left, left)))
+    windows = sliding_window_view(padded, span, axis=(2, 3))[:, :, ::down, ::right, ::dy, ::dx]
     largest = float(np.abs(x).max(initial=0)) * float(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
     exact = np.float64 if largest < EXACT_FLOAT or x.dtype.kind == "f" else np.int64  # BLAS is fast, and exact below 2**53
-    inputs, outputs = np.split(windows.astype(exact), conv.groups), np.split(weights.astype(exact), conv.groups)
-    sums = [np.einsum("cyxij,ocij->oyx", i, o, optimize=True) for i, o in zip(inputs, outputs)]
-    return np.concatenate(sums).astype(x.dtype)
+    inputs, outputs = np.split(windows, conv.groups, 1), np.split(weights.astype(exact), conv.groups)
+    sums = [np.einsum("ncyxij,ocij->noyx", i.astype(exact), o, optimize=True) for i, o in zip(inputs, outputs)]
+    return np.concatenate(sums, 1).astype(x.dtype)
 
 
 def row(synapse: Synapse, target: int) -> tuple[Vector, Vector]:

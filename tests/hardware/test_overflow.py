@@ -8,7 +8,7 @@ from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output
 from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.overflow import counts, find_witness, prove, state_bounds
 from snnfuse.hardware.overflow.raw_states import excess, raw_states
-from snnfuse.hardware.overflow.weighted_sums import extreme_sums, pull_back, row
+from snnfuse.hardware.overflow.weighted_sums import exact_sums, extreme_sums, pull_back, row
 from snnfuse.hardware.reference import emulate
 
 
@@ -115,6 +115,11 @@ def test_a_convolution_is_bounded_as_the_matrix_it_is(options):
     written = Sparse(conv.matrix())
     low, high = np.sort(rng.integers(-9, 10, (2, conv.size[1])), axis=0)
     assert all((a == b).all() for a, b in zip(extreme_sums(conv, low, high), extreme_sums(written, low, high)))
+    for top in (1, 2**31 - 1):  # below 2**53 in float64, and beyond
+        messages = rng.integers(-top, top + 1, (700, conv.size[1])).astype(np.int32)
+        exact = messages.astype(object) @ conv.matrix().toarray().astype(object).T
+        assert (exact_sums(conv, messages) == exact).all()
+        assert (exact_sums(written, messages) == exact).all()
     scores = rng.integers(-9, 10, conv.size[0])
     assert (pull_back(conv, scores) == pull_back(written, scores)).all()
     dense = conv.matrix().toarray()
