@@ -5,6 +5,7 @@
     program.json, .safetensors
     network.net              the program for lava-dl's netx, where that can express it
     golden/                  events.safetensors, expected.safetensors: encoded inputs, and the spikes of every layer for them
+    run_on_board.py          runs golden/ on a board and compares; for target loihi2, where there are golden vectors
     report.json              the ledger, the tier of every layer, and what the export measured
 
 A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent.
@@ -38,6 +39,7 @@ from snnfuse.export.manifest import (
     check_manifest,
     make_manifest,
 )
+from snnfuse.export.on_board import RUN_ON_BOARD, SCRIPT
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, check_chip
 from snnfuse.hardware.chip.tiers import tiers
@@ -178,6 +180,8 @@ def write_bundle(
             (folder / NET).write_bytes(network)
         if program is not None and events is not None and golden is not None:
             _write_golden(folder, program, events, golden)
+            if target == "loihi2":
+                (folder / RUN_ON_BOARD).write_text(SCRIPT, encoding="utf-8")
         (folder / REPORT).write_text(measured, encoding="utf-8")
         manifest = make_manifest(target, program, resources, len(entries), hash_files(folder), absent)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")

@@ -6,6 +6,7 @@ from typing import Any
 from snnfuse.export.bundle import Bundle
 from snnfuse.export.files import list_files
 from snnfuse.export.manifest import GRAPH, MANIFEST, NET, REPORT, VERSION, make_manifest
+from snnfuse.export.on_board import RUN_ON_BOARD, SCRIPT
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
 from snnfuse.hardware.chip.tiers import tiers
@@ -40,6 +41,7 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield from _network_differences(bundle)
     if program is not None and manifest["format_version"] == VERSION and bundle.report.get("tiers") != tiers(program):
         yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
+    yield from _script_differences(bundle)
     resources = _resources(bundle) if manifest["target"] == "loihi2" and manifest["format_version"] == VERSION else None
     true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
@@ -68,6 +70,12 @@ def _network_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
             raise VerificationError(f"{bundle.path / NET}: is not the program: {error}") from error
         if not equal:
             yield NET, "another network", "the program"
+
+
+def _script_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """Whether the one file that a user may execute is the one that is written into bundles."""
+    if RUN_ON_BOARD in bundle.manifest["files"] and (bundle.path / RUN_ON_BOARD).read_bytes() != SCRIPT.encode():
+        yield RUN_ON_BOARD, "another script", "the one that this snnfuse writes; export again, or do not run it"
 
 
 def _placement(manifest: Mapping[str, Any]) -> dict[str, Any]:

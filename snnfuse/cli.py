@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 import click
 
 COMMANDS = {
+    "board": "Run a bundle's golden inputs on a Loihi 2 board, and compare.",
     "demo": "Train, export and run a small audio-visual network.",
     "doctor": "Say what is installed, and how to install what is not.",
     "energy": "Model an inference's energy and time on a chip from real spikes.",
@@ -67,6 +68,12 @@ def export_main() -> None:
     """Entry point of `snnfuse-export`, the same as `snnfuse export`."""
     _open_standard_streams()
     sys.exit(run(lambda: load_command("export"), "snnfuse-export", sys.argv[1:]))
+
+
+def board_main(bundle: str) -> int:
+    """What a bundle's run_on_board.py does: `snnfuse board` on its folder; returns the exit code."""
+    _open_standard_streams()
+    return run(lambda: load_command("board"), "run_on_board.py", [bundle, *sys.argv[1:]])
 
 
 class Terminated(BaseException):

@@ -59,7 +59,7 @@ class LavaNetwork:
                 connect_in(port, synapse)
 
 
-def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
+def to_lava(program: Program, steps: int | None = None, resets: bool = True) -> LavaNetwork:
     """Build the processes of a program.
 
     Args:
@@ -69,6 +69,7 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
             own window, which is step 1 + latency of the sample. Where connections lag, the last `blank_steps(program)` of these
             steps are blank: they are in nobody's window, and nothing is fed. Without it the network runs on and nothing is ever
             cleared, so that a bias charges before input arrives.
+        resets: whether to clear what recurrent and lagging synapses hold; a single sample does without.
 
     Raises:
         EnvironmentProblem: Lava is missing or not the release that this was written for.
@@ -91,7 +92,7 @@ def to_lava(program: Program, steps: int | None = None) -> LavaNetwork:
         neurons=neurons,
         constants=constants,
         synapses=synapses,
-        resets=_resets(program, synapses, steps) if steps else (),
+        resets=_resets(program, synapses, steps) if steps and resets else (),
         inputs={n: tuple(s.s_in for c, s in zip(program.connections, synapses) if c.source == n) for n in program.inputs},
         outputs={name: neurons[output.node].s_out for name, output in program.outputs.items()},
     )

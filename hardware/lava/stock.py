@@ -5,7 +5,7 @@ from snnfuse.hardware.lava.compat import patched_imports
 with patched_imports():
     from lava.magma.core.decorator import implements, requires, tag
     from lava.magma.core.model.py.model import PyLoihiProcessModel
-    from lava.magma.core.model.py.ports import PyOutPort, PyOutPortVectorDense
+    from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyOutPortVectorDense
     from lava.magma.core.model.py.type import LavaPyType
     from lava.magma.core.process.ports.ports import InPort, OutPort
     from lava.magma.core.process.process import AbstractProcess
@@ -49,6 +49,7 @@ __all__ = [
     "PyDelaySparseModelBitAcc",
     "PyDenseModelBitAcc",
     "PyGradedVecModelFixed",
+    "PyInPort",
     "PyLifModelBitAcc",
     "PyLifResetModelBitAcc",
     "PyLoihiProcessModel",

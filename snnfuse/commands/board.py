@@ -1,0 +1,52 @@
+"""`snnfuse board`, which a bundle's run_on_board.py calls: golden inputs on a Loihi 2 board, or on the CPU where there is none."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from snnfuse.commands.console import PATH, Console, json_option
+
+
+@click.command()
+@click.argument("bundle", type=PATH)
+@click.option("--partition", metavar="NAME", help="Slurm partition with boards.")
+@click.option("--board", metavar="NAME", help="Slurm node of one board.")
+@click.option("--ethernet", metavar="ADDRESS", help="Host of a board on the network, without Slurm.")
+@click.option("--generation", metavar="NAME", help="Of the chip, as N3B3 or N3C1; default: Lava's.")
+@click.option("--input-delay", type=click.IntRange(0), default=0, show_default=True, help="Steps that spikes take to the chip.")
+@click.option("--output-delay", type=click.IntRange(0), default=0, show_default=True, help="Steps that spikes take back.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that it may take.")
+@json_option
+def board(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool, **where: Any) -> int:
+    """Run BUNDLE's golden inputs on a Loihi 2 board and compare every spike that comes back.
+
+    Needs lava-loihi, Intel's package for members of its research community. Without it the CPU runs in its place, which is said. This
+    command was written without a board and has never run on one: it is tested with a stand-in.
+    """
+    from snnfuse.hardware.errors import VerificationError
+
+    console = Console(json_to, quiet, (bundle,))
+    with console.result() as result:
+        result.update(run_board(bundle, timeout, where, console))
+    console.say("EQUAL" if result["equal"] else "DIFFERENT")
+    return 0 if result["equal"] else VerificationError.exit_code
+
+
+def run_board(path: Path, timeout: float | None, where: dict[str, Any], console: Console) -> dict[str, Any]:
+    """Check the bundle, run, compare, print; returns the figures."""
+    from snnfuse.export.bundle import read_bundle
+    from snnfuse.export.consistency import check_consistency
+    from snnfuse.hardware.board import Host, check_on_board
+
+    host, bundle = Host(**where), read_bundle(path)
+    check_consistency(bundle)
+    with console.step("running golden inputs"):
+        check = check_on_board(bundle.program, bundle.events, bundle.golden, host, timeout)
+    compared, wrong = check.comparison.by_variable["spikes"]
+    console.say(f"{check.about}\n{check.backend}: {wrong} of {compared} spikes of {', '.join(check.nodes)} differ")
+    if check.comparison.first is not None:
+        console.say(f"  first: {check.comparison.first}")
+    figures = {"backend": check.backend, "on_board": check.on_board, "about": check.about, "equal": check.comparison.mismatches == 0}
+    first = None if check.comparison.first is None else str(check.comparison.first)
+    return figures | {"nodes": list(check.nodes), "compared": compared, "mismatches": wrong, "first": first}
