@@ -1,10 +1,11 @@
-"""Cores of PilotNet on Loihi 2: the placement's prediction beside what Intel's compiler printed for the published runs.
+"""Cores of PilotNet and YOLO-KP on Loihi 2: the placement's prediction beside what Intel's compiler printed for the published runs.
 
     python -m benchmarks.pilotnet --json -
 
 The layers are those that lava-dl's notebooks print (tutorials/lava/lib/dl/netx: pilotnet_snn/benchmark.ipynb, 74 cores;
-pilotnet_sdnn/benchmark.ipynb, 61 cores, whose input layer runs on the host; oxford/run.ipynb, 5 cores). Weights are random: the
-number of cores does not depend on them while none is 0.
+pilotnet_sdnn/benchmark.ipynb, 61 cores, whose input layer runs on the host; oxford/run.ipynb, 5 cores; yolo_kp/run_eth.ipynb, 574 cores
+on several chips). The split rule was read off PilotNet's logs; YOLO-KP is a check that it passed unchanged. Weights are random: the number
+of cores does not depend on them while none is 0.
 """
 
 import sys
@@ -21,9 +22,12 @@ from snnfuse.hardware.synapses import Synapse
 IMAGE = (3, 66, 200)
 CONVOLUTIONS = ((24, (2, 2), (0, 0)), (36, (2, 2), (0, 0)), (48, (2, 2), (0, 0)), (64, (2, 1), (1, 0)), (64, (1, 1), (0, 0)))
 DENSE = (100, 50, 10, 1)
+YOLO_KP = ((16, 3, 2), (32, 3, 2), (64, 3, 2), (128, 3, 2), (256, 3, 1), (256, 3, 2), (512, 3, 1), (256, 1, 1), (512, 3, 1), (48, 1, 1))
+"""Channels, kernel, stride."""
 MEASURED = {
     "pilotnet-snn": (13, 25, 13, 3, 3, 2, 12, 1, 1, 1),
     "pilotnet-sdnn": (25, 13, 3, 3, 2, 12, 1, 1, 1),
+    "yolo-kp": (224, 112, 56, 28, 56, 16, 32, 14, 32, 4),
     "oxford": (3, 2),
 }
 """Cores per layer, in the order of the network."""
@@ -73,12 +77,27 @@ def oxford(seed: int = 0) -> Program:
     return net.program()
 
 
-PROGRAMS = {"pilotnet-snn": pilotnet, "pilotnet-sdnn": lambda: pilotnet(input_on_chip=False), "oxford": oxford}
+def yolo_kp(seed: int = 0) -> Program:
+    """The fully convolutional YOLO-KP for images of 448 x 448, its input layer on the host."""
+    image = (3, 448, 448)
+    net, shape = Chain(np.random.default_rng(seed), {"image": GradedInput(image, 16, 1 / 128)}, []), image
+    for i, (channels, kernel, stride) in enumerate(YOLO_KP):
+        conv = Conv2d(net.weights(channels, shape[0], kernel, kernel), shape, (stride,) * 2, (kernel // 2,) * 2)
+        net.add(f"conv{i + 1}", conv, shape := conv.output_shape)
+    return net.program()
+
+
+PROGRAMS = {
+    "pilotnet-snn": pilotnet,
+    "pilotnet-sdnn": lambda: pilotnet(input_on_chip=False),
+    "yolo-kp": yolo_kp,
+    "oxford": oxford,
+}
 
 
 def compare_cores(name: str) -> dict:
     """Predicted and measured cores, per layer."""
-    program, board, measured = PROGRAMS[name](), find_board("oheo-gulch"), MEASURED[name]
+    program, board, measured = PROGRAMS[name](), find_board("kapoho-point"), MEASURED[name]
     lava, tight = count(program, board), count(program, board, rule="tight")
     rows = [{"layer": a.name, "predicted": a.cores, "measured": m, "tight": t.cores, "least": a.least}
             for a, t, m in zip(lava.layers, tight.layers, measured)]  # fmt: skip

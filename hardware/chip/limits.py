@@ -1,8 +1,8 @@
 """Every limit of a Loihi 2 chip that placement knows, as data: value, unit, how sure it is, and its source.
 
 Intel has not published how a core packs its memory. The numbers called `measured` are read off the logs that Intel's own compiler
-printed for published runs (lava-dl's notebooks `netx/pilotnet_snn/benchmark.ipynb`, `netx/pilotnet_sdnn/benchmark.ipynb` and
-`netx/oxford/run.ipynb`): they list what every core of a layer holds.
+printed for published runs (lava-dl's notebooks `netx/pilotnet_snn/benchmark.ipynb`, `netx/pilotnet_sdnn/benchmark.ipynb`,
+`netx/oxford/run.ipynb` and `netx/yolo_kp/run_eth.ipynb`): they list what every core of a layer holds, YOLO-KP's in per cent of the limit.
 """
 
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ class Limit:
 
 
 PARTITION = "lava-dl's published PilotNet and Oxford logs, per core distribution"
+UTILISATION = "lava-dl's published YOLO-KP log, per core utilization"
 LIMITS = MappingProxyType(
     {
         "cores": Limit(
@@ -45,11 +46,11 @@ LIMITS = MappingProxyType(
         ),
         "neurons": Limit(
             "neurons per core", 4095, "neurons", "measured",
-            f"{PARTITION}: cores hold up to 3,168; every partition that would have had 4,096 or more was split. Press: 8,192",
+            f"{UTILISATION}: 3,584 neurons are 87.52 %, 2,688 are 65.64 %. Press: 8,192",
         ),
         "synapse_words": Limit(
             "words of synapse memory per core", 12_000, "words", "measured",
-            "the bound that the compiler's log prints beside each violation: cost_db.registers['SynMem'] = 12000",
+            "PilotNet's and Oxford's logs print the bound beside each violation: SynMem 12000. YOLO-KP's later log fits 16,000",
         ),
         "word_bits": Limit(
             "bits per word of synapse memory", 64, "bits", "assumed",
@@ -62,11 +63,11 @@ LIMITS = MappingProxyType(
         "axon_bits": Limit("bits in front of an axon's synapse list", 32, "bits", "assumed", "the same rows"),
         "axons_in": Limit(
             "input axons per core", 8192, "axons", "assumed",
-            "twice Loihi 1's 4,096 (nengo-loihi, block.py), as neurons per core grew; 2,560 are used in a published run",
+            f"twice Loihi 1's 4,096 (nengo-loihi); {UTILISATION}: 0.01 % for an axon or two, so 6,667 or more; PilotNet uses 2,560",
         ),
         "axons_out": Limit(
-            "output axons per core", 8192, "axons", "assumed",
-            "twice Loihi 1's 4,096 (nengo-loihi, block.py); 1,280 are used in a published run",
+            "output axons per core", 16_000, "axons", "measured",
+            f"{UTILISATION}: one each for 2,688 neurons is 16.80 %",
         ),
         "delay_slots": Limit(
             "slots of delayed input per core, one per neuron, port and step", 32_768, "slots", "assumed",

@@ -4,7 +4,8 @@ Two rules:
 
 `lava`   what Intel's compiler does, read off its published logs. A convolution is cut along its width into columns of a power of
          two, as wide as fits, that keep every row and channel; other layers into equal parts, at first as many as their
-         synapses need cores, then twice as many until every part fits. It reproduces PilotNet's 74 and 61 cores.
+         synapses need cores, then twice as many until every part fits. Where one column is too much, it is cut into rows, and where the
+         kernel is, into groups of channels. It reproduces the 74, 61 and 574 cores of PilotNet and YOLO-KP.
 `tight`  what the limits allow: the fewest cores that this search finds. A convolution is cut into groups of channels times runs of
          positions, whichever pair takes fewest cores, and fewest groups among equals, for each costs its sources a message; other
          layers into equal parts.

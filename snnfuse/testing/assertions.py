@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.hardware.chip import Board, find_board
+from snnfuse.hardware.chip import BOARDS, Board, find_board
 from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import InputError, SnnfuseError
 from snnfuse.hardware.program import Program
@@ -65,10 +65,13 @@ def assert_fits(program: Program, board: Board | str = "oheo-gulch") -> None:
 
     Raises:
         AssertionError: it does not; names the layer, the limit and by how much, and how to replay the saved case.
-        InputError: no such board.
+        InputError: no such board, or one with limits of its own, which a saved case could not name.
     """
     __tracebackhide__ = True
-    case = Fits(_only_program(program), find_board(board).name)
+    found = find_board(board)
+    if found not in BOARDS.values():
+        raise InputError(f"board {found.name!r}: a case is saved with a board's name; there are {', '.join(BOARDS)}")
+    case = Fits(_only_program(program), found.name)
     problem = case.problem()
     if problem:
         fail(problem, case)

@@ -127,11 +127,11 @@ def test_input_axons_split_a_layer() -> None:
 def test_output_axons_split_a_layer() -> None:
     nodes: dict[str, Node] = {"x": SpikeInput((1,)), "a": Lif((3000,), 4095, 0, 1)}
     links = [Connection("x", "a", full(3000, 1))]
-    for i in range(3):
+    for i in range(6):
         nodes[f"b{i}"] = Lif((1,), 4095, 0, 1)
         links.append(Connection("a", f"b{i}", full(1, 3000)))
     first = check_chip(Program(nodes, tuple(links), {"output": Output("b0")})).layers[0]
-    assert (first.cores, first.axons_out, first.bound_by) == (2, 4500, "axons_out")  # 8,192 of 9,000
+    assert (first.cores, first.axons_out, first.bound_by) == (2, 9000, "axons_out")  # 16,000 of 18,000
 
 
 def test_layers_add_up_and_inputs_are_free() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from snnfuse.hardware import Lif, Output, Program, SpikeInput
 from snnfuse.hardware.chip import BOARDS, LIMITS, Board, board_from_json, find_board
 from snnfuse.hardware.errors import InputError
 
@@ -55,3 +56,12 @@ def test_a_faulty_file_is_refused_by_name(tmp_path: Path, content: object, messa
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read .*none.json: No such file"):
         find_board(tmp_path / "none.json")
+
+
+def test_an_assertion_takes_boards_that_a_saved_case_can_name() -> None:
+    from snnfuse.testing import assert_fits
+
+    program = Program({"x": SpikeInput((1,)), "out": Lif((1,), 1, 1, 1)}, (), {"output": Output("out")})
+    assert_fits(program, BOARDS["oheo-gulch"])
+    with pytest.raises(InputError, match="board 'oheo-gulch': a case is saved with a board's name"):
+        assert_fits(program, Board("oheo-gulch", 1, {"cores": 5}))

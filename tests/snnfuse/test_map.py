@@ -24,7 +24,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["pilotnet-snn", "pilotnet-sdnn"])
+@pytest.mark.parametrize("name", ["pilotnet-snn", "pilotnet-sdnn", "yolo-kp"])
 def test_published_cores_are_predicted_layer_by_layer(name: str) -> None:
     found = compare_cores(name)
     assert tuple(row["predicted"] for row in found["layers"]) == MEASURED[name]

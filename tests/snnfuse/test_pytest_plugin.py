@@ -60,7 +60,7 @@ def test_exact():
     assert_bit_exact(PROGRAM, EVENTS)
 """
 LARGE = """
-LARGE = Program({"in": SpikeInput((1,)), "wide": Lif((8192 * 130,), 1, 1, 1)}, (), {"out": Output("wide")})
+LARGE = Program({"in": SpikeInput((1,)), "wide": Lif((4095 * 130,), 1, 1, 1)}, (), {"out": Output("wide")})
 
 
 def test_fits():
@@ -245,7 +245,7 @@ def test_what_does_not_fit_says_which_layer_which_limit_and_by_how_much(snn: Cli
     suite.makepyfile(SUITE + LARGE)
     result = suite.runpytest()
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *does not fit oheo-gulch: layer 'wide' takes 130 cores *8192 neurons * 10 more than the 120 *"])
+    result.stdout.fnmatch_lines(["E *does not fit oheo-gulch: layer 'wide' takes 130 cores *4095 neurons * 10 more than the 120 *"])
     command = replay_of(result)
     replayed = snn(*command[1:])
     assert replayed.code == 1 and "layer 'wide' takes 130 cores" in replayed.out and replayed.out.endswith("FAILED\n")
