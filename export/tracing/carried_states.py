@@ -8,10 +8,7 @@ from torch import fx
 from snnfuse.export.tracing.fx_nodes import LOOP_ADVICE, first_input
 from snnfuse.export.tracing.refusal import refusal
 from snnfuse.export.tracing.trace import SPIKE_STATE, SPIKES
-from snnfuse.export.tracing.trace_ops import OPERATIONS
-
-PRECISE = (torch.float32, torch.float64)
-SAME = {name for op in OPERATIONS if op.family == "same" for name in op.names}  # detach, as in truncated backpropagation, and the like
+from snnfuse.export.tracing.trace_ops import PRECISE, SAME
 
 
 def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[fx.Node]]:

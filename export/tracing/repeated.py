@@ -75,8 +75,17 @@ def _same_node(a: fx.Node, b: fx.Node) -> bool:
         return False
     if a.meta.get("op") == "constant" and not _equal(a.meta["value"], b.meta["value"]):
         return False
-    states = zip(a.meta.get("state", ()), b.meta.get("state", ()), strict=True)
-    return all(x.name == y.name if isinstance(x, fx.Node) and isinstance(y, fx.Node) else _equal(x, y) for x, y in states)
+    return all(_same_state(a, x, y) for x, y in zip(a.meta.get("state", ()), b.meta.get("state", ()), strict=True))
+
+
+def _same_state(call: fx.Node, first: Any, second: Any) -> bool:
+    """Whether a neuron starts from the same; or from rest at first, and then, None, from where its last call left it."""
+    if isinstance(first, fx.Node) or isinstance(second, fx.Node):
+        return isinstance(first, fx.Node) and isinstance(second, fx.Node) and first.name == second.name
+    if second is None and first is not None and first.any():
+        reason = "its state starts from values other than zero"
+        raise refusal(call.meta["where"], reason, "start from zeros, or None, and set it back to that before the export")
+    return second is None or _equal(first, second)
 
 
 def _named(arguments: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import fx
 
-from snnfuse.export.tracing.carried_states import PRECISE, check_states
+from snnfuse.export.tracing.carried_states import check_states
 from snnfuse.export.tracing.fx_nodes import (
     LOOP_ADVICE,
     SHARED_ADVICE,
@@ -29,7 +29,7 @@ from snnfuse.export.tracing.operations import Constant, data_nodes, operation
 from snnfuse.export.tracing.refusal import refusal
 from snnfuse.export.tracing.step import ADD, CONSTANT, DELAYED, INPUT, MODULE, MUL, NEURON, OPERATION, PART, ZERO, Step, Term
 from snnfuse.export.tracing.trace import Trace
-from snnfuse.export.tracing.trace_ops import BY_NAME, PRODUCT_ADVICE, TIME_ADVICE
+from snnfuse.export.tracing.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, SAME, TIME_ADVICE
 
 
 def one_step(trace: Trace) -> Step:
@@ -264,6 +264,6 @@ class _Steps:
     def _refuse_unused(self, state_inputs: set[fx.Node]) -> None:
         """Nothing that forward computes is left out without a word; states that nobody reads are part of their neuron."""
         for node in self.nodes[:-1]:
-            kept = node in self.used or node in state_inputs or node.meta["op"] in ("part", "constant")
+            kept = node in self.used or node in state_inputs or node.meta["op"] in ("part", "constant", *SAME)
             if not kept:
                 raise refusal(node.meta["where"], "it never reaches what forward returns", "return it, or remove it from forward")

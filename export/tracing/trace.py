@@ -30,7 +30,7 @@ from snnfuse.export.tracing.repeated import (
     same_graph,
 )
 from snnfuse.export.tracing.torch_advice import decided
-from snnfuse.export.tracing.trace_ops import BY_NAME, LIKE, PIECES, accepted, in_place, op_name
+from snnfuse.export.tracing.trace_ops import BY_NAME, LIKE, PIECES, PRECISE, SAME, accepted, in_place, op_name
 from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
@@ -59,7 +59,8 @@ class Trace:
 def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
     """Run forward on `sample` (one tensor per argument) and record it; the model is left as it was.
 
-    It is run twice, to see that it computes the same when it is called again.
+    It is run twice, to see that it computes the same when it is called again. The second run is the one that counts: in
+    it a neuron whose states forward keeps in attributes of its own continues from them.
 
     Raises:
         UnsupportedError: an operation or module that cannot be expressed, by name, or a forward that keeps something
@@ -82,7 +83,7 @@ def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
         kept = changed(held, contents(root))
         if kept or not same_graph(first.graph, second.graph):
             raise remembers(type(model).__name__, kept or kept_between(held))
-    return first
+    return second
 
 
 def _traced(root: nn.Module, model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
@@ -266,8 +267,18 @@ class ConcreteTracer(fx.Tracer):
         """None where the state is held over from the call before the trace; else the node or the tensor it starts from."""
         state = m._buffers[name] if passed is None else passed
         if isinstance(state, fx.Proxy):
-            return state.node
+            return None if self._left_by_last_call(state, m, name) else state.node
         return None if any(state is held for held in self.held) else state
+
+    def _left_by_last_call(self, state: ConcreteProxy, m: SpikingNeuron, name: str) -> bool:
+        """Whether it is the neuron's own state, which forward kept in an attribute since the trace before this one."""
+        node, before = state.node, state.tracer
+        while node.meta["op"] in SAME and node.meta["value"].dtype in PRECISE:
+            node = node.args[0]
+        if before is self or node.meta["op"] != "part" or node.meta["part"] != (SPIKES if name == SPIKE_STATE else name):
+            return False
+        path, call = self.path_of_module(m), node.args[0]
+        return call.target == path and call.meta["call"] == before.calls[path] - 1
 
     def _part(self, call: fx.Node, index: int, part: str, value: torch.Tensor) -> fx.Proxy:
         node = self.create_node("call_function", _part_of, (call, index), {}, name=f"{call.name}_{part}")

@@ -117,6 +117,8 @@ OPERATIONS: tuple[Op, ...] = (
     Op(("max_pool2d",), "layer", F.max_pool2d, "as torch.nn.MaxPool2d", "of binary spikes", layer=layers.max_pool2d),
 )  # fmt: skip
 BY_NAME: dict[str, Op] = {name: op for op in OPERATIONS for name in op.names}
+SAME = {name for name, op in BY_NAME.items() if op.family == "same"}  # detach, as in truncated backpropagation, and the like
+PRECISE = (torch.float32, torch.float64)
 PIECES = {"chunk": torch.chunk, "split": torch.split, "tensor_split": torch.tensor_split, "unbind": torch.unbind}
 LIKE = {  # constants of the shape of a tensor
     "zeros_like": torch.zeros_like, "ones_like": torch.ones_like, "full_like": torch.full_like,

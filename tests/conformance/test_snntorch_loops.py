@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from snntorch import utils
-from snntorch_models import BATCH, STEPS, amplify, binary, grid, leaky, randomise_norms, synaptic
+from snntorch_models import BATCH, STEPS, amplify, binary, grid, leaky, randomise_norms, run_steps, synaptic
 from torch import nn
 
 from snnfuse.export.tracing import to_nir, trace_model
@@ -162,3 +162,45 @@ def test_networks_of_random_neurons(agree, seed) -> None:
     with torch.no_grad():
         outs, fused = (output.numpy() for output in model(x, y))
     agree(to_nir(model, (x[:2], y[:2])), {"x": x, "y": y}, {"output_0": outs, "output_1": fused})
+
+
+@pytest.mark.parametrize("start", [None, torch.zeros(1)], ids=["None", "zeros"])
+def test_states_that_forward_keeps_in_attributes(agree, start) -> None:
+    class Keeping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.hidden = nn.Linear(12, 8), synaptic(alpha=0.6, beta=0.8, init_hidden=False)
+            self.read, self.out = nn.Linear(8, 4), leaky(beta=0.9, init_hidden=False)
+            self.syn = self.mem = self.last = start
+
+        def forward(self, x):
+            spikes, self.syn, self.mem = self.hidden(self.fc(x), self.syn, self.mem)
+            spikes, mem = self.out(self.read(spikes), self.last)
+            self.last = mem.detach()
+            return spikes
+
+    torch.manual_seed(0)
+    model, x = Keeping(), binary(12)
+    amplify(model, 3.0)
+    graph = to_nir(model, x[0])
+    assert model.syn is model.mem is model.last is start
+    agree(graph, {"x": x}, {"output": run_steps(model, x)[0]})
+
+
+def test_a_loop_that_detaches_its_states(agree) -> None:
+    class Truncated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(12, 6), leaky(beta=0.9, init_hidden=False)
+
+        def forward(self, x):
+            mem, record = self.lif.init_leaky(), []
+            for step in x:
+                spikes, mem = self.lif(self.fc(step), mem.detach())
+                record.append(spikes)
+            return torch.stack(record)
+
+    torch.manual_seed(0)
+    model, x = Truncated().double(), binary(12)
+    amplify(model, 2.0)
+    agree(to_nir(model, x), {"x": x}, {"output": model(x).detach().numpy()})

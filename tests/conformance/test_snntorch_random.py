@@ -13,12 +13,12 @@ from snnfuse.export.tracing import to_nir
 IMAGE = (3, 4, 4)
 STEPS: tuple[Callable[[nn.Module, str, torch.Tensor, torch.Tensor], torch.Tensor], ...] = (
     # of the module, the name of this step, a value and one before it, both of one shape
-    lambda m, name, x, y: m.layer(name, nn.Conv2d(3, 3, 3, padding=1))(x),
-    lambda m, name, x, y: m.layer(name, nn.Conv2d(3, 3, (1, 3), padding="same"))(x),
-    lambda m, name, x, y: m.layer(name, nn.BatchNorm2d(3))(x),
-    lambda m, name, x, y: m.layer(name, nn.AvgPool2d(3, 1, 1))(x),
-    lambda m, name, x, y: m.layer(name, nn.ZeroPad2d((1, 0, 0, 1)))(x)[:, :, 1:, :-1],
-    lambda m, name, x, y: m.layer(name, leaky(beta=0.9, threshold=0.6931))(x),
+    lambda m, name, x, y: m.layer(name, lambda: nn.Conv2d(3, 3, 3, padding=1))(x),
+    lambda m, name, x, y: m.layer(name, lambda: nn.Conv2d(3, 3, (1, 3), padding="same"))(x),
+    lambda m, name, x, y: m.layer(name, lambda: nn.BatchNorm2d(3))(x),
+    lambda m, name, x, y: m.layer(name, lambda: nn.AvgPool2d(3, 1, 1))(x),
+    lambda m, name, x, y: m.layer(name, lambda: nn.ZeroPad2d((1, 0, 0, 1)))(x)[:, :, 1:, :-1],
+    lambda m, name, x, y: m.layer(name, lambda: leaky(beta=0.9, threshold=0.6931))(x),
     lambda m, name, x, y: x * 0.7 - y * 0.4,
     lambda m, name, x, y: x + x * torch.tensor([0.3, -0.2, 0.5], dtype=x.dtype)[:, None, None],
     lambda m, name, x, y: x + 0.17,
@@ -26,7 +26,7 @@ STEPS: tuple[Callable[[nn.Module, str, torch.Tensor, torch.Tensor], torch.Tensor
     lambda m, name, x, y: torch.cat([x[:, 1:], y[:, :1]], 1),
     lambda m, name, x, y: torch.cat([x, y], 3)[..., 2:6],
     lambda m, name, x, y: x.permute(0, 1, 3, 2),
-    lambda m, name, x, y: m.layer(name, nn.Linear(48, 48))(x.flatten(1)).view(-1, 3, 4, 4),
+    lambda m, name, x, y: m.layer(name, lambda: nn.Linear(48, 48))(x.flatten(1)).view(-1, 3, 4, 4),
 )
 OF_TWO = {6, 10, 11}
 
@@ -40,9 +40,9 @@ class Random(nn.Module):
         self.plan = [(int(rng.integers(len(STEPS))), int(rng.integers(1, 4)), int(rng.integers(1, 4))) for _ in range(10)]
         self.first, self.last = leaky(beta=0.5, threshold=0.3971), leaky(beta=0.8, threshold=0.8731, reset_mechanism="zero")
 
-    def layer(self, name: str, made: nn.Module) -> nn.Module:
+    def layer(self, name: str, make: Callable[[], nn.Module]) -> nn.Module:
         if name not in self._modules:
-            self.add_module(name, made.double().eval())
+            self.add_module(name, make().double().eval())
         return self._modules[name]
 
     def forward(self, x):

@@ -50,13 +50,19 @@ def counted_in_place(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return m.lif(m.fc(x) * m.trace)
 
 
+def half_of_membrane(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    spikes, mem = m.own(m.fc(x), m.held)
+    m.held = mem * 0.5
+    return spikes
+
+
 def own_membrane(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     spikes, m.held = m.own(m.fc(x), m.held)
     return spikes
 
 
-def keeping_membrane() -> tuple[nn.Module, Any]:
-    model, sample = with_attribute(own_membrane, held=torch.zeros(1))
+def keeping(run: Callable, start: torch.Tensor) -> tuple[nn.Module, Any]:
+    model, sample = with_attribute(run, held=start)
     model.own = snn.Leaky(beta=0.9)
     return model, sample
 
@@ -105,7 +111,12 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "the input before": (lambda: with_attribute(differenced, before=None), "Model", f"it keeps before from call to call, {KEPT}"),
     "a filter in a buffer": (lambda: with_buffer(low_pass), "Model", f"it keeps trace from call to call, {KEPT}"),
     "a buffer changed in place": (lambda: with_buffer(counted_in_place), "Model", f"it keeps trace from call to call, {KEPT}"),
-    "a membrane in an attribute": (keeping_membrane, "Model", f"it keeps held from call to call, {KEPT}"),
+    "half of a membrane": (lambda: keeping(half_of_membrane, torch.zeros(1)), "Model", f"it keeps held from call to call, {KEPT}"),
+    "a membrane that starts at 1": (
+        lambda: keeping(own_membrane, torch.ones(2, 4)),
+        "own (Leaky)",
+        "its state starts from values other than zero; start from zeros, or None, and set it back to that before the export",
+    ),
     "torch's noise": (lambda: step(lambda m, x: m.lif(m.fc(x) + torch.randn(4))), "Model", NOISE),
     "Python's noise": (lambda: step(lambda m, x: m.lif(m.fc(x) * random.random())), "Model", NOISE),
     "NumPy's noise": (lambda: step(lambda m, x: m.lif(m.fc(x) * float(np.random.rand()))), "Model", NOISE),
