@@ -42,9 +42,10 @@ def make_tap(folder: Path, stem: str, node: Neuron, steps: int, latency: int, st
     """Create the files of a population: bool spikes, or int32 graded ones, and int32 states."""
     types = {"s": np.int32 if sends_numbers(node) else np.bool_} | ({"u": np.int32, "v": np.int32} if states else {})
     files = {}
+    shape = (steps, *map(int, node.shape))  # NumPy 2 writes an np.int64 so that it cannot read it
     for variable, dtype in types.items():
         files[variable] = str(folder / f"{stem}_{variable}.npy")
-        np.lib.format.open_memmap(files[variable], mode="w+", dtype=dtype, shape=(steps, *node.shape))
+        np.lib.format.open_memmap(files[variable], mode="w+", dtype=dtype, shape=shape)
     return Tap(files, latency)
 
 

@@ -37,7 +37,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
         "try: write_whole(Path(sys.argv[1]), bytes(1000))\n"
         "except InputError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", script, tmp_path / "file"], capture_output=True, text=True)
+    command = [sys.executable, "-B", "-c", script, tmp_path / "file"]  # -B: Python would leave a .pyc that is cut off, too
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout.endswith("file: cannot be written (File too large)\n"), done.stderr
     assert (tmp_path / "file").read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
 
