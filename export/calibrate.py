@@ -69,7 +69,7 @@ def fit_population(
         found = choose(fits, unsaturated=_room(run.peak_voltage[name]))
         if best is None or quality(found) < quality(best) * (WORTH if _stored(found) > _stored(best) else 1):
             best = found
-        if quality(best) <= ENOUGH:
+        if best.mismatch + best.deviation <= ENOUGH:
             break
     if best is None:
         raise UnsupportedError(_no_scale(name, run, inputs))

@@ -6,7 +6,6 @@ from numpy.typing import NDArray
 from snnfuse.export.agreement import LayerAgreement, ReadoutAgreement
 from snnfuse.export.fitting import Fit
 from snnfuse.export.network import Network
-from snnfuse.hardware.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.program import GradedInput
 from snnfuse.hardware.ranges import Peaks
@@ -58,7 +57,7 @@ def describe_groups(fit: Fit) -> str:
 
 def describe_forms(fit: Fit) -> str:
     """Bits, whether signs are held apart, and what saturates, in words."""
-    excitatory, inhibitory = fit.forms[0].bits if fit.forms else (WEIGHT_BITS, WEIGHT_BITS)
+    excitatory, inhibitory = fit.bits
     bits = f"{excitatory} bits" if excitatory == inhibitory else f"{excitatory} bits where excitatory and {inhibitory} where inhibitory"
     apart = ", each sign in groups of its own" if any(form.split for form in fit.forms) else ""
     return bits + apart + (f", {fit.saturated} of them saturated" if fit.saturated else "")

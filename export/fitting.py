@@ -57,6 +57,11 @@ class Fit:
     deviation: float = 0.0
 
     @property
+    def bits(self) -> tuple[int, int]:
+        """Of excitatory and inhibitory weights."""
+        return self.forms[0].bits if self.forms else (WEIGHT_BITS, WEIGHT_BITS)
+
+    @property
     def vanished(self) -> tuple[int, ...]:
         """Projections, by position, of which nothing is left but zeros."""
         return tuple(i for i, groups in enumerate(self.synapses) if not any(s.values.any() for s in groups))

@@ -1,6 +1,8 @@
 """NIR graph to Program: calibrated rounding to the integers that Loihi 2 holds."""
 
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import nir
 import numpy as np
@@ -12,13 +14,15 @@ from snnfuse.export.chip_form import chip_form
 from snnfuse.export.entries import input_entry, layer_entries
 from snnfuse.export.fitting import Fit, Input, connections, constant_name
 from snnfuse.export.float_run import simulate
+from snnfuse.export.layer_report import LayerReport, layer_reports
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import from_rest, with_reset
+from snnfuse.export.suspects import suspects
 from snnfuse.export.weights import count_nonzero
 from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.encoding import as_inputs, to_events
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import CalibrationWarning, InputError
 from snnfuse.hardware.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
 from snnfuse.hardware.lif import Reset
 from snnfuse.hardware.program import Constant, Decoder, GradedInput, Output, Program, SpikeInput
@@ -29,6 +33,21 @@ SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candi
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
 WeightBits = Width | Mapping[str, Width]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """A program, and what is known of its making.
+
+    Attributes:
+        program: the integers.
+        layers: a row per population.
+        warnings: what calibration data or weights would spoil, a sentence each.
+    """
+
+    program: Program
+    layers: tuple[LayerReport, ...]
+    warnings: tuple[str, ...]
 
 
 def quantize(
@@ -59,17 +78,41 @@ def quantize(
     Returns:
         Program whose ledger lists every change of meaning with its effect on the calibration data.
 
+    Warns:
+        CalibrationWarning: of data or weights that cannot be quantized well: a layer that never or always spikes, or loses nearly all its
+            spikes, weights or values a thousand times the median.
+
     Raises:
         InputError: calibration data is empty, not finite or of another shape; a setting is out of range.
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
+    return quantize_measured(
+        graph, calibration, dt=dt, reset=reset, weight_bits=weight_bits, input_bits=input_bits, max_groups=max_groups, decoder=decoder
+    ).program
+
+
+def quantize_measured(
+    graph: nir.NIRGraph,
+    calibration: ArrayLike | Mapping[str, ArrayLike],
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    weight_bits: WeightBits = WEIGHT_BITS,
+    input_bits: int = 12,
+    max_groups: int = 2,
+    decoder: Decoder | None = None,
+) -> Quantized:
+    """`quantize`, with what it came to in every layer."""
     check_widths(weight_bits)
     if max_groups < 1:
         raise InputError(f"max_groups must be 1 or more, not {max_groups}")
     network, x, inputs = prepare(graph, calibration, dt, reset, input_bits)
     fits = fit_all(network, x, inputs, weight_bits, max_groups)
     program = assemble(network, fits, inputs, decoder)
-    return _measured(network, program, x, fits)
+    found = _measured(network, program, x, fits)
+    for text in found.warnings:
+        warnings.warn(text, CalibrationWarning, stacklevel=3)
+    return found
 
 
 def prepare(
@@ -178,12 +221,15 @@ def default_decoder(network: Network, node: str) -> Decoder:
     return "membrane_sum" if network.populations[node].is_readout else "spike_count"
 
 
-def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Program:
+def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Quantized:
     """The program with what rounding changed, measured from end to end, in its ledger."""
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
     entries = [input_entry(name, node, x[name]) for name, node in program.inputs.items() if isinstance(node, GradedInput)]
-    for layer in compare_runs(network, program, simulate(network, x), recording):
+    run = simulate(network, x)
+    layers = compare_runs(network, program, run, recording)
+    for layer in layers:
         entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node])
-    return program.with_ledger(*entries)
+    found = suspects(network, x, program.inputs, run, fits, recording)
+    return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

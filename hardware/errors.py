@@ -47,6 +47,10 @@ class UnsafeFileError(SnnfuseError):
     exit_code = 5
 
 
+class CalibrationWarning(UserWarning):
+    """Calibration data or weights that cannot be quantized well: what, where, and with which effect."""
+
+
 class SaturationWarning(UserWarning):
     """Inputs reach beyond what a program was calibrated for, and are cut there."""
 

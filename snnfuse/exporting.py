@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from snnfuse.export.bundle import Bundle
+    from snnfuse.export.quantization import WeightBits
     from snnfuse.nn import FixedPointNetwork
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
 GOLDEN_SAMPLES = 32
+FAST_S = 5.0  # seconds that a search for overflows may take by default
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +205,7 @@ def compile_program(
     target: str = "loihi2",
     dt: float | None = None,
     reset: str | None = None,
-    weight_bits: int = 8,
+    weight_bits: "WeightBits" = 8,
     input_bits: int = 12,
     max_groups: int = 2,
     board: str = "oheo-gulch",
@@ -220,11 +222,28 @@ def compile_program(
     Raises:
         UnsupportedError, DoesNotFitError, InputError: as those do; InputError for labels that are none of the output's classes.
     """
-    from snnfuse.export import quantize
+    from snnfuse.export.quantization import quantize_measured
 
     settings = {"weight_bits": weight_bits, "input_bits": input_bits, "max_groups": max_groups}
-    program = quantize(graph.nir, samples.inputs, dt=dt, reset=reset, **settings)
-    return _compiled(graph, program, samples, target, board)
+    found = quantize_measured(graph.nir, samples.inputs, dt=dt, reset=reset, **settings)
+    compiled = _compiled(graph, found.program, samples, target, board)
+    more = {"layers": [asdict(layer) for layer in found.layers], "warnings": list(found.warnings)}
+    return replace(compiled, report=compiled.report | more)
+
+
+def with_proof(compiled: Compiled, effort: str) -> Compiled:
+    """The same with the overflow proof in its report, as rows of `snnfuse.hardware.overflow.to_json`.
+
+    Args:
+        compiled: what may run; on the calibration data it is known not to wrap.
+        effort: "fast", bounds and `FAST_S` seconds of search for witnesses; "full", as long as that search takes; "off", no proof.
+    """
+    if effort == "off":
+        return compiled
+    from snnfuse.hardware.overflow import prove, to_json
+
+    verdicts = prove(compiled.program, seconds=FAST_S if effort == "fast" else None)
+    return replace(compiled, report=compiled.report | {"overflow": to_json(verdicts)})
 
 
 def compile_trained(net: "FixedPointNetwork", samples: Samples, *, target: str = "loihi2", board: str = "oheo-gulch") -> Compiled:

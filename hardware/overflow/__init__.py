@@ -2,6 +2,7 @@
 
 from snnfuse.hardware.overflow.intervals import StateBounds, state_bounds
 from snnfuse.hardware.overflow.proof import Verdict, counts, prove
+from snnfuse.hardware.overflow.report import to_json, witness_events
 from snnfuse.hardware.overflow.witness import Witness, find_witness
 
-__all__ = ["StateBounds", "Verdict", "Witness", "counts", "find_witness", "prove", "state_bounds"]
+__all__ = ["StateBounds", "Verdict", "Witness", "counts", "find_witness", "prove", "state_bounds", "to_json", "witness_events"]

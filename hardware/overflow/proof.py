@@ -1,6 +1,7 @@
 """Can a state of this program overflow? For every population and every way to: impossible, witnessed, or undecided."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,9 @@ class Verdict:
         return f"{self.node!r}: {self.event}{effect}: {shown}; {self.neurons} neurons may, {state}"
 
 
-def prove(program: Program, steps: int | None = None, search: bool = True, seed: int = 0) -> tuple[Verdict, ...]:
+def prove(
+    program: Program, steps: int | None = None, search: bool = True, seed: int = 0, seconds: float | None = None
+) -> tuple[Verdict, ...]:
     """Every verdict on a program.
 
     Args:
@@ -61,13 +64,21 @@ def prove(program: Program, steps: int | None = None, search: bool = True, seed:
         steps: the longest window; None for any length.
         search: whether to look for witnesses; without, what is not impossible stays undecided.
         seed: of that search.
+        seconds: after which no search is started or goes on, and what is still open stays undecided; None for no such end. Bounds, and
+            with them every "impossible", are not cut short.
     """
+    deadline = None if seconds is None else time.monotonic() + seconds
     found = state_bounds(program, steps)
     ways = [(name, event) for name, bounds in found.items() for event in (EVENTS if isinstance(bounds, StateBounds) else (MESSAGE,))]
-    return tuple(_verdict(program, name, event, found[name], steps, search, seed) for name, event in ways)
+
+    def look(name: str, neuron: int, event: str) -> Witness | None:
+        ended = not search or (deadline is not None and time.monotonic() > deadline)
+        return None if ended else find_witness(program, name, neuron, event, steps, seed, deadline=deadline)
+
+    return tuple(_verdict(program, name, event, found[name], look) for name, event in ways)
 
 
-def _verdict(program: Program, name: str, event: str, bounds: Bounds, steps: int | None, search: bool, seed: int) -> Verdict:
+def _verdict(program: Program, name: str, event: str, bounds: Bounds, look: Callable[[str, int, str], Witness | None]) -> Verdict:
     state, possible = _bounded(event, bounds)
     interval = int(state.low.min()), int(state.high.max())
     count = int(possible.sum())
@@ -75,7 +86,7 @@ def _verdict(program: Program, name: str, event: str, bounds: Bounds, steps: int
         return Verdict(name, event, 0, interval)
     beyond = {"v clips high": state.high, "v clips low": -state.low}.get(event, np.maximum(state.high, -state.low))
     widest = np.argsort(-beyond, kind="stable")[: min(TRIED, count)].tolist()
-    found = ((n, find_witness(program, name, n, event, steps, seed)) for n in widest if search)
+    found = ((n, look(name, n, event)) for n in widest)
     neuron, witness = next(((n, w) for n, w in found if w), (widest[0], None))
     return Verdict(name, event, count, interval, neuron, witness, _is_harmless(event, program.neurons[name]))
 

@@ -6,6 +6,7 @@ inputs over stretches of time, runs the program, and keeps what brings the state
 does it, so a witness cannot be wrong; that none is found proves nothing.
 """
 
+import time as clock
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -18,6 +19,7 @@ from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.overflow.raw_states import excess
 from snnfuse.hardware.overflow.weighted_sums import pull_back
 from snnfuse.hardware.program import GradedInput, Neuron, Output, Program, SpikeInput
+from snnfuse.hardware.synapses import synapse_count
 
 CANDIDATES = 24  # input sequences run side by side
 ROUNDS = 30
@@ -27,6 +29,7 @@ CHANGED = 0.15  # of the inputs, in a mutation
 SETTLED = 9  # time constants, after which e**-9 of the way to rest is left
 SHORTEST, LONGEST = 128, 65536  # steps that an input is held for; slower neurons are not waited for
 VALUES = 1 << 24  # neurons times steps that one run of held inputs may take
+QUICK = 1 << 28  # synapses and neurons times steps of a run where time is limited
 VARIED = 1024  # steps of a sequence that is varied
 
 
@@ -39,7 +42,14 @@ class Witness:
 
 
 def find_witness(
-    program: Program, name: str, neuron: int, event: str, steps: int | None = None, seed: int = 0, rounds: int = ROUNDS
+    program: Program,
+    name: str,
+    neuron: int,
+    event: str,
+    steps: int | None = None,
+    seed: int = 0,
+    rounds: int = ROUNDS,
+    deadline: float | None = None,
 ) -> Witness | None:
     """Inputs that make `event` (of `raw_states`) happen to a neuron, or None if none was found.
 
@@ -49,6 +59,7 @@ def find_witness(
         steps: the longest window; None for any length.
         seed: of the search.
         rounds: of local search, at most.
+        deadline: of `time.monotonic`, after which no run is started; a first run that is too large to end soon is then not made either.
     """
     cone = upstream(program, name)
     if not cone.inputs:
@@ -56,9 +67,13 @@ def find_witness(
     signs = {"v clips high": (1,), "v clips low": (-1,)}.get(event, (1, -1))
     scores = [_scores(cone, name, neuron, sign) for sign in signs]
     time = min(max(_settling(cone), SHORTEST), _longest(cone), steps or LONGEST)
+    if deadline is not None:
+        time = min(time, _affordable(cone))
+        if not time:
+            return None
     held = [{n: np.broadcast_to(array[0], (time, array.shape[1])) for n, array in each.items()} for each in _held(cone, scores)]
     found = _try(cone, name, neuron, event, held)[1]
-    return found or _search(cone, name, neuron, event, scores, min(time, VARIED), np.random.default_rng(seed), rounds)
+    return found or _search(cone, name, neuron, event, scores, min(time, VARIED), np.random.default_rng(seed), rounds, deadline)
 
 
 def upstream(program: Program, name: str) -> Program:
@@ -76,6 +91,13 @@ def upstream(program: Program, name: str) -> Program:
 
 def _longest(program: Program) -> int:
     return int(np.clip(VALUES // sum(int(np.prod(node.shape)) for node in program.nodes.values()), SHORTEST, LONGEST))
+
+
+def _affordable(program: Program) -> int:
+    """Steps that a run may have where time is limited: about a second's work; 0 where not even the shortest has them."""
+    work = sum(synapse_count(c.synapse) for c in program.connections) + sum(int(np.prod(n.shape)) for n in program.nodes.values())
+    steps = QUICK // work
+    return steps if steps >= len(program.nodes) + 8 else 0
 
 
 def _settling(program: Program) -> int:
@@ -130,12 +152,15 @@ def _search(
     time: int,
     rng: np.random.Generator,
     rounds: int,
+    deadline: float | None,
 ) -> Witness | None:
     """Evolution of input sequences; the better half lives on and is varied."""
     pieces = [*_held(program, scores), *(_mutated(program, _strongest_pieces(program, scores[i % len(scores)]), rng, i / CANDIDATES)
                                          for i in range(CANDIDATES))][:CANDIDATES]
     orders = [_order(time, rng) for _ in pieces]
     for _ in range(rounds):
+        if deadline is not None and clock.monotonic() > deadline:
+            return None
         far, found = _try(program, name, neuron, event, [{n: p[n][o] for n in p} for p, o in zip(pieces, orders)])
         if found:
             return found
