@@ -5,7 +5,8 @@
     program = net.program()                                                                   # the integers that forward used
 """
 
+from snnfuse.nn.imitation import imitate
 from snnfuse.nn.making import quantization_aware
 from snnfuse.nn.module import FixedPointNetwork, Run
 
-__all__ = ["FixedPointNetwork", "Run", "quantization_aware"]
+__all__ = ["FixedPointNetwork", "Run", "imitate", "quantization_aware"]

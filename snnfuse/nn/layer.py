@@ -107,18 +107,19 @@ class FixedPointLayer(nn.Module):
         """Whether it never fires."""
         return bool(np.min(self.lif.vth) >= 1 << 17)
 
-    def forward(self, sent: Mapping[str, Tensor], states: bool = False) -> Trace:
+    def forward(self, sent: Mapping[str, Tensor], states: bool = False, forced: bool = False) -> Trace:
         """All steps.
 
         Args:
             sent: payloads of the sources, float32 (time, batch, neurons).
             states: whether to keep current and voltage.
+            forced: whether recurrent connections bring what `sent` holds for the population itself, in place of its own spikes.
         """
         wanted = [self._wanted(position) for position in range(len(self.incoming))]
         weighted = [s.rounded(w) for s, w in zip(self.synapses, wanted)]
         size = next(iter(sent.values())).shape[:2]
-        drive = self._drive(sent, wanted, weighted, size)
-        feedback = [(i.late, g, w) for i, g, w in zip(self.incoming, weighted, wanted) if i.is_recurrent]
+        drive = self._drive(sent, wanted, weighted, size, forced)
+        feedback = [(i.late, g, w) for i, g, w in zip(self.incoming, weighted, wanted) if i.is_recurrent and not forced]
         return self._steps(drive, feedback, states)
 
     def _wanted(self, position: int) -> Tensor:
@@ -127,11 +128,13 @@ class FixedPointLayer(nn.Module):
         wanted = weights.to(DTYPE) * (self.scale * i.unit)
         return Bounded.apply(wanted if present is None else wanted * present, *reach(i.rounds))
 
-    def _drive(self, sent: Mapping[str, Tensor], wanted: list[Tensor], weighted: list[Weighted], size: torch.Size) -> Tensor:
+    def _drive(
+        self, sent: Mapping[str, Tensor], wanted: list[Tensor], weighted: list[Weighted], size: torch.Size, forced: bool
+    ) -> Tensor:
         """What arrives from other populations and the constant, float64 (time, batch, neurons)."""
         drive = torch.zeros(*size, self.neurons, dtype=DTYPE, device=self.bias.device)
         for i, w, groups in zip(self.incoming, wanted, weighted):
-            if not i.is_recurrent:
+            if forced or not i.is_recurrent:
                 rows = later(sent[i.projection.source], i.late)
                 drive = drive + groups.arriving(rows.flatten(0, 1), w).unflatten(0, tuple(size))
         return drive if self.current_bias is None else drive + self._column()

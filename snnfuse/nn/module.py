@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import nir
 import torch
@@ -134,8 +135,13 @@ class FixedPointNetwork(nn.Module):
         fits = {layer.name: layer.fit() for layer in self.layers}
         return assemble(self.network, fits, self.declared, self.decoder)
 
-    def parameter_groups(self, lr: float) -> list[dict]:
-        """For an optimiser of Adam's kind, whose steps are as long as the learning rate: each tensor's is `lr` times its rms."""
-        trained = [p for p in self.parameters() if p.requires_grad]
-        sizes = [float(p.detach().square().mean().sqrt()) for p in trained]
-        return [{"params": [p], "lr": lr * size} for p, size in zip(trained, sizes) if size > 0]
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """What an optimiser of Adam's kind takes; see `parameter_groups`."""
+        return parameter_groups(self, lr)
+
+
+def parameter_groups(module: nn.Module, lr: float) -> list[dict[str, Any]]:
+    """Every trained tensor with `lr` times its rms as learning rate: Adam's steps are as long as that, whatever the gradient."""
+    trained = [p for p in module.parameters() if p.requires_grad]
+    sizes = [float(p.detach().square().mean().sqrt()) for p in trained]
+    return [{"params": [p], "lr": lr * size} for p, size in zip(trained, sizes) if size > 0]
