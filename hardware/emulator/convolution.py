@@ -2,7 +2,8 @@
 
 Outputs are ordered (row, column, channel), so that all channels of a position, and positions side by side, lie together: a spike of
 input channel c at (y, x) adds, for every kernel row, one run of weights. With a stride only some taps meet an output, depending on
-the spike's position modulo the stride, its phase. Columns beyond the border fall into a margin of the accumulator that nobody reads.
+the spike's position modulo the stride, its phase. What falls beyond the border goes into a margin of the accumulator that nobody reads:
+all spikes of a phase are alike, and none asks where it is.
 """
 
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ class Runs:
 
     Attributes:
         sources: int32 (inputs, 3): accumulator and weight offset, and class, of each source neuron in C order.
-        classes: int32: first run of each class; one more at the end.
-        places: int32 (runs, 2): offsets into accumulator and weights, added to a source's own.
+        classes: int32: first run of each class, and the end of the last one. The first class is phase (0, 0), the last one has no run: it
+            is that of sources that miss the wanted rows.
+        places: int32: accumulator offset of each run, added to a source's own. The weights of its runs follow one another.
         weights: int16, so that they are added as they are: a kernel is small.
         length: of all runs, shorter ones filled up with zeros; a multiple of `lanes`.
         lanes: how many are added at once.
@@ -44,7 +46,7 @@ class Runs:
 
 
 def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
-    """Tables for output rows `rows`; the accumulator's first row is the first of these."""
+    """Tables for output rows `rows`; the accumulator's first row that is read is the first of these."""
     channels, grouped = conv.weights.shape[0], conv.groups > 1
     share = channels // conv.groups
     cell = channels if grouped else -(-channels // 8) * 8
@@ -53,76 +55,72 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     left = max(left, 0)
     right = (conv.input_shape[2] - 1 + conv.padding[1]) // conv.stride[1]
     pitch = (left + max(right, conv.output_shape[2] - 1) + 1) * cell
-    maker = _Maker(conv, stored.values.astype(np.int16), rows, cell, lanes, pitch, left * cell)
-    sources = maker.sources()
-    size = len(rows) * pitch + left * cell + 2 * max(maker.length, cell)
-    classes = np.cumsum([0, *map(len, maker.lists)]).astype(np.int32)
-    places = np.array([place for places in maker.lists for place in places], np.int32).reshape(-1, 2)
-    return Runs(sources, classes, places, np.concatenate(maker.blocks), maker.length, lanes, left * cell, pitch, cell, size)
+    reach = conv.dilation[0] * (conv.weights.shape[2] - 1) // conv.stride[0]  # rows by which a spike that meets an output may miss others
+    origin = reach * pitch + left * cell
+    maker = _Maker(conv, stored.values.astype(np.int16), rows, cell, lanes, pitch, origin)
+    size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(maker.length, cell)
+    classes = np.cumsum([0, *(len(phase.places) for phase in maker.phases), 0]).astype(np.int32)
+    places = np.array([place for phase in maker.phases for place in phase.places], np.int32)
+    weights = np.concatenate([phase.weights.reshape(-1) for phase in maker.phases])
+    return Runs(maker.sources(), classes, places, weights, maker.length, lanes, origin, pitch, cell, size)
+
+
+@dataclass(frozen=True, eq=False)
+class _Phase:
+    """What spikes add whose position modulo the stride is the same.
+
+    Attributes:
+        downs: output row of each kernel row that meets one, less that of the spike.
+        places: accumulator offset of each run.
+        weights: int16 (channels, runs * length).
+    """
+
+    downs: list[int]
+    places: list[int]
+    weights: NDArray[np.int16]
 
 
 class _Maker:
-    """Collects classes of sources: a phase of the stride, and the kernel rows that meet the wanted output rows."""
+    """Lays out the weights of every phase, and the sources."""
 
     def __init__(self, conv: Conv2d, weights: NDArray[np.int16], rows: range, cell: int, lanes: int, pitch: int, origin: int) -> None:
-        self.conv, self.weights, self.rows = conv, weights, rows
-        self.cell, self.lanes, self.pitch, self.origin = cell, lanes, pitch, origin
-        self.phases: dict[tuple[int, int], tuple[int, int, dict]] = {}
-        self.known: dict[tuple, int] = {}
-        self.lists: list[list[tuple[int, int]]] = []
-        self.blocks: list[NDArray[np.int16]] = []
-        self.total = 0
-        share = conv.weights.shape[0] // conv.groups
-        self.spacing = cell if conv.groups == 1 else share
-        longest = max(len(taps) for phase in range(conv.stride[1]) for _, taps in [(0, []), *self._runs(phase)])
+        self.conv, self.rows, self.cell, self.pitch, self.origin = conv, rows, cell, pitch, origin
+        self.share, per_group, *kernel = conv.weights.shape[0] // conv.groups, *conv.weights.shape[1:]
+        self.spacing = cell if conv.groups == 1 else self.share
+        by_group = weights.reshape(conv.groups, self.share, per_group, *kernel)
+        self.weights = by_group.transpose(0, 2, 3, 4, 1).reshape(conv.groups * per_group, *kernel, self.share)
+        longest = max((len(taps) for phase in range(conv.stride[1]) for _, taps in self._runs(phase)), default=0)
         self.length = -(-longest * self.spacing // lanes) * lanes
+        self.phases = [self._phase(y, x) for y in range(conv.stride[0]) for x in range(conv.stride[1])]
 
     def sources(self) -> NDArray[np.int32]:
         """(base, weights, class) of every source."""
         conv = self.conv
         channels, height, width = conv.input_shape
+        row, phase_y = np.divmod(np.arange(height) + conv.padding[0], conv.stride[0])
+        column, phase_x = np.divmod(np.arange(width) + conv.padding[1], conv.stride[1])
+        channel = np.arange(channels)[:, None, None]
+        phase = phase_y[:, None] * conv.stride[1] + phase_x
+        sizes = [phase.weights.size for phase in self.phases]
+        starts, each = np.cumsum([0, *sizes[:-1]])[phase], np.array(sizes)[phase] // channels
+        downs = [self.phases[y * conv.stride[1]].downs for y in phase_y]
+        meets = np.array([any(y + down in self.rows for down in found) for y, found in zip(row.tolist(), downs)])
+        first_channel = channel // conv.weights.shape[1] * self.share
         table = np.zeros((channels, height, width, 3), np.int32)
-        channel = np.arange(channels)
-        group = channel // conv.weights.shape[1]
-        first_channel = group * (conv.weights.shape[0] // conv.groups)
-        for y in range(height):
-            row, phase_y = divmod(y + conv.padding[0], conv.stride[0])
-            for x in range(width):
-                column, phase_x = divmod(x + conv.padding[1], conv.stride[1])
-                start, length, places = self._phase(phase_y, phase_x)
-                table[:, y, x, 0] = self.origin + (row - self.rows.start) * self.pitch + column * self.cell + first_channel
-                table[:, y, x, 1] = start + length * channel
-                table[:, y, x, 2] = self._class(phase_y, phase_x, row, places)
+        table[..., 0] = self.origin + (row - self.rows.start)[:, None] * self.pitch + column * self.cell + first_channel
+        table[..., 1] = starts + each * channel
+        table[..., 2] = np.where(meets[:, None], phase, len(self.phases))
         return table.reshape(-1, 3)
 
-    def _phase(self, phase_y: int, phase_x: int) -> tuple[int, int, dict]:
-        """Where this phase's weights begin, how many there are per channel, and by kernel row the (row offset, places) of its runs."""
-        key = phase_y, phase_x
-        if key not in self.phases:
-            places, block = self._layout(phase_y, phase_x)
-            self.phases[key] = self.total, block.shape[1], places
-            self.blocks.append(block.reshape(-1))
-            self.total += block.size
-        return self.phases[key]
-
-    def _layout(self, phase_y: int, phase_x: int) -> tuple[dict, NDArray[np.int16]]:
-        conv, share = self.conv, self.conv.weights.shape[0] // self.conv.groups
-        per_group, (height, width) = conv.weights.shape[1], conv.weights.shape[2:]
-        by_group = self.weights.reshape(conv.groups, share, per_group, height, width)
-        by_channel = by_group.transpose(0, 2, 3, 4, 1).reshape(conv.groups * per_group, height, width, share)
-        places, parts, offset = {}, [], 0
-        for ky in range(height):
-            if (phase_y - ky * conv.dilation[0]) % conv.stride[0]:
-                continue
-            down = (phase_y - ky * conv.dilation[0]) // conv.stride[0]
-            runs = []
-            for first, taps in self._runs(phase_x):
-                runs.append((down * self.pitch + first * self.cell, offset))
-                parts.append(self._run_of(by_channel[:, ky], taps))
-                offset += self.length
-            places[ky] = down, runs
-        none = np.zeros((len(by_channel), 0), np.int16)
-        return places, np.concatenate([none, *parts], axis=1)
+    def _phase(self, phase_y: int, phase_x: int) -> _Phase:
+        conv = self.conv
+        rows = [y for y in range(conv.weights.shape[2]) if (phase_y - y * conv.dilation[0]) % conv.stride[0] == 0]
+        downs = [(phase_y - y * conv.dilation[0]) // conv.stride[0] for y in rows]
+        runs = self._runs(phase_x)
+        places = [down * self.pitch + first * self.cell for down in downs for first, _ in runs]
+        parts = [self._run_of(self.weights[:, y], taps) for y in rows for _, taps in runs]
+        none = np.zeros((len(self.weights), 0), np.int16)
+        return _Phase(downs, places, np.concatenate([none, *parts], axis=1))
 
     def _runs(self, phase_x: int) -> list[tuple[int, list[int]]]:
         """(column offset of the first, kernel columns) of taps that meet outputs side by side."""
@@ -144,12 +142,3 @@ class _Maker:
         for k, kx in enumerate(taps):
             run[:, k * self.spacing : k * self.spacing + share] = weights[:, kx]
         return run
-
-    def _class(self, phase_y: int, phase_x: int, row: int, places: dict) -> int:
-        """The class of a source in this row: kernel rows that would miss the wanted output rows are left out."""
-        meets = tuple(ky for ky, (down, _) in places.items() if row + down in self.rows)
-        key = phase_y, phase_x, meets
-        if key not in self.known:
-            self.known[key] = len(self.lists)
-            self.lists.append([place for ky in meets for place in places[ky][1]])
-        return self.known[key]

@@ -20,13 +20,14 @@ from snnfuse.hardware.emulator.fields import (
     C_STRIDE,
     C_TABLE,
     C_WEIGHTS,
+    C_WIDE,
     C_WIDTH,
 )
 from snnfuse.hardware.emulator.intrinsics import collector, get, graded_chunk_sum, graded_row_sum, kernel_part, row_sum, run_sum, three_runs
 
 _rows128, _rows64, _rows32, _rows16 = (row_sum(lanes) for lanes in (128, 64, 32, 16))
 _graded64, _graded16 = graded_row_sum(64), graded_row_sum(16)
-_graded_chunk8, _add_one = graded_chunk_sum(8), graded_chunk_sum(1)
+_graded_chunk8, _run8, _add_one = graded_chunk_sum(8), run_sum(8), graded_chunk_sum(1)
 _collect16, _collect1 = collector(16), collector(1)
 
 
@@ -94,75 +95,69 @@ def _collect_runs(c, acc, a):
             _collect(a, (y * width + x) * channels, acc, first + x * cell, channels, c[C_FACTOR], c[C_SHIFT])
 
 
+@kernel_part
+def _scatter_generic(c, tables, w, events, values, graded, start, stop, acc):
+    """Add the kernel of every event, run by run, at its place."""
+    for k in range(start, stop):
+        entry = c[C_TABLE] + 3 * get(events, k)
+        kind = c[C_CLASSES] + get(tables, entry + 2)
+        base, source = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1)
+        for r in range(get(tables, kind), get(tables, kind + 1)):
+            target = base + get(tables, c[C_RUNS] + r)
+            for lane in range(0, c[C_LENGTH], 8):
+                if graded:
+                    _graded_chunk8(acc, target + lane, w, source + lane, get(values, k))
+                else:
+                    _run8(acc, target + lane, w, source + lane)
+            source += c[C_LENGTH]
+
+
 def _scatter(lanes):
-    """A loop that adds the kernel of every event, run by run, at its place, so many lanes at once."""
+    """A loop that adds the kernel of every event at its place, so many lanes at once; 3x3 with a stride of 1 in one piece."""
     add_run, add_three = run_sum(lanes), three_runs(lanes)
 
     @kernel_part
     def scatter(c, tables, w, events, start, stop, acc):
         table, classes, runs, length, first_weight = c[C_TABLE], c[C_CLASSES], c[C_RUNS], c[C_LENGTH], c[C_WEIGHTS]
+        whole = get(tables, classes + 1) == 3 and length == 3 * lanes
+        first, second, third = (get(tables, runs), get(tables, runs + 1), get(tables, runs + 2)) if whole else (0, 0, 0)
         for k in range(start, stop):
             entry = table + 3 * get(events, k)
-            base, weights, kind = get(tables, entry), first_weight + get(tables, entry + 1), classes + get(tables, entry + 2)
-            r, last = runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1)
-            if last - r == 6 and length == 3 * lanes:
-                add_three(acc, base, w, weights, tables, r)
+            base, source, kind = get(tables, entry), first_weight + get(tables, entry + 1), get(tables, entry + 2)
+            if whole and kind == 0:
+                add_three(acc, base + first, base + second, base + third, w, source)
                 continue
-            while r < last:
-                target, source = base + get(tables, r), weights + get(tables, r + 1)
+            for r in range(get(tables, classes + kind), get(tables, classes + kind + 1)):
+                target = base + get(tables, runs + r)
                 for lane in range(0, length, lanes):
                     add_run(acc, target + lane, w, source + lane)
-                r += 2
+                source += length
 
     return scatter
 
 
 _scatter64, _scatter32, _scatter16, _scatter8 = (_scatter(lanes) for lanes in (64, 32, 16, 8))
-_run8 = run_sum(8)
 
 
 @kernel_part
-def deliver_wide_runs(c, tables, w, events, start, stop, acc, a):
-    """A convolution, binary, its sums in 32 bits."""
-    _clear_runs(c, acc)
-    table, classes, runs = c[C_TABLE], c[C_CLASSES], c[C_RUNS]
-    for k in range(start, stop):
-        entry = table + 3 * get(events, k)
-        base, weights, kind = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1), classes + get(tables, entry + 2)
-        for r in range(runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1), 2):
-            for lane in range(0, c[C_LENGTH], 8):
-                _run8(acc, base + get(tables, r) + lane, w, weights + get(tables, r + 1) + lane)
-    _collect_runs(c, acc, a)
-
-
-@kernel_part
-def deliver_runs(c, tables, w, events, start, stop, acc, a):
-    """A convolution, binary, its sums in 16 bits."""
-    _clear_runs(c, acc)
+def deliver_runs(c, tables, w, events, values, graded, start, stop, narrow, wide, a):
+    """A convolution: its sums in 16 bits where they fit for certain."""
+    if graded or c[C_WIDE]:
+        _clear_runs(c, wide)
+        _scatter_generic(c, tables, w, events, values, graded, start, stop, wide)
+        _collect_runs(c, wide, a)
+        return
+    _clear_runs(c, narrow)
     lanes = c[C_LANES]
     if lanes == 8:
-        _scatter8(c, tables, w, events, start, stop, acc)
+        _scatter8(c, tables, w, events, start, stop, narrow)
     elif lanes == 16:
-        _scatter16(c, tables, w, events, start, stop, acc)
+        _scatter16(c, tables, w, events, start, stop, narrow)
     elif lanes == 32:
-        _scatter32(c, tables, w, events, start, stop, acc)
+        _scatter32(c, tables, w, events, start, stop, narrow)
     else:
-        _scatter64(c, tables, w, events, start, stop, acc)
-    _collect_runs(c, acc, a)
-
-
-@kernel_part
-def deliver_graded_runs(c, tables, w, events, values, start, stop, acc, a):
-    """A convolution, graded."""
-    _clear_runs(c, acc)
-    table, classes, runs = c[C_TABLE], c[C_CLASSES], c[C_RUNS]
-    for k in range(start, stop):
-        entry = table + 3 * get(events, k)
-        base, weights, kind = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1), classes + get(tables, entry + 2)
-        for r in range(runs + 2 * get(tables, kind), runs + 2 * get(tables, kind + 1), 2):
-            for lane in range(0, c[C_LENGTH], 8):
-                _graded_chunk8(acc, base + get(tables, r) + lane, w, weights + get(tables, r + 1) + lane, get(values, k))
-    _collect_runs(c, acc, a)
+        _scatter64(c, tables, w, events, start, stop, narrow)
+    _collect_runs(c, narrow, a)
 
 
 @kernel_part

@@ -27,7 +27,7 @@ SPIKES_IN, GRADED_IN, LIF, PRODUCT, RELAY = range(5)
     P_VOLTAGE_KEEP,  # 4096 - dv
     P_THRESHOLD,  # 64 vth
     P_BIAS,  # bias_mant << bias_exp
-    P_ARRAYS,  # params: the four above, one per neuron, each padded; -1 where all are scalars
+    P_ARRAYS,  # params: the four above, one per neuron, each padded; -1 where all are scalars and the input is bounded
     P_ORDER,  # tables: external index of each neuron; -1 where it is its own
     P_GRADED,  # whether its events carry values
     P_LIMIT,  # largest magnitude that an input may hold
@@ -54,7 +54,7 @@ ROWS, RUNS, LISTED = range(3)
     C_PORT,
     C_TABLE,  # tables: RUNS (base, weights, class) per source; LISTED first synapse per source
     C_CLASSES,  # tables: RUNS first run per class; LISTED target of each synapse
-    C_RUNS,  # tables: (accumulator, weight) offsets of each run
+    C_RUNS,  # tables: accumulator offset of each run, added to the source's own; weights follow one another
     C_LENGTH,  # of all runs
     C_LANES,  # that are added at once
     C_WIDE,  # whether sums could leave 16 bits

@@ -6,7 +6,21 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from snnfuse.hardware.emulator.fields import LANES
-from snnfuse.hardware.emulator.vectors import I8, I16, I32, I64, Lanes, count_bits, element, indices, load, splat
+from snnfuse.hardware.emulator.vectors import (
+    I8,
+    I16,
+    I32,
+    I64,
+    TOWARDS_ZERO,
+    Lanes,
+    count_bits,
+    element,
+    indices,
+    load,
+    rounding,
+    set_rounding,
+    splat,
+)
 
 INT, WORD = types.int64, types.int32
 kernel_part = njit(_nrt=False)  # nothing is allocated in here, so that no array needs its references counted
@@ -56,6 +70,29 @@ def get(typingctx, array, k):
         return value if array.dtype.bitwidth == 64 else builder.sext(value, I64)
 
     return INT(array, INT), generate
+
+
+@intrinsic
+def round_towards_zero(typingctx):
+    """Have this thread drop what a float32 does not hold; returns how it rounded before."""
+
+    def generate(context, builder, signature, args):
+        before = rounding(builder)
+        set_rounding(builder, ir.Constant(I32, TOWARDS_ZERO))
+        return before
+
+    return WORD(), generate
+
+
+@intrinsic
+def round_as(typingctx, mode):
+    """Have this thread round floats as it did before."""
+
+    def generate(context, builder, signature, args):
+        set_rounding(builder, args[0])
+        return context.get_dummy_value()
+
+    return types.void(WORD), generate
 
 
 @intrinsic
@@ -167,23 +204,21 @@ def run_sum(lanes):
 
 
 def three_runs(lanes):
-    """The same for three runs of three times so many lanes, whose places stand in a table of pairs: a kernel of 3x3 in one piece."""
+    """The same for three runs of three times so many lanes each, whose weights follow one another: a kernel of 3x3 in one piece."""
 
     @intrinsic
-    def add_runs(typingctx, acc, offset, w, first, tables, row):
+    def add_runs(typingctx, acc, first, second, third, w, source):
         def generate(context, builder, signature, args):
-            acc_, offset_, w_, first_, tables_, row_ = args
-            pairs = element(context, builder, tables, tables_, row_)
-            for run in range(3):
-                places = [builder.load(builder.gep(pairs, [ir.Constant(I64, 2 * run + side)])) for side in range(2)]
-                target = element(context, builder, acc, acc_, builder.add(offset_, builder.sext(places[0], I64)))
-                source = element(context, builder, w, w_, builder.add(first_, builder.sext(places[1], I64)))
+            acc_, *places, w_, source_ = args
+            weights = element(context, builder, w, w_, source_)
+            for run, place in enumerate(places):
+                target = element(context, builder, acc, acc_, place)
                 for lane in range(0, 3 * lanes, lanes):
-                    at, of = (builder.gep(pointer, [ir.Constant(I64, lane)]) for pointer in (target, source))
+                    at, of = builder.gep(target, [I64(lane)]), builder.gep(weights, [I64(3 * lanes * run + lane)])
                     (load(builder, at, I16, lanes) + load(builder, of, I16, lanes)).store(at)
             return context.get_dummy_value()
 
-        return types.void(acc, INT, w, INT, tables, INT), generate
+        return types.void(acc, INT, INT, INT, w, INT), generate
 
     return add_runs
 

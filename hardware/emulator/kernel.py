@@ -8,11 +8,9 @@ from numba import njit
 
 from snnfuse.hardware.emulator.delivery import (
     deliver_graded_rows,
-    deliver_graded_runs,
     deliver_listed,
     deliver_rows,
     deliver_runs,
-    deliver_wide_runs,
 )
 from snnfuse.hardware.emulator.fields import (
     C_KIND,
@@ -20,7 +18,6 @@ from snnfuse.hardware.emulator.fields import (
     C_PORT,
     C_SOURCE,
     C_UNSIGNED,
-    C_WIDE,
     LANES,
     LIF,
     P_ARRAYS,
@@ -54,7 +51,7 @@ from snnfuse.hardware.emulator.fields import (
     ROWS,
     RUNS,
 )
-from snnfuse.hardware.emulator.intrinsics import kernel_part, list_input, mul, sra, word_at
+from snnfuse.hardware.emulator.intrinsics import kernel_part, list_input, mul, round_as, round_towards_zero, sra, word_at
 from snnfuse.hardware.emulator.neurons import update_neurons
 
 NO_MAGNITUDE = -(1 << 31)  # the one int32 that is no graded spike
@@ -96,12 +93,7 @@ def deliver(c, tables, weights, events, values, graded, start, stop, narrow, wid
     """One connection, one step."""
     w, w_unsigned, w_runs = weights
     if c[C_KIND] == RUNS:
-        if graded:
-            deliver_graded_runs(c, tables, w_runs, events, values, start, stop, wide, a)
-        elif c[C_WIDE]:
-            deliver_wide_runs(c, tables, w_runs, events, start, stop, wide, a)
-        else:
-            deliver_runs(c, tables, w_runs, events, start, stop, narrow, a)
+        deliver_runs(c, tables, w_runs, events, values, graded, start, stop, narrow, wide, a)
     elif c[C_KIND] == ROWS:
         if c[C_UNSIGNED]:
             if graded:
@@ -210,6 +202,7 @@ def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
     u, v = u[sample, state : state + padded], v[sample, state : state + padded]
     forgets = p[P_FORGETS] != 0 and places[q, 1] < 0  # a recorded current is kept like any other
     resting = not p[P_BIASED] and not any_nonzero(u, padded) and not any_nonzero(v, padded)
+    mode = round_towards_zero()
     for t in range(steps):
         quiet, _ = gather(p, t, plan, lists, history, narrow, wide, a, a)
         if not (quiet and resting):
@@ -224,6 +217,7 @@ def run_lif(p, q, plan, history, u, v, sample, steps, at, lists, out, scratch):
                 spikes_out[places[q, 0] + step + (tables[order + events[k]] if order >= 0 else events[k])] = 1
         if places[q, 1] >= 0:
             record_states(u, v, states_out, places[q, 1] + step, places[q, 2] + step, n, order, tables)
+    round_as(mode)
 
 
 @kernel_part

@@ -1,6 +1,7 @@
 """One step of a population of neurons: the equations of `snnfuse.hardware.lif`, branch-free in 32 bits, LANES neurons at once.
 
 Nothing overflows: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |decay(v) - 64 vth [v > 64 vth]| < 2**23, |bias| <= 2**19.
+Where the input is bounded, |a| < 2**17, |64 a| < 2**23 and so |u| <= 2**23: one wrap brings any |u| + |64 a| <= 3 * 2**23 back.
 """
 
 from llvmlite import ir
@@ -8,7 +9,7 @@ from numba.extending import intrinsic
 
 from snnfuse.hardware.emulator.fields import LANES
 from snnfuse.hardware.emulator.intrinsics import INT, kernel_part
-from snnfuse.hardware.emulator.vectors import I32, I64, Lanes, count_bits, element, indices, load
+from snnfuse.hardware.emulator.vectors import F32, I32, I64, Lanes, count_bits, element, indices, load
 from snnfuse.hardware.fixed_point import ALIGN_BITS, DECAY_BITS, STATE_LIMIT
 
 LOW = (1 << DECAY_BITS) - 1
@@ -26,14 +27,23 @@ def decay(x: Lanes, keep: Lanes) -> Lanes:
     return (x >> DECAY_BITS) * keep + (low >> DECAY_BITS)
 
 
+def decay_bounded(x: Lanes, keep: Lanes) -> Lanes:
+    """trunc(x keep / 4096) of any |x| <= 2**24, keep a float32 vector of keep / 4096, while floats are rounded towards zero.
+
+    x and keep are exact. The product keeps its 24 leading bits, among them all before the point; what is dropped, by the product and then
+    by the conversion, is dropped towards zero.
+    """
+    return x.as_float().scaled(keep).truncated()
+
+
 def wrap(u: Lanes) -> Lanes:
     """24-bit wrap, once; +2**23 itself stands."""
     down = (u - 2 * STATE_LIMIT).where(u > STATE_LIMIT, u)
     return (u + 2 * STATE_LIMIT).where(u < 1 - STATE_LIMIT, down)
 
 
-def _tile(reset: int, forgets: bool, each: bool):
-    """One vector of neurons, compiled for one reset, and for one parameter each or one for all.
+def _tile(reset: int, forgets: bool, bounded: bool):
+    """One vector of neurons, compiled for one reset, and for bounded inputs with parameters for all, or any inputs and parameters each.
 
     Takes input a and states u, v (int32, changed in place; u is neither read nor written where the current forgets), the first neuron,
     and the parameters as in `fields`. Appends the neurons that fire to `events` and returns the end of the list.
@@ -46,14 +56,21 @@ def _tile(reset: int, forgets: bool, each: bool):
             places = [element(context, builder, t, x, j_) for t, x in ((a, a_), (u, u_), (v, v_))]
             drive, before = load(builder, places[0], I32, LANES), load(builder, places[2], I32, LANES)
             scalars, first = (keep_u_, keep_v_, theta_, bias_), builder.add(p_, j_)
-            rows = [builder.add(first, builder.mul(padded_, ir.Constant(I64, k))) for k in range(4)] if each else []
+            rows = [] if bounded else [builder.add(first, builder.mul(padded_, ir.Constant(I64, k))) for k in range(4)]
             parameters = [load(builder, element(context, builder, params, params_, row), I32, LANES) for row in rows] or [
                 Lanes(builder, before.like(builder.trunc(x, I32))) for x in scalars
             ]
             keep, leak, threshold, drift = parameters
+            if bounded:
+                whole = Lanes(builder, ir.Constant(ir.VectorType(F32, LANES), [1 / (1 << DECAY_BITS)] * LANES))
+                keep, leak = (x.as_float().scaled(whole) for x in (keep, leak))
+            fade = decay_bounded if bounded else decay
             current = drive << ALIGN_BITS
-            current = wrap(current if forgets else decay(load(builder, places[1], I32, LANES), keep) + current)
-            voltage = decay(before, leak) + current + drift
+            if not forgets:
+                current = fade(load(builder, places[1], I32, LANES), keep) + current
+            if not (forgets and bounded):
+                current = wrap(current)
+            voltage = fade(before, leak) + current + drift
             if reset == DELAYED:
                 voltage = (voltage - threshold).where(before > threshold, voltage)
             voltage = voltage.clip(1 - STATE_LIMIT, STATE_LIMIT - 1)
@@ -77,9 +94,9 @@ def _tile(reset: int, forgets: bool, each: bool):
     return loop
 
 
-_zero_forgets = _tile(ZERO, True, False)
-_zero, _subtract, _delayed = (_tile(reset, False, False) for reset in (ZERO, SUBTRACT, DELAYED))
-_zero_each, _subtract_each, _delayed_each = (_tile(reset, False, True) for reset in (ZERO, SUBTRACT, DELAYED))
+_zero_forgets = _tile(ZERO, True, True)
+_zero, _subtract, _delayed = (_tile(reset, False, True) for reset in (ZERO, SUBTRACT, DELAYED))
+_zero_any, _subtract_any, _delayed_any = (_tile(reset, False, False) for reset in (ZERO, SUBTRACT, DELAYED))
 
 
 @kernel_part
@@ -87,10 +104,10 @@ def update_neurons(a, u, v, n, reset, forgets, keep_u, keep_v, theta, bias, para
     """One step of n neurons (a multiple of LANES) by the loop that fits; returns the end of the list of those that fire."""
     if p >= 0:
         if reset == ZERO:
-            return _zero_each(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+            return _zero_any(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
         if reset == SUBTRACT:
-            return _subtract_each(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
-        return _delayed_each(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+            return _subtract_any(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
+        return _delayed_any(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)
     if reset == ZERO:
         if forgets:
             return _zero_forgets(a, u, v, n, keep_u, keep_v, theta, bias, params, p, events, at)

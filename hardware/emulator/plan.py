@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.emulator import fields as f
 from snnfuse.hardware.emulator.convolution import runs
-from snnfuse.hardware.emulator.stored import fits_16_bits, safe_rows, store
-from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, to_int32
+from snnfuse.hardware.emulator.stored import fits_16_bits, largest_input, safe_rows, store
+from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_BITS, to_int32
 from snnfuse.hardware.graded import Product, Relay
 from snnfuse.hardware.lif import Lif
 from snnfuse.hardware.program import Connection, Constant, GradedInput, Neuron, Node, Program, SpikeInput, sends_numbers
@@ -188,13 +188,21 @@ class _Planner:
         )
         p[f.P_BIASED] = np.any(values[3] != 0)
         p[f.P_ARRAYS] = -1
-        if all(np.ndim(x) == 0 for x in values) and not (p[f.P_BIASED] and p[f.P_N] % f.LANES):  # nothing may fill up what is no neuron
+        alike = all(np.ndim(x) == 0 for x in values) and not (p[f.P_BIASED] and p[f.P_N] % f.LANES)  # nothing may fill up what is no neuron
+        if alike and self._largest_input(row.name) < 1 << (STATE_BITS - 1 - ALIGN_BITS):
             p[[f.P_CURRENT_KEEP, f.P_VOLTAGE_KEEP, f.P_THRESHOLD, f.P_BIAS]] = values
         else:
             each = np.zeros((4, int(p[f.P_PADDED])), np.int64)
             for k, x in enumerate(values):
                 each[k, : row.order.size] = np.broadcast_to(np.reshape(x, -1) if np.ndim(x) else x, p[f.P_EXTERNAL])[row.order]
             p[f.P_ARRAYS] = self.params.put(each)
+
+    def _largest_input(self, name: str) -> float:
+        """A bound of what can arrive at any neuron of a population in a step, infinite where graded spikes do."""
+        links = [(c, self.program.nodes[c.source]) for c in self.program.into(name)]
+        if any(sends_numbers(node) for _, node in links):
+            return np.inf
+        return sum(largest_input(c.synapse) for c, _ in links)
 
     def _connections(self, p: NDArray[np.int64], row: _Row) -> None:
         p[f.P_FIRST] = len(self.connections)

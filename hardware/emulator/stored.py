@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from snnfuse.hardware.synapses import Synapse
 
 INT16 = (-(1 << 15), (1 << 15) - 1)
 
@@ -22,10 +25,6 @@ class Stored:
     factor: int
     unsigned: bool
 
-    def as_bytes(self) -> NDArray[np.int8]:
-        """The values' low eight bits."""
-        return self.values.astype(np.uint8 if self.unsigned else np.int8).view(np.int8)
-
 
 def store(weights: NDArray[np.int32]) -> Stored:
     """Legal weights of any sign mode: mixed ones are even, the others span 0..255 or -255..0."""
@@ -42,11 +41,25 @@ def store(weights: NDArray[np.int32]) -> Stored:
     raise AssertionError(f"weights {low}..{high} are none that a synapse accepts")
 
 
+def extremes(values: NDArray[np.int64], axes: tuple[int, ...]) -> tuple[int, int]:
+    """Lowest and highest sum of any subset of the values along these axes: binary spikes choose a subset."""
+    return int(np.minimum(values, 0).sum(axes).min(initial=0)), int(np.maximum(values, 0).sum(axes).max(initial=0))
+
+
 def fits_16_bits(values: NDArray[np.int64], axes: tuple[int, ...]) -> bool:
-    """Whether no sum of any subset of the values along these axes leaves int16: binary spikes choose a subset."""
-    lowest = np.minimum(values, 0).sum(axes).min(initial=0)
-    highest = np.maximum(values, 0).sum(axes).max(initial=0)
-    return bool(lowest >= INT16[0] and highest <= INT16[1])
+    """Whether no such sum leaves int16."""
+    lowest, highest = extremes(values, axes)
+    return lowest >= INT16[0] and highest <= INT16[1]
+
+
+def largest_input(synapse: Synapse) -> int:
+    """A bound of what binary spikes bring about at any target, in either direction."""
+    weights = synapse.weights.astype(np.int64)
+    if issparse(weights):
+        sums = (np.asarray(part.sum(1)) for part in (weights.minimum(0), weights.maximum(0)))
+    else:
+        sums = extremes(weights, tuple(range(1, weights.ndim)))
+    return max(int(np.abs(x).max(initial=0)) for x in sums) << max(synapse.exponent, 0)
 
 
 def safe_rows(stored: Stored) -> int:

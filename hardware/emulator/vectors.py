@@ -11,6 +11,8 @@ from typing import Any
 from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+F32 = ir.FloatType()
+TOWARDS_ZERO = 0  # in the numbers of LLVM's rounding modes
 
 
 class Lanes:
@@ -75,6 +77,23 @@ class Lanes:
         target = ir.VectorType(kind, self.count)
         return Lanes(self.builder, (self.builder.sext if signed else self.builder.zext)(self.value, target))
 
+    def as_float(self) -> Lanes:
+        """float32, exact up to 2**24."""
+        return Lanes(self.builder, self.builder.sitofp(self.value, ir.VectorType(F32, self.count)))
+
+    def scaled(self, factor: Lanes) -> Lanes:
+        """A product of floats, rounded as `rounding_towards_zero` says: the constrained form tells LLVM that the mode may be any."""
+        kind = self.value.type
+        name = f"llvm.experimental.constrained.fmul.v{self.count}f32"
+        signature = ir.FunctionType(kind, (kind, kind, ir.MetaDataType(), ir.MetaDataType()))
+        function = intrinsic_named(self.builder, name, signature)
+        options = [ir.MetaDataString(self.builder.module, text) for text in ("round.dynamic", "fpexcept.ignore")]
+        return Lanes(self.builder, self.builder.call(function, (self.value, factor.value, *options)))
+
+    def truncated(self) -> Lanes:
+        """Floats as int32, towards zero."""
+        return Lanes(self.builder, self.builder.fptosi(self.value, ir.VectorType(I32, self.count)))
+
     def bits(self) -> ir.Value:
         """A mask as an integer of one bit per lane."""
         return self.builder.bitcast(self.value, ir.IntType(self.count))
@@ -87,12 +106,25 @@ class Lanes:
     def store_chosen(self, mask: Lanes, pointer: ir.Value) -> None:
         """Write the lanes of the mask one after the other; what lies behind them, up to a whole vector, is overwritten too."""
         name = f"llvm.experimental.vector.compress.v{self.count}i{self.value.type.element.width}"
-        module, kind = self.builder.module, self.value.type
-        function = module.globals.get(name)
-        if function is None:
-            function = ir.Function(module, ir.FunctionType(kind, (kind, mask.value.type, kind)), name)
+        kind = self.value.type
+        function = intrinsic_named(self.builder, name, ir.FunctionType(kind, (kind, mask.value.type, kind)))
         undefined = ir.Constant(kind, ir.Undefined)
         Lanes(self.builder, self.builder.call(function, (self.value, mask.value, undefined))).store(pointer)
+
+
+def intrinsic_named(builder: ir.IRBuilder, name: str, signature: ir.FunctionType) -> ir.Function:
+    """One of LLVM's own functions, declared once per module."""
+    return builder.module.globals.get(name) or ir.Function(builder.module, signature, name)
+
+
+def rounding(builder: ir.IRBuilder) -> ir.Value:
+    """How this thread rounds floats."""
+    return builder.call(intrinsic_named(builder, "llvm.get.rounding", ir.FunctionType(I32, ())), ())
+
+
+def set_rounding(builder: ir.IRBuilder, mode: ir.Value) -> None:
+    """Have this thread round floats otherwise."""
+    builder.call(intrinsic_named(builder, "llvm.set.rounding", ir.FunctionType(ir.VoidType(), (I32,))), (mode,))
 
 
 def load(builder: ir.IRBuilder, pointer: ir.Value, kind: ir.IntType, lanes: int) -> Lanes:

@@ -94,6 +94,19 @@ def test_states_at_the_ends_of_their_registers(reset: str, arrays: bool) -> None
     assert {1 - 2**23, 2**23 - 1} <= found["v"]
 
 
+@pytest.mark.parametrize("reset", RESETS)
+@pytest.mark.parametrize("weights, exponent", [([255, 255, 255, 255], 7), ([255, 255, 255, 255, 4], 7), ([-255, -255, -255, -254], 7)])
+def test_both_sides_of_the_input_from_which_currents_need_more_than_one_wrap(reset: str, weights: list, exponent: int) -> None:
+    """Sums up to 130,560 and down to -130,432 are known to stay below 2**17 = 131,072, 131,072 itself is not; all decays, u and v up to
+    their limits, so that a decay that rounds to nearest, as floats usually do, would show."""
+    rng, rows = np.random.default_rng(len(weights)), 48
+    matrix = np.array([weights] * rows, np.int32)
+    matrix -= np.sign(matrix) * np.minimum(np.arange(rows)[:, None], abs(matrix))
+    for du, dv in [(0, 0), (1, 1), (17, 3), (4094, 4095), (4095, 4094), (int(rng.integers(4096)), int(rng.integers(4096)))]:
+        program = one_layer(Dense(matrix, exponent), Lif((rows,), du, dv, 2**17 - 1, 4095, 3, reset))
+        check(program, draw(rng, program, 60, 3))
+
+
 @pytest.mark.parametrize("mode", ["mixed", "excitatory", "inhibitory"])
 @pytest.mark.parametrize("sources, targets", [(2, 1), (257, 15), (1000, 16), (600, 177)])
 def test_sums_that_leave_16_bits(mode: str, sources: int, targets: int) -> None:
