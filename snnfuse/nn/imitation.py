@@ -55,8 +55,9 @@ def _fit(
     layer: FixedPointLayer, sent: Mapping[str, NDArray], run: FloatRun, epochs: int, batch_size: int, lr: float, rng: np.random.Generator
 ) -> None:
     """Train one layer; at the end it holds the weights of the epoch that began closest."""
-    inputs = {i.projection.source: _payloads(sent[i.projection.source]) for i in layer.incoming}
-    goal = _payloads(run.spikes[layer.name])
+    device = layer.bias.device
+    inputs = {i.projection.source: _payloads(sent[i.projection.source]).to(device) for i in layer.incoming}
+    goal = _payloads(run.spikes[layer.name]).to(device)
     trained = [p for p in layer.parameters() if p.requires_grad]
     if layer.is_readout or not trained or not bool(goal.any()):
         return
@@ -88,7 +89,7 @@ def _payloads(values: NDArray) -> Tensor:
 def spike_distance(spikes: Tensor, goal: Tensor) -> Tensor:
     """How far spike trains (time, batch, neurons) are apart: mean square of their difference, each spike fading by `FADING` per step, so
     that one a step early costs less than one too many (van Rossum 2001)."""
-    apart, total = torch.zeros_like(spikes[0]), torch.zeros(())
+    apart, total = torch.zeros_like(spikes[0]), spikes.new_zeros(())
     for difference in spikes - goal:
         apart = FADING * apart + difference
         total = total + apart.square().mean()

@@ -13,6 +13,7 @@ from torch import nn
 from snnfuse.export import lower, quantize, simulate
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.ranges import state_peaks
 from snnfuse.hardware.synapses import granularity, sign_mode
 from snnfuse.nn import FixedPointNetwork, imitate, quantization_aware
 
@@ -248,3 +249,36 @@ def test_imitation_brings_spikes_closer_without_labels(make: Callable[[], nir.NI
     imitate(net, x, epochs=20, batch_size=12, lr=0.01)
     assert wrong() < share * before
     assert_same(net, net.program(), x)
+
+
+def test_currents_that_wrap_and_voltages_that_clip_are_kept() -> None:
+    quiet = binary(STEPS, BATCH, 64, rate=0.02)
+    graph = chain(nir.Linear(RNG(0).normal(0.3, 0.3, (6, 64))), cuba(6, 0.9, 0.9), size=64)
+    net = quantization_aware(graph, quiet)
+    loud = binary(STEPS, BATCH, 64, rate=0.9)
+    program = net.program()
+    peaks = state_peaks(program, program.encode(loud))["n1"]
+    assert peaks.wraps and peaks.clipped_low
+    assert_same(net, program, loud)
+
+
+def test_lags_delays_and_skipped_layers_are_kept() -> None:
+    rng = RNG(2)
+    nodes = {
+        "input": nir.Input({"input": np.array([8])}),
+        "fc": nir.Linear(rng.normal(0, 0.6, (6, 8))),
+        "one": lif(6, 0.9),
+        "wait": nir.Delay(np.full(6, 3e-4)),
+        "on": nir.Linear(rng.normal(0, 0.6, (5, 6))),
+        "skip": nir.Linear(rng.normal(0, 0.4, (5, 8))),
+        "two": lif(5, 0.8),
+        "output": nir.Output({"output": np.array([5])}),
+    }
+    paths = ["input fc", "fc one", "one wait", "wait on", "on two", "input skip", "skip two", "two output"]
+    edges = [tuple(path.split()) for path in paths]
+    x = binary(STEPS, BATCH, 8, rate=0.5)
+    net = quantization_aware(nir.NIRGraph(nodes, edges, type_check=False), x, weight_bits=4)
+    train(net, torch.from_numpy(x))
+    program = net.program()
+    assert {c.lag for c in program.connections} == {0, 3} and {c.delay for c in program.connections} == {0, 1}
+    assert_same(net, program, x)
