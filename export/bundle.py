@@ -7,6 +7,7 @@
     golden/                  events.safetensors, expected.safetensors: encoded inputs, and the spikes of every layer for them
     run_on_board.py          runs golden/ on a board and compares; for target loihi2, where there are golden vectors
     report.json              the ledger, the tier of every layer, and what the export measured
+    pareto.svg               of a search for bit widths: accuracy against synapse memory
 
 A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent.
 """
@@ -137,6 +138,7 @@ def write_bundle(
     resources: Resources | None = None,
     graph_ledger: ledger.Ledger = (),
     report: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
     force: bool = False,
 ) -> Bundle:
     """Write a bundle, whole or not at all.
@@ -151,6 +153,7 @@ def write_bundle(
         resources: what the program takes of a board, for target `loihi2` only; by default of one with a single chip.
         graph_ledger: the changes, where there is no program to carry them.
         report: anything that was measured, JSON-able but for NumPy's numbers and arrays, which become JSON's.
+        files: what else it is to hold, by name.
         force: replace an older bundle.
 
     Raises:
@@ -182,6 +185,8 @@ def write_bundle(
             _write_golden(folder, program, events, golden)
             if target == "loihi2":
                 (folder / RUN_ON_BOARD).write_text(SCRIPT, encoding="utf-8")
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
         (folder / REPORT).write_text(measured, encoding="utf-8")
         manifest = make_manifest(target, program, resources, len(entries), hash_files(folder), absent)
         (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")

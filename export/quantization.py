@@ -13,7 +13,7 @@ from snnfuse.export.calibrate import Width, fit_population
 from snnfuse.export.chip_form import chip_form
 from snnfuse.export.entries import input_entry, layer_entries
 from snnfuse.export.fitting import Fit, Input, connections, constant_name
-from snnfuse.export.float_run import simulate
+from snnfuse.export.float_run import FloatRun, simulate
 from snnfuse.export.layer_report import LayerReport, layer_reports
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
@@ -109,7 +109,7 @@ def quantize_measured(
     network, x, inputs = prepare(graph, calibration, dt, reset, input_bits)
     fits = fit_all(network, x, inputs, weight_bits, max_groups)
     program = assemble(network, fits, inputs, decoder)
-    found = _measured(network, program, x, fits)
+    found = with_effects(network, program, x, fits)
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
     return found
@@ -181,15 +181,33 @@ def fit_all(
     network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input], weight_bits: WeightBits, max_groups: int
 ) -> dict[str, Fit]:
     """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
+    widths = widths_of(network, weight_bits)
+    events, run = calibration_run(network, x, inputs)
+    return {name: fit_one(network, name, run, events, inputs, widths[name], max_groups) for name in network.order}
+
+
+def calibration_run(
+    network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input]
+) -> tuple[dict[str, NDArray[np.int32]], FloatRun]:
+    """Encoded calibration data, and the float network's run on what the encoding leaves of it."""
     events = to_events(inputs, x)
     received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
-    run, fits, widths = simulate(network, received), {}, widths_of(network, weight_bits)
-    for name in network.order:
-        chosen = search_samples(network, name, *next(iter(x.values())).shape[:2])
-        sources = [p.source for p in network.into(name)]
-        sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in sources}
-        fits[name] = fit_population(network, name, run.select(name, chosen), sent, inputs, widths[name], max_groups)
-    return fits
+    return events, simulate(network, received)
+
+
+def fit_one(
+    network: Network,
+    name: str,
+    run: FloatRun,
+    events: Mapping[str, NDArray],
+    inputs: Mapping[str, Input],
+    width: Width,
+    max_groups: int,
+) -> Fit:
+    """One population's fit, on some of the samples; `run` and `events` are of `calibration_run`."""
+    chosen = search_samples(network, name, *run.spikes[name].shape[:2])
+    sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in (p.source for p in network.into(name))}
+    return fit_population(network, name, run.select(name, chosen), sent, inputs, width, max_groups)
 
 
 def search_samples(network: Network, name: str, time: int, batch: int) -> NDArray[np.int64]:
@@ -221,7 +239,7 @@ def default_decoder(network: Network, node: str) -> Decoder:
     return "membrane_sum" if network.populations[node].is_readout else "spike_count"
 
 
-def _measured(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Quantized:
+def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Quantized:
     """The program with what rounding changed, measured from end to end, in its ledger."""
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)

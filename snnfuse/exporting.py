@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
 GOLDEN_SAMPLES = 32
+PARETO = "pareto.svg"
 FAST_S = 5.0  # seconds that a search for overflows may take by default
 
 
@@ -49,6 +50,7 @@ class Compiled:
         resources: what it takes of a board; None for other targets than loihi2.
         events, golden: encoded inputs, and what the program makes of them, every layer.
         report: JSON-able figures.
+        files: what else the bundle holds, by name.
     """
 
     graph: Graph | None
@@ -58,6 +60,7 @@ class Compiled:
     events: dict[str, NDArray[np.int32]]
     golden: Recording
     report: dict[str, Any]
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def open_model(
@@ -231,6 +234,40 @@ def compile_program(
     return replace(compiled, report=compiled.report | more)
 
 
+def search_program(
+    graph: Graph,
+    samples: Samples,
+    max_drop: float,
+    *,
+    target: str = "loihi2",
+    dt: float | None = None,
+    reset: str | None = None,
+    input_bits: int = 12,
+    max_groups: int = 2,
+    board: str = "oheo-gulch",
+    cluster: str | None = None,
+) -> Compiled:
+    """The cheapest program within an accuracy drop; `snnfuse.export.bit_widths` says how, the report what was tried.
+
+    Args:
+        graph, samples: as for `compile_program`; without labels the float network's classes take their place.
+        max_drop: percentage points.
+        target, dt, reset, input_bits, max_groups, board: as for `compile_program`.
+        cluster: a ray cluster that fits run on, as for `snnfuse.hardware.emulate_on_cluster`; None: this process, with the same result.
+    """
+    from snnfuse.export.bit_widths import in_turn, search
+    from snnfuse.export.search_on_cluster import on_cluster
+    from snnfuse.pareto import draw, to_json
+
+    mapper = in_turn if cluster is None else on_cluster(cluster)
+    settings = {"dt": dt, "reset": reset, "input_bits": input_bits, "max_groups": max_groups, "board": board}
+    found = search(graph.nir, samples.inputs, samples.labels, max_drop, mapper=mapper, **settings)
+    compiled = _compiled(graph, found.quantized.program, samples, target, board)
+    more = {"layers": [asdict(layer) for layer in found.quantized.layers], "warnings": list(found.quantized.warnings)}
+    files = {PARETO: draw(found, max_drop)}
+    return replace(compiled, report=compiled.report | more | {"search": to_json(found, max_drop)}, files=files)
+
+
 def with_proof(compiled: Compiled, effort: str) -> Compiled:
     """The same with the overflow proof in its report, as rows of `snnfuse.hardware.overflow.to_json`.
 
@@ -340,5 +377,6 @@ def save_compiled(path: str | Path, compiled: Compiled, *, force: bool = False) 
         target=compiled.target,
         resources=compiled.resources,
         report=compiled.report,
+        files=compiled.files,
         force=force,
     )

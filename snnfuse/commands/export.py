@@ -1,6 +1,7 @@
 """`snnfuse export`, which is also `snnfuse-export`: a trained network to a bundle."""
 
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,17 @@ from snnfuse.commands.map import board_option, describe_resources
 from snnfuse.commands.tables import wrapped_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from snnfuse.exporting import Compiled, Graph
     from snnfuse.hardware.ledger import Ledger
     from snnfuse.samples import Samples
 
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
 TARGETS = ("loihi2", "lava", "nir", "netx")
+DROP = 0.5  # percentage points that a search may cost
 SHOWN = 3  # entries of the ledger in an error
+EFFORTS = ("fast", "full", "off")
 RESETS = ("zero", "subtract", "subtract_delayed")
 
 
@@ -38,6 +43,10 @@ RESETS = ("zero", "subtract", "subtract_delayed")
 @click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
 @click.option("--input-bits", type=click.IntRange(2, 24), default=12, show_default=True, help="Payload of analog inputs.")
 @click.option("--max-groups", type=click.IntRange(1), default=2, show_default=True, help="Synapse groups per projection.")
+@click.option("--search", is_flag=True, help="Find the cheapest bit widths that keep within --max-drop.")
+@click.option("--max-drop", type=click.FloatRange(0), metavar="POINTS", help="Accuracy that --search may cost; default 0.5.")
+@click.option("--cluster", metavar="ADDRESS", help="Search on a ray cluster: local, auto or HOST:PORT.")
+@click.option("--prove", type=click.Choice(EFFORTS), default=EFFORTS[0], show_default=True, help="Overflow proof over all inputs.")
 @board_option
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) if anything changed its meaning on the way.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write.")
@@ -88,17 +97,22 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
             compiled = exporting.compile_trained(source, samples, target=target, board=options["board"])
         return finish_program(compiled, output, console, options)
     foreign = source is graph.nir
-    with console.step("choosing integers"):
-        compiled = exporting.compile_program(
-            graph, samples, target=target, dt=options["dt"] if foreign else None,
-            **{key: options[key] for key in ("reset", "weight_bits", "input_bits", "max_groups", "board")},
-        )  # fmt: skip
+    with console.step("choosing integers"), warnings_as_lines():
+        settings = {key: options[key] for key in ("reset", "input_bits", "max_groups", "board")}
+        settings |= {"target": target, "dt": options["dt"] if foreign else None}
+        if options["search"]:
+            drop = DROP if options["max_drop"] is None else options["max_drop"]
+            compiled = exporting.search_program(graph, samples, drop, cluster=options["cluster"], **settings)
+        else:
+            compiled = exporting.compile_program(graph, samples, weight_bits=options["weight_bits"], **settings)
     return finish_program(compiled, output, console, options)
 
 
 def check_options(target: str, options: dict[str, Any]) -> None:
     """Refuse what would have no effect."""
     from snnfuse.hardware.errors import InputError
+
+    check_search_options(target, options)
 
     if target == "nir" and options["reset"]:
         raise InputError("--reset changes the integer program, and a bundle for target nir has none; leave it out")
@@ -117,6 +131,19 @@ def check_trained_options(target: str, options: dict[str, Any]) -> None:
         if name in options and options[name] is not None and options[name] != defaults[name]:
             flag = f"--{name.replace('_', '-')}"
             raise InputError(f"{flag} has no effect: this checkpoint was trained in integers; leave it out, or export the float one")
+
+
+def check_search_options(target: str, options: dict[str, Any]) -> None:
+    """Refuse a search's options without one, and a search where nothing is rounded."""
+    from snnfuse.hardware.errors import InputError
+
+    for option in ("max_drop", "cluster"):
+        if options[option] is not None and not options["search"]:
+            raise InputError(f"--{option.replace('_', '-')} is for --search, which finds bit widths; add it")
+    if options["search"] and target == "nir":
+        raise InputError("--search chooses bits of weights, and a bundle for target nir holds none; leave it out")
+    if options["search"] and options["weight_bits"] != 8:
+        raise InputError("--search chooses the bits of every layer itself; leave --weight-bits out")
 
 
 def find_samples(model: Path, source: Any, target: str, options: dict[str, Any]) -> "Samples | None":
@@ -199,8 +226,10 @@ def finish_graph(graph: "Graph", output: Path, console: Console, options: dict[s
 
 def finish_program(compiled: "Compiled", output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Print and write a bundle that holds a program."""
-    from snnfuse.exporting import save_compiled
+    from snnfuse.exporting import save_compiled, with_proof
 
+    with console.step("proving that nothing overflows"):
+        compiled = with_proof(compiled, options["prove"])
     ledger = compiled.program.ledger
     check_strict(ledger, console, options["strict"])
     if not options["dry_run"]:
@@ -236,6 +265,7 @@ def summary(compiled: "Compiled") -> str:
     if compiled.resources:
         parts.append(describe_resources(compiled.resources, compiled.program))
         parts.append(describe_energy(compiled.report["energy"]))
+    parts += describe_quantization(compiled.report)
     if "netx_differences" in compiled.report:
         return "\n".join([*parts, describe_differences(compiled.report), describe_golden(compiled.report)])
     about = compiled.report["calibration"]
@@ -247,6 +277,28 @@ def summary(compiled: "Compiled") -> str:
             f"float {measured['float']:.2%}, program {measured['program']:.2%}"
         )
     return "\n".join(parts)
+
+
+def describe_quantization(report: dict[str, Any]) -> list[str]:
+    """Tables of the layers, a search and the overflow proof; then what to warn of."""
+    from snnfuse.commands.quantization_tables import describe_layers, describe_overflow, describe_search, overflow_warning
+
+    parts = [describe(report[key]) for key, describe in (("layers", describe_layers), ("search", describe_search),
+                                                          ("overflow", describe_overflow)) if key in report]  # fmt: skip
+    overflows = overflow_warning(report.get("overflow", ()))
+    return parts + [f"warning: {text}" for text in (*report.get("warnings", ()), *([overflows] if overflows else ()))]
+
+
+@contextmanager
+def warnings_as_lines() -> "Iterator[None]":
+    """Warnings of calibration are in the report, and printed with it."""
+    import warnings
+
+    from snnfuse.hardware.errors import CalibrationWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        yield
 
 
 def describe_energy(figures: dict[str, Any]) -> str:
