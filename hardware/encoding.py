@@ -70,13 +70,20 @@ def as_inputs(inputs: Mapping[str, SpikeInput | GradedInput], x: ArrayLike | Map
         x = {next(iter(inputs)): x}
     if set(x) != set(inputs):
         raise InputError(f"inputs must be {', '.join(map(repr, inputs))}, not {', '.join(map(repr, x)) or 'empty'}")
-    arrays = {name: np.asarray(value) for name, value in x.items()}
+    arrays = {name: _as_array(name, value) for name, value in x.items()}
     for name, array in arrays.items():
         _check_input(name, inputs[name].shape, array)
     sizes = {array.shape[:2] for array in arrays.values()}
     if len(sizes) > 1:
         raise InputError("inputs differ in time or batch: " + ", ".join(f"{n} {a.shape[:2]}" for n, a in arrays.items()))
     return arrays
+
+
+def _as_array(name: str, value: ArrayLike) -> NDArray:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of different lengths; a tensor on a GPU, or with a gradient
+        raise InputError(f"input {name!r} is no array: {error}") from error
 
 
 def _check_input(name: str, shape: tuple[int, ...], array: NDArray) -> None:
@@ -111,6 +118,13 @@ def integer_events(program: Program, events: Mapping[str, NDArray]) -> dict[str,
         if array.dtype.kind not in "iub":
             raise InputError(f"events of {name!r} are {array.dtype}; backends take integers: use program.encode")
     return arrays
+
+
+def positive(name: str, value: int) -> int:
+    """A setting as an int; InputError unless it is a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"{name} must be a positive integer, not {value!r}")
+    return int(value)
 
 
 def scores(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.emulator.session import MEMORY, Session, plan_of, sample_bytes, take_events
+from snnfuse.hardware.emulator.session import MEMORY, Session, available_cores, plan_of, sample_bytes, take_events
+from snnfuse.hardware.encoding import positive
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
 
 STATES_SHARE = 2  # states may take one part in so many of the memory
+BLOCK = 64  # samples per thread: between blocks progress is told, and an interrupt heard
 
 
 def run_program(
@@ -25,7 +27,9 @@ def run_program(
     arrays = take_events(program, events)
     time, batch = next(iter(arrays.values())).shape[:2]
     record = record if isinstance(record, str) else list(record)
-    block = samples_at_once(program, batch, memory)
+    threads = positive("threads", available_cores() if threads is None else threads)
+    memory = positive("memory", MEMORY if memory is None else memory)
+    block = min(samples_at_once(program, batch, memory), BLOCK * threads)
     done = 0
 
     def count(steps: int) -> None:
@@ -43,7 +47,7 @@ def run_program(
     return session.recording(outputs, arrays)
 
 
-def samples_at_once(program: Program, batch: int, memory: int | None) -> int:
+def samples_at_once(program: Program, batch: int, memory: int) -> int:
     """Samples whose states fit into their share of the memory, at least one."""
     each = max(sample_bytes(plan_of(program)), 1)
-    return int(np.clip((MEMORY if memory is None else memory) // (STATES_SHARE * each), 1, batch))
+    return int(np.clip(memory // (STATES_SHARE * each), 1, batch))

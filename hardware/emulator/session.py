@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.emulator.plan import ALIGNMENT, Plan, aligned, groups_of, make_plan
-from snnfuse.hardware.encoding import check_events, integer_events
+from snnfuse.hardware.encoding import check_events, integer_events, positive
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.program import Program, sends_numbers
 from snnfuse.hardware.recording import Recording
@@ -82,9 +82,9 @@ class Session:
         threads: int | None = None,
         memory: int | None = None,
     ) -> None:
-        self.program, self.batch = program, _positive("batch", batch)
-        self.threads = _positive("threads", threads if threads is not None else available_cores())
-        self.memory = _positive("memory", memory if memory is not None else MEMORY)
+        self.program, self.batch = program, positive("batch", batch)
+        self.threads = positive("threads", threads if threads is not None else available_cores())
+        self.memory = positive("memory", memory if memory is not None else MEMORY)
         self.nodes, self.with_states = recorded_nodes(program, record, states)
         self._plan = plan_of(program, self.threads if self.batch < self.threads else 1)
         states_size = max(self._plan.states, 1)
@@ -221,12 +221,13 @@ class Session:
 def in_turns(work: Callable[[Iterator], bool], items: Iterable, threads: int) -> list[bool]:
     """Call `work` on so many threads, this one among them, with an iterator from which each takes the next item."""
     waiting, lock = iter(items), Lock()
+    stopped = False
 
     def turns() -> Iterator:
         while True:
             with lock:
                 item = next(waiting, None)
-            if item is None:
+            if item is None or stopped:
                 return
             yield item
 
@@ -234,7 +235,11 @@ def in_turns(work: Callable[[Iterator], bool], items: Iterable, threads: int) ->
         return [work(turns())]
     with ThreadPoolExecutor(threads - 1) as pool:
         others = [pool.submit(work, turns()) for _ in range(threads - 1)]
-        return [work(turns()), *(other.result() for other in others)]
+        try:
+            return [work(turns()), *(other.result() for other in others)]
+        except BaseException:
+            stopped = True  # or the pool would finish everything before an interrupt is heard
+            raise
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:
@@ -253,9 +258,3 @@ def sample_bytes(plan: Plan) -> int:
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _positive(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InputError(f"{name} must be a positive integer, not {value!r}")
-    return int(value)

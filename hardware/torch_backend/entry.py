@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
-from snnfuse.hardware.encoding import check_events
-from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.hardware.encoding import check_events, positive
+from snnfuse.hardware.errors import EnvironmentProblem
 from snnfuse.hardware.program import Program, sends_numbers
 from snnfuse.hardware.recording import Recording
 from snnfuse.hardware.reference import make_recording, recorded_nodes
@@ -46,8 +46,7 @@ def run_torch(
         EnvironmentProblem: PyTorch or the device is missing, or the device's memory ran out.
     """
     events = check_events(program, events)
-    if memory is not None and memory <= 0:
-        raise InputError(f"memory must be a positive number of bytes, not {memory}")
+    memory = None if memory is None else positive("memory", memory)
     nodes, with_states = recorded_nodes(program, record, states)
     time, batch = next(iter(events.values())).shape[:2]
     try:

@@ -4,14 +4,17 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
-from snnfuse.hardware.emulator import compilation, plan
-from snnfuse.hardware.emulator.session import Session, available_cores, plan_of
+from snnfuse.hardware.emulator import compilation, plan, running
+from snnfuse.hardware.emulator.session import Session, available_cores, in_turns, plan_of
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.reference import emulate as reference
 
@@ -117,6 +120,30 @@ def test_progress_counts_up_to_all_steps() -> None:
     assert seen == sorted(seen) and seen[-1] == (STEPS, STEPS)
 
 
+def test_progress_is_told_while_many_samples_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "BLOCK", 2)
+    seen = []
+    found = emulate(PROGRAM, EVENTS, "all", True, threads=1, progress=lambda *call: seen.append(call))
+    assert seen == [(STEPS * done // BATCH, STEPS) for done in (2, 4, 6, 7)]
+    assert compare(found, EXPECTED).mismatches == 0
+
+
+def test_an_interrupt_ends_the_other_threads_too() -> None:
+    taken = []
+
+    def work(turns: Iterator[int]) -> bool:
+        for item in turns:
+            taken.append(item)
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+            time.sleep(0.001)
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        in_turns(work, range(10_000), 3)
+    assert len(taken) < 1000
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64])
 def test_integers_of_any_width_and_any_layout(dtype: type) -> None:
     strided = {name: np.repeat(x, 2, axis=0).astype(dtype)[::2] for name, x in EVENTS.items()}
@@ -159,6 +186,7 @@ def test_a_number_that_int32_would_change_is_refused() -> None:
         ({"x": EVENTS["x"][:, :3]}, "inputs differ in time or batch"),
         ({"x": EVENTS["x"][0]}, "must have shape"),
         ({"y": EVENTS["x"]}, "inputs must be"),
+        ({"x": [[[1], [1, 0]]]}, "input 'x' is no array: "),
     ],
 )
 def test_other_bad_events_are_named(change: dict, message: str) -> None:
@@ -166,11 +194,12 @@ def test_other_bad_events_are_named(change: dict, message: str) -> None:
         emulate(PROGRAM, {**EVENTS, **change})
 
 
-@pytest.mark.parametrize("setting", [{"threads": 0}, {"threads": 1.5}, {"memory": -1}, {"memory": True}])
-def test_settings_are_checked(setting: dict) -> None:
-    (name,) = setting
+@pytest.mark.parametrize(
+    "name, value", [("threads", 0), ("threads", 1.5), ("memory", -1), ("memory", True), ("memory", "1"), ("memory", np.nan)]
+)
+def test_settings_are_checked(name: str, value: object) -> None:
     with pytest.raises(InputError, match=f"{name} must be a positive integer"):
-        emulate(PROGRAM, EVENTS, **setting)
+        emulate(PROGRAM, EVENTS, **{name: value})
 
 
 def test_unknown_nodes_are_named() -> None:

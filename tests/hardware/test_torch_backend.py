@@ -101,7 +101,7 @@ def test_records_what_was_asked_for() -> None:
 
 def test_errors_are_named() -> None:
     program, events = network(), spikes_for(network(), 4, 2)
-    with pytest.raises(InputError, match="positive number of bytes"):
+    with pytest.raises(InputError, match="memory must be a positive integer"):
         run_torch(program, events, memory=0)
     with pytest.raises(InputError, match="no device 'nowhere'"):
         run_torch(program, events, device="nowhere")
