@@ -26,7 +26,7 @@ demo: install
 test: install
 	@$(RUN) -m pytest -q -m "not slow"
 
-test-all: install
+test-all: $(VENV)/.cluster
 	@$(RUN) -m pytest -q
 
 lint: install
@@ -38,6 +38,11 @@ docs: $(VENV)/.docs
 
 $(VENV)/.docs: $(VENV)/.installed
 	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# Ray is used by slow tests alone; the others skip without it.
+$(VENV)/.cluster: $(VENV)/.installed
+	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[cluster]'
 	@touch $@
 
 install: $(VENV)/.installed
