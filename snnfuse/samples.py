@@ -124,7 +124,7 @@ def _check(samples: Samples, labels: NDArray | None) -> None:
     if not samples.inputs:
         raise InputError(f"{samples.source}: holds no array (time, batch, *shape) of inputs")
     for name, array in samples.inputs.items():
-        if array.dtype.kind not in "fiub" or array.ndim < 2:
+        if array.dtype.kind not in "fiub" or array.ndim < 3:
             raise InputError(f"{samples.source}: {name!r} is {array.dtype} {array.shape}, not numbers (time, batch, *shape)")
         if 0 in array.shape:
             raise InputError(f"{samples.source}: {name!r} is empty: {array.shape}")

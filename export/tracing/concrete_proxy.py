@@ -13,6 +13,13 @@ DATA_DEPENDENT = "what follows depends on a tensor's value, which is known only 
 class ConcreteProxy(fx.Proxy):
     """A proxy that knows its example value, and answers questions about shape from it."""
 
+    _is_param = _is_buffer = False  # what torch asks a tensor that is assigned to a module's attribute
+
+    @property
+    def __class__(self) -> type:
+        """isinstance(x, torch.Tensor) and torch.is_tensor(x) hold in a trace as in a run."""
+        return torch.Tensor
+
     @property
     def value(self) -> torch.Tensor:
         return self.node.meta["value"]
@@ -49,6 +56,13 @@ class ConcreteProxy(fx.Proxy):
 
     def numel(self) -> int:
         return self.value.numel()
+
+    def is_floating_point(self) -> bool:
+        return self.value.is_floating_point()
+
+    @property
+    def is_cuda(self) -> bool:
+        return self.value.is_cuda
 
     def new_zeros(self, *size: Any, **options: Any) -> torch.Tensor:
         return self.value.new_zeros(*size, **options)

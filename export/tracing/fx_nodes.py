@@ -67,6 +67,14 @@ def inputs(node: fx.Node) -> list[fx.Node]:
     return given
 
 
+def step_index(node: fx.Node) -> int | None:
+    """t, where a node reads x[t], x[t, :] or x[t, ...]."""
+    if node.meta.get("op") != "getitem":
+        return None
+    first, *rest = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+    return first if isinstance(first, int) and all(i is Ellipsis or i == slice(None) for i in rest) else None
+
+
 def first_input(node: fx.Node) -> fx.Node:
     """The tensor that a function or method works on, given by position or as `input`."""
     return node.args[0] if node.args else node.kwargs["input"]

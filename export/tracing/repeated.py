@@ -53,6 +53,8 @@ def kept_between(held: Contents) -> list[str]:
 
 
 def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, fx.Proxy) or isinstance(b, fx.Proxy):  # what forward has computed; the graphs say whether it is read
+        return isinstance(a, fx.Proxy) and isinstance(b, fx.Proxy)
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
     plain = (int, float, complex, str, bool, torch.Tensor, type(None), type(...))

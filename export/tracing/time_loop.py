@@ -24,6 +24,7 @@ from snnfuse.export.tracing.fx_nodes import (
     operands,
     refuse_shared_in_place,
     returned,
+    step_index,
 )
 from snnfuse.export.tracing.operations import Constant, data_nodes, operation
 from snnfuse.export.tracing.refusal import refusal
@@ -96,7 +97,7 @@ class _Steps:
         if op == "constant":
             return self._constant(node.meta["value"], node)
         if self._is_recorded_step(node):
-            return self.term(self._recorded(node.args[0])[node.args[1]], step)  # what a loop recorded, read back by the next loop
+            return self.term(self._recorded(node.args[0])[step_index(node)], step)  # what a loop recorded, read back by the next loop
         if self._is_input_step(node):
             return self._input_step(node, step)
         if op == "part":
@@ -187,16 +188,14 @@ class _Steps:
 
     def _is_input_step(self, node: fx.Node) -> bool:
         """Whether it is x[t], in a loop over time."""
-        given = node.meta.get("op") == "getitem" and self.steps > 1 and isinstance(node.args[1], int)
-        return given and node.args[0].op == "placeholder"
+        return self.steps > 1 and step_index(node) is not None and node.args[0].op == "placeholder"
 
     def _is_recorded_step(self, node: fx.Node) -> bool:
         """Whether it is one step of what a loop recorded."""
-        given = node.meta.get("op") == "getitem" and self.steps > 1 and isinstance(node.args[1], int)
-        return given and node.args[0].meta["op"] == "stack"
+        return self.steps > 1 and step_index(node) is not None and node.args[0].meta["op"] == "stack"
 
     def _input_step(self, node: fx.Node, step: int) -> int:
-        source, index = node.args
+        source, index = node.args[0], step_index(node)
         length = len(source.meta["value"])
         if length != self.steps:
             raise refusal(
@@ -254,9 +253,9 @@ class _Steps:
             x, y = (self.terms[i] for i in pair)
             if step == 0 and x.op == ZERO and y.op == DELAYED:
                 continue
-            if x.op == y.op == OPERATION and x != y and self.terms[x.args[0]].op == INPUT and x.target.name == "getitem":
-                reason = f"steps {step} and 1 of the loop read different parts of its input"
-                raise refusal(x.where, reason, "put time first: x[t] in step t")
+            if x.op == y.op == OPERATION and x.target != y.target and x.target.name == "getitem":
+                reason = f"steps {step} and 1 of the loop read different parts of {self.terms[x.args[0]].where}"
+                raise refusal(x.where, reason, "put time first, read x[t] of forward's own input in step t, and compute inside the loop")
             if replace(x, args=()) != replace(y, args=()) or len(x.args) != len(y.args):
                 raise refusal("forward", f"steps {step} and 1 of its loop differ: {x.where} against {y.where}", LOOP_ADVICE)
             waiting.extend(zip(x.args, y.args, strict=True))

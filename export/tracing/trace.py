@@ -7,6 +7,8 @@ zeros of the right shape, and its state attributes hold proxies, so that `lif.me
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +70,7 @@ def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
         InputError: the sample does not fit the model.
     """
     root = nn.Sequential(model) if is_leaf(model) else model
-    if root._forward_hooks or root._forward_pre_hooks:
-        raise refusal(type(model).__name__, *HOOKED)
+    _check_forward(root, type(model).__name__)
     with untouched(root):
         before = random_states()
         first = _traced(root, model, sample)
@@ -86,6 +87,15 @@ def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
     return second
 
 
+def _check_forward(root: nn.Module, where: str) -> None:
+    """A trace runs the forward of the class, so that must be all that a call runs."""
+    if root._forward_hooks or root._forward_pre_hooks:
+        raise refusal(where, *HOOKED)
+    if "forward" in vars(root) or type(root).__call__ is not nn.Module.__call__:
+        name = "forward" if "forward" in vars(root) else "__call__"
+        raise refusal(where, f"its {name} was replaced by another function", "write it in the forward of its class")
+
+
 def _traced(root: nn.Module, model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
     """One run of forward; `model` names it in messages."""
     tracer = ConcreteTracer(root, sample)
@@ -95,6 +105,8 @@ def _traced(root: nn.Module, model: nn.Module, sample: tuple[torch.Tensor, ...])
         raise
     except Exception as error:  # whatever a user's forward raises ends in one line
         raise InputError(f"{type(model).__name__}.forward failed on the sample {_shapes(sample)}: {_first_line(error)}") from error
+    if tracer.refused:
+        raise tracer.refused
     return Trace(root, graph, tracer.calls)
 
 
@@ -113,6 +125,7 @@ class ConcreteTracer(fx.Tracer):
         self.sample = sample
         self.calls: Counter[str] = Counter()
         self.running = False  # inside a leaf, attributes and calls are the real ones
+        self.refused: SnnfuseError | None = None
         stateful = [(m, state) for m in root.modules() if type(m) in KINDS for state in KINDS[type(m)].states]
         for module, state in stateful:
             module._buffers[state] = torch.zeros(0)
@@ -120,7 +133,8 @@ class ConcreteTracer(fx.Tracer):
         self.held = [module._buffers[state] for module, state in stateful]
 
     def refuse(self, reason: str, way_out: str = "make forward the same computation for every input") -> Any:
-        raise refusal(self.here(), reason, way_out)
+        with self._held_against_forward():
+            raise refusal(self.here(), reason, way_out)
 
     def here(self) -> str:
         return self.scope.module_path or type(self.root).__name__
@@ -156,6 +170,8 @@ class ConcreteTracer(fx.Tracer):
         return attr_val  # a parameter used outside its layer becomes a constant in create_arg
 
     def create_arg(self, a: Any) -> Any:
+        if isinstance(a, fx.Proxy):  # which says that it is a tensor
+            return a.node
         if isinstance(a, torch.Tensor):
             node = self.create_node("get_attr", f"constant_{len(self.graph.nodes)}", (), {})
             self._record(node, a, "constant", f"{self.here()}: a constant tensor of shape {tuple(a.shape)}")
@@ -164,10 +180,25 @@ class ConcreteTracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
         """Record a function or method between modules."""
+        with self._held_against_forward():
+            return self._function(kind, target, args, kwargs)
+
+    @contextmanager
+    def _held_against_forward(self) -> Iterator[None]:
+        """A refusal is remembered: a forward may catch it and go on another way."""
+        try:
+            yield
+        except SnnfuseError as error:
+            self.refused = self.refused or error
+            raise
+
+    def _function(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
         if op_name(target) in LIKE:
             given, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             return LIKE[op_name(target)](*given, **options)
         name = accepted(target, self.here(), args, kwargs)
+        if name == "unbind" and (args[1:] or [kwargs.get("dim", 0)])[0] == 0:
+            return tuple(args[0])  # x[0], x[1] and so on
         if name in PIECES:
             values, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             count = len(self._evaluate(PIECES[name], f"{self.here()}: {name}", values, options))
@@ -195,6 +226,10 @@ class ConcreteTracer(fx.Tracer):
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         if self.running:
             return forward(*args, **kwargs)
+        with self._held_against_forward():
+            return self._module(m, forward, args, kwargs)
+
+    def _module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         if hasattr(m, "_orig_mod"):
             raise refusal(self.path_of_module(m), "torch.compile wraps it", "put its _orig_mod in its place, or compile after the export")
         if not is_leaf(m):

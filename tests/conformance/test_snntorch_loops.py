@@ -204,3 +204,23 @@ def test_a_loop_that_detaches_its_states(agree) -> None:
     model, x = Truncated().double(), binary(12)
     amplify(model, 2.0)
     agree(to_nir(model, x), {"x": x}, {"output": model(x).detach().numpy()})
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [lambda x: x.unbind(0), lambda x: [x[t, :] for t in range(len(x))], lambda x: [x[t, ...] for t in range(len(x))]],
+    ids=["unbind", "colon", "dots"],
+)
+def test_other_ways_to_read_a_step(agree, steps) -> None:
+    class Reading(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(12, 6), leaky(beta=0.9)
+
+        def forward(self, x):
+            return torch.stack([self.lif(self.fc(step)) for step in steps(x)])
+
+    torch.manual_seed(0)
+    model, x = Reading().double(), binary(12)
+    amplify(model, 2.0)
+    agree(to_nir(model, x), {"x": x}, {"output": model(x).detach().numpy()})

@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "batch before time": (
         lambda: step(lambda m, x: torch.stack([m.lif(m.fc(x[:, t])) for t in range(3)]), sample=torch.zeros(2, 3, 4)),
         "Model: getitem",
-        "steps 0 and 1 of the loop read different parts of its input; put time first: x[t] in step t",
+        "steps 0 and 1 of the loop read different parts of input 'x'; put time first, read x[t] of forward's own input in step t",
     ),
     "one sample": (lambda: step(lambda m, x: m.lif(m.fc(x)[0])), "Model: getitem", "across the batch"),
     "batch mean": (

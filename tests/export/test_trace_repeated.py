@@ -102,6 +102,25 @@ def replaced(position: int, name: str) -> tuple[nn.Module, Any]:
     return model, sample
 
 
+def caught(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y = m.fc(x)
+    try:
+        large = bool(y.max() > 1)
+    except Exception:
+        large = False
+    return m.lif(y * 0.1 if large else y)
+
+
+class Inverted(nn.Sequential):
+    def __call__(self, x):
+        return 1 - super().__call__(x)
+
+
+def scaled_before_its_loop(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    y = x * 0.5
+    return torch.stack([m.lif(m.fc(y[t])) for t in range(len(x))])
+
+
 def foreign(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return m.lif(m.layers[0](x))
 
@@ -133,6 +152,13 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "a layer's own forward": (lambda: replaced(0, "forward"), "0 (Linear)", "its forward was replaced by another function; write it"),
     "a neuron's own fire": (lambda: replaced(1, "fire"), "1 (Leaky)", "its fire was replaced by another function; write it"),
     "a compiled layer": (lambda: chain(torch.compile(nn.Linear(4, 4)), lif()), "0: torch.compile wraps it", "put its _orig_mod in its"),
+    "a refusal that forward catches": (lambda: step(caught), "Model", "max: it makes the computation depend on the data"),
+    "a call of its own": (lambda: (Inverted(nn.Linear(4, 4), lif()), VECTOR), "Inverted", "its __call__ was replaced by another function"),
+    "a sequence scaled before the loop": (
+        lambda: step(scaled_before_its_loop, torch.zeros(3, 2, 4)),
+        "Model: getitem",
+        "steps 0 and 1 of the loop read different parts of Model: mul (mul); put time first, read x[t] of forward's own input in step t",
+    ),
     "a layer in a plain list": (
         lambda: with_attribute(foreign, layers=[nn.Linear(4, 4)]),
         "Model",
@@ -191,6 +217,15 @@ def test_a_log_of_what_was_computed_is_no_state() -> None:
     model, sample = with_attribute(logging, log=[], last=None)
     assert to_nir(model, sample).nodes.keys() == {"x", "fc", "lif", "lif.membrane", "lif.reset", "output"}
     assert model.log == [] and model.last is None
+
+
+def test_a_traced_tensor_says_that_it_is_one() -> None:
+    def asking(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        assert x.is_floating_point() and not x.is_cuda and torch.is_tensor(x)
+        return m.lif(m.fc(x) * 0.5 if isinstance(x, torch.Tensor) else m.fc(x))
+
+    model, sample = step(asking)
+    assert (to_nir(model, sample).nodes["fc"].weight == model.fc.weight.double().detach().numpy() * 0.5).all()
 
 
 def test_half_precision_stands_in_the_ledger() -> None:
