@@ -7,8 +7,8 @@ from torch import fx
 
 from snnfuse.export.tracing.fx_nodes import LOOP_ADVICE, first_input
 from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.trace import SPIKE_STATE, SPIKES
 from snnfuse.export.tracing.trace_ops import PRECISE, SAME
+from snnfuse.export.tracing.tracer import SPIKE_STATE, SPIKES
 
 
 def check_states(neurons: list[fx.Node], steps: int) -> tuple[set[fx.Node], set[fx.Node]]:

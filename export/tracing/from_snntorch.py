@@ -18,7 +18,8 @@ from torch import nn
 
 from snnfuse.export.tracing.assemble import assemble
 from snnfuse.export.tracing.time_loop import one_step
-from snnfuse.export.tracing.trace import HALF, trace
+from snnfuse.export.tracing.trace import trace
+from snnfuse.export.tracing.tracer import HALF
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import Ledger, LedgerEntry, to_json
 

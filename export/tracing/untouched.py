@@ -20,7 +20,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     On exit every attribute, parameter, buffer, flag and torch's random state are as before.
     """
     own = list(model.modules())
-    foreign = [n for n in SpikingNeuron.instances if all(n is not m for m in own)]
+    known = {id(module) for module in own}
+    foreign = [n for n in SpikingNeuron.instances if id(n) not in known]  # snnTorch keeps every neuron that was ever made
     saved = [(module, _save(module)) for module in own + foreign]
     parameters = [(p, p.data, p.detach().clone()) for p in model.parameters()]
     try:
