@@ -24,9 +24,20 @@ def fingerprint() -> str:
     return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
 
 
+def built() -> Callable:
+    """The kernel, not compiled yet; one that is compiled in every process where its code can be kept nowhere."""
+    try:
+        return build_run(fingerprint())
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        _say("no folder for compiled code can be written, so every process compiles the emulator's kernel; set NUMBA_CACHE_DIR to one")
+        return build_run(fingerprint(), keep=False)
+
+
 def ready_kernel() -> Callable:
     """The kernel; its first call says that it compiles, where it does."""
-    run = build_run(fingerprint())
+    run = built()
 
     def first_call(*args):
         if not run.signatures:

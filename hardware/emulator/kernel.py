@@ -259,10 +259,10 @@ def run_input(p, q, history, inputs, t_in, sample, steps, at, lists):
     return True
 
 
-def build_run(fingerprint: str):
-    """The kernel; the fingerprint of its sources is part of the key under which numba caches it."""
+def build_run(fingerprint: str, keep: bool = True):
+    """The kernel, kept on disk or not; the fingerprint of its sources is part of the key under which numba caches it."""
 
-    @njit(nogil=True, cache=True, _nrt=False)
+    @njit(nogil=True, cache=keep, _nrt=False)
     def run(plan, history, inputs, t_in, first_pop, last_pop, first_sample, last_sample, steps, u, v, carried, lists, out, scratch):
         """Run populations first_pop..last_pop for samples first_sample..last_sample.
 

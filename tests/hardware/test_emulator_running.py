@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import caching
 
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
-from snnfuse.hardware.emulator import compilation, plan, running
-from snnfuse.hardware.emulator.session import Session, available_cores, in_turns, plan_of
+from snnfuse.hardware.emulator import compilation, plan, running, turns
+from snnfuse.hardware.emulator.session import Session, plan_of
+from snnfuse.hardware.emulator.turns import available_cores, in_turns, worth
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.reference import emulate as reference
 
@@ -41,6 +43,12 @@ EVENTS = {
     "g": RNG.integers(-127, 128, (STEPS, BATCH, 5)).astype(np.int32),
 }
 EXPECTED = reference(PROGRAM, EVENTS, "all", states=True)
+
+
+@pytest.fixture(autouse=True)
+def every_thread_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However small the programs are."""
+    monkeypatch.setattr(turns, "SMALLEST_SHARE", 1)
 
 
 def test_the_runs_here_are_no_idle_ones() -> None:
@@ -142,6 +150,20 @@ def test_an_interrupt_ends_the_other_threads_too() -> None:
     with pytest.raises(KeyboardInterrupt):
         in_turns(work, range(10_000), 3)
     assert len(taken) < 1000
+
+
+def test_small_work_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "SMALLEST_SHARE", 1000)
+    assert [worth(size, 4) for size in (0, 999, 1000, 2000, 3999, 10**9)] == [1, 1, 1, 2, 3, 4]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    assert in_turns(lambda items: [time.sleep(0.01) for _ in items] == 0, range(4), 2) is False
+    child = os.fork()
+    if child == 0:
+        os._exit(in_turns(lambda items: any(time.sleep(0.01) for _ in items), range(4), 2))
+    assert os.waitpid(child, 0)[1] == 0
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64])
@@ -256,3 +278,16 @@ def test_the_library_itself_prints_nothing(capfd: pytest.CaptureFixture, caplog:
     with caplog.at_level(logging.INFO, "snnfuse"):
         emulate(PROGRAM, EVENTS)
     assert capfd.readouterr() == ("", "")
+
+
+def test_where_nothing_can_be_kept_the_kernel_is_there_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A read-only installation of a user without a home."""
+    kept = compilation.built()
+    for kind in (caching._CacheImpl, *caching._CacheImpl.__subclasses__()):
+        monkeypatch.setattr(kind, "_locator_classes", [])
+    with caplog.at_level(logging.INFO, logger="snnfuse"):
+        alone = compilation.built()
+    assert "set NUMBA_CACHE_DIR" in caplog.text
+    assert isinstance(kept._cache, caching.FunctionCache) and isinstance(alone._cache, caching.NullCache)
