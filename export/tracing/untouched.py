@@ -22,7 +22,8 @@ def untouched(model: nn.Module) -> Iterator[None]:
     own = list(model.modules())
     known = {id(module) for module in own}
     foreign = [n for n in SpikingNeuron.instances if id(n) not in known]  # snnTorch keeps every neuron that was ever made
-    saved = [(module, _save(module)) for module in own + foreign]
+    saved = [(module, _save(module)) for module in own]
+    saved += [(module, (dict(vars(module)), {})) for module in foreign]  # of those only attributes and buffers change
     parameters = [(p, p.data, p.detach().clone()) for p in model.parameters()]
     try:
         for module in own:
