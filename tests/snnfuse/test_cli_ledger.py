@@ -1,5 +1,6 @@
 """What changed on the way, as a user of the command line reads it: a table, the report, and --strict."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_the_ledger_is_printed_as_a_table(snn: Cli, spikes: np.ndarray) -> None:
     assert lines[0] == "ledger: 1 change of meaning"
     assert " ".join(head.split()) == "node what changed because measured effect"
     columns = [head.index(name) for name in ("node", "what changed", "because", "measured effect")]
-    rows = lines[lines.index(head) + 2 :]
+    rows = list(itertools.takewhile(str.strip, lines[lines.index(head) + 2 :]))
     rows = [line for line in rows if line.startswith(" ")]
     for start, end, said in zip(columns, [*columns[1:], None], entry.values(), strict=True):
         assert "".join("".join(line[start:end].split()) for line in rows) == "".join(said.split())

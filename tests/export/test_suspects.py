@@ -1,0 +1,53 @@
+"""What would give a dead or deaf network is warned of, with the layer and the effect; what is fine is not."""
+
+import warnings
+
+import nir
+import numpy as np
+import pytest
+from quantization_graphs import binary, chain, lif
+
+from snnfuse.export import quantize
+from snnfuse.export.quantization import quantize_measured
+from snnfuse.hardware.errors import CalibrationWarning
+
+RNG = np.random.default_rng(0)
+WEIGHTS = RNG.normal(0, 0.4, (20, 16))
+
+
+def graph(weights: np.ndarray = WEIGHTS, theta: float = 1.0) -> nir.NIRGraph:
+    return chain(nir.Linear(weights), lif(20, 0.9, theta), size=16)
+
+
+def test_good_data_warn_of_nothing() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = quantize_measured(graph(), binary(40, 8, 16))
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "made, x, message",
+    [
+        (graph(theta=5.0), binary(40, 8, 16, rate=0.02), "'n1' never spikes on the calibration data"),
+        (graph(np.abs(WEIGHTS) + 2), np.ones((40, 8, 16)), "'n1': 100% of its neurons spike at every step"),
+        (graph(), np.ones((40, 8, 16)), "input 'input' spikes in 100% of all steps"),
+        (graph(), binary(1, 8, 16), "input 'input' has one time step"),
+        (graph(), np.where(np.arange(16) == 3, 5e3, 1) * RNG.normal(0, 1, (20, 8, 16)), "times the median of its values"),
+        (graph(np.where(np.arange(320).reshape(20, 16) == 5, 900.0, WEIGHTS)), binary(40, 8, 16), "a weight from input is .* the median"),
+    ],
+)
+def test_what_spoils_it_is_named(made, x, message: str) -> None:
+    with pytest.warns(CalibrationWarning, match=message):
+        quantize(made, x)
+
+
+def test_every_layer_has_a_row() -> None:
+    found = quantize_measured(graph(), binary(40, 8, 16), weight_bits=4, max_groups=1)
+    (row,) = found.layers
+    synapses = [c.synapse for c in found.program.connections]
+    assert (row.node, row.bits, row.groups, row.exponents) == ("n1", (4, 4), len(synapses), tuple(s.exponent for s in synapses))
+    assert row.weight_range == max(np.abs(s.values).max() for s in synapses) / 256
+    assert 0 < row.agreement == 1 - row.mismatches / row.float_spikes < 1
+    assert 0 < row.current_used < 1
+    assert 0 < row.voltage_used <= 1
