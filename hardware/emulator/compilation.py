@@ -38,13 +38,17 @@ def built() -> Callable:
 def ready_kernel() -> Callable:
     """The kernel; its first call says that it compiles, where it does."""
     run = built()
+    ready = False
 
-    def first_call(*args):
-        if not run.signatures:
-            return _announced(run, args)
-        return run(*args)
+    def call(*args):
+        nonlocal ready
+        if ready:
+            return run(*args)
+        result = _announced(run, args)
+        ready = True
+        return result
 
-    return first_call
+    return call
 
 
 def _announced(run: Callable, args: tuple):
@@ -58,8 +62,6 @@ def _announced(run: Callable, args: tuple):
 
 def _is_cached(run: Callable) -> bool:
     """Whether an earlier process left compiled code; numba's own index decides whether it still fits."""
-    from numba import typeof  # noqa: F401
-
     try:
         return Path(run._cache._cache_file._index_path).exists()
     except AttributeError:

@@ -17,6 +17,7 @@ from snnfuse.hardware.emulator.vectors import (
     element,
     indices,
     load,
+    prefetch,
     rounding,
     set_rounding,
     splat,
@@ -43,14 +44,16 @@ add, mul, sra = (_scalar(name) for name in ("add", "mul", "ashr"))
 
 
 @intrinsic
-def list_input(typingctx, address, first, events, at):
+def list_input(typingctx, address, ahead, first, events, at):
     """Append the indices of the LANES int32 at an address that are not 0, from index `first` on.
 
-    Returns (end of the list, whether all are 0 or 1). Whole vectors are written: the list needs room for LANES more.
+    Returns (end of the list, whether all are 0 or 1). Whole vectors are written: the list needs room for LANES more. What lies `ahead`
+    bytes further on is fetched: the next step's values, which no processor foresees, for other samples' lie between.
     """
 
     def generate(context, builder, signature, args):
-        address_, first_, events_, at_ = args
+        address_, ahead_, first_, events_, at_ = args
+        prefetch(builder, builder.add(address_, ahead_))
         values = load(builder, builder.inttoptr(address_, I32.as_pointer()), I32, LANES)
         active = values.differs(0)
         indices(builder, first_, LANES).store_chosen(active, element(context, builder, events, events_, at_))
@@ -58,7 +61,7 @@ def list_input(typingctx, address, first, events, at):
         strange = builder.icmp_signed("!=", (values & ~1).differs(0).bits(), ir.Constant(ir.IntType(LANES), 0))
         return context.make_tuple(builder, signature.return_type, (end, builder.zext(builder.not_(strange), I64)))
 
-    return types.UniTuple(INT, 2)(INT, INT, events, INT), generate
+    return types.UniTuple(INT, 2)(INT, INT, INT, events, INT), generate
 
 
 @intrinsic

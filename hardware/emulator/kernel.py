@@ -58,12 +58,12 @@ NO_MAGNITUDE = -(1 << 31)  # the one int32 that is no graded spike
 
 
 @kernel_part
-def read_input(address, n, graded, events, at):
+def read_input(address, ahead, n, graded, events, at):
     """Append the events of one row of an input; returns the end of the list, or -1 where binary ones hold another number."""
     fine = 1
     j = 0
     while j + LANES <= n:
-        at, binary = list_input(address + 4 * j, j, events, at)
+        at, binary = list_input(address + 4 * j, ahead, j, events, at)
         fine &= binary
         j += LANES
     while j < n:
@@ -250,8 +250,9 @@ def run_input(p, q, history, inputs, t_in, sample, steps, at, lists):
     events, values, starts = lists
     graded = p[P_GRADED] != 0
     for t in range(steps):
-        row = inputs[p[P_SOURCE], 0] + 4 * p[P_N] * ((t_in + t) * inputs[p[P_SOURCE], 1] + sample)
-        end = read_input(row, p[P_N], graded, events, at)
+        ahead = 4 * p[P_N] * inputs[p[P_SOURCE], 1]
+        row = inputs[p[P_SOURCE], 0] + (t_in + t) * ahead + 4 * p[P_N] * sample
+        end = read_input(row, ahead, p[P_N], graded, events, at)
         if end < 0 or (graded and not read_values(row, p[P_LIMIT], events, values, at, end)):
             return False
         at = end

@@ -37,7 +37,8 @@ class Plan:
         graded: whether any event carries a value.
         sums: accumulators that the largest connection needs.
         widest: neurons of the largest population, padded.
-        stages: ranges of rows that do not depend on each other, in order.
+        stages: ranges of rows that do not depend on each other, first and last, and their neurons, in order.
+        idle: workspaces of earlier runs.
     """
 
     pools: tuple[NDArray, ...]
@@ -49,7 +50,8 @@ class Plan:
     graded: bool
     sums: int
     widest: int
-    stages: tuple[tuple[int, int], ...]
+    stages: tuple[tuple[int, int, int], ...]
+    idle: list[tuple] = field(default_factory=list)
 
 
 @dataclass
@@ -106,7 +108,7 @@ class _Planner:
         self.rows: list[_Row] = []
         self.by_name: dict[str, tuple[int, ...]] = {}
         self.states = self.events = self.earlier = self.sums = self.widest = 0
-        self.stages: list[tuple[int, int]] = []
+        self.stages: list[tuple[int, int, int]] = []
 
     def plan(self) -> Plan:
         """Every population, sources first."""
@@ -120,7 +122,7 @@ class _Planner:
             self.by_name[name] = tuple(range(first, len(self.rows)))
             for index in self.by_name[name]:
                 self._population(index, node, inputs.index(name) if name in inputs else 0)
-            self.stages.append((first, len(self.rows)))
+            self.stages.append((first, len(self.rows), int(np.prod(node.shape))))
         weights = self.weights.join()
         connections = np.array(self.connections, np.int64).reshape(-1, f.C_COLUMNS)
         weights = (weights, weights.view(np.uint8), self.runs.join())

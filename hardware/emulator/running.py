@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.emulator.session import MEMORY, Session, available_cores, plan_of, sample_bytes, take_events
+from snnfuse.hardware.emulator.session import MEMORY, Session, plan_of, sample_bytes, take_events
+from snnfuse.hardware.emulator.turns import available_cores
 from snnfuse.hardware.encoding import positive
 from snnfuse.hardware.program import Program
 from snnfuse.hardware.recording import Recording
@@ -50,4 +50,4 @@ def run_program(
 def samples_at_once(program: Program, batch: int, memory: int) -> int:
     """Samples whose states fit into their share of the memory, at least one."""
     each = max(sample_bytes(plan_of(program)), 1)
-    return int(np.clip(memory // (STATES_SHARE * each), 1, batch))
+    return max(1, min(batch, memory // (STATES_SHARE * each)))

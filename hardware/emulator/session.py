@@ -1,17 +1,17 @@
 """A run that can go on: states carried from chunk to chunk, in blocks of samples on several threads."""
 
-import os
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.emulator.plan import ALIGNMENT, Plan, aligned, groups_of, make_plan
+from snnfuse.hardware.emulator.turns import available_cores, in_turns, worth
 from snnfuse.hardware.encoding import check_events, integer_events, positive
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.program import Program, sends_numbers
@@ -21,6 +21,7 @@ from snnfuse.hardware.reference import make_recording, recorded_nodes
 MEMORY = 1 << 30  # bytes
 LONGEST = 256  # steps of a chunk: a sample's lists of events should stay in the cache
 BLOCKS_PER_THREAD = 2  # threads that are done early take a second one
+KEPT = 1 << 24  # bytes: larger workspaces are made anew
 
 _plans: "WeakKeyDictionary[Program, dict[int, Plan]]" = WeakKeyDictionary()
 
@@ -48,13 +49,13 @@ class Outputs:
     Attributes:
         spikes: uint8 (time, batch, neurons) after one another.
         states: int32, likewise: currents, voltages and graded spikes.
-        places: int64 (populations, 3): where spikes, u and v of each row of the plan begin, -1 where not recorded.
+        places: by recorded population, where its spikes, u and v begin; -1 where these are not recorded.
         shape: time, batch.
     """
 
     spikes: NDArray[np.uint8]
     states: NDArray[np.int32]
-    places: NDArray[np.int64]
+    places: dict[str, tuple[int, int, int]]
     shape: tuple[int, int]
 
 
@@ -87,6 +88,7 @@ class Session:
         self.memory = positive("memory", memory if memory is not None else MEMORY)
         self.nodes, self.with_states = recorded_nodes(program, record, states)
         self._plan = plan_of(program, self.threads if self.batch < self.threads else 1)
+        self._sizes = {name: math.prod(node.shape) for name, node in program.nodes.items()}
         states_size = max(self._plan.states, 1)
         self._u, self._v = (aligned(batch * states_size, np.int32).reshape(batch, states_size) for _ in range(2))
         self._carried = np.zeros((batch, max(self._plan.earlier, 1)), np.int32)
@@ -97,7 +99,7 @@ class Session:
         plan = self._plan
         fixed = sample_bytes(plan) * self.batch + self.threads * (6 * plan.sums + 8 * plan.widest + 8 * plan.earlier)
         per_step = self.threads * (4 * plan.events * (2 if plan.graded else 1) + 8 * len(plan.pools[0]))
-        return int(np.clip((self.memory - fixed) // max(per_step, 1) - 1, 1, LONGEST))
+        return max(1, min(LONGEST, (self.memory - fixed) // max(per_step, 1) - 1))
 
     def advance(self, events: Mapping[str, NDArray]) -> Recording:
         """Feed the next steps, integers (time, batch, *shape) per input; returns what they brought about."""
@@ -112,19 +114,17 @@ class Session:
     def outputs(self, time: int, batch: int | None = None) -> Outputs:
         """Arrays for so many steps; of another batch where several sessions fill one."""
         batch = self.batch if batch is None else batch
-        places = np.full((len(self._plan.pools[0]), 3), -1, np.int64)
+        places = {}
         spikes = states = 0
         for name in self.nodes:
-            rows, size = list(self._plan.rows[name]), time * batch * int(np.prod(self.program.nodes[name].shape))
+            size, first = time * batch * self._sizes[name], spikes
             if sends_numbers(self.program.nodes[name]):
-                places[rows, 0] = states
-                states += size
+                first, states = states, states + size
             else:
-                places[rows, 0] = spikes
                 spikes += size
-            if name in self.with_states:
-                places[rows, 1], places[rows, 2] = states, states + size
-                states += 2 * size
+            kept = name in self.with_states
+            places[name] = (first, states, states + size) if kept else (first, -1, -1)
+            states += 2 * size * kept
         return Outputs(np.zeros(spikes, np.uint8), np.zeros(states, np.int32), places, (time, batch))
 
     def run(
@@ -136,8 +136,9 @@ class Session:
     ) -> None:
         """Feed some samples of checked events, and record into the same samples of `outputs`."""
         time = outputs.shape[0]
-        for start in range(0, time, self.longest_chunk):
-            steps = min(self.longest_chunk, time - start)
+        longest = self.longest_chunk
+        for start in range(0, time, longest):
+            steps = min(longest, time - start)
             self._chunk(arrays, samples.start or 0, outputs, start, steps)
             if progress is not None:
                 progress(steps)
@@ -147,7 +148,7 @@ class Session:
         spikes, kept = {}, {}
         for name in self.nodes:
             shape = (*outputs.shape, *self.program.nodes[name].shape)
-            size, place = int(np.prod(shape)), outputs.places[self._plan.rows[name][0]]
+            size, place = math.prod(shape), outputs.places[name]
             pool = outputs.states if sends_numbers(self.program.nodes[name]) else outputs.spikes.view(np.bool_)
             spikes[name] = pool[place[0] : place[0] + size].reshape(shape)
             if name in self.with_states:
@@ -158,13 +159,11 @@ class Session:
         run = kernel()
         plan, total = self._plan, outputs.shape[1]
         names = list(self.program.inputs)
-        rows = [arrays[name].ctypes.data + 4 * first * int(np.prod(arrays[name].shape[2:])) for name in names]
+        rows = [arrays[name].ctypes.data + 4 * first * self._sizes[name] for name in names]
         inputs = np.array([(row, arrays[name].shape[1]) for row, name in zip(rows, names)], np.int64)
-        places = outputs.places.copy()
-        for name in self.nodes:
-            size = int(np.prod(self.program.nodes[name].shape))
-            for row in plan.rows[name]:
-                places[row] = np.where(places[row] >= 0, places[row] + first * size, -1)
+        places = np.full((len(plan.pools[0]), 3), -1, np.int64)
+        for name, found in outputs.places.items():
+            places[list(plan.rows[name])] = [at + first * self._sizes[name] if at >= 0 else -1 for at in found]
         out = (outputs.spikes, outputs.states, places, start, total)
         kept = self._u, self._v, self._carried
 
@@ -172,40 +171,50 @@ class Session:
             ranges = rows.start, rows.stop, samples.start, samples.stop
             return run(plan.pools, plan.history, inputs, start, *ranges, steps, *kept, lists, out, scratch)
 
-        sliced = any(last > first + 1 for first, last in plan.stages)
+        sliced = len(plan.pools[0]) > len(plan.stages)
         if (self._by_slices if sliced else self._by_samples)(call, steps):
             check_events(self.program, arrays)
             raise AssertionError("the kernel found an input out of range that the check does not")
 
     def _by_samples(self, call: Callable[..., int], steps: int) -> bool:
         """Blocks of samples, each through all populations; whether any input was out of range."""
-        blocks = groups_of(self.batch, min(self.batch, self.threads * BLOCKS_PER_THREAD if self.threads > 1 else 1))
+        threads = min(worth(self._plan.events * steps * self.batch, self.threads), self.batch)
+        blocks = groups_of(self.batch, min(self.batch, threads * BLOCKS_PER_THREAD if threads > 1 else 1))
         everything = range(len(self._plan.pools[0]))
 
         def work(turns: Iterator[range]) -> bool:
-            workspace = self.workspace(steps)
-            return any(call(everything, samples, *workspace) for samples in turns)
+            with self._borrowed(steps) as workspace:
+                return any(call(everything, samples, *workspace) for samples in turns)
 
-        return any(in_turns(work, blocks, min(self.threads, self.batch)))
+        return in_turns(work, blocks, threads)
 
     def _by_slices(self, call: Callable[..., int], steps: int) -> bool:
         """All samples through one population after the other, whose slices run side by side."""
-        lists, scratch = self.workspace(steps)
-        scratches = [scratch, *(self.workspace(steps)[1] for _ in range(self.threads - 1))]
-        for sample in range(self.batch):
-            for first, last in self._plan.stages:
-                slices = (range(row, row + 1) for row in range(first, last))
+        with self._borrowed(steps) as (lists, _):
 
-                def work(turns: Iterator[range], sample: int = sample) -> bool:
-                    own = scratches.pop()
-                    try:
-                        return any(call(row, range(sample, sample + 1), lists, own) for row in turns)
-                    finally:
-                        scratches.append(own)
+            def work(turns: Iterator[tuple[int, int]]) -> bool:
+                with self._borrowed(steps) as (_, scratch):
+                    return any(call(range(row, row + 1), range(sample, sample + 1), lists, scratch) for row, sample in turns)
 
-                if any(in_turns(work, slices, min(self.threads, last - first))):
-                    return True
+            for sample in range(self.batch):
+                for first, last, neurons in self._plan.stages:
+                    threads = min(worth(neurons * steps, self.threads), last - first)
+                    if in_turns(work, [(row, sample) for row in range(first, last)], threads):
+                        return True
         return False
+
+    @contextmanager
+    def _borrowed(self, steps: int) -> Iterator[tuple]:
+        """A workspace for one thread. Small ones are kept with the plan: fresh memory costs more than what a short run does in it."""
+        try:
+            workspace = self._plan.idle.pop()
+        except IndexError:
+            workspace = None
+        if workspace is None or workspace[0][2].shape[1] != self._plan.history + steps + 1:
+            workspace = self.workspace(steps)
+        yield workspace
+        if sum(array.nbytes for part in workspace for array in part) <= KEPT and len(self._plan.idle) < self.threads:
+            self._plan.idle.append(workspace)
 
     def workspace(self, steps: int) -> tuple:
         """Lists of events and sums for one thread."""
@@ -216,30 +225,6 @@ class Session:
         wide, widest = max(plan.sums, plan.widest) + ALIGNMENT, plan.widest + 2 * ALIGNMENT
         sums = (aligned(wide, np.int16), aligned(wide, np.int32))
         return lists, (*sums, aligned(widest, np.int32), aligned(widest, np.int32))
-
-
-def in_turns(work: Callable[[Iterator], bool], items: Iterable, threads: int) -> list[bool]:
-    """Call `work` on so many threads, this one among them, with an iterator from which each takes the next item."""
-    waiting, lock = iter(items), Lock()
-    stopped = False
-
-    def turns() -> Iterator:
-        while True:
-            with lock:
-                item = next(waiting, None)
-            if item is None or stopped:
-                return
-            yield item
-
-    if threads == 1:
-        return [work(turns())]
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(work, turns()) for _ in range(threads - 1)]
-        try:
-            return [work(turns()), *(other.result() for other in others)]
-        except BaseException:
-            stopped = True  # or the pool would finish everything before an interrupt is heard
-            raise
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:
@@ -253,8 +238,3 @@ def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, ND
 def sample_bytes(plan: Plan) -> int:
     """What is kept for a sample from chunk to chunk: u, v, and the last spikes."""
     return 8 * plan.states + 4 * plan.earlier
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

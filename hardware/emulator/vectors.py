@@ -127,6 +127,14 @@ def set_rounding(builder: ir.IRBuilder, mode: ir.Value) -> None:
     builder.call(intrinsic_named(builder, "llvm.set.rounding", ir.FunctionType(ir.VoidType(), (I32,))), (mode,))
 
 
+def prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+    """Bring a cache line near that will be read soon; an address that is none does no harm."""
+    pointer = builder.inttoptr(address, I8.as_pointer())
+    function = intrinsic_named(builder, "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), (pointer.type, I32, I32, I32)))
+    read, keep, data = I32(0), I32(3), I32(1)
+    builder.call(function, (pointer, read, keep, data))
+
+
 def load(builder: ir.IRBuilder, pointer: ir.Value, kind: ir.IntType, lanes: int) -> Lanes:
     """Consecutive elements, at any alignment."""
     pointer = builder.bitcast(pointer, ir.VectorType(kind, lanes).as_pointer())

@@ -78,6 +78,15 @@ def test_slices_of_neurons_do_not_change_the_result(threads: int, memory: int | 
     assert len(rows["x"]) == len(rows["b"]) == 1
 
 
+def test_a_last_block_of_fewer_samples_than_threads_is_cut_into_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a run then differ in their plans, and fill one recording."""
+    monkeypatch.setattr(plan, "SMALLEST_SLICE", 8)
+    monkeypatch.setattr(running, "BLOCK", 3)
+    found = emulate(make_program(), EVENTS, "all", True, threads=2)
+    assert BATCH % 6 == 1
+    assert compare(found, EXPECTED).mismatches == 0
+
+
 def test_a_source_of_rounded_sums_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """-1 >> 1 twice is -2, (-1 - 1) >> 1 is -1."""
     monkeypatch.setattr(plan, "SMALLEST_SLICE", 1)
