@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.hardware.fixed_point import WEIGHT_BITS
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, conv_matrix
+from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, conv_matrix, output_size
 
 DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
 
@@ -77,8 +76,9 @@ class ConvWeights:
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
-        """(C_out, H, W), by the hardware's own formula."""
-        return self.synapse(np.zeros(self.kernel.shape, np.int32), 0, WEIGHT_BITS).output_shape
+        """(C_out, H, W), by the hardware's own formula; below 1 where the kernel is larger than its input."""
+        axes = zip(self.input_shape[1:], self.kernel.shape[2:], self.stride, self.padding, self.dilation, strict=True)
+        return (len(self.kernel), *(output_size(*axis) for axis in axes))
 
     @property
     def matrix(self) -> sparse.csr_matrix:
