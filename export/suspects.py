@@ -15,6 +15,7 @@ from snnfuse.hardware.recording import Recording
 ALWAYS = 0.98  # share of steps at which a neuron that "always" fires does
 MOST = 0.5  # share of a layer's neurons that makes the layer one
 OUTLIER = 1000  # times the median
+RARE = 10  # samples per spike of a whole layer, beyond which it is as good as silent
 LOST = 0.9  # share of a layer's spikes
 
 
@@ -66,9 +67,10 @@ def _of_spikes(network: Network, name: str, run: FloatRun, recording: Recording)
         return
     expected, spikes = run.spikes[name], int(np.count_nonzero(run.spikes[name]))
     found = int(np.count_nonzero(recording.spikes[name]))
-    if not spikes:
+    if spikes * RARE < expected.shape[1]:
+        often = f"spikes only {spikes} times" if spikes else "never spikes"
         yield (
-            f"{name!r} never spikes on the calibration data, so that no spike can tell its scales apart, and nothing behind it is "
+            f"{name!r} {often} on the calibration data, so that no spike can tell its scales apart, and nothing behind it is "
             "calibrated on spikes of its; is the data of the right rate and range, and long enough?"
         )
         return
