@@ -294,7 +294,7 @@ def test_where_nothing_can_be_kept_the_kernel_is_there_all_the_same(
 ) -> None:
     """A read-only installation of a user without a home."""
     kept = compilation.built()
-    for kind in (caching._CacheImpl, *caching._CacheImpl.__subclasses__()):
+    for kind in (caching.CacheImpl, *caching.CacheImpl.__subclasses__()):
         monkeypatch.setattr(kind, "_locator_classes", [])
     with caplog.at_level(logging.INFO, logger="snnfuse"):
         alone = compilation.built()
