@@ -13,13 +13,6 @@ DATA_DEPENDENT = "what follows depends on a tensor's value, which is known only 
 class ConcreteProxy(fx.Proxy):
     """A proxy that knows its example value, and answers questions about shape from it."""
 
-    _is_param = _is_buffer = False  # what torch asks a tensor that is assigned to a module's attribute
-
-    @property
-    def __class__(self) -> type:
-        """isinstance(x, torch.Tensor) and torch.is_tensor(x) hold in a trace as in a run."""
-        return torch.Tensor
-
     @property
     def value(self) -> torch.Tensor:
         return self.node.meta["value"]

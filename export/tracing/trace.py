@@ -42,6 +42,7 @@ def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
     """
     root = nn.Sequential(model) if is_leaf(model) else model
     _check_forward(root, type(model).__name__)
+    _refuse_asking(root)
     with untouched(root):
         before = random_states()
         first = _traced(root, model, sample)
@@ -65,6 +66,17 @@ def _check_forward(root: nn.Module, where: str) -> None:
     if "forward" in vars(root) or type(root).__call__ is not nn.Module.__call__:
         name = "forward" if "forward" in vars(root) else "__call__"
         raise refusal(where, f"its {name} was replaced by another function", "write it in the forward of its class")
+
+
+def _refuse_asking(root: nn.Module) -> None:
+    """A traced value is no torch.Tensor, and must not pass for one: torch's own C code would read it as memory."""
+    for path, module in root.named_modules():
+        own = [] if is_leaf(module) else [kind for kind in type(module).__mro__ if not kind.__module__.startswith("torch.")]
+        codes = [value.__code__ for kind in own for value in vars(kind).values() if hasattr(value, "__code__")]
+        names = {name for code in codes for name in code.co_names if code.co_name != "__init__"}
+        if "is_tensor" in names or ("Tensor" in names and names & {"isinstance", "type"}):
+            reason = "forward asks whether a value is a torch.Tensor, and a traced value stands in for one"
+            raise refusal(path or type(module).__name__, reason, "ask for what it is not: isinstance(x, (tuple, list))")
 
 
 def _traced(root: nn.Module, model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:

@@ -91,8 +91,6 @@ class ConcreteTracer(fx.Tracer):
         return attr_val  # a parameter used outside its layer becomes a constant in create_arg
 
     def create_arg(self, a: Any) -> Any:
-        if isinstance(a, fx.Proxy):  # which says that it is a tensor
-            return a.node
         if isinstance(a, torch.Tensor):
             node = self.create_node("get_attr", f"constant_{len(self.graph.nodes)}", (), {})
             self._record(node, a, "constant", f"{self.here()}: a constant tensor of shape {tuple(a.shape)}")

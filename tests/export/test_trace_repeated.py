@@ -219,13 +219,37 @@ def test_a_log_of_what_was_computed_is_no_state() -> None:
     assert model.log == [] and model.last is None
 
 
-def test_a_traced_tensor_says_that_it_is_one() -> None:
-    def asking(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
-        assert x.is_floating_point() and not x.is_cuda and torch.is_tensor(x)
-        return m.lif(m.fc(x) * 0.5 if isinstance(x, torch.Tensor) else m.fc(x))
+class Asking(nn.Module):
+    """Goes another way where its input is no tensor, as a traced value is not."""
 
-    model, sample = step(asking)
-    assert (to_nir(model, sample).nodes["fc"].weight == model.fc.weight.double().detach().numpy() * 0.5).all()
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.lif = nn.Linear(4, 4), lif()
+
+    def forward(self, x):
+        return self.lif(self.fc(x * 0.5 if isinstance(x, torch.Tensor) else x))
+
+
+@pytest.mark.parametrize("model, where", [(Asking(), "Asking: "), (nn.Sequential(Asking()), "0: ")], ids=["model", "submodule"])
+def test_asking_for_the_type_of_a_tensor_is_refused(model, where) -> None:
+    assert_refused(model, VECTOR, where, "forward asks whether a value is a torch.Tensor, and a traced value stands in for one; ask for")
+
+
+def test_a_function_of_the_users_own_gradient_is_refused() -> None:
+    class Step(torch.autograd.Function):
+        @staticmethod
+        def forward(context, x):
+            return (x > 0).to(x.dtype)
+
+    assert_refused(*step(lambda m, x: m.lif(Step.apply(m.fc(x)))), "Model", "gt: it makes the computation depend on the data")
+
+
+def test_a_traced_tensor_answers_for_its_type() -> None:
+    def asserting(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        assert x.is_floating_point() and not x.is_cuda
+        return m.lif(m.fc(x))
+
+    assert "lif" in to_nir(*step(asserting)).nodes
 
 
 def test_half_precision_stands_in_the_ledger() -> None:
