@@ -22,9 +22,9 @@ class Runs:
     """Tables for the kernel, and the accumulator's geometry.
 
     Attributes:
-        sources: int32 (inputs, 3): accumulator and weight offset, and class, of each source neuron in C order.
-        classes: int32: first run of each class, and the end of the last one. The first class is phase (0, 0), the last one has no run: it
-            is that of sources that miss the wanted rows.
+        sources: int32 (inputs, 2): accumulator and weight offset of each source neuron in C order; -1 where it misses the wanted rows.
+        phases: int32 (inputs): phase of each.
+        firsts: int32: first run of each phase, and the end of the last one.
         places: int32: accumulator offset of each run, added to a source's own. The weights of its runs follow one another.
         weights: int16, so that they are added as they are: a kernel is small.
         length: of all runs, shorter ones filled up with zeros; a multiple of `lanes`.
@@ -34,7 +34,8 @@ class Runs:
     """
 
     sources: NDArray[np.int32]
-    classes: NDArray[np.int32]
+    phases: NDArray[np.int32]
+    firsts: NDArray[np.int32]
     places: NDArray[np.int32]
     weights: NDArray[np.int16]
     length: int
@@ -59,10 +60,10 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     origin = reach * pitch + left * cell
     maker = _Maker(conv, stored.values.astype(np.int16), rows, cell, lanes, pitch, origin)
     size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(maker.length, cell)
-    classes = np.cumsum([0, *(len(phase.places) for phase in maker.phases), 0]).astype(np.int32)
+    firsts = np.cumsum([0, *(len(phase.places) for phase in maker.phases)]).astype(np.int32)
     places = np.array([place for phase in maker.phases for place in phase.places], np.int32)
     weights = np.concatenate([phase.weights.reshape(-1) for phase in maker.phases])
-    return Runs(maker.sources(), classes, places, weights, maker.length, lanes, origin, pitch, cell, size)
+    return Runs(*maker.sources(), firsts, places, weights, maker.length, lanes, origin, pitch, cell, size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +94,8 @@ class _Maker:
         self.length = -(-longest * self.spacing // lanes) * lanes
         self.phases = [self._phase(y, x) for y in range(conv.stride[0]) for x in range(conv.stride[1])]
 
-    def sources(self) -> NDArray[np.int32]:
-        """(base, weights, class) of every source."""
+    def sources(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Offsets, and phase, of every source."""
         conv = self.conv
         channels, height, width = conv.input_shape
         row, phase_y = np.divmod(np.arange(height) + conv.padding[0], conv.stride[0])
@@ -106,11 +107,10 @@ class _Maker:
         downs = [self.phases[y * conv.stride[1]].downs for y in phase_y]
         meets = np.array([any(y + down in self.rows for down in found) for y, found in zip(row.tolist(), downs)])
         first_channel = channel // conv.weights.shape[1] * self.share
-        table = np.zeros((channels, height, width, 3), np.int32)
-        table[..., 0] = self.origin + (row - self.rows.start)[:, None] * self.pitch + column * self.cell + first_channel
-        table[..., 1] = starts + each * channel
-        table[..., 2] = np.where(meets[:, None], phase, len(self.phases))
-        return table.reshape(-1, 3)
+        base = self.origin + (row - self.rows.start)[:, None] * self.pitch + column * self.cell + first_channel
+        offsets = np.stack([np.where(meets[:, None], base, -1), starts + each * channel], -1)
+        phases = np.broadcast_to(phase, (channels, height, width))
+        return offsets.reshape(-1, 2).astype(np.int32), phases.reshape(-1).astype(np.int32)
 
     def _phase(self, phase_y: int, phase_x: int) -> _Phase:
         conv = self.conv

@@ -8,17 +8,19 @@ from snnfuse.hardware.emulator.fields import (
     C_BLOCK,
     C_CELL,
     C_CHANNELS,
-    C_CLASSES,
     C_FACTOR,
+    C_FIRSTS,
     C_HEIGHT,
     C_LANES,
     C_LENGTH,
     C_ORIGIN,
+    C_PHASES,
     C_PITCH,
     C_RUNS,
     C_SHIFT,
     C_STRIDE,
     C_TABLE,
+    C_THREE,
     C_WEIGHTS,
     C_WIDE,
     C_WIDTH,
@@ -96,13 +98,13 @@ def _collect_runs(c, acc, a):
 
 
 @kernel_part
-def _scatter_generic(c, tables, w, events, values, graded, start, stop, acc):
+def _scatter_wide(c, tables, w, events, values, graded, start, stop, acc):
     """Add the kernel of every event, run by run, at its place."""
     for k in range(start, stop):
-        entry = c[C_TABLE] + 3 * get(events, k)
-        kind = c[C_CLASSES] + get(tables, entry + 2)
-        base, source = get(tables, entry), c[C_WEIGHTS] + get(tables, entry + 1)
-        for r in range(get(tables, kind), get(tables, kind + 1)):
+        event = get(events, k)
+        base, source = get(tables, c[C_TABLE] + 2 * event), c[C_WEIGHTS] + get(tables, c[C_TABLE] + 2 * event + 1)
+        phase = c[C_FIRSTS] + get(tables, c[C_PHASES] + event)
+        for r in range(get(tables, phase), get(tables, phase + 1)) if base >= 0 else range(0):
             target = base + get(tables, c[C_RUNS] + r)
             for lane in range(0, c[C_LENGTH], 8):
                 if graded:
@@ -113,21 +115,29 @@ def _scatter_generic(c, tables, w, events, values, graded, start, stop, acc):
 
 
 def _scatter(lanes):
-    """A loop that adds the kernel of every event at its place, so many lanes at once; 3x3 with a stride of 1 in one piece."""
+    """A loop that adds the kernel of every event at its place in 16 bits, so many lanes at once."""
     add_run, add_three = run_sum(lanes), three_runs(lanes)
 
     @kernel_part
-    def scatter(c, tables, w, events, start, stop, acc):
-        table, classes, runs, length, first_weight = c[C_TABLE], c[C_CLASSES], c[C_RUNS], c[C_LENGTH], c[C_WEIGHTS]
-        whole = get(tables, classes + 1) == 3 and length == 3 * lanes
-        first, second, third = (get(tables, runs), get(tables, runs + 1), get(tables, runs + 2)) if whole else (0, 0, 0)
+    def scatter_three(table, first, second, third, first_weight, tables, w, events, start, stop, acc):
         for k in range(start, stop):
-            entry = table + 3 * get(events, k)
-            base, source, kind = get(tables, entry), first_weight + get(tables, entry + 1), get(tables, entry + 2)
-            if whole and kind == 0:
-                add_three(acc, base + first, base + second, base + third, w, source)
-                continue
-            for r in range(get(tables, classes + kind), get(tables, classes + kind + 1)):
+            entry = table + 2 * get(events, k)
+            base = get(tables, entry)
+            if base >= 0:
+                add_three(acc, base + first, base + second, base + third, w, first_weight + get(tables, entry + 1))
+
+    @kernel_part
+    def scatter(c, tables, w, events, start, stop, acc):
+        table, phases, firsts, runs, length = c[C_TABLE], c[C_PHASES], c[C_FIRSTS], c[C_RUNS], c[C_LENGTH]
+        if c[C_THREE]:
+            places = tables[runs], tables[runs + 1], tables[runs + 2]
+            scatter_three(table, *places, c[C_WEIGHTS], tables, w, events, start, stop, acc)
+            return
+        for k in range(start, stop):
+            event = get(events, k)
+            base, source = get(tables, table + 2 * event), c[C_WEIGHTS] + get(tables, table + 2 * event + 1)
+            phase = firsts + get(tables, phases + event)
+            for r in range(get(tables, phase), get(tables, phase + 1)) if base >= 0 else range(0):
                 target = base + get(tables, runs + r)
                 for lane in range(0, length, lanes):
                     add_run(acc, target + lane, w, source + lane)
@@ -144,7 +154,7 @@ def deliver_runs(c, tables, w, events, values, graded, start, stop, narrow, wide
     """A convolution: its sums in 16 bits where they fit for certain."""
     if graded or c[C_WIDE]:
         _clear_runs(c, wide)
-        _scatter_generic(c, tables, w, events, values, graded, start, stop, wide)
+        _scatter_wide(c, tables, w, events, values, graded, start, stop, wide)
         _collect_runs(c, wide, a)
         return
     _clear_runs(c, narrow)
@@ -163,7 +173,7 @@ def deliver_runs(c, tables, w, events, values, graded, start, stop, narrow, wide
 @kernel_part
 def deliver_listed(c, tables, w, events, values, graded, start, stop, acc, a, n):
     """Synapses one by one."""
-    table, targets, weights = c[C_TABLE], c[C_CLASSES], c[C_WEIGHTS]
+    table, targets, weights = c[C_TABLE], c[C_PHASES], c[C_WEIGHTS]
     acc[:n] = 0
     for k in range(start, stop):
         value = get(values, k) if graded else 1

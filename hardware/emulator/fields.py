@@ -52,11 +52,13 @@ ROWS, RUNS, LISTED = range(3)
     C_SHIFT,  # an arithmetic shift to the right: the input in the target's units
     C_LAG,  # how many steps ago the events were sent; one more than its own lag where it is recurrent
     C_PORT,
-    C_TABLE,  # tables: RUNS (base, weights, class) per source; LISTED first synapse per source
-    C_CLASSES,  # tables: RUNS first run per class; LISTED target of each synapse
+    C_TABLE,  # tables: RUNS accumulator and weight offset of each source; LISTED first synapse per source
+    C_PHASES,  # tables: RUNS phase of each source; LISTED target of each synapse
+    C_FIRSTS,  # tables: RUNS first run of each phase
     C_RUNS,  # tables: accumulator offset of each run, added to the source's own; weights follow one another
     C_LENGTH,  # of all runs
     C_LANES,  # that are added at once
+    C_THREE,  # whether a spike always adds three runs of three times as many
     C_WIDE,  # whether sums could leave 16 bits
     C_ORIGIN,  # accumulator of output (0, 0)
     C_PITCH,  # accumulators per output row
@@ -65,7 +67,7 @@ ROWS, RUNS, LISTED = range(3)
     C_CHANNELS,
     C_CELL,  # accumulators per output position
     C_COLUMNS,
-) = range(23)
+) = range(25)
 
 LANES = 16  # populations and rows are padded to this many
 RESETS = ("zero", "subtract", "subtract_delayed")

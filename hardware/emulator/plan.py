@@ -243,8 +243,9 @@ class _Planner:
         c[f.C_LENGTH], c[f.C_LANES] = table.length, table.lanes
         c[f.C_ORIGIN], c[f.C_PITCH], c[f.C_CELL] = table.origin, table.pitch, table.cell
         c[f.C_CHANNELS], c[f.C_HEIGHT], c[f.C_WIDTH] = row.image[0], len(row.lines), row.image[2]
-        c[f.C_TABLE] = self.tables.put(table.sources[source.order])
-        c[f.C_CLASSES], c[f.C_RUNS] = self.tables.put(table.classes), self.tables.put(table.places)
+        c[f.C_THREE] = len(table.firsts) == 2 and len(table.places) == 3 and table.length == 3 * table.lanes
+        c[f.C_TABLE], c[f.C_PHASES] = self.tables.put(table.sources[source.order]), self.tables.put(table.phases[source.order])
+        c[f.C_FIRSTS], c[f.C_RUNS] = self.tables.put(table.firsts), self.tables.put(table.places)
         c[f.C_WEIGHTS] = self.runs.put(table.weights)
         self.sums = max(self.sums, table.size)
 
@@ -269,7 +270,7 @@ class _Planner:
     def _listed(self, c: NDArray[np.int64], matrix, factor: int) -> None:
         values = matrix.data.astype(np.int64) // factor
         c[f.C_KIND], c[f.C_TABLE] = f.LISTED, self.tables.put(matrix.indptr)
-        c[f.C_CLASSES] = self.tables.put(matrix.indices)
+        c[f.C_PHASES] = self.tables.put(matrix.indices)
         c[f.C_WEIGHTS] = self.weights.put((values & 255).astype(np.uint8).view(np.int8))
         self.sums = max(self.sums, _padded(matrix.shape[0]))
 
