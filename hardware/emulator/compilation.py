@@ -13,7 +13,7 @@ from pathlib import Path
 
 from snnfuse.hardware.emulator.kernel import build_run
 
-SOURCES = ("fields.py", "vectors.py", "intrinsics.py", "neurons.py", "delivery.py", "kernel.py")
+SOURCES = ("fields.py", "vectors.py", "intrinsics.py", "neurons.py", "delivery.py", "inputs.py", "kernel.py")
 logger = logging.getLogger("snnfuse")
 
 

@@ -16,7 +16,7 @@ from snnfuse.hardware.program import Connection, Constant, GradedInput, Neuron, 
 from snnfuse.hardware.reference import synaptic_input
 from snnfuse.hardware.synapses import Conv2d, Sparse, Synapse
 
-SMALLEST_SLICE = 2048  # neurons: fewer are done before another thread has begun
+SMALLEST_SLICE = 8192  # neurons: slices cost a quarter more work in all, and a thread needs some 0.5 ms of it to gain from beginning
 DENSE_FROM = 0.25  # share of synapses from which listed ones are cheaper as rows
 KINDS = {SpikeInput: f.SPIKES_IN, GradedInput: f.GRADED_IN, Lif: f.LIF, Product: f.PRODUCT, Relay: f.RELAY}
 ALIGNMENT = 64  # bytes: one cache line, one vector
@@ -38,7 +38,7 @@ class Plan:
         sums: accumulators that the largest connection needs.
         widest: neurons of the largest population, padded.
         stages: ranges of rows that do not depend on each other, first and last, and their neurons, in order.
-        idle: workspaces of earlier runs.
+        idle: working memory of earlier runs, by its kind.
     """
 
     pools: tuple[NDArray, ...]
@@ -51,7 +51,7 @@ class Plan:
     sums: int
     widest: int
     stages: tuple[tuple[int, int, int], ...]
-    idle: list[tuple] = field(default_factory=list)
+    idle: dict[str, list[tuple]] = field(default_factory=dict)
 
 
 @dataclass

@@ -183,17 +183,17 @@ class Session:
         everything = range(len(self._plan.pools[0]))
 
         def work(turns: Iterator[range]) -> bool:
-            with self._borrowed(steps) as workspace:
-                return any(call(everything, samples, *workspace) for samples in turns)
+            with self._borrowed(self.lists, steps) as lists, self._borrowed(self.scratch, steps) as scratch:
+                return any(call(everything, samples, lists, scratch) for samples in turns)
 
         return in_turns(work, blocks, threads)
 
     def _by_slices(self, call: Callable[..., int], steps: int) -> bool:
         """All samples through one population after the other, whose slices run side by side."""
-        with self._borrowed(steps) as (lists, _):
+        with self._borrowed(self.lists, steps) as lists:
 
             def work(turns: Iterator[tuple[int, int]]) -> bool:
-                with self._borrowed(steps) as (_, scratch):
+                with self._borrowed(self.scratch, steps) as scratch:
                     return any(call(range(row, row + 1), range(sample, sample + 1), lists, scratch) for row, sample in turns)
 
             for sample in range(self.batch):
@@ -204,27 +204,30 @@ class Session:
         return False
 
     @contextmanager
-    def _borrowed(self, steps: int) -> Iterator[tuple]:
-        """A workspace for one thread. Small ones are kept with the plan: fresh memory costs more than what a short run does in it."""
+    def _borrowed(self, make: Callable[[int], tuple], steps: int) -> Iterator[tuple]:
+        """Working memory of one thread. A little is kept with the plan: fresh memory costs more than what a short run does in it."""
+        idle = self._plan.idle.setdefault(make.__name__, [])
         try:
-            workspace = self._plan.idle.pop()
+            made_for, arrays = idle.pop()
         except IndexError:
-            workspace = None
-        if workspace is None or workspace[0][2].shape[1] != self._plan.history + steps + 1:
-            workspace = self.workspace(steps)
-        yield workspace
-        if sum(array.nbytes for part in workspace for array in part) <= KEPT and len(self._plan.idle) < self.threads:
-            self._plan.idle.append(workspace)
+            made_for, arrays = None, ()
+        if made_for != steps:
+            arrays = make(steps)
+        yield arrays
+        if sum(array.nbytes for array in arrays) <= KEPT and len(idle) < self.threads:
+            idle.append((steps, arrays))
 
-    def workspace(self, steps: int) -> tuple:
-        """Lists of events and sums for one thread."""
+    def lists(self, steps: int) -> tuple[NDArray, NDArray, NDArray]:
+        """Room for the events of so many steps."""
         plan = self._plan
         size = steps * plan.events + plan.earlier + ALIGNMENT
         values = np.empty(size if plan.graded else 1, np.int32)
-        lists = (np.empty(size, np.int32), values, np.zeros((len(plan.pools[0]), plan.history + steps + 1), np.int64))
-        wide, widest = max(plan.sums, plan.widest) + ALIGNMENT, plan.widest + 2 * ALIGNMENT
-        sums = (aligned(wide, np.int16), aligned(wide, np.int32))
-        return lists, (*sums, aligned(widest, np.int32), aligned(widest, np.int32))
+        return np.empty(size, np.int32), values, np.zeros((len(plan.pools[0]), plan.history + steps + 1), np.int64)
+
+    def scratch(self, steps: int) -> tuple[NDArray, ...]:
+        """Sums and inputs, of one step at a time."""
+        wide, widest = max(self._plan.sums, self._plan.widest) + ALIGNMENT, self._plan.widest + 2 * ALIGNMENT
+        return aligned(wide, np.int16), aligned(wide, np.int32), aligned(widest, np.int32), aligned(widest, np.int32)
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:

@@ -108,7 +108,7 @@ def test_memory_bounds_the_working_set() -> None:
     assert lengths == sorted(lengths) and lengths[0] == 1 and lengths[1] < lengths[2] < lengths[3]
     made = plan_of(PROGRAM)
     session = Session(PROGRAM, 1, threads=1, memory=200_000)
-    lists, scratch = session.workspace(session.longest_chunk)
+    lists, scratch = session.lists(session.longest_chunk), session.scratch(session.longest_chunk)
     states = 8 * made.states + 4 * made.earlier
     assert sum(array.nbytes for array in (*lists, *scratch)) + states <= 200_000 + 4096
 
