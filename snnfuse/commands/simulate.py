@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
+from snnfuse.commands.stream import DEFAULTS, Streaming, check_alone, run_stream, stream_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,10 +62,11 @@ class Where:
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option("--backend", type=click.Choice(BACKENDS), default="emulator", show_default=True)
+@click.option("--input", "inputs", type=PATH, metavar="FILE", help=".npz with an array (time, batch, ...) per input.")
 @click.option(
-    "--input", "inputs", type=PATH, required=True, metavar="FILE", help=".npz with an array (time, batch, ...) per input."
-)
-@click.option("-o", "--output", type=PATH, metavar="FILE", help=".npz to write: spikes, membranes and classes of the outputs.")
+    "-o", "--output", type=PATH, metavar="FILE",
+    help=".npz to write: spikes, membranes and classes of the outputs. With --stream: decisions, a line of JSON each.",
+)  # fmt: skip
 @click.option("--record", type=click.Choice(("outputs", "all")), default="outputs", help="With -o: all adds every layer and state.")
 @click.option("--device", default="cpu", metavar="NAME", help="Where torch runs: cpu, cuda or cuda:N.")
 @click.option(
@@ -73,17 +75,29 @@ class Where:
 )  # fmt: skip
 @click.option("--memory", type=click.IntRange(1), metavar="MIB", help="Working memory beside inputs and recording.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
+@stream_options
 @json_option
 def simulate(
-    bundle: Path, inputs: Path, output: Path | None, record: str, json_to: str | None, quiet: bool, **where: Any
+    bundle: Path, inputs: Path | None, output: Path | None, record: str, json_to: str | None, quiet: bool, **options: Any
 ) -> None:
     """Run BUNDLE's program on float inputs, which are encoded as it declares.
 
-    With `labels` in the input file the accuracy is printed too.
+    With `labels` in the input file the accuracy is printed too. With --stream the emulator runs step by step on live input, in constant
+    memory, and prints each decision with its latency in steps.
     """
     console = Console(json_to, quiet, (bundle, inputs, output))
+    streaming = Streaming(**{name: options.pop(name) for name in ("sources", *DEFAULTS)})
+    where = Where(**options)
+    if (inputs is None) == (not streaming.sources):
+        raise click.UsageError("give --input FILE or --stream SOURCE, one of the two")
     with console.result() as result:
-        result.update(run_simulation(bundle, inputs, output, record, Where(**where), console))
+        if inputs is not None:
+            check_alone(vars(streaming))
+            result.update(run_simulation(bundle, inputs, output, record, where, console))
+            return
+        if where != Where("emulator", "cpu", None, None, None) or record != "outputs":
+            raise click.UsageError("--stream runs on the emulator, and prints decisions only")
+        result.update(run_stream(bundle, output, streaming, console))
 
 
 def run_simulation(bundle: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:

@@ -26,8 +26,9 @@ def network(bias: int = 40, recurrent: bool = False, decoder: str = "spike_count
     rng = np.random.default_rng(0)
     conv = Conv2d(2 * rng.integers(-30, 40, (3, 2, 3, 3), dtype=np.int32), (2, 5, 4), (1, 1), (1, 1))
     lif = {"du": 4095, "dv": 400, "vth": 90}
-    nodes = {"image": SpikeInput((2, 5, 4)), "sound": GradedInput((6,), 6, 0.1), "c": Lif((3, 5, 4), bias_mant=bias, **lif),
-             "d": Lif((7,), bias_mant=bias, **lif), "o": Lif((5,), **(lif if decoder == "spike_count" else lif | {"vth": 1 << 17}))}  # fmt: skip
+    readout = lif if decoder == "spike_count" else lif | {"vth": 1 << 17}
+    nodes = {"image": SpikeInput((2, 5, 4)), "sound": GradedInput((6,), 6, 0.1), "c": Lif((3, 5, 4), bias_mant=bias, **lif)}
+    nodes |= {"d": Lif((7,), bias_mant=bias, **lif), "o": Lif((5,), **readout)}
 
     def dense(*shape: int) -> Dense:
         return Dense(2 * rng.integers(-30, 40, shape, dtype=np.int32))

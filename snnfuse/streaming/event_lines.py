@@ -1,0 +1,59 @@
+"""Events as text: a line of JSON per time step.
+
+    [3, 17]                                  neurons that spike, counted in C order; an input that is the only one
+    {"ears": [3, 17], "eyes": []}            by input; one that is missing is silent
+    [[3, -120], [17, 44]]                    neurons and their graded spikes
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.program import GradedInput, SpikeInput
+
+
+def event_lines(
+    lines: Iterable[str], inputs: Mapping[str, SpikeInput | GradedInput], source: str = "-"
+) -> Iterator[dict[str, NDArray[np.int32]]]:
+    """Steps of events, int32 (*shape) by input; empty lines are none.
+
+    Raises:
+        InputError: names the line and what is wrong in it.
+    """
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield _step(json.loads(line), inputs)
+            except (ValueError, RecursionError) as error:  # InputError is a ValueError
+                reason = error if isinstance(error, InputError) else f"no JSON ({error})"
+                raise InputError(f"{source}, line {number}: {reason}") from error
+
+
+def _step(content: Any, inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[str, NDArray[np.int32]]:
+    if isinstance(content, list) and len(inputs) == 1:
+        content = {next(iter(inputs)): content}
+    if not isinstance(content, dict) or not all(isinstance(events, list) for events in content.values()):
+        raise InputError(f"a step is a list of events by input, {', '.join(map(repr, inputs))}")
+    unknown = [name for name in content if name not in inputs]
+    if unknown:
+        raise InputError(f"no input {unknown[0]!r}; there are {', '.join(inputs)}")
+    return {name: _events(content.get(name, []), name, node) for name, node in inputs.items()}
+
+
+def _events(listed: list, name: str, node: SpikeInput | GradedInput) -> NDArray[np.int32]:
+    size, limit = int(np.prod(node.shape)), node.limit if isinstance(node, GradedInput) else 1
+    values = np.zeros(size, np.int32)
+    for event in listed:
+        neuron, payload = event if isinstance(event, list) and len(event) == 2 else (event, 1)
+        if type(neuron) is not int or type(payload) is not int:
+            raise InputError(f"input {name!r}: an event is a neuron or [neuron, payload], whole numbers, not {json.dumps(event)[:40]}")
+        if not 0 <= neuron < size:
+            raise InputError(f"input {name!r}: neuron {neuron} is outside 0..{size - 1}")
+        if abs(payload) > limit or (payload < 0 and isinstance(node, SpikeInput)):
+            raise InputError(f"input {name!r}: payload {payload} is outside {-limit if isinstance(node, GradedInput) else 0}..{limit}")
+        values[neuron] = payload
+    return values.reshape(node.shape)
