@@ -123,3 +123,11 @@ def test_every_output_says_that_it_is_modelled_and_cites_every_constant() -> Non
 def test_ranges_add_and_scale() -> None:
     assert Range(1, 2) + Range(3, 5) == (4, 7) and Range(1, 2) * 3 == (3, 6)
     assert Range(1, 2).contains(2) and not Range(1, 2).contains(2.1)
+
+
+def test_the_benchmark_holds_what_was_published() -> None:
+    from benchmarks.energy import compare_energy
+
+    found = compare_energy()
+    rows = [row for part in found.values() if isinstance(part, dict) for row in part.values()]
+    assert len(rows) == 5 and all(row["contains"] and row["low"] < row["published"] < row["high"] for row in rows)
