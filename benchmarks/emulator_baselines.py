@@ -2,14 +2,16 @@
 
 Lava: stock processes fed by its RingBuffer, nothing read out, compiled and warm before the clock starts. snnTorch: its float forward,
 step by step, without gradients. SLAYER: its quantised forward over all steps at once, without gradients, on the CPU.
-Prints the seconds of each repetition, divided by steps and samples.
+Prints a line when it is ready, and one with the seconds, divided by steps and samples, for every line that it reads.
 """
 
 import json
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,16 +19,34 @@ import numpy as np
 from benchmarks.emulator_networks import NETWORKS, build, draw
 
 REPEATS = 5
+READY, SECONDS = "snnfuse ready", "snnfuse seconds "  # lines of ours among those that libraries print
 
 
-def measure(name: str, network: str, density: float, thresholds: list[int], steps: int, batch: int) -> list[float]:
-    """Seconds per step and sample, one per repetition, measured in a process of its own."""
+@contextmanager
+def opponent(name: str, network: str, density: float, thresholds: list[int], steps: int, batch: int) -> Iterator[Callable[[], float]]:
+    """A process that waits, warm, until it is asked for one more run; each call gives the seconds of one, per step and sample."""
     job = {"name": name, "network": network, "density": density, "thresholds": thresholds, "steps": steps, "batch": batch}
     command = [sys.executable, "-m", "benchmarks.emulator_baselines", json.dumps(job)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"error: {name} on network {network} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, bufsize=1)
+
+        def answer(to: str) -> str:
+            for line in process.stdout:
+                if line.startswith(to):
+                    return line.removeprefix(to)
+            errors.seek(0)
+            raise SystemExit(f"error: {name} on network {network} failed:\n{errors.read()[-2000:]}")
+
+        def seconds() -> float:
+            process.stdin.write("\n")
+            return float(answer(SECONDS))
+
+        answer(READY)
+        try:
+            yield seconds
+        finally:
+            process.stdin.close()
+            process.wait()
 
 
 def timed(run: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
@@ -40,7 +60,8 @@ def timed(run: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
     return seconds
 
 
-def lava(job: dict) -> list[float]:
+@contextmanager
+def lava(job: dict) -> Iterator[Callable[[], Any]]:
     """One sample; the runtime is created and has run before."""
     from snnfuse.hardware.lava import stock
     from snnfuse.hardware.lava.compat import patched_imports
@@ -55,12 +76,12 @@ def lava(job: dict) -> list[float]:
     network.feed("x", RingBuffer(data=np.moveaxis(events, 0, -1)).s_out)
     process = next(iter(network.neurons.values()))
     config = stock.Loihi2SimCfg(select_tag="fixed_pt")
-    seconds = timed(lambda: process.run(condition=stock.RunSteps(job["steps"]), run_cfg=config))
+    yield lambda: process.run(condition=stock.RunSteps(job["steps"]), run_cfg=config)
     process.stop()
-    return seconds
 
 
-def snntorch(job: dict) -> list[float]:
+@contextmanager
+def snntorch(job: dict) -> Iterator[Callable[[], Any]]:
     """snntorch.Leaky behind torch.nn layers."""
     import snntorch
     import torch
@@ -88,10 +109,11 @@ def snntorch(job: dict) -> list[float]:
                 else:
                     sent = module(sent)
 
-    return timed(forward)
+    yield forward
 
 
-def slayer(job: dict) -> list[float]:
+@contextmanager
+def slayer(job: dict) -> Iterator[Callable[[], Any]]:
     """Blocks of CUBA neurons."""
     import torch
 
@@ -121,13 +143,18 @@ def slayer(job: dict) -> list[float]:
         for block in blocks:
             sent = block(sent)
 
-    return timed(forward)
+    yield forward
 
 
 def main() -> None:
     job = json.loads(sys.argv[1])
-    seconds = {"Lava": lava, "snnTorch": snntorch, "SLAYER": slayer}[job["name"]](job)
-    print(json.dumps([s / job["steps"] / job["batch"] for s in seconds]))
+    with {"Lava": lava, "snnTorch": snntorch, "SLAYER": slayer}[job["name"]](job) as run:
+        run()
+        print(f"\n{READY}", flush=True)
+        for _ in sys.stdin:
+            start = time.perf_counter()
+            run()
+            print(f"\n{SECONDS}{(time.perf_counter() - start) / job['steps'] / job['batch']}", flush=True)
 
 
 if __name__ == "__main__":
