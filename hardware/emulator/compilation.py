@@ -54,7 +54,7 @@ def ready_kernel() -> Callable:
 def _announced(run: Callable, args: tuple):
     start = time.perf_counter()
     if not _is_cached(run):
-        _say("compiling the emulator's kernel, once for this machine ...")
+        _say("compiling the emulator's kernel, which takes about ten seconds ...")
     result = run(*args)
     logger.info("emulator kernel ready after %.1f s", time.perf_counter() - start)
     return result

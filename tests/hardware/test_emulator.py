@@ -10,7 +10,8 @@ from random_programs import Case, cases
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Recording, Sparse, SpikeInput, emulate
-from snnfuse.hardware.emulator.session import Session
+from snnfuse.hardware.emulator import plan
+from snnfuse.hardware.emulator.session import Session, plan_of
 from snnfuse.hardware.reference import emulate as reference
 
 RESETS = ("zero", "subtract", "subtract_delayed")
@@ -135,6 +136,21 @@ def test_convolutions(mode: str, groups: int, kernel: tuple, stride: tuple, padd
         lif = Lif(conv.output_shape, 4095, 100, 300)
         program = one_layer(conv, lif, graded, (6, 7, 9))
         assert check(program, draw(rng, program, 4, 2)).states["n"]["u"].any()
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (3, 1), (5, 3)])
+@pytest.mark.parametrize("channels", [5, 8, 16, 32, 48, 64, 70])
+def test_convolutions_of_every_width_whole_and_in_slices(channels: int, kernel: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vectors of 8 to 64 weights, and what a slice of rows leaves out of the spikes around it."""
+    monkeypatch.setattr(plan, "SMALLEST_SLICE", 1)
+    rng = np.random.default_rng(channels)
+    shape = (3, 7, 6)
+    conv = Conv2d(weights(rng, "mixed", (channels, shape[0], *kernel)) // 8 * 2, shape, padding=(kernel[0] // 2, kernel[1] // 2))
+    program = one_layer(conv, Lif(conv.output_shape, 1000, 100, 60), shape=shape)
+    events = draw(rng, program, 8, 1, 0.3)
+    check(program, events, threads=1)
+    check(program, events, threads=3)
+    assert len(plan_of(program, 3).rows["n"]) == 3
 
 
 def test_a_convolution_whose_sums_leave_16_bits() -> None:
