@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.braille import report
 from benchmarks.mnist_fsdd import ALL, CALIBRATION, DATA
-from snnfuse import exporting
+from snnfuse import accuracies, exporting, model_graphs
 from snnfuse.data import load
 from snnfuse.hardware import emulate
 from snnfuse.hardware.program import Program
@@ -22,23 +22,23 @@ MAX_DROP = 0.5
 
 
 def percent(program: Program, test: Samples) -> float:
-    return 100 * exporting.program_accuracy(program, emulate(program, program.encode(test.inputs)), test)
+    return 100 * accuracies.program_accuracy(program, emulate(program, program.encode(test.inputs)), test)
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All figures of this page."""
     if options.model:
-        model = exporting.open_model(options.model)
+        model = model_graphs.open_model(options.model)
     else:
         model = train(load(DATA, options.data_dir), Recipe(epochs=options.epochs, seed=options.seed), modality="fusion").model
     calibration = draw_samples(DATA, CALIBRATION, data_dir=options.data_dir).named(model.inputs)
     test = draw_samples(DATA, ALL, part="test", data_dir=options.data_dir).named(model.inputs)
-    graph = exporting.make_graph(model, calibration.shapes)
+    graph = model_graphs.make_graph(model, calibration.shapes)
     figures: dict[str, Any] = {"test samples": len(test)}
     for groups in (1, options.max_groups):
         for bits in options.bits:
             compiled = exporting.compile_program(graph, calibration, weight_bits=bits, max_groups=groups)
-            figures.setdefault("float", 100 * exporting.float_accuracy(graph, compiled.program, test))
+            figures.setdefault("float", 100 * accuracies.float_accuracy(graph, compiled.program, test))
             figures[f"{bits} bits, up to {groups} groups"] = percent(compiled.program, test)
             figures[f"{bits} bits, up to {groups} groups, bytes"] = sum(layer.memory for layer in compiled.resources.layers)
     if options.search:

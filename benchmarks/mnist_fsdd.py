@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.braille import report
-from snnfuse import exporting
+from snnfuse import accuracies, exporting, model_graphs
 from snnfuse.data import load
 from snnfuse.hardware import compare, emulate
 from snnfuse.hardware.lava import simulate_on_lava
@@ -37,7 +37,7 @@ def train_all(epochs: int, seed: int, data_dir: Path | None) -> dict[str, tuple[
 def deploy(fused: Trained, data_dir: Path | None, weight_bits: int) -> exporting.Compiled:
     """What snnfuse-export does with the checkpoint."""
     calibration = draw_samples(DATA, CALIBRATION, data_dir=data_dir).named(fused.model.inputs)
-    graph = exporting.make_graph(fused.model, calibration.shapes)
+    graph = model_graphs.make_graph(fused.model, calibration.shapes)
     return exporting.compile_program(graph, calibration, weight_bits=weight_bits)
 
 
@@ -47,12 +47,12 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     compiled = deploy(trained["fusion"][0], options.data_dir, options.weight_bits)
     program = compiled.program
     test = draw_samples(DATA, ALL, part="test", data_dir=options.data_dir).named(tuple(program.inputs))
-    figures: dict[str, Any] = {"test samples": len(test), "decoder": exporting.describe_decoder(program)}
+    figures: dict[str, Any] = {"test samples": len(test), "decoder": accuracies.describe_decoder(program)}
     for modality, (result, seconds) in trained.items():
         figures[f"float, {modality}"] = 100 * result.accuracy
         figures[f"training, {modality}"] = f"{seconds:.0f} s"
     deployed = emulate(program, program.encode(test.inputs))
-    figures[f"deployed, {options.weight_bits} bits"] = 100 * exporting.program_accuracy(program, deployed, test)
+    figures[f"deployed, {options.weight_bits} bits"] = 100 * accuracies.program_accuracy(program, deployed, test)
     figures["ledger"] = [f"{entry.node}: {entry.change}: {entry.effect}" for entry in program.ledger]
     few = test.select(slice(options.lava))
     events = program.encode(few.inputs)

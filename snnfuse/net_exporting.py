@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from snnfuse.exporting import GOLDEN_SAMPLES, Compiled, check_labels, with_energy
+from snnfuse.accuracies import check_labels
+from snnfuse.exporting import GOLDEN_SAMPLES, Compiled, with_energy
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.ledger import to_json

@@ -107,17 +107,17 @@ def train(epochs: int, seed: int, console: Console) -> "Trained":
 
 def compile_model(checkpoint: Path) -> "Compiled":
     """What snnfuse-export does with this checkpoint."""
-    from snnfuse import exporting
+    from snnfuse import exporting, model_graphs
     from snnfuse.samples import draw_samples
 
-    model = exporting.open_model(checkpoint)
-    samples = draw_samples(DATA, CALIBRATION_SAMPLES).named(exporting.input_names(model))
-    return exporting.compile_program(exporting.make_graph(model, samples.shapes), samples)
+    model = model_graphs.open_model(checkpoint)
+    samples = draw_samples(DATA, CALIBRATION_SAMPLES).named(model_graphs.input_names(model))
+    return exporting.compile_program(model_graphs.make_graph(model, samples.shapes), samples)
 
 
 def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, steps: Steps) -> dict[str, Any]:
     """Accuracy on the test set, and emulator against Lava on its first samples: spikes and states of every layer."""
-    from snnfuse.exporting import describe_decoder, float_accuracy, program_accuracy
+    from snnfuse.accuracies import describe_decoder, float_accuracy, program_accuracy
     from snnfuse.hardware import compare
     from snnfuse.hardware.backends import run_on
     from snnfuse.samples import draw_samples

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
-from snnfuse.commands.export_net import compile_net_file, describe_differences, describe_golden
-from snnfuse.commands.map import board_option, describe_resources
-from snnfuse.commands.tables import wrapped_table
+from snnfuse.commands.export_net import compile_net_file
+from snnfuse.commands.export_summary import count, describe_ledger, summary
+from snnfuse.commands.map import board_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snnfuse.exporting import Compiled, Graph
+    from snnfuse.exporting import Compiled
     from snnfuse.hardware.ledger import Ledger
+    from snnfuse.model_graphs import Graph
     from snnfuse.samples import Samples
 
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
@@ -71,7 +72,7 @@ def export(model: Path, target: str, output: Path | None, json_to: str | None, q
 def run_export(model: Path, target: str, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Export as the options say; returns the result as JSON-able figures."""
     with console.step("loading"):
-        from snnfuse import exporting
+        from snnfuse import exporting, model_graphs
         from snnfuse.export.bundle import is_bundle
         from snnfuse.export.files import check_target, resolved
 
@@ -80,19 +81,19 @@ def run_export(model: Path, target: str, output: Path, console: Console, options
     if model.suffix == ".net":
         return finish_program(compile_net_file(model, target, console, options), output, console, options)
     with console.step(f"reading {model}"):
-        source = exporting.open_model(model, model=options["factory"], allow_pickle=options["allow_pickle"])
-        if exporting.is_fixed_point(source):
+        source = model_graphs.open_model(model, model=options["factory"], allow_pickle=options["allow_pickle"])
+        if model_graphs.is_fixed_point(source):
             check_trained_options(target, options)
         samples = find_samples(model, source, target, options)
     with console.step("making the graph"):
         shapes = find_shapes(source, samples, options["sample"])
-        graph = exporting.make_graph(source, shapes, dt=options["dt"], steps=options["time_steps"])
+        graph = model_graphs.make_graph(source, shapes, dt=options["dt"], steps=options["time_steps"])
         if samples:
-            graph = exporting.measure_graph(source, graph, samples, unrolled=options["time_steps"] is not None)
+            graph = model_graphs.measure_graph(source, graph, samples, unrolled=options["time_steps"] is not None)
     if target == "nir":
         return finish_graph(graph, output, console, options)
     assert samples is not None
-    if exporting.is_fixed_point(source):
+    if model_graphs.is_fixed_point(source):
         with console.step("comparing with the float network"):
             compiled = exporting.compile_trained(source, samples, target=target, board=options["board"])
         return finish_program(compiled, output, console, options)
@@ -131,6 +132,8 @@ def check_trained_options(target: str, options: dict[str, Any]) -> None:
         if name in options and options[name] is not None and options[name] != defaults[name]:
             flag = f"--{name.replace('_', '-')}"
             raise InputError(f"{flag} has no effect: this checkpoint was trained in integers; leave it out, or export the float one")
+    if options["search"]:
+        raise InputError("--search has no effect: this checkpoint was trained in integers; leave it out, or export the float one")
 
 
 def check_search_options(target: str, options: dict[str, Any]) -> None:
@@ -148,7 +151,7 @@ def check_search_options(target: str, options: dict[str, Any]) -> None:
 
 def find_samples(model: Path, source: Any, target: str, options: dict[str, Any]) -> "Samples | None":
     """Calibration samples, from a file, a data set, or the data set that a checkpoint of ours was trained on."""
-    from snnfuse import exporting
+    from snnfuse import model_graphs
     from snnfuse.hardware.errors import InputError
     from snnfuse.samples import draw_samples, read_samples
 
@@ -161,21 +164,21 @@ def find_samples(model: Path, source: Any, target: str, options: dict[str, Any])
         return None
     else:
         raise InputError(f"--target {target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
-    return samples.named(exporting.input_names(source))
+    return samples.named(model_graphs.input_names(source))
 
 
 def find_shapes(source: Any, samples: "Samples | None", given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     """Of every input in one step, from samples or from --sample; none for a graph, which says them itself."""
-    from snnfuse import exporting
+    from snnfuse import model_graphs
     from snnfuse.hardware.errors import InputError
 
-    names = exporting.input_names(source)
-    if exporting.is_graph(source):
+    names = model_graphs.input_names(source)
+    if model_graphs.is_graph(source):
         if given:
             raise InputError("--sample is for checkpoints: a .nir file says the shapes of its inputs itself")
         return {}
     shapes = samples.shapes if samples else parse_shapes(given, names)
-    exporting.check_shapes(source, shapes)
+    model_graphs.check_shapes(source, shapes)
     return shapes
 
 
@@ -183,11 +186,11 @@ def trained_on(model: Path, source: Any, options: dict[str, Any]) -> str | None:
     """The data set that a checkpoint of ours names."""
     if options["factory"] or model.suffix == ".nir":
         return None
-    from snnfuse import exporting
+    from snnfuse import model_graphs
     from snnfuse.checkpoint import read_metadata
     from snnfuse.networks import describe
 
-    if describe(source) is None and not exporting.is_fixed_point(source):
+    if describe(source) is None and not model_graphs.is_fixed_point(source):
         return None
 
     return read_metadata(model).get("data")
@@ -259,36 +262,6 @@ def check_strict(ledger: "Ledger", console: Console, strict: bool) -> None:
         raise UnsupportedError(f"--strict: {count(ledger)} ({first}{more}); nothing was written")
 
 
-def summary(compiled: "Compiled") -> str:
-    """What a person wants to know of a program."""
-    parts = [describe_ledger(compiled.program.ledger)]
-    if compiled.resources:
-        parts.append(describe_resources(compiled.resources, compiled.program))
-        parts.append(describe_energy(compiled.report["energy"]))
-    parts += describe_quantization(compiled.report)
-    if "netx_differences" in compiled.report:
-        return "\n".join([*parts, describe_differences(compiled.report), describe_golden(compiled.report)])
-    about = compiled.report["calibration"]
-    parts.append(f"calibrated on {about['source']}: {about['samples']} samples of {about['time_steps']} steps")
-    measured = compiled.report.get("calibration_accuracy")
-    if measured:
-        parts.append(
-            f"accuracy on these {measured['samples']} samples ({measured['decoder']}): "
-            f"float {measured['float']:.2%}, program {measured['program']:.2%}"
-        )
-    return "\n".join(parts)
-
-
-def describe_quantization(report: dict[str, Any]) -> list[str]:
-    """Tables of the layers, a search and the overflow proof; then what to warn of."""
-    from snnfuse.commands.quantization_tables import describe_layers, describe_overflow, describe_search, overflow_warning
-
-    parts = [describe(report[key]) for key, describe in (("layers", describe_layers), ("search", describe_search),
-                                                          ("overflow", describe_overflow)) if key in report]  # fmt: skip
-    overflows = overflow_warning(report.get("overflow", ()))
-    return parts + [f"warning: {text}" for text in (*report.get("warnings", ()), *([overflows] if overflows else ()))]
-
-
 @contextmanager
 def warnings_as_lines() -> "Iterator[None]":
     """Warnings of calibration are in the report, and printed with it."""
@@ -299,25 +272,6 @@ def warnings_as_lines() -> "Iterator[None]":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
         yield
-
-
-def describe_energy(figures: dict[str, Any]) -> str:
-    """A line: what an inference costs by either model."""
-    ranges = ", ".join(f"{m['model']} {m['dynamic_uj'][0]:.3g} to {m['dynamic_uj'][1]:.3g}" for m in figures["models"])
-    return f"dynamic energy of an inference, uJ ({figures['note']}): {ranges}; more: snnfuse energy"
-
-
-def count(ledger: "Ledger") -> str:
-    """How many entries, in words."""
-    return "1 change of meaning" if len(ledger) == 1 else f"{len(ledger)} changes of meaning"
-
-
-def describe_ledger(ledger: "Ledger") -> str:
-    """Every change of meaning, as a table."""
-    if not ledger:
-        return "ledger: empty, nothing changed its meaning"
-    rows = [(e.node, e.change, e.reason, e.effect or "not measured") for e in ledger]
-    return wrapped_table(f"ledger: {count(ledger)}", ("node", "what changed", "because", "measured effect"), rows)
 
 
 def describe_place(output: Path, dry_run: bool) -> str:

@@ -102,8 +102,8 @@ def simulate(
 
 def run_simulation(bundle: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
+    from snnfuse.accuracies import check_labels, describe_decoder, program_accuracy
     from snnfuse.export.bundle import read_bundle
-    from snnfuse.exporting import check_labels, describe_decoder, program_accuracy
     from snnfuse.samples import read_samples
     from snnfuse.whole_file import check_output_file
 

@@ -124,13 +124,13 @@ def original(model: Any, start: Path, dataset: Any) -> dict[str, Any]:
 
 def check_same_shapes(model: Any, start: Path, dataset: Any) -> None:
     """InputError for data that a network was not made for."""
-    from snnfuse import exporting
+    from snnfuse import model_graphs
     from snnfuse.hardware.errors import InputError
 
-    unknown = [name for name in exporting.input_names(model) if name not in dataset.shapes]
+    unknown = [name for name in model_graphs.input_names(model) if name not in dataset.shapes]
     if unknown:
         raise InputError(f"{start}: its input {unknown[0]!r} is none of {dataset.name}: {', '.join(dataset.shapes)}")
-    exporting.check_shapes(model, {name: dataset.shapes[name] for name in exporting.input_names(model)})
+    model_graphs.check_shapes(model, {name: dataset.shapes[name] for name in model_graphs.input_names(model)})
 
 
 def tune(model: Any, dataset: Any, quiet: bool, options: dict[str, Any]) -> "tuple[dict[str, Any], Trained]":

@@ -39,7 +39,7 @@ def deploy(model: Any, calibration: ArrayLike | Mapping[str, ArrayLike], options
 
 def as_graph(model: Any, inputs: ArrayLike | Mapping[str, ArrayLike]) -> Any:
     """The NIR graph of a network; the shapes of its inputs are taken from data."""
-    from snnfuse.exporting import input_names, is_graph, make_graph
+    from snnfuse.model_graphs import input_names, is_graph, make_graph
 
     if not is_graph(model) and not hasattr(model, "forward"):
         raise InputError(f"a {type(model).__name__} is no Program, NIR graph or torch module")
@@ -91,7 +91,7 @@ class FloatNetwork:
 
     def _model_values(self, x: Mapping[str, NDArray]) -> NDArray:
         from snnfuse.export.tracing.measured import run_model
-        from snnfuse.exporting import input_names
+        from snnfuse.model_graphs import input_names
 
         returned = run_model(self.model, {name: x[name] for name in input_names(self.model)}, unrolled=False)
         positions = json.loads(self.graph.metadata["snnfuse"])["outputs"]

@@ -78,7 +78,7 @@ def test_a_gpu_that_is_not_there_is_the_environments_fault(snn: Cli, bundle: Pat
         ({"x": np.full((12, 10, 4), np.nan)}, "NaN"),
         ({"x": np.full((12, 10, 4), 0.5)}, "binary spikes, 0 or 1, but holds 0.5"),
         ({"x": np.full((12, 10, 4), -1)}, "binary spikes, 0 or 1, but holds -1"),
-        ({"x": np.zeros((12, 4))}, "must have shape (time, batch, 4), not (12, 4)"),
+        ({"x": np.zeros((12, 4))}, "is float64 (12, 4), not numbers (time, batch, *shape)"),
         ({"x": np.zeros((12, 10, 5))}, "must have shape (time, batch, 4), not (12, 10, 5)"),
         ({"x": np.zeros((12, 0, 4))}, "empty"),
         ({"x": np.array(["a"])}, "not numbers"),

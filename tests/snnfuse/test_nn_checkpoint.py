@@ -13,7 +13,7 @@ from cli_calls import Cli
 from quantization_graphs import chain, cuba, lif
 
 import snnfuse
-from snnfuse import data, exporting, training
+from snnfuse import accuracies, data, exporting, training
 from snnfuse.checkpoint import read_metadata
 from snnfuse.export import read_bundle
 from snnfuse.hardware import Program, emulate
@@ -154,7 +154,7 @@ def test_the_whole_test_set_is_the_same_on_the_emulator(tuned: tuple[training.Tr
     for name in program.neurons:
         assert np.array_equal(run.spikes[name].numpy(), recording.spikes[name])
         assert np.array_equal(run.v[name].numpy(), recording.states[name]["v"])
-    assert exporting.program_accuracy(program, recording, test) == found.accuracy
+    assert accuracies.program_accuracy(program, recording, test) == found.accuracy
 
 
 def test_fine_tuning_twice_is_refused(tuned: tuple[training.Trained, training.Trained, data.AudioVisual]) -> None:
@@ -174,7 +174,7 @@ def test_from_training_to_a_bundle(snn: Cli, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "weights trained in 4" in " ".join(done.out.split())
     assert_equal(read_bundle("bundle").program, snnfuse.load_checkpoint("q.pt").program())
-    for options in (("--weight-bits", 3), ("--reset", "zero"), ("--max-groups", 1)):
+    for options in (("--weight-bits", 3), ("--reset", "zero"), ("--max-groups", 1), ("--search",)):
         done = snn("export", "q.pt", "--target", "loihi2", "-o", "other", *options)
         assert done.code == 2 and f"{options[0]} has no effect" in done.err
     done = snn("export", "q.pt", "--target", "nir", "-o", "other")
