@@ -6,6 +6,8 @@ that saturate, and with a further round of groups for what the first leaves over
 other: a finer K rounds weights less and brings the current closer to its 24-bit wrap, the threshold to its 17 bits, the voltage to
 where it saturates and a bias to its 13 bits.
 
+Where all that still loses spikes, neurons are counted in units of their own (`levels`).
+
 Fits are ranked by spikes; where as many differ, or none can tell because the population is silent or a readout, by the voltage
 and then by how little rounding changed the weights.
 """
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 
 from snnfuse.export.fitting import Fit, Input, build, connections, constant_name, effective
 from snnfuse.export.float_run import FloatRun
+from snnfuse.export.levels import find_units, in_units, run_in_units
 from snnfuse.export.network import Array, Network, Population, Projection
 from snnfuse.export.rounding import Form, Grid, largest, modes, weight_limit
 from snnfuse.export.weights import SparseWeights
@@ -32,6 +35,7 @@ NEARBY = 1.04  # scales closer than this are one
 SPAN = 256  # the finest scale tried over the coarsest, but for the one at which no voltage saturates
 ENOUGH = 0.005  # share of spikes that may differ before a further synapse group is considered
 WORTH = 0.8  # a form that takes more memory must bring the quality below this share of the best so far
+GAIN = 0.03  # by which, besides, a threshold per neuron must: less may be the calibration data's luck, and a chip is assumed to have it
 DYADIC = 1 << 12  # weights that are whole multiples of 1/2**12 may be kept as they are
 WINDOW = 32  # steps in which spikes are counted
 REACHES = tuple(2.0 ** (-i / 2) for i in range(25))  # ends of the weights' range tried, as shares of the largest
@@ -62,18 +66,36 @@ def fit_population(
         UnsupportedError: no threshold scale fits all ranges of the chip.
     """
     best: Fit | None = None
-    for stage in forms(network, name, width, max_groups):
-        fits = [measured(network, name, fit, run, sent, inputs) for fit in candidates(network, name, run, inputs, stage)]
-        if not fits:
+    units = find_units(network, name, inputs) if run.spikes[name].any() else None
+    ways = (None,) if units is None else (None, units)
+    for own, stage in ((own, stage) for own in ways for stage in forms(network, name, width, max_groups)):
+        found = best_of(in_units(network, name, own), name, run_in_units(run, name, own), sent, inputs, stage)
+        if found is None:
             continue
-        found = choose(fits, unsaturated=_room(run.peak_voltage[name]))
-        if best is None or quality(found) < quality(best) * (WORTH if _stored(found) > _stored(best) else 1):
+        found = replace(found, units=own)
+        if best is None or _is_worth_it(found, best):
             best = found
         if best.mismatch + best.deviation <= ENOUGH:
             break
     if best is None:
         raise UnsupportedError(_no_scale(name, run, inputs))
     return best
+
+
+def best_of(
+    network: Network, name: str, run: FloatRun, sent: Mapping[str, NDArray], inputs: Mapping[str, Input], form: Form
+) -> Fit | None:
+    """The best fit of one form; None where no scale allows it. Arguments as of `fit_population`."""
+    fits = [measured(network, name, fit, run, sent, inputs) for fit in candidates(network, name, run, inputs, form)]
+    return choose(fits, unsaturated=_room(run.peak_voltage[name])) if fits else None
+
+
+def _is_worth_it(fit: Fit, best: Fit) -> bool:
+    """Whether it is so much better than the best so far that it may take more memory, where it does, or a threshold per neuron."""
+    is_first_own = fit.units is not None and best.units is None
+    if is_first_own and quality(best) - quality(fit) < GAIN:
+        return False
+    return quality(fit) < quality(best) * (WORTH if is_first_own or _stored(fit) > _stored(best) else 1)
 
 
 def _stored(fit: Fit) -> int:
@@ -181,9 +203,9 @@ def _powers(projections: list[Projection], finest: float) -> list[float]:
     return [2.0**e for e in range(int(np.floor(np.log2(finest))), -1, -1)][:SCALES]
 
 
-def _room(peak: float) -> float:
-    """The scale at which a float state, grown by the headroom, reaches the end of its 24 bits."""
-    return STATE_LIMIT / (HEADROOM * (1 << ALIGN_BITS) * max(peak, 1e-12))
+def _room(peaks: Array) -> float:
+    """The scale at which the first of float states, grown by the headroom, reaches the end of its 24 bits."""
+    return STATE_LIMIT / (HEADROOM * (1 << ALIGN_BITS) * max(float(peaks.max()), 1e-12))
 
 
 def finest_scale(population: Population, run: FloatRun, name: str) -> float:
@@ -195,11 +217,11 @@ def finest_scale(population: Population, run: FloatRun, name: str) -> float:
 
 
 def on_threshold(population: Population, scale: float) -> float:
-    """The next scale below at which a shared threshold is an integer."""
-    theta = population.theta.ravel()
-    if population.is_readout or (theta != theta[0]).any() or scale * theta[0] < 1:
+    """The next scale below at which all thresholds are integers, where they are multiples of the least."""
+    least = float(population.theta.min())
+    if population.is_readout or (population.theta % least).any() or scale * least < 1:
         return scale
-    return float(np.floor(scale * theta[0]) / theta[0])
+    return float(np.floor(scale * least) / least)
 
 
 def measured(
@@ -244,5 +266,5 @@ def _no_scale(name: str, run: FloatRun, inputs: Mapping[str, Input]) -> str:
     graded = "; or send the analog inputs with fewer bits" if any(isinstance(node, GradedInput) for node in inputs.values()) else ""
     return (
         f"{name!r}: no threshold scale keeps its weights, threshold and current within the chip's ranges (the current reaches "
-        f"{run.peak_current[name]:.3g} on calibration data); rescale its weights and threshold, or train with smaller weights{graded}"
+        f"{run.peak_current[name].max():.3g} on calibration data); rescale its weights and threshold, or train with smaller weights{graded}"
     )

@@ -50,9 +50,10 @@ def saturation_entries(layer: LayerAgreement | ReadoutAgreement, peaks: Peaks) -
 
 
 def describe_groups(fit: Fit) -> str:
-    """How many synapse groups the projections of a population took, in words."""
+    """How many synapse groups the projections of a population took, and whether each neuron has its own threshold, in words."""
     most = max((len(groups) for groups in fit.synapses), default=0)
-    return "one group per projection" if most == 1 else f"up to {most} groups per projection"
+    own = "" if fit.units is None else ", a threshold per neuron"
+    return ("one group per projection" if most == 1 else f"up to {most} groups per projection") + own
 
 
 def describe_forms(fit: Fit) -> str:

@@ -36,6 +36,8 @@ class Fit:
         scale: K, the integer threshold for theta = 1.
         rounding: norm of what rounding changed in all weights, over the norm of the weights.
         faithful: whether nothing was rounded: weights, biases, decays and thresholds are the float ones times K.
+        units: by which each neuron's weights, biases and threshold were multiplied before K, of the population's shape (`levels`);
+            None for none.
         saturated: weights beyond the range of their group.
         mismatch: differing spikes over float spikes on calibration data.
         drift: differences of spike counts in windows of a few steps, over float spikes: unlike the mismatch, it tells a late spike from
@@ -51,6 +53,7 @@ class Fit:
     scale: float
     rounding: float
     faithful: bool
+    units: Array | None = None
     saturated: int = 0
     mismatch: float = np.inf
     drift: float = 0.0

@@ -20,13 +20,13 @@ class FloatRun:
     Attributes:
         spikes: bool.
         v: voltage after reset.
-        peak_current, peak_voltage: largest magnitude of gain * i and of v before reset, per population; numbers.
+        peak_current, peak_voltage: largest magnitude of gain * i and of v before reset, per population and neuron, (*shape).
     """
 
     spikes: Mapping[str, NDArray[np.bool_]]
     v: Mapping[str, Array]
-    peak_current: Mapping[str, float]
-    peak_voltage: Mapping[str, float]
+    peak_current: Mapping[str, Array]
+    peak_voltage: Mapping[str, Array]
 
     def select(self, name: str, batch: NDArray) -> "FloatRun":
         """One population on some of the samples; the peaks stay those of all."""
@@ -58,8 +58,8 @@ def _run_group(network: Network, group: tuple[str, ...], sent: Mapping[str, NDAr
     states = {n: (zeros[n], zeros[n] if p.start is None else zeros[n] + p.start, zeros[n]) for n, p in neurons.items()}
     run.spikes.update({name: np.zeros(drive.shape, np.bool_) for name, drive in drives.items()})
     run.v.update({name: np.zeros(drive.shape) for name, drive in drives.items()})
-    run.peak_current.update(dict.fromkeys(group, 0.0))
-    run.peak_voltage.update(dict.fromkeys(group, 0.0))
+    run.peak_current.update({name: np.zeros(p.shape) for name, p in neurons.items()})
+    run.peak_voltage.update({name: np.zeros(p.shape) for name, p in neurons.items()})
     for t in range(len(drives[group[0]])):
         for name, population in neurons.items():
             x = drives[name][t]
@@ -67,8 +67,8 @@ def _run_group(network: Network, group: tuple[str, ...], sent: Mapping[str, NDAr
                 if t >= late:
                     x = x + _times(matrix, run.spikes[source][t - late]).reshape(x.shape)
             i, v, s = advance(population, *states[name], x)
-            run.peak_current[name] = max(run.peak_current[name], float(np.abs(population.gain * i).max()))
-            run.peak_voltage[name] = max(run.peak_voltage[name], float(np.abs(v).max()))
+            np.maximum(run.peak_current[name], np.abs(population.gain * i).max(0), out=run.peak_current[name])
+            np.maximum(run.peak_voltage[name], np.abs(v).max(0), out=run.peak_voltage[name])
             v = after_spike(population, v, s)
             states[name], run.spikes[name][t], run.v[name][t] = (i, v, s), s > 0, v
 

@@ -22,6 +22,7 @@ class LayerReport:
         bits: of excitatory and inhibitory weights.
         groups: synapse groups into it, a constant's included.
         by_sign: whether signs have groups of their own.
+        threshold_per_neuron: whether neurons were given units of their own; Lava runs it, a chip is assumed to.
         exponents: of these groups.
         weight_range: share of a group's range that its weights use, of the group that uses most.
         saturated: weights beyond the range of their group.
@@ -38,6 +39,7 @@ class LayerReport:
     bits: tuple[int, int]
     groups: int
     by_sign: bool
+    threshold_per_neuron: bool
     exponents: tuple[int, ...]
     weight_range: float
     saturated: int
@@ -68,6 +70,7 @@ def _row(layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks, recor
         bits=fit.bits,
         groups=len(synapses),
         by_sign=any(form.split for form in fit.forms),
+        threshold_per_neuron=fit.units is not None,
         exponents=tuple(s.exponent for s in synapses),
         weight_range=max((float(np.abs(s.values).max(initial=0)) / FULL_SCALE for s in synapses), default=0.0),
         saturated=fit.saturated,

@@ -20,7 +20,8 @@ def _layer(row: Mapping[str, Any]) -> tuple[str, ...]:
         kept = f"voltage within {row['deviation']:.2%}"
     states = f"{row['current_used']:.1%}, {row['voltage_used']:.1%}"
     saturated = f"{row['saturated']} weights, v {row['clipped_low']} low, {row['clipped_high']} high"
-    groups = f"{row['groups']}, by sign" if row["by_sign"] else str(row["groups"])
+    own = ", threshold per neuron" if row.get("threshold_per_neuron") else ""  # absent from bundles of before there was any
+    groups = (f"{row['groups']}, by sign" if row["by_sign"] else str(row["groups"])) + own
     exponents = ", ".join(map(str, row["exponents"]))
     return (row["node"], bits, groups, exponents, f"{row['weight_range']:.0%}", f"{row['scale']:.6g}", f"{row['rounding']:.2%}", kept,
             states, saturated)  # fmt: skip

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snnfuse.export import trace_model
 from snnfuse.export.fitting import Fit, Input, effective
+from snnfuse.export.levels import in_units
 from snnfuse.export.network import Network
 from snnfuse.export.quantization import WeightBits, check_widths, fit_all, prepare
 from snnfuse.export.rounding import Rounds
@@ -70,7 +71,8 @@ def quantization_aware(
 def make_layer(
     network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds
 ) -> FixedPointLayer:
-    """A population's layer, its float weights those of the network."""
+    """A population's layer, its float weights those of the network, in the fit's units."""
+    network = in_units(network, name, fit.units)
     population = network.populations[name]
     incoming = []
     for projection, rounds in zip(network.into(name), fit.rounds):

@@ -14,11 +14,13 @@ from typing import Any
 import nir
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from snnfuse.export.chip_form import chip_form
 from snnfuse.export.fitting import Fit, Input, build, effective
 from snnfuse.export.graph_file import read_graph
+from snnfuse.export.levels import check_units, in_units
 from snnfuse.export.lowering import lower
 from snnfuse.export.network import Network
 from snnfuse.export.resets import resetting, resting
@@ -70,6 +72,7 @@ def _describe_layer(layer: FixedPointLayer) -> dict[str, Any]:
     return {
         "scale": layer.scale,
         "slope": layer.slope,
+        "units": None if layer.fitted.units is None else layer.fitted.units.tolist(),
         "forms": [asdict(form) for form in layer.fitted.forms],
         "rounds": [_describe_rounds(rounds) for rounds in layer.fitted.rounds],
         "column": _describe_rounds(layer.column),
@@ -106,10 +109,22 @@ def _input(shape: tuple[int, ...], given: Mapping[str, Any] | None) -> Input:
 
 def _layer(network: Network, name: str, declared: Mapping[str, Input], given: Mapping[str, Any]) -> FixedPointLayer:
     forms = [Form(**{**form, "bits": tuple(form["bits"])}) for form in given["forms"]]
-    projections = [effective(network, p, declared) for p in network.into(name)]
+    units = _units(name, network.populations[name].shape, given.get("units"))  # absent from files of before there were any
+    own = in_units(network, name, units)
+    projections = [effective(own, p, declared) for p in own.into(name)]
     graded = [isinstance(declared.get(p.source), GradedInput) for p in projections]
-    fit: Fit | None = build(network.populations[name], projections, graded, given["scale"], forms)
+    fit: Fit | None = build(own.populations[name], projections, graded, given["scale"], forms)
     if fit is None:
         raise InputError(f"the scale {given['scale']} of {name!r} does not fit its graph")
-    fit = replace(fit, rounds=tuple(map(_rounds, given["rounds"])))
+    fit = replace(fit, rounds=tuple(map(_rounds, given["rounds"])), units=units)
     return make_layer(network, name, fit, declared, given["slope"], _rounds(given["column"]))
+
+
+def _units(name: str, shape: tuple[int, ...], given: list | None) -> NDArray[np.float64] | None:
+    """InputError where they are not what `find_units` gives."""
+    if given is None:
+        return None
+    units = np.array(given, np.float64)
+    if units.shape != shape or not check_units(units):
+        raise InputError(f"the units of {name!r} are not one power of two per neuron")
+    return units
