@@ -80,15 +80,21 @@ def _weighted(connection: Connection, rates: Rates | None) -> sparse.csr_matrix:
 def reach(connection: Connection, target: Split) -> sparse.csr_matrix:
     """Which neuron of the source has a synapse on which core of the target: float64 (source neurons, cores), 0 or 1."""
     synapse = connection.synapse
-    if isinstance(synapse, Conv2d):
+    if isinstance(synapse, Conv2d) and _is_split_alike(synapse, target):
         return _conv_reach(synapse, target)
     rows, columns = (synapse.weights != 0).nonzero() if isinstance(synapse, Dense) else _entries(synapse)
     size = synapse.size[1], target.cores
     return _binary(sparse.csr_matrix((np.ones(len(rows)), (columns, target.labels[rows])), size))
 
 
-def _entries(synapse: Sparse) -> tuple[NDArray, NDArray]:
-    entries = synapse.weights.tocoo()
+def _is_split_alike(conv: Conv2d, target: Split) -> bool:
+    """Whether the target was split by this convolution's channels and positions: another may see its neurons in another shape."""
+    channels, *plane = conv.output_shape
+    return (channels, int(np.prod(plane))) == (len(target.channel_of), len(target.run_of))
+
+
+def _entries(synapse: Sparse | Conv2d) -> tuple[NDArray, NDArray]:
+    entries = synapse.matrix().tocoo()
     return entries.row[entries.data != 0], entries.col[entries.data != 0]
 
 

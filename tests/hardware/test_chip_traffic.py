@@ -8,9 +8,9 @@ import pytest
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Conv2d, Dense, Lif, Output, Program, Sparse, SpikeInput, emulate
-from snnfuse.hardware.chip import Board, count
+from snnfuse.hardware.chip import Board, count, find_board
 from snnfuse.hardware.chip.chips import assign, cut, improve
-from snnfuse.hardware.chip.traffic import from_host, messages, spike_rates
+from snnfuse.hardware.chip.traffic import from_host, messages, reach, spike_rates
 from snnfuse.hardware.errors import InputError
 
 
@@ -127,3 +127,15 @@ def test_chips_are_as_few_as_hold_the_cores() -> None:
     assert placed.to_json()["chips"][0]["cores"] <= 5 and len(placed.chip_of) == resources.cores
     assert placed.between_chips <= placed.consecutive and not placed.measured
     assert "if every neuron fired on every step" in placed.describe()
+
+
+def test_a_second_convolution_may_see_the_neurons_in_another_shape() -> None:
+    """Nine neurons: three channels of three positions for the input, one channel of nine for the feedback."""
+    ones = np.ones((3, 3, 1, 1), np.int32)
+    links = (Connection("in", "n", Conv2d(ones, (3, 1, 6), stride=(1, 2))), Connection("n", "n", Conv2d(ones[:1, :1], (1, 3, 3))))
+    program = Program({"in": SpikeInput((3, 1, 6)), "n": Lif((1, 3, 3), du=4095, dv=0, vth=5)}, links, {})
+    split = count(program, find_board("oheo-gulch")).splits["n"]
+    for connection in links:
+        has_synapse = connection.synapse.matrix().toarray() != 0
+        expected = np.stack([has_synapse[split.labels == core].any(0) for core in range(split.cores)], 1)
+        assert (reach(connection, split).toarray() == expected).all()
