@@ -10,11 +10,13 @@ from typing import Any
 
 from benchmarks.braille import report
 from benchmarks.mnist_fsdd import ALL, CALIBRATION, DATA
-from snnfuse import accuracies, exporting, model_graphs
+from snnfuse.compile import accuracy as accuracies
+from snnfuse.compile import compiled as exporting
+from snnfuse.compile import sources as model_graphs
 from snnfuse.data import load
+from snnfuse.data.samples import Samples, draw_samples
 from snnfuse.hardware import emulate
-from snnfuse.hardware.program import Program
-from snnfuse.samples import Samples, draw_samples
+from snnfuse.hardware.ir.program import Program
 from snnfuse.training import Recipe, train
 
 BITS = (8, 6, 4, 3, 2, 1)

@@ -16,7 +16,7 @@ import numpy as np
 
 from snnfuse.export import lower, quantize, simulate
 from snnfuse.hardware import compare, emulate
-from snnfuse.hardware.lava import simulate_on_lava
+from snnfuse.hardware.backends.lava import simulate_on_lava
 
 PER_CLASS = 10
 GRAPH, RECORDINGS = "nir_paper/braille_noDelay_bias_zero.nir", "braille/braille_dev.npz"

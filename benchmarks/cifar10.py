@@ -17,12 +17,14 @@ import numpy as np
 from torch import nn
 
 from benchmarks.braille import report
-from snnfuse import accuracies, exporting, model_graphs
-from snnfuse.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.compile import accuracy as accuracies
+from snnfuse.compile import compiled as exporting
+from snnfuse.compile import sources as model_graphs
 from snnfuse.data import AudioVisual, Settings, load
+from snnfuse.data.samples import Samples
 from snnfuse.hardware import emulate
 from snnfuse.networks import Neuron, preset_config
-from snnfuse.samples import Samples
 from snnfuse.training import Recipe, evaluate, train
 
 DATA, PRESET = "cifar10", "narrow-cifar"

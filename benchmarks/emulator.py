@@ -24,7 +24,7 @@ from benchmarks.braille import report
 from benchmarks.emulator_baselines import opponent, timed
 from benchmarks.emulator_networks import DENSITIES, NETWORKS, build, draw, tuned
 from snnfuse.hardware import Dense, Program, emulate
-from snnfuse.hardware.emulator.session import available_cores
+from snnfuse.hardware.backends.emulator.run_state import available_cores
 
 STEPS, BATCH, REPEATS = 100, 64, 7
 MOST_CALLS = 50  # of a turn with batch 1

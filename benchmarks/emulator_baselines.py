@@ -63,9 +63,9 @@ def timed(run: Callable[[], Any], repeats: int = REPEATS) -> list[float]:
 @contextmanager
 def lava(job: dict) -> Iterator[Callable[[], Any]]:
     """One sample; the runtime is created and has run before."""
-    from snnfuse.hardware.lava import stock
-    from snnfuse.hardware.lava.compat import patched_imports
-    from snnfuse.hardware.lava.network import to_lava
+    from snnfuse.hardware.backends.lava import stock
+    from snnfuse.hardware.backends.lava.compat import patched_imports
+    from snnfuse.hardware.backends.lava.network import to_lava
 
     with patched_imports():
         from lava.proc.io.source import RingBuffer
@@ -117,7 +117,7 @@ def slayer(job: dict) -> Iterator[Callable[[], Any]]:
     """Blocks of CUBA neurons."""
     import torch
 
-    from snnfuse.hardware.lava.compat import patched_imports
+    from snnfuse.hardware.backends.lava.compat import patched_imports
 
     with patched_imports():
         from lava.lib.dl.slayer.block import cuba

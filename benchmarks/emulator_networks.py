@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware import Connection, Conv2d, Dense, Lif, Output, Program, SpikeInput, emulate
-from snnfuse.hardware.fixed_point import NEVER
+from snnfuse.hardware.ir.fixed_point import NEVER
 
 IMAGE = (2, 16, 16)
 # (channels, stride) is a convolution of 3x3 with padding 1, (neurons,) is all-to-all

@@ -24,15 +24,16 @@ from torch import nn
 
 from benchmarks.braille import report
 from benchmarks.fd_fusion_page import write_page
-from snnfuse import corruptions, exporting, model_graphs
-from snnfuse.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from snnfuse.data import AudioVisual, Pool, Settings, load, make_pairs
+from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.compile import compiled as exporting
+from snnfuse.compile import sources as model_graphs
+from snnfuse.data import AudioVisual, Pool, Settings, corruptions, load, make_pairs
+from snnfuse.data.samples import Samples
 from snnfuse.hardware import Program, compare, emulate
-from snnfuse.hardware.lava import simulate_on_lava
+from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.measures import Condition, Deployed, measure_modalities, of_model
 from snnfuse.measures.conditions import CLEAN, IMAGE, LATE, MISSING, OCCLUSION, RECORDING
 from snnfuse.report.contents import TestPart
-from snnfuse.samples import Samples
 from snnfuse.training import Recipe, train
 
 DATA = "mnist-fsdd"

@@ -21,18 +21,21 @@ import torch
 from torch import nn
 
 from benchmarks.braille import report
-from snnfuse import accuracies, exporting, model_graphs, pipeline_exporting
 from snnfuse.commands.console import table
-from snnfuse.corruptions import feature_noise, image_noise
+from snnfuse.compile import accuracy as accuracies
+from snnfuse.compile import compiled as exporting
+from snnfuse.compile import pipeline_compiled as pipeline_exporting
+from snnfuse.compile import sources as model_graphs
+from snnfuse.compile.staged_sources import trace_stages
 from snnfuse.data import load
-from snnfuse.export.cutting import cut
+from snnfuse.data.corruptions import feature_noise, image_noise
+from snnfuse.data.samples import Samples, draw_samples
+from snnfuse.export.staging.cutting import cut
 from snnfuse.hardware import Program, Recording, emulate
 from snnfuse.hardware.chip.tiers import tiers
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks import decode, run
 from snnfuse.nn import FixedPointNetwork
-from snnfuse.samples import Samples, draw_samples
-from snnfuse.staged_graphs import trace_stages
 from snnfuse.training import FINE_TUNING, Recipe, Trained, fine_tune, train
 
 DATA = "mnist-fsdd"

@@ -35,10 +35,10 @@ def program_of(network: str) -> Program:
 
 def measure(network: str, way: str) -> list[float]:
     """Seconds per step, one per repetition, in this process."""
-    from snnfuse.hardware.lava import stock
-    from snnfuse.hardware.lava.models import run_config
-    from snnfuse.hardware.lava.network import to_lava
-    from snnfuse.hardware.lava.processes.events import EventSource
+    from snnfuse.hardware.backends.lava import stock
+    from snnfuse.hardware.backends.lava.models import run_config
+    from snnfuse.hardware.backends.lava.network import to_lava
+    from snnfuse.hardware.backends.lava.processes.events import EventSource
 
     program, steps = program_of(network), WAYS[way]
     total = steps * (REPEATS + 1)
@@ -69,7 +69,7 @@ def measure(network: str, way: str) -> list[float]:
 
 
 def tap_all(processes: Any, folder: Path, steps: int, states: bool) -> None:
-    from snnfuse.hardware.lava.recorders import TAP, make_tap
+    from snnfuse.hardware.backends.lava.recorders import TAP, make_tap
 
     for index, (name, process) in enumerate(processes.neurons.items()):
         node, latency = processes.program.neurons[name], processes.program.latency[name]
@@ -77,7 +77,7 @@ def tap_all(processes: Any, folder: Path, steps: int, states: bool) -> None:
 
 
 def monitor_all(processes: Any, steps: int) -> None:
-    from snnfuse.hardware.lava.compat import patched_imports
+    from snnfuse.hardware.backends.lava.compat import patched_imports
 
     with patched_imports():
         from lava.proc.monitor.process import Monitor

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.braille import report
-from snnfuse import accuracies, exporting, model_graphs
+from snnfuse.compile import accuracy as accuracies
+from snnfuse.compile import compiled as exporting
+from snnfuse.compile import sources as model_graphs
 from snnfuse.data import load
+from snnfuse.data.samples import draw_samples
 from snnfuse.hardware import compare, emulate
-from snnfuse.hardware.lava import simulate_on_lava
-from snnfuse.samples import draw_samples
+from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.training import Recipe, Trained, train
 
 DATA = "mnist-fsdd"

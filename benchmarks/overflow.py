@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from benchmarks.braille import report
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.overflow import Verdict, prove
 from snnfuse.hardware.overflow.raw_states import excess
-from snnfuse.hardware.reference import emulate
 
 RUNS, STEPS = 16, 80  # random inputs that proofs are put to
 

@@ -29,23 +29,24 @@ from torch import nn
 from benchmarks.attention import table
 from benchmarks.braille import report
 from benchmarks.fd_fusion import say
-from snnfuse import corruptions, model_graphs
-from snnfuse.accuracies import accuracy
-from snnfuse.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from snnfuse.data import AudioVisual, Settings, load
+from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.compile import sources as model_graphs
+from snnfuse.compile.accuracy import accuracy
+from snnfuse.compile.staged_sources import trace_stages
+from snnfuse.data import AudioVisual, Settings, corruptions, load
+from snnfuse.data.samples import Samples
 from snnfuse.export import quantize
-from snnfuse.export.staged import quantize_staged
-from snnfuse.hardware import Program, compare, emulate, reference, scores
+from snnfuse.export.staging.staged import quantize_staged
+from snnfuse.hardware import Program, compare, emulate, scores
+from snnfuse.hardware.backends import reference
+from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.hardware.chip import check_chip
-from snnfuse.hardware.lava import simulate_on_lava
-from snnfuse.hardware.pipeline import Pipeline
-from snnfuse.hardware.pipeline_storage import FILE as WIRING
-from snnfuse.hardware.pipeline_storage import pipeline_text, read_links, stage_folder
-from snnfuse.hardware.storage import load_program, save_program
+from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline_storage import FILE as WIRING
+from snnfuse.hardware.ir.pipeline_storage import pipeline_text, read_links, stage_folder
+from snnfuse.hardware.ir.storage import load_program, save_program
 from snnfuse.networks import preset_config, run
 from snnfuse.networks.stages import Staged
-from snnfuse.samples import Samples
-from snnfuse.staged_graphs import trace_stages
 from snnfuse.training import Compute, Recipe, recipe_for, train
 
 DATA, BOARD = "mnist-fsdd", "kapoho-point"

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.braille import report
 from benchmarks.scale_programs import PROGRAMS, neurons, parameters, random_events
 from snnfuse.hardware import Recording
-from snnfuse.hardware.backends import run_on
+from snnfuse.hardware.backends.registry import run_on
 
 STEPS = 4
 RUNS = 5

@@ -11,9 +11,9 @@ import numpy as np
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse
-from snnfuse.hardware.fixed_point import NEVER
-from snnfuse.hardware.program import Node
-from snnfuse.hardware.synapses import Synapse
+from snnfuse.hardware.ir.fixed_point import NEVER
+from snnfuse.hardware.ir.nodes import Node
+from snnfuse.hardware.ir.synapses import Synapse
 
 INPUT_BITS = 8
 PIXEL = 40.0  # deviation of the inputs

@@ -33,17 +33,17 @@ from benchmarks.systems_page import cells, write_page
 from snnfuse import networks
 from snnfuse.commands.console import Console, json_option, table
 from snnfuse.export import quantize, to_nir
-from snnfuse.export.cutting import cut
-from snnfuse.export.l2_on_chip import join
-from snnfuse.export.staged import quantize_staged
+from snnfuse.export.staging.cutting import cut
+from snnfuse.export.staging.l2_on_chip import join
+from snnfuse.export.staging.staged import quantize_staged
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.chip import BOARDS, Board, Demands, Resources, check_chip, count, tier
 from snnfuse.hardware.chip.chips import assign
 from snnfuse.hardware.chip.traffic import spike_rates
 from snnfuse.hardware.energy import Activity, calibrated, loihi1, measure
 from snnfuse.hardware.errors import DoesNotFitError
-from snnfuse.hardware.fields import read_json
-from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.ir.json_fields import read_json
+from snnfuse.hardware.ir.recording import Recording
 
 T = TypeVar("T")
 Inputs = dict[str, NDArray[np.float32]]

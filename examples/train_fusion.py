@@ -8,7 +8,7 @@ Takes about ten seconds on two cores. The speech of this data set is synthetic.
 import sys
 
 from snnfuse import data, training
-from snnfuse.checkpoint import load_checkpoint, save_checkpoint
+from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 
 
 def main(path: str = "model.pt") -> None:

@@ -13,10 +13,10 @@ Decision = Literal["exact", "approximate", "refused"]
 
 SOURCES = (
     "tracing.neuron_rows",
-    "tracing.layers",
-    "tracing.trace_ops",
-    "neurons",
-    "operators",
+    "tracing.emit.layers",
+    "tracing.capture.trace_ops",
+    "lowering.neuron_nodes",
+    "lowering.linear_nodes",
     "netx.table",
 )
 

@@ -1,17 +1,18 @@
 """The target: fixed-point rules, the Program, and the backends that run it."""
 
-from snnfuse.hardware.cluster import emulate_on_cluster
-from snnfuse.hardware.emulator import emulate
-from snnfuse.hardware.encoding import encode, scores
-from snnfuse.hardware.graded import Product, Relay
-from snnfuse.hardware.inverse_root import InverseRoot
-from snnfuse.hardware.lava import simulate_on_lava, to_lava
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.pipeline import Link, Pipeline
-from snnfuse.hardware.program import Connection, Constant, GradedInput, Output, Program, SpikeInput
-from snnfuse.hardware.recording import Comparison, Mismatch, Recording, compare
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
-from snnfuse.hardware.torch_backend import run_torch
+from snnfuse.hardware.backends.emulator import emulate
+from snnfuse.hardware.backends.lava import simulate_on_lava, to_lava
+from snnfuse.hardware.backends.ray_cluster import emulate_on_cluster
+from snnfuse.hardware.backends.torch_backend import run_torch
+from snnfuse.hardware.ir.encoding import encode, scores
+from snnfuse.hardware.ir.graded import Product, Relay
+from snnfuse.hardware.ir.inverse_root import InverseRoot
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output, SpikeInput
+from snnfuse.hardware.ir.pipeline import Link, Pipeline
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Comparison, Mismatch, Recording, compare
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
 
 __all__ = [
     "Comparison",

@@ -6,7 +6,7 @@ Importing this imports none of torch, NIR, NumPy or Lava; each is loaded by the 
 import importlib
 from typing import Any
 
-_HOME = {"load_checkpoint": "checkpoint", "save_checkpoint": "checkpoint"}
+_HOME = {"load_checkpoint": "checkpoints.checkpoint", "save_checkpoint": "checkpoints.checkpoint"}
 _MODULES = ("data", "export", "hardware", "networks", "nn", "testing")
 
 __all__ = [*_HOME, *_MODULES]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from snnfuse.hardware.lava import require_lava
+from snnfuse.hardware.backends.lava import require_lava
 
 pytest.register_assert_rewrite("cli_calls", "refused_models")  # helpers that assert
 

@@ -91,7 +91,7 @@ def test_torch_is_pinned_on_python_3_11() -> None:
 
 
 def test_the_lava_command_is_the_same_everywhere() -> None:
-    from snnfuse.hardware.lava import INSTALL
+    from snnfuse.hardware.backends.lava import INSTALL
 
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (pins,) = re.findall(r"^LAVA := (.*)$", makefile, re.MULTILINE)

@@ -14,7 +14,7 @@ from snnfuse.hardware.errors import InputError, NetxWarning
 from snnfuse.hardware.ledger import Ledger
 
 if TYPE_CHECKING:
-    from snnfuse.hardware.program import Program
+    from snnfuse.hardware.ir.program import Program
 
 __all__ = ["net_bytes", "netx_differences", "open_net", "ops_rows", "read_net", "write_net"]
 

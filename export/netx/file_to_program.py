@@ -15,11 +15,12 @@ from snnfuse.export.netx.contents import Array, Net, NetLayer, NetNeuron
 from snnfuse.export.netx.neuron_registers import lif_of
 from snnfuse.export.netx.weight_groups import split_weights
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.fixed_point import DELAY_RANGE, NEVER
+from snnfuse.hardware.ir.fixed_point import DELAY_RANGE, NEVER
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Node, Output, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, conv_matrix, output_size
 from snnfuse.hardware.ledger import LedgerEntry
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Connection, Node, Output, Program, SpikeInput
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, conv_matrix, output_size
 
 DEFAULT_DT = 1e-3  # SLAYER's own sampling time
 INPUT, OUTPUT = "input", "output"

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.netx.contents import Array, Net, NetLayer
+from snnfuse.hardware.ir.synapses import LIMITS, sign_mode
 from snnfuse.hardware.ledger import LedgerEntry
-from snnfuse.hardware.synapses import LIMITS, sign_mode
 
 REASON = "netx, not this import"
 CHIP_BITS = 8

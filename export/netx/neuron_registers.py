@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from snnfuse.export.netx.contents import NetLayer, NetNeuron, Register
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.hardware.fixed_point import BIAS_EXPONENT_RANGE, BIAS_MANTISSA_RANGE, CURRENT_DECAY_OFFSET, NEVER
+from snnfuse.hardware.ir.fixed_point import BIAS_EXPONENT_RANGE, BIAS_MANTISSA_RANGE, CURRENT_DECAY_OFFSET, NEVER
+from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ledger import LedgerEntry
-from snnfuse.hardware.lif import Lif
 
 FULL = 4096  # a decay of everything
 BIAS_SHIFT = 6  # netx's bias_exp, and SLAYER's scale between weights and states

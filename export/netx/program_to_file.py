@@ -10,10 +10,11 @@ from snnfuse.export.netx.netx_itself import CHIP_BITS, built
 from snnfuse.export.netx.neuron_registers import neuron_of
 from snnfuse.export.netx.weight_groups import total_weights
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.fixed_point import STATE_LIMIT
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Connection, Program, SpikeInput
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
 
 MOST_WEIGHTS = 1 << 24  # a netx file holds zeros too
 WAY_OUT = "use --target lava"

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.fixed_point import EXPONENT_RANGE, WEIGHT_BITS
-from snnfuse.hardware.synapses import LIMITS, Sparse, Synapse, granularity, sign_mode
+from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE, WEIGHT_BITS
+from snnfuse.hardware.ir.synapses import LIMITS, Sparse, Synapse, granularity, sign_mode
 
 Values = NDArray[np.int64]
 

@@ -16,10 +16,10 @@ import nir
 import torch
 from torch import nn
 
-from snnfuse.export.tracing.assemble import assemble
-from snnfuse.export.tracing.time_loop import one_step
-from snnfuse.export.tracing.trace import trace
-from snnfuse.export.tracing.tracer import HALF
+from snnfuse.export.tracing.capture.trace import trace
+from snnfuse.export.tracing.capture.tracer import HALF
+from snnfuse.export.tracing.emit.assemble import assemble
+from snnfuse.export.tracing.step.time_loop import one_step
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import Ledger, LedgerEntry, to_json
 

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from snntorch import SpikingNeuron
 from torch import nn
 
-from snnfuse.export.float_run import FloatRun, simulate
-from snnfuse.export.lowering import lower
-from snnfuse.export.network import Network
+from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.tracing.capture.untouched import untouched
 from snnfuse.export.tracing.neurons import is_neuron
-from snnfuse.export.tracing.untouched import untouched
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ledger import Ledger, to_json
 

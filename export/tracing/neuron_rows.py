@@ -11,7 +11,7 @@ from snntorch import SpikingNeuron
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing.from_snntorch import trace_model
 from snnfuse.export.tracing.neuron_cases import Case, cases
-from snnfuse.export.tracing.refusal import Refusal
+from snnfuse.export.tracing.nodes.refusal import Refusal
 
 GROUP = "snnTorch neuron"
 

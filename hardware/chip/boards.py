@@ -13,7 +13,7 @@ from typing import Any
 
 from snnfuse.hardware.chip.limits import LIMITS, Limit
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.fields import read_json, shown
+from snnfuse.hardware.ir.json_fields import read_json, shown
 
 LARGEST = 2**31  # of any number in a board file
 

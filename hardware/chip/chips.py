@@ -14,7 +14,7 @@ from scipy import sparse
 
 from snnfuse.hardware.chip.resources import Resources
 from snnfuse.hardware.chip.traffic import Rates, from_host, messages
-from snnfuse.hardware.program import Program
+from snnfuse.hardware.ir.program import Program
 
 SWEEPS = 4
 MOST_CANDIDATES = 400  # cores of the highest traffic to other chips that a sweep tries

@@ -8,8 +8,9 @@ import numpy as np
 
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.packing import Listed, Words, listed
-from snnfuse.hardware.program import Connection, Constant, Neuron, Node, Program
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron, Node
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.chip.boards import Board
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, Synapse
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, Synapse
 
 ROWS = 1024  # of a matrix that are looked at together
 

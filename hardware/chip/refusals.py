@@ -10,7 +10,7 @@ from snnfuse.hardware.chip.packing import Words
 from snnfuse.hardware.chip.resources import Layer, Resources, count
 from snnfuse.hardware.chip.splitting import Split, even, load
 from snnfuse.hardware.errors import DoesNotFitError
-from snnfuse.hardware.program import Program
+from snnfuse.hardware.ir.program import Program
 
 
 def layer_fits_no_core(demand: Demand, board: Board, tight_fits: bool) -> str:

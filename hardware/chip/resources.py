@@ -17,9 +17,10 @@ from snnfuse.hardware.chip.packing import stored_weights
 from snnfuse.hardware.chip.splitting import Load, Rule, Split, split
 from snnfuse.hardware.chip.tiers import Tier, tier
 from snnfuse.hardware.errors import DoesNotFitError, UnsupportedError
-from snnfuse.hardware.fixed_point import WEIGHT_BITS
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import GradedInput, Neuron, Program
+from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import GradedInput, Neuron
+from snnfuse.hardware.ir.program import Program
 
 SENSITIVE = {"memory": ("synapse_words",), "axons": ("axons_in", "axons_out"), "neurons": ("neurons",)}
 FACTORS = (0.5, 2)

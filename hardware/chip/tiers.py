@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from snnfuse.hardware.chip.limits import Status
-from snnfuse.hardware.graded import Product, Relay
-from snnfuse.hardware.inverse_root import InverseRoot
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Constant, GradedInput, Node, Program, SpikeInput
+from snnfuse.hardware.ir.graded import Product, Relay
+from snnfuse.hardware.ir.inverse_root import InverseRoot
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Constant, GradedInput, Node, SpikeInput
+from snnfuse.hardware.ir.program import Program
 
 Tier = Literal["A", "B", "C", "D"]
 MEANING = {
@@ -46,7 +47,7 @@ NODES: dict[type, Placement] = {
     Constant: Placement("a LIF with bias 1 over threshold 0", "A", "models agree", "Lava's LIF; nengo-loihi"),
     Lif: Placement("a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"),
     Product: Placement("product neuron, lava.proc.prodneuron", "B", "assumed", UNPUBLISHED),
-    InverseRoot: Placement("inverse square root by three Newton iterations", "B", "assumed", "no public model: `hardware/inverse_root.py`"),
+    InverseRoot: Placement("inverse square root by three Newton iterations", "B", "assumed", "no public model: `ir/inverse_root.py`"),
     Relay: Placement("graded relay, lava.proc.graded.GradedVec", "B", "assumed", UNPUBLISHED),
 }
 

@@ -12,9 +12,10 @@ from scipy import sparse
 from snnfuse.hardware.chip.resources import Resources
 from snnfuse.hardware.chip.splitting import Split
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.program import Connection, Program
-from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.nodes import Connection
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
 
 Rates = Mapping[str, NDArray[np.float64]]
 """Spikes per step of every neuron, flattened, by node."""

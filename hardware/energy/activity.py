@@ -13,9 +13,10 @@ from snnfuse.hardware.chip.traffic import reach
 from snnfuse.hardware.energy.constants import LOIHI1, Range
 from snnfuse.hardware.energy.operations import adds_to, arrivals, fan_out
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.program import Connection, Constant, Program
-from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.synapses import synapse_count
+from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.synapses import synapse_count
 
 FUSED, NO_INPUT = "fused", "no input"
 

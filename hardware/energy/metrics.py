@@ -6,7 +6,7 @@
     synaptic operations     effective: spikes times weights that are not 0, ACs where every value of a step is -1, 0 or 1, otherwise MACs;
                             dense: all weights on all steps. Biases are none
 
-`snnfuse.neurobench_run` has the package itself compute the last three of the same Program; a test compares them with `==`.
+`snnfuse.measures.neurobench` has the package itself compute the last three of the same Program; a test compares them with `==`.
 """
 
 from dataclasses import asdict, dataclass
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.energy.operations import fan_out
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Connection, Constant, Program
-from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.synapses import Conv2d, synapse_count
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.synapses import Conv2d, synapse_count
 
 REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp")
 REGISTER_BYTES = 4

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, Synapse
 from snnfuse.hardware.overflow.weighted_sums import pull_back
-from snnfuse.hardware.synapses import Conv2d, Dense, Sparse, Synapse
 
 
 def fan_out(synapse: Synapse, effective: bool = False) -> NDArray[np.int64]:

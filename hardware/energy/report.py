@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.chip import Board, count, find_board
-from snnfuse.hardware.emulator import emulate
 from snnfuse.hardware.energy.activity import Activity, measure
 from snnfuse.hardware.energy.constants import CPU, LOIHI1, MODELLED, PILOTNET
 from snnfuse.hardware.energy.metrics import Metrics, MetricsCounter
 from snnfuse.hardware.energy.models import Estimate, calibrated, cpu_uj, loihi1, macs
-from snnfuse.hardware.program import Program
-from snnfuse.hardware.recording import Recording
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
 
 BLOCK = 16  # samples whose every layer is in memory at once
 

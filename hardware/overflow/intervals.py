@@ -24,13 +24,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_LIMIT, Int
-from snnfuse.hardware.graded import Graded, Product
-from snnfuse.hardware.inverse_root import InverseRoot
-from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_LIMIT, Int
+from snnfuse.hardware.ir.graded import Graded, Product
+from snnfuse.hardware.ir.inverse_root import InverseRoot
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, SpikeInput
+from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.overflow.rates import Rate, every_step, spike_rate
 from snnfuse.hardware.overflow.weighted_sums import extreme_sums
-from snnfuse.hardware.program import Connection, Constant, GradedInput, Neuron, Program, SpikeInput
 
 BEYOND = 1 << 40  # stands for every magnitude from here on: no register is as wide
 INT32_LIMIT = 1 << 31

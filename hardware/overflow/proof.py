@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.fixed_point import NEVER
+from snnfuse.hardware.ir.fixed_point import NEVER
+from snnfuse.hardware.ir.nodes import Neuron
+from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.overflow.intervals import Bounds, Interval, StateBounds, state_bounds
 from snnfuse.hardware.overflow.raw_states import EVENTS, MESSAGE
 from snnfuse.hardware.overflow.witness import Witness, find_witness
-from snnfuse.hardware.program import Neuron, Program
 
 TRIED = 3  # neurons per population and event, those with the widest bounds
 

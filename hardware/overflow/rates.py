@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.fixed_point import DECAY_BITS
-from snnfuse.hardware.lif import Reset
+from snnfuse.hardware.ir.fixed_point import DECAY_BITS
+from snnfuse.hardware.ir.lif import Reset
 
 COUNTED = 64  # steps of charging that are counted; slower neurons count as this slow
 ENDLESS = 1e12  # the sum without a leak

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, STATE_LIMIT, decay, shift, to_int32
-from snnfuse.hardware.graded import Product
-from snnfuse.hardware.inverse_root import InverseRoot, inverse_root
+from snnfuse.hardware.backends.reference import later
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, STATE_LIMIT, decay, shift, to_int32
+from snnfuse.hardware.ir.graded import Product
+from snnfuse.hardware.ir.inverse_root import InverseRoot, inverse_root
+from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.overflow.weighted_sums import row
-from snnfuse.hardware.program import Connection, Constant, Program
-from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.reference import later
 
 
 class RawStates(NamedTuple):

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.overflow.proof import Verdict
 from snnfuse.hardware.overflow.witness import Witness
-from snnfuse.hardware.program import Program
 
 
 def to_json(verdicts: Sequence[Verdict], steps: int | None = None) -> list[dict[str, Any]]:

@@ -5,8 +5,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.hardware.reference import EXACT_FLOAT, product
-from snnfuse.hardware.synapses import Conv2d, Synapse
+from snnfuse.hardware.backends.reference import EXACT_FLOAT, product
+from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
 Vector = NDArray[np.int64] | NDArray[np.float64]
 WINDOWS = 1 << 23  # values that lie under a kernel at once

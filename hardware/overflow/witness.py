@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.emulator import emulate
-from snnfuse.hardware.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS
-from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.backends.emulator import emulate
+from snnfuse.hardware.ir.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import GradedInput, Neuron, Output, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.synapses import synapse_count
 from snnfuse.hardware.overflow.raw_states import excess
 from snnfuse.hardware.overflow.weighted_sums import pull_back
-from snnfuse.hardware.program import GradedInput, Neuron, Output, Program, SpikeInput
-from snnfuse.hardware.synapses import synapse_count
 
 CANDIDATES = 24  # input sequences run side by side
 ROUNDS = 30

@@ -35,9 +35,9 @@ def board(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool,
 
 def run_board(path: Path, timeout: float | None, where: dict[str, Any], console: Console) -> dict[str, Any]:
     """Check the bundle, run, compare, print; returns the figures."""
-    from snnfuse.export.bundle import read_bundle
-    from snnfuse.export.consistency import check_consistency
-    from snnfuse.hardware.board import Host, check_on_board
+    from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.export.bundle.consistency import check_consistency
+    from snnfuse.hardware.backends.board import Host, check_on_board
 
     host, bundle = Host(**where), read_bundle(path)
     check_consistency(bundle)

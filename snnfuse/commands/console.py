@@ -60,7 +60,7 @@ class Console:
         """A dictionary to fill, written as JSON at the end; a path where it cannot be written is refused at the start. With "-",
         whatever a library prints meanwhile goes to stderr.
         """
-        from snnfuse.whole_file import check_output_file, write_whole
+        from snnfuse.hardware.files import check_output_file, write_whole
 
         file = None if self.json_to in (None, "-") else Path(str(self.json_to))
         if file is not None:

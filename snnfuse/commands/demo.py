@@ -12,7 +12,7 @@ import click
 from snnfuse.commands.console import PATH, Console, fail, json_option, table
 
 if TYPE_CHECKING:
-    from snnfuse.exporting import Compiled
+    from snnfuse.compile.compiled import Compiled
     from snnfuse.hardware import Comparison
     from snnfuse.training import Epoch, Trained
 
@@ -51,8 +51,8 @@ def demo(
     The data is embedded: scikit-learn's handwritten digits with synthetic speech. Ends with exit 1 if emulator and Lava differ in
     a single spike or state.
     """
+    from snnfuse.hardware.backends.lava import require_lava
     from snnfuse.hardware.errors import VerificationError
-    from snnfuse.hardware.lava import require_lava
     from snnfuse.training import require_lightning
 
     require_lava()
@@ -67,10 +67,10 @@ def demo(
 
 def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: bool, console: Console) -> dict[str, Any]:
     """Every step; returns the figures."""
-    from snnfuse import exporting
-    from snnfuse.checkpoint import save_checkpoint
-    from snnfuse.export.bundle import is_bundle
-    from snnfuse.export.files import check_target, resolved
+    from snnfuse.checkpoints.checkpoint import save_checkpoint
+    from snnfuse.compile import compiled as exporting
+    from snnfuse.export.bundle.bundle import is_bundle
+    from snnfuse.hardware.files import check_target, resolved
 
     checkpoint, bundle = output / "model.pt", output / "bundle"
     check_target(resolved(bundle), force, is_bundle)
@@ -109,8 +109,9 @@ def train(epochs: int, seed: int, console: Console) -> "Trained":
 
 def compile_model(checkpoint: Path) -> "Compiled":
     """What snnfuse-export does with this checkpoint."""
-    from snnfuse import exporting, model_graphs
-    from snnfuse.samples import draw_samples
+    from snnfuse.compile import compiled as exporting
+    from snnfuse.compile import sources as model_graphs
+    from snnfuse.data.samples import draw_samples
 
     model = model_graphs.open_model(checkpoint)
     samples = draw_samples(DATA, CALIBRATION_SAMPLES).named(model_graphs.input_names(model))
@@ -119,10 +120,10 @@ def compile_model(checkpoint: Path) -> "Compiled":
 
 def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, steps: Steps) -> dict[str, Any]:
     """Accuracy on the test set, and emulator against Lava on its first samples: spikes and states of every layer."""
-    from snnfuse.accuracies import describe_decoder, float_accuracy, program_accuracy
+    from snnfuse.compile.accuracy import describe_decoder, float_accuracy, program_accuracy
+    from snnfuse.data.samples import draw_samples
     from snnfuse.hardware import compare
-    from snnfuse.hardware.backends import run_on
-    from snnfuse.samples import draw_samples
+    from snnfuse.hardware.backends.registry import run_on
 
     program = compiled.program
     test = draw_samples(DATA, 10**9, part="test").named(tuple(program.inputs))

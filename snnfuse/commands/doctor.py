@@ -34,8 +34,8 @@ def doctor(json_to: str | None, quiet: bool) -> int:
 
 def find_problem() -> "EnvironmentProblem | None":
     """Why Lava cannot be used, None where it can."""
+    from snnfuse.hardware.backends.lava.probe import check_lava
     from snnfuse.hardware.errors import EnvironmentProblem
-    from snnfuse.hardware.lava.probe import check_lava
 
     try:
         check_lava()

@@ -10,7 +10,7 @@ from snnfuse.commands.console import PATH, Console, json_option, table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from snnfuse.export.bundle import Bundle
+    from snnfuse.export.bundle.bundle import Bundle
     from snnfuse.hardware.energy import Energy, Range
 
 
@@ -35,7 +35,7 @@ def energy(bundle: Path, inputs: Path | None, board: str, neurobench: bool, json
 
 def run_energy(path: Path, inputs: Path | None, board: str, neurobench: bool, console: Console) -> dict[str, Any]:
     """Count, estimate and print; returns the figures."""
-    from snnfuse.export.bundle import read_bundle
+    from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.hardware.energy import estimate_energy
 
     bundle = read_bundle(path)
@@ -45,7 +45,7 @@ def run_energy(path: Path, inputs: Path | None, board: str, neurobench: bool, co
     console.say(describe(found))
     figures = found.to_json() | {"input": str(inputs) if inputs else "golden"}
     if neurobench:
-        from snnfuse.neurobench_run import run_neurobench
+        from snnfuse.measures.neurobench import run_neurobench
 
         with console.step("running neurobench"):
             figures["neurobench_package"] = run_neurobench(bundle.program, events)
@@ -55,7 +55,7 @@ def run_energy(path: Path, inputs: Path | None, board: str, neurobench: bool, co
 
 def find_events(bundle: "Bundle", inputs: Path | None) -> "dict[str, NDArray]":
     """The encoded inputs of a file, or the golden ones."""
-    from snnfuse.samples import read_samples
+    from snnfuse.data.samples import read_samples
 
     if inputs is None:
         return bundle.events

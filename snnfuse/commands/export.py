@@ -15,11 +15,11 @@ from snnfuse.commands.map import board_option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from snnfuse.compile.compiled import Compiled
+    from snnfuse.compile.sources import Graph
     from snnfuse.data import Settings
-    from snnfuse.exporting import Compiled
+    from snnfuse.data.samples import Samples
     from snnfuse.hardware.ledger import Ledger
-    from snnfuse.model_graphs import Graph
-    from snnfuse.samples import Samples
 
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
 TARGETS = ("loihi2", "lava", "nir", "netx")
@@ -75,10 +75,11 @@ def export(model: Path, target: str, output: Path | None, json_to: str | None, q
 def run_export(model: Path, target: str, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Export as the options say; returns the result as JSON-able figures."""
     with console.step("loading"):
-        from snnfuse import exporting, model_graphs
-        from snnfuse.export.bundle import is_bundle
-        from snnfuse.export.files import check_target, resolved
-        from snnfuse.pipeline_exporting import compile_on_chip
+        from snnfuse.compile import compiled as exporting
+        from snnfuse.compile import sources as model_graphs
+        from snnfuse.compile.pipeline_compiled import compile_on_chip
+        from snnfuse.export.bundle.bundle import is_bundle
+        from snnfuse.hardware.files import check_target, resolved
 
     check_options(target, options)
     check_target(resolved(output), options["force"], is_bundle)
@@ -165,9 +166,9 @@ def check_search_options(target: str, options: dict[str, Any]) -> None:
 
 def find_samples(model: Path, source: Any, target: str, options: dict[str, Any]) -> "Samples | None":
     """Calibration samples, from a file, a data set, or the data set that a checkpoint of ours was trained on."""
-    from snnfuse import model_graphs
+    from snnfuse.compile import sources as model_graphs
+    from snnfuse.data.samples import draw_samples, read_samples
     from snnfuse.hardware.errors import InputError
-    from snnfuse.samples import draw_samples, read_samples
 
     own, settings = trained_on(model, source, options)
     data = options["data"] or (None if options["calib"] or options["sample"] else own)
@@ -185,7 +186,7 @@ def find_samples(model: Path, source: Any, target: str, options: dict[str, Any])
 
 def find_shapes(source: Any, samples: "Samples | None", given: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
     """Of every input in one step, from samples or from --sample; none for a graph, which says them itself."""
-    from snnfuse import model_graphs
+    from snnfuse.compile import sources as model_graphs
     from snnfuse.hardware.errors import InputError
 
     names = model_graphs.input_names(source)
@@ -200,11 +201,11 @@ def find_shapes(source: Any, samples: "Samples | None", given: tuple[str, ...]) 
 
 def trained_on(model: Path, source: Any, options: dict[str, Any]) -> "tuple[str | None, Settings]":
     """The data set that a checkpoint of ours names, and how it was read."""
-    from snnfuse import model_graphs
-    from snnfuse.checkpoint import read_metadata
+    from snnfuse.checkpoints.checkpoint import read_metadata
+    from snnfuse.compile import sources as model_graphs
     from snnfuse.data import Settings
+    from snnfuse.data.samples import settings_from
     from snnfuse.networks import describe
-    from snnfuse.samples import settings_from
 
     is_ours = not options["factory"] and model.suffix != ".nir"
     if not is_ours or (describe(source) is None and not model_graphs.is_fixed_point(source)):
@@ -247,7 +248,7 @@ def finish_graph(graph: "Graph", output: Path, console: Console, options: dict[s
 
 def finish_program(compiled: "Compiled", output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Print and write a bundle that holds a program."""
-    from snnfuse.exporting import save_compiled, with_proof
+    from snnfuse.compile.compiled import save_compiled, with_proof
 
     with console.step("proving that nothing overflows"):
         compiled = with_proof(compiled, options["prove"])

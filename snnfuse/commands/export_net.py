@@ -7,7 +7,7 @@ from snnfuse.commands.console import Console
 from snnfuse.commands.tables import wrapped_table
 
 if TYPE_CHECKING:
-    from snnfuse.exporting import Compiled
+    from snnfuse.compile.compiled import Compiled
 
 # Options that shape a graph or choose its integers, with the values that mean nobody gave them.
 NOT_FOR_INTEGERS = {
@@ -31,8 +31,8 @@ def compile_net_file(model: Path, target: str, console: Console, options: dict[s
         InputError: options that would have no effect, or as of `compile_net`.
         UnsupportedError: target nir, or as of `compile_net`.
     """
-    from snnfuse.net_exporting import compile_net
-    from snnfuse.samples import read_samples
+    from snnfuse.compile.net_compiled import compile_net
+    from snnfuse.data.samples import read_samples
 
     check_options(model, target, options)
     with console.step(f"reading {model}"):

@@ -7,10 +7,10 @@ from snnfuse.commands.console import Console
 from snnfuse.commands.export_summary import summary
 
 if TYPE_CHECKING:
-    from snnfuse.export.staged import StagedGraph
-    from snnfuse.hardware.pipeline import Link
-    from snnfuse.pipeline_exporting import CompiledPipeline
-    from snnfuse.samples import Samples
+    from snnfuse.compile.pipeline_compiled import CompiledPipeline
+    from snnfuse.data.samples import Samples
+    from snnfuse.export.staging.staged import StagedGraph
+    from snnfuse.hardware.ir.pipeline import Link
 
 REFUSED = {"search": "finds bits for one program", "time_steps": "is for a forward that loops over time itself"}
 
@@ -19,9 +19,9 @@ def run_staged(
     source: Any, samples: "Samples | None", target: str, output: Path, console: Console, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Export a network in stages, a program each."""
-    from snnfuse import model_graphs
     from snnfuse.commands.export import find_shapes, warnings_as_lines
-    from snnfuse.pipeline_exporting import compile_pipeline
+    from snnfuse.compile import sources as model_graphs
+    from snnfuse.compile.pipeline_compiled import compile_pipeline
 
     check_staged_options(target, options)
     assert samples is not None
@@ -36,8 +36,8 @@ def run_staged(
 
 def check_staged_options(target: str, options: dict[str, Any]) -> None:
     """Refuse by name what does nothing for several programs, or is not there for them."""
+    from snnfuse.compile.pipeline_compiled import check_pipeline_target
     from snnfuse.hardware.errors import InputError
-    from snnfuse.pipeline_exporting import check_pipeline_target
 
     check_pipeline_target(target)
     for name, reason in REFUSED.items():
@@ -47,12 +47,12 @@ def check_staged_options(target: str, options: dict[str, Any]) -> None:
 
 def stages_of(source: Any, shapes: dict[str, tuple[int, ...]], options: dict[str, Any]) -> "StagedGraph":
     """The float network in stages: its own, or those around its L2 layers."""
-    from snnfuse import model_graphs
-    from snnfuse.export.cutting import cut
+    from snnfuse.compile import sources as model_graphs
+    from snnfuse.export.staging.cutting import cut
 
     if model_graphs.is_staged(source):
+        from snnfuse.compile.staged_sources import DT, trace_stages
         from snnfuse.hardware.errors import InputError
-        from snnfuse.staged_graphs import DT, trace_stages
 
         if options["l2"] != "fold":
             raise InputError(f"--l2 {options['l2']} is for L2 on every step; what this network carries between stages the host computes")
@@ -63,7 +63,7 @@ def stages_of(source: Any, shapes: dict[str, tuple[int, ...]], options: dict[str
 def finish_pipeline(compiled: "CompiledPipeline", output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Print and write a bundle that holds a program per stage."""
     from snnfuse.commands.export import check_strict, describe_place, figures
-    from snnfuse.pipeline_exporting import save_pipeline, with_proofs
+    from snnfuse.compile.pipeline_compiled import save_pipeline, with_proofs
 
     with console.step("proving that nothing overflows"):
         compiled = with_proofs(compiled, options["prove"])
@@ -94,7 +94,7 @@ def describe_pipeline(compiled: "CompiledPipeline") -> str:
 
 def describe_link(link: "Link") -> str:
     """What the host does for one input of a later stage."""
-    from snnfuse.export.staged import REDUCED, describe
+    from snnfuse.export.staging.staged import REDUCED, describe
 
     steps = "".join(f", {describe(step)}" for step in link.steps)
     return f"host: {link.name}, from {link.output} of stage {link.stage + 1}: {REDUCED[link.reduction]}{steps}"

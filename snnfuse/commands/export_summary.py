@@ -7,7 +7,7 @@ from snnfuse.commands.map import describe_resources
 from snnfuse.commands.tables import wrapped_table
 
 if TYPE_CHECKING:
-    from snnfuse.exporting import Compiled
+    from snnfuse.compile.compiled import Compiled
     from snnfuse.hardware.ledger import Ledger
 
 

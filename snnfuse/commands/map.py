@@ -74,9 +74,9 @@ def run_map(model: Path, board: str, bits: int, rule: Any, inputs: Path | None, 
 
 def open_program(path: Path) -> "Program":
     """The program of a bundle, or of a folder that holds one."""
-    from snnfuse.export.bundle import is_bundle, read_bundle
+    from snnfuse.export.bundle.bundle import is_bundle, read_bundle
     from snnfuse.hardware.errors import InputError
-    from snnfuse.hardware.storage import JSON_FILE, load_program
+    from snnfuse.hardware.ir.storage import JSON_FILE, load_program
 
     folder = path.parent if path.name == JSON_FILE else path
     if is_bundle(folder):
@@ -88,9 +88,9 @@ def open_program(path: Path) -> "Program":
 
 def measured_rates(program: "Program", inputs: Path) -> "Mapping[str, Any]":
     """Spikes per step of every neuron, and of every input, on the samples of a file."""
+    from snnfuse.data.samples import read_samples
     from snnfuse.hardware import emulate
     from snnfuse.hardware.chip.traffic import spike_rates
-    from snnfuse.samples import read_samples
 
     samples = read_samples(inputs).named(tuple(program.inputs))
     return spike_rates(program, emulate(program, program.encode(samples.inputs), record="all"))

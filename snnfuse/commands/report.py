@@ -11,7 +11,7 @@ from snnfuse.commands.train_options import DATA_SETTINGS, data_options, settings
 
 if TYPE_CHECKING:
     from snnfuse.data import Settings
-    from snnfuse.export.bundle import Bundle
+    from snnfuse.export.bundle.bundle import Bundle
 
 PAGE = Path("report.html")
 
@@ -39,9 +39,9 @@ def report(bundle: Path, output: Path, json_to: str | None, quiet: bool, **optio
 
 def run_report(path: Path, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Gather, measure, write; returns the content."""
-    from snnfuse.export.bundle import read_bundle
+    from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.hardware.files import check_output_file, write_whole
     from snnfuse.report import gather, picture_of, render
-    from snnfuse.whole_file import check_output_file, write_whole
 
     check_options(options)
     check_output_file(output, (path,))
@@ -94,7 +94,7 @@ def measure(bundle: "Bundle", console: Console, options: dict[str, Any]) -> dict
 
 def read_as(bundle: "Bundle", name: str) -> "Settings | None":
     """How the export read a data set, and so the training; None where the bundle was calibrated on other samples."""
-    from snnfuse.samples import settings_from
+    from snnfuse.data.samples import settings_from
 
     drawn_from = (bundle.report.get("calibration") or {}).get("data") or {}
     if drawn_from.get("name") != name:

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from snnfuse.export.bundle import Bundle
+    from snnfuse.data.samples import Samples
+    from snnfuse.export.bundle.bundle import Bundle
     from snnfuse.hardware import Program, Recording
-    from snnfuse.samples import Samples
 
-BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends
+BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends.registry
 
 
 LOCAL = "local"
@@ -119,10 +119,10 @@ def warn_of_window(bundle: "Bundle", samples: "Samples") -> None:
 
 def run_simulation(bundle: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
-    from snnfuse.accuracies import check_labels, describe_decoder, program_accuracy
-    from snnfuse.export.bundle import read_bundle
-    from snnfuse.samples import read_samples
-    from snnfuse.whole_file import check_output_file
+    from snnfuse.compile.accuracy import check_labels, describe_decoder, program_accuracy
+    from snnfuse.data.samples import read_samples
+    from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.hardware.files import check_output_file
 
     if output is not None:
         check_output_file(output, (bundle, inputs))
@@ -157,7 +157,7 @@ def run(
     program: "Program", events: "dict[str, NDArray]", record: str, where: Where, progress: "Callable[[int, int], None] | None"
 ) -> "tuple[Recording, float]":
     """The recording, with every state where every layer is recorded, and the seconds it took."""
-    from snnfuse.hardware.backends import run_on
+    from snnfuse.hardware.backends.registry import run_on
 
     states, memory = record == "all", None if where.memory is None else where.memory * MIB
     if where.cluster is None:
@@ -165,7 +165,7 @@ def run(
             where.backend, program, events, record, states, where.timeout, device=where.device, memory=memory, progress=progress
         )
         return done.recording, done.seconds
-    from snnfuse.hardware.cluster import emulate_on_cluster
+    from snnfuse.hardware.backends.ray_cluster import emulate_on_cluster
 
     start = time.perf_counter()
     recording = emulate_on_cluster(program, events, record, states, where.cluster, memory=memory, progress=progress)
@@ -193,7 +193,7 @@ def write_arrays(path: Path, arrays: "dict[str, NDArray]") -> None:
 
     import numpy as np
 
-    from snnfuse.whole_file import write_whole
+    from snnfuse.hardware.files import write_whole
 
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)

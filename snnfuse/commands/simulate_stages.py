@@ -11,18 +11,18 @@ from snnfuse.commands.simulate import MIB, Where, result_arrays, write_arrays
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from snnfuse.export.bundle import Bundle
-    from snnfuse.hardware.pipeline import Pipeline, PipelineRun
+    from snnfuse.export.bundle.bundle import Bundle
+    from snnfuse.hardware.ir.pipeline import Pipeline, PipelineRun
 
 
 def run_stages(
     bundle: "Bundle", inputs: Path, output: Path | None, record: str, where: Where, console: Console
 ) -> dict[str, Any]:
     """Simulate every stage, write the arrays, and return the figures."""
-    from snnfuse.accuracies import accuracy, check_labels, describe_decoder
-    from snnfuse.export.pipeline_bundle import open_pipeline
+    from snnfuse.compile.accuracy import accuracy, check_labels, describe_decoder
+    from snnfuse.data.samples import read_samples
+    from snnfuse.export.bundle.stages import open_pipeline
     from snnfuse.hardware import scores
-    from snnfuse.samples import read_samples
 
     if where.cluster is not None:
         raise click.UsageError("--cluster spreads one program, and this bundle holds several, one per stage; leave it out")
@@ -52,7 +52,7 @@ def arrays_of(pipeline: "Pipeline", run: "PipelineRun", record: str) -> "dict[st
     """The outputs of the last stage; with record="all" those of every stage, as `stage1/NAME.spikes`, and what it was fed, as
     `stage1/NAME.events`.
     """
-    from snnfuse.hardware.pipeline_storage import stage_folder
+    from snnfuse.hardware.ir.pipeline_storage import stage_folder
 
     arrays = result_arrays(pipeline.programs[-1], run.recordings[-1])
     if record != "all":

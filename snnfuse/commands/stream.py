@@ -13,8 +13,8 @@ import click
 from snnfuse.commands.console import Console
 
 if TYPE_CHECKING:
-    from snnfuse.export.bundle import Bundle
-    from snnfuse.hardware.streaming import Decision
+    from snnfuse.export.bundle.bundle import Bundle
+    from snnfuse.hardware.backends.streaming import Decision
     from snnfuse.streaming.audio import Features
 
 FEATURES = ("samples", "log-mel")
@@ -67,10 +67,10 @@ def check_alone(options: dict[str, Any]) -> None:
 
 def run_stream(path: Path, output: Path | None, streaming: Streaming, console: Console) -> dict[str, Any]:
     """Print each decision, write it where there is a file, and return a summary."""
-    from snnfuse.export.bundle import read_bundle
-    from snnfuse.hardware.streaming import decide
+    from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.hardware.backends.streaming import decide
+    from snnfuse.hardware.files import check_output_file
     from snnfuse.streaming import Settings, open_stream
-    from snnfuse.whole_file import check_output_file
 
     if output is not None:
         check_output_file(output, (path,))

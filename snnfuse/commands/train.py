@@ -74,10 +74,11 @@ def run_training(
     options: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Train, save, and return the figures."""
-    from snnfuse.whole_file import check_output_file
+    from snnfuse.hardware.files import check_output_file
 
     check_output_file(output, [start])
-    from snnfuse import checkpoint, training
+    from snnfuse import training
+    from snnfuse.checkpoints import checkpoint
     from snnfuse.commands.train_checks import check_tunable
     from snnfuse.commands.train_options import open_data
 
@@ -102,10 +103,10 @@ def run_training(
 
 def data_of(start: Path | None, name: str | None, options: dict[str, Any]) -> "tuple[str, Settings]":
     """Which data, and how they are read: as the options say, else as the checkpoint's metadata do."""
-    from snnfuse.checkpoint import read_metadata
+    from snnfuse.checkpoints.checkpoint import read_metadata
     from snnfuse.commands.train_options import settings_of
+    from snnfuse.data.samples import settings_from
     from snnfuse.hardware.errors import InputError
-    from snnfuse.samples import settings_from
 
     if start is None:
         return str(name), settings_of(options)
@@ -120,7 +121,7 @@ def data_of(start: Path | None, name: str | None, options: dict[str, Any]) -> "t
 def original(model: Any, start: Path, dataset: "AudioVisual") -> dict[str, Any]:
     """What is known of a checkpoint, measured anew."""
     from snnfuse import training
-    from snnfuse.checkpoint import read_metadata
+    from snnfuse.checkpoints.checkpoint import read_metadata
 
     check_same_shapes(model, dataset)
     return {**read_metadata(start), "test_accuracy": training.evaluate(model, dataset.test), "checkpoint": str(start)}
@@ -128,7 +129,8 @@ def original(model: Any, start: Path, dataset: "AudioVisual") -> dict[str, Any]:
 
 def check_same_shapes(model: Any, dataset: "AudioVisual") -> None:
     """InputError for data that a network was not made for."""
-    from snnfuse import model_graphs, training
+    from snnfuse import training
+    from snnfuse.compile import sources as model_graphs
 
     training.check_inputs(model, dataset)
     model_graphs.check_shapes(model, {name: dataset.shapes[name] for name in model.inputs})

@@ -10,8 +10,8 @@ from snnfuse.commands.console import PATH, Console, json_option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snnfuse.export.bundle import Bundle
-    from snnfuse.hardware.verify import Check
+    from snnfuse.export.bundle.bundle import Bundle
+    from snnfuse.hardware.backends.verify import Check
 
 
 @click.command()
@@ -39,8 +39,8 @@ def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool
 
 def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str, Any]:
     """Run and print every check; returns what they came to."""
-    from snnfuse.export.bundle import read_bundle
-    from snnfuse.export.consistency import check_consistency
+    from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.export.bundle.consistency import check_consistency
 
     bundle = read_bundle(path)
     check_consistency(bundle)
@@ -59,9 +59,9 @@ def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str,
 
 def run_stage_checks(bundle: "Bundle", timeout: float | None, console: Console) -> dict[str, Any]:
     """`run_checks` of a pipeline: every stage of it, and what the host carries between them."""
-    from snnfuse.export.consistency import check_consistency
-    from snnfuse.export.pipeline_bundle import open_pipeline
-    from snnfuse.hardware.verify import verify_pipeline
+    from snnfuse.export.bundle.consistency import check_consistency
+    from snnfuse.export.bundle.stages import open_pipeline
+    from snnfuse.hardware.backends.verify import verify_pipeline
 
     opened = open_pipeline(bundle)
     for stage in opened.stages:
@@ -77,7 +77,7 @@ def run_stage_checks(bundle: "Bundle", timeout: float | None, console: Console) 
 
 def run_backends(bundle: "Bundle", timeout: float | None, console: Console) -> "Iterator[Check]":
     """Each backend's check."""
-    from snnfuse.hardware.verify import verify as verify_program
+    from snnfuse.hardware.backends.verify import verify as verify_program
 
     return as_they_end(verify_program(bundle.program, bundle.events, bundle.golden, timeout=timeout), console)
 

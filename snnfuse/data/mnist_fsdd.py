@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.corruptions import noisy_wave
+from snnfuse.data.corruptions import noisy_wave
 from snnfuse.data.events import synthetic
 from snnfuse.data.features import HIGHEST_HZ, Floats, with_context
 from snnfuse.data.pairs import AudioVisual, Pool, make_pairs

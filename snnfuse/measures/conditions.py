@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from snnfuse import corruptions
+from snnfuse.data import corruptions
 from snnfuse.hardware.errors import InputError
 
 CLEAN, MISSING, LATE, RECORDING = "clean", "missing", "late", "recording noise"

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.energy.activity import FUSED, origins
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.pipeline import Pipeline
-from snnfuse.hardware.program import Program
+from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.program import Program
 from snnfuse.measures.runs import as_pipeline, layer_name
 
 Floats = NDArray[np.float64]

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from snnfuse.data.samples import Samples
 from snnfuse.hardware.errors import InputError
 from snnfuse.measures.conditions import CLEAN, Condition
 from snnfuse.measures.features import discriminate
 from snnfuse.measures.runs import Deployed, Run, Runner
-from snnfuse.samples import Samples
 
 Read = Callable[[float | None], Samples]
 Progress = Callable[[int, int], None]

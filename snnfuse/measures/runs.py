@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware import Program, Recording, scores
-from snnfuse.hardware.encoding import reduce_window, saturated
 from snnfuse.hardware.errors import InputError, SaturationWarning
-from snnfuse.hardware.pipeline import Pipeline
-from snnfuse.hardware.pipeline_storage import stage_folder
+from snnfuse.hardware.ir.encoding import reduce_window, saturated
+from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline_storage import stage_folder
 
 if TYPE_CHECKING:
     import nir
     from torch import nn
 
-    from snnfuse.export.staged import StagedGraph
+    from snnfuse.export.staging.staged import StagedGraph
     from snnfuse.hardware.chip import Board
 
 Inputs = Mapping[str, NDArray]
@@ -67,7 +67,7 @@ def of_graph(graph: "nir.NIRGraph", program: Program) -> Runner:
 
 def of_stages(staged: "StagedGraph", pipeline: Pipeline) -> Runner:
     """Runs of a float network in stages, with the host's part between them; layers under `layer_name`."""
-    from snnfuse.export.staged import simulate_staged
+    from snnfuse.export.staging.staged import simulate_staged
 
     last = len(staged.stages) - 1
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.host_steps import Normalise
+from snnfuse.hardware.ir.host_steps import Normalise
 
 
 class L2Normalise(nn.Module):

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.host_steps import REDUCTIONS, Reduction
+from snnfuse.hardware.ir.host_steps import REDUCTIONS, Reduction
 
 Tensors = Tensor | tuple[Tensor, ...]
 ThroughTime = Callable[..., Tensors]

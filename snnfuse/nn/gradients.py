@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from snnfuse.hardware.torch_backend import arithmetic
+from snnfuse.hardware.backends.torch_backend import arithmetic
 
 
 def straight_through(exact: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -1,12 +1,12 @@
-"""The integers of float weights on grids that are already chosen, as `snnfuse.export.rounding.hold` has them, on tensors."""
+"""The integers of float weights on grids that are already chosen, as `snnfuse.export.quantization.rounding.hold` has them, on tensors."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from snnfuse.export.rounding import Grid, Rounds
-from snnfuse.hardware.fixed_point import WEIGHT_BITS
-from snnfuse.hardware.synapses import Synapse
+from snnfuse.export.quantization.rounding import Grid, Rounds
+from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.ir.synapses import Synapse
 
 
 def grids(rounds: Rounds) -> tuple[Grid, ...]:

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from snnfuse.export.float_run import FloatRun, simulate
-from snnfuse.hardware.encoding import as_inputs, to_events
+from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.hardware.ir.encoding import as_inputs, to_events
 from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.module import FixedPointNetwork, parameter_groups
 

@@ -10,19 +10,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from snnfuse.export.fitting import Fit
-from snnfuse.export.network import Projection
-from snnfuse.export.rounding import FULL_SCALE, Rounds
-from snnfuse.hardware.fixed_point import (
+from snnfuse.export.lowering.network import Projection
+from snnfuse.export.quantization.fitting import Fit
+from snnfuse.export.quantization.rounding import FULL_SCALE, Rounds
+from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, LifTensors, State, lif_tensors, rest, shift, step
+from snnfuse.hardware.backends.torch_backend.precision import needs_wrap24, needs_wrap32
+from snnfuse.hardware.ir.fixed_point import (
     ALIGN_BITS,
     BIAS_EXPONENT_RANGE,
     BIAS_MANTISSA_RANGE,
     INT32,
     WEIGHT_BITS,
 )
-from snnfuse.hardware.synapses import Dense, Synapse
-from snnfuse.hardware.torch_backend.arithmetic import DTYPE, LifTensors, State, lif_tensors, rest, shift, step
-from snnfuse.hardware.torch_backend.precision import needs_wrap24, needs_wrap32
+from snnfuse.hardware.ir.synapses import Dense, Synapse
 from snnfuse.nn.gradients import Bounded, Fire, StandIn, trunc_through
 from snnfuse.nn.groups import grids, integers, reach
 from snnfuse.nn.products import Synapses, Weighted, operator
@@ -61,7 +61,7 @@ class Trace(NamedTuple):
 
 
 class FixedPointLayer(nn.Module):
-    """A population of Loihi's neurons (`snnfuse.hardware.lif`) and the synapses into it.
+    """A population of Loihi's neurons (`snnfuse.hardware.ir.lif`) and the synapses into it.
 
     Parameters, in units of theta, float64: `weights`, one tensor per projection in the structure's own layout; `bias`, added to the
     voltage, one number per neuron or, where a channel shares it, per channel; `current_bias`, added to the current likewise, where

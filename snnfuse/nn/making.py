@@ -10,15 +10,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from snnfuse.export import trace_model
-from snnfuse.export.fitting import Fit, Input, effective
-from snnfuse.export.levels import in_units
-from snnfuse.export.network import Network
-from snnfuse.export.quantization import WeightBits, check_widths, fit_all, prepare
-from snnfuse.export.rounding import Rounds
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.quantization.channel_scaling import in_units
+from snnfuse.export.quantization.fitting import Fit, Input, effective
+from snnfuse.export.quantization.quantize_network import WeightBits, check_widths, fit_all, prepare
+from snnfuse.export.quantization.rounding import Rounds
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.fixed_point import WEIGHT_BITS
-from snnfuse.hardware.lif import Reset
-from snnfuse.hardware.program import Decoder, GradedInput
+from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ir.nodes import Decoder, GradedInput
 from snnfuse.networks.stages import Staged
 from snnfuse.nn.groups import column_rounds
 from snnfuse.nn.layer import FixedPointLayer, Incoming

@@ -4,17 +4,18 @@ from collections.abc import Mapping
 
 from numpy.typing import NDArray
 
-from snnfuse.export.agreement import LayerAgreement, ReadoutAgreement, compare_runs
-from snnfuse.export.chip_form import chip_form
-from snnfuse.export.entries import describe_forms, describe_groups, input_entries, saturation_entries
-from snnfuse.export.fitting import Fit
-from snnfuse.export.float_run import simulate
-from snnfuse.export.lowering import lower
-from snnfuse.hardware.emulator import emulate
-from snnfuse.hardware.encoding import to_events
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement, compare_runs
+from snnfuse.export.quantization.fitting import Fit
+from snnfuse.export.quantization.ledger_entries import describe_forms, describe_groups, input_entries, saturation_entries
+from snnfuse.hardware.backends.emulator import emulate
+from snnfuse.hardware.ir.encoding import to_events
+from snnfuse.hardware.ir.nodes import GradedInput
+from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ledger import LedgerEntry
-from snnfuse.hardware.program import GradedInput, Program
-from snnfuse.hardware.ranges import check_no_wrap
+from snnfuse.hardware.overflow.observed import check_no_wrap
 from snnfuse.nn.module import FixedPointNetwork
 
 REASON = "fine-tuned in the chip's arithmetic, so that the network fits its integers"

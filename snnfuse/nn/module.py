@@ -8,13 +8,14 @@ import nir
 import torch
 from torch import Tensor, nn
 
-from snnfuse.export.fitting import Input
-from snnfuse.export.network import Network
-from snnfuse.export.quantization import assemble
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.quantization.fitting import Input
+from snnfuse.export.quantization.quantize_network import assemble
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.fixed_point import ALIGN_BITS
-from snnfuse.hardware.lif import Reset
-from snnfuse.hardware.program import Decoder, GradedInput, Program
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
+from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ir.nodes import Decoder, GradedInput
+from snnfuse.hardware.ir.program import Program
 from snnfuse.nn.gradients import round_through
 from snnfuse.nn.layer import FixedPointLayer
 
@@ -118,7 +119,7 @@ class FixedPointNetwork(nn.Module):
         return {name: x[name] for name in self.declared}
 
     def _events(self, name: str, x: Tensor) -> Tensor:
-        """`snnfuse.hardware.encoding`, differentiable: payloads, float32 (time, batch, *shape)."""
+        """`snnfuse.hardware.ir.encoding`, differentiable: payloads, float32 (time, batch, *shape)."""
         node = self.declared[name]
         if not bool(torch.isfinite(x).all()):
             raise InputError(f"input {name!r} holds NaN or infinite values")

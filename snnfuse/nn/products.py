@@ -3,8 +3,8 @@
     forward    a = sum over groups of shift(n s, exponent)
     backward   of a = W s with W = sum over groups of n 2**exponent; into what is rounded, straight through
 
-Sums are products of matrices in a format proven exact by `snnfuse.hardware.torch_backend.precision`, from the largest weights that the
-groups could hold, so that the proof outlives training. Where no group's shift rounds, the groups are summed before the product.
+Sums are products of matrices in a format proven exact by `hardware.backends.torch_backend.precision`, from the largest weights that
+the groups could hold, so that the proof outlives training. Where no group's shift rounds, the groups are summed before the product.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from snnfuse.export.rounding import FULL_SCALE, Rounds
-from snnfuse.export.weights import ConvWeights, SparseWeights, Weights
+from snnfuse.export.lowering.weights import ConvWeights, SparseWeights, Weights
+from snnfuse.export.quantization.rounding import FULL_SCALE, Rounds
+from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, shift, wrap32
+from snnfuse.hardware.backends.torch_backend.devices import float32_is_exact
+from snnfuse.hardware.backends.torch_backend.precision import FLOAT64_BITS, choose
+from snnfuse.hardware.backends.torch_backend.synapses import convolve
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.fixed_point import INT32, WEIGHT_BITS
-from snnfuse.hardware.torch_backend.arithmetic import DTYPE, shift, wrap32
-from snnfuse.hardware.torch_backend.devices import float32_is_exact
-from snnfuse.hardware.torch_backend.precision import FLOAT64_BITS, choose
-from snnfuse.hardware.torch_backend.synapses import convolve
+from snnfuse.hardware.ir.fixed_point import INT32, WEIGHT_BITS
 from snnfuse.nn.groups import grids, integers, unit
 
 CHUNK = 1 << 24  # numbers that a sparse gradient works with at a time

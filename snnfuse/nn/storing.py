@@ -17,17 +17,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnfuse.export.chip_form import chip_form
-from snnfuse.export.fitting import Fit, Input, build, effective
-from snnfuse.export.graph_file import read_graph
-from snnfuse.export.levels import check_units, in_units
-from snnfuse.export.lowering import lower
-from snnfuse.export.network import Network
-from snnfuse.export.resets import resetting, resting
-from snnfuse.export.rounding import Form, Grid, Rounds
+from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.nir_file import read_graph
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.resets import resetting, resting
+from snnfuse.export.quantization.channel_scaling import check_units, in_units
+from snnfuse.export.quantization.fitting import Fit, Input, build, effective
+from snnfuse.export.quantization.rounding import Form, Grid, Rounds
 from snnfuse.hardware import ledger
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.program import GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
 from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.making import make_layer
 from snnfuse.nn.module import FixedPointNetwork

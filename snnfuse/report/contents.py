@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from snnfuse import data
-from snnfuse.exporting import PARETO
-from snnfuse.samples import Samples
+from snnfuse.compile.compiled import PARETO
+from snnfuse.data.samples import Samples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from snnfuse.export.bundle import Bundle
+    from snnfuse.export.bundle.bundle import Bundle
     from snnfuse.measures import Deployed
     from snnfuse.measures.runs import Runner
 
@@ -41,7 +41,7 @@ def gather(bundle: "Bundle", name: str | None = None) -> dict[str, Any]:
 
 def stages_of(bundle: "Bundle") -> "tuple[Bundle, ...]":
     """A bundle per stage; none where there is one program."""
-    from snnfuse.export.bundle import read_bundle
+    from snnfuse.export.bundle.bundle import read_bundle
 
     return tuple(read_bundle(bundle.path / stage) for stage in bundle.manifest.get("stages", ()))
 
@@ -62,8 +62,8 @@ def runners(bundle: "Bundle") -> "tuple[Runner | None, Deployed]":
     if not bundle.is_pipeline:
         floats = of_graph(bundle.graph, bundle.program) if GRAPH in bundle.manifest["files"] else None
         return floats, Deployed(bundle.program, board_of(bundle))
-    from snnfuse.export.pipeline_bundle import open_pipeline
-    from snnfuse.export.staged import StagedGraph
+    from snnfuse.export.bundle.stages import open_pipeline
+    from snnfuse.export.staging.staged import StagedGraph
 
     opened = open_pipeline(bundle)
     staged = StagedGraph(tuple(stage.graph for stage in opened.stages), opened.pipeline.links)

@@ -9,7 +9,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.report.contents import gather, overflow_counts, picture_of
 
 if TYPE_CHECKING:
-    from snnfuse.export.bundle import Bundle
+    from snnfuse.export.bundle.bundle import Bundle
 
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 

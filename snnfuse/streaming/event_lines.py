@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.program import GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
 
 
 def event_lines(

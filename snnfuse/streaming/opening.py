@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.encoding import saturated, to_events
+from snnfuse.data.samples import read_samples
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.program import Program, SpikeInput
-from snnfuse.samples import read_samples
+from snnfuse.hardware.ir.encoding import saturated, to_events
+from snnfuse.hardware.ir.nodes import SpikeInput
+from snnfuse.hardware.ir.program import Program
 from snnfuse.streaming import audio, frames
 from snnfuse.streaming.event_lines import event_lines
 

@@ -3,8 +3,8 @@
     from snnfuse.testing import assert_accuracy_drop, assert_bit_exact, assert_fits
 
 Each raises an AssertionError that says what is wrong, saves the smallest case that still fails, and prints the command that replays
-it: `snnfuse replay CASE`. The plugin (`snnfuse.pytest_plugin`, loaded by pytest wherever snnfuse is installed) takes backends and the
-folder of cases from the command line or the ini file; without it `Settings`' defaults hold.
+it: `snnfuse replay CASE`. The plugin (`snnfuse.testing.pytest_plugin`, loaded by pytest wherever snnfuse is installed) takes backends
+and the folder of cases from the command line or the ini file; without it `Settings`' defaults hold.
 
 Names are loaded on first use: importing the package imports neither NumPy nor torch.
 """

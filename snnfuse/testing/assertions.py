@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.chip import BOARDS, Board, find_board
-from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import InputError, SnnfuseError
-from snnfuse.hardware.program import Program
-from snnfuse.hardware.recording import Mismatch
+from snnfuse.hardware.ir.encoding import check_events
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Mismatch
 from snnfuse.testing import settings
 from snnfuse.testing.cases import Accuracy, BitExact, Fits, check_points
 from snnfuse.testing.failing import fail

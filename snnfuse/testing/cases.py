@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.backends import run_on
+from snnfuse.hardware.backends.reference import emulate as run_reference
+from snnfuse.hardware.backends.registry import run_on
+from snnfuse.hardware.backends.verify import Check, verify
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
-from snnfuse.hardware.program import Program
-from snnfuse.hardware.reference import emulate as run_reference
-from snnfuse.hardware.verify import Check, verify
+from snnfuse.hardware.ir.program import Program
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class BitExact:
     backend: str
 
     def check(self, timeout: float | None = None) -> Check:
-        """Run both; errors as of `snnfuse.hardware.verify.verify`."""
+        """Run both; errors as of `snnfuse.hardware.backends.verify.verify`."""
         golden = run_reference(self.program, self.events, "all", states=True)
         (check,) = verify(self.program, self.events, golden, [self.compared], timeout)
         return check

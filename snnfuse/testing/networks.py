@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.hardware.encoding import as_inputs, only_output, reduce_window
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.program import Program
+from snnfuse.hardware.ir.encoding import as_inputs, only_output, reduce_window
+from snnfuse.hardware.ir.program import Program
 
 
 def as_arrays(program: Program, inputs: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray]:
@@ -39,7 +39,7 @@ def deploy(model: Any, calibration: ArrayLike | Mapping[str, ArrayLike], options
 
 def as_graph(model: Any, inputs: ArrayLike | Mapping[str, ArrayLike]) -> Any:
     """The NIR graph of a network; the shapes of its inputs are taken from data."""
-    from snnfuse.model_graphs import input_names, is_graph, make_graph
+    from snnfuse.compile.sources import input_names, is_graph, make_graph
 
     if not is_graph(model) and not hasattr(model, "forward"):
         raise InputError(f"a {type(model).__name__} is no Program, NIR graph or torch module")
@@ -90,8 +90,8 @@ class FloatNetwork:
         return run.spikes[node] if self.program.outputs[self.output].decoder == "spike_count" else run.v[node]
 
     def _model_values(self, x: Mapping[str, NDArray]) -> NDArray:
+        from snnfuse.compile.sources import input_names
         from snnfuse.export.tracing.measured import run_model
-        from snnfuse.model_graphs import input_names
 
         returned = run_model(self.model, {name: x[name] for name in input_names(self.model)}, unrolled=False)
         positions = json.loads(self.graph.metadata["snnfuse"])["outputs"]

@@ -8,7 +8,8 @@ less does not fail.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from snnfuse.hardware.program import Output, Program
+from snnfuse.hardware.ir.nodes import Output
+from snnfuse.hardware.ir.program import Program
 
 ATTEMPTS = 100  # runs that shrinking may take; what is smallest by then is kept
 

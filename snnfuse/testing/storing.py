@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from snnfuse.export.files import resolved, whole_folder
 from snnfuse.hardware.chip import find_board
-from snnfuse.hardware.encoding import check_events
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.fields import at, get, keys, number, read_json, sizes, text
-from snnfuse.hardware.program import Program
-from snnfuse.hardware.storage import load_program, save_program
+from snnfuse.hardware.files import resolved, whole_folder
+from snnfuse.hardware.ir.encoding import check_events
+from snnfuse.hardware.ir.json_fields import at, get, keys, number, read_json, sizes, text
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.storage import load_program, save_program
 from snnfuse.testing.cases import Accuracy, BitExact, Case, Fits
 from snnfuse.testing.settings import BACKENDS
 

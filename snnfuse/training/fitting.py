@@ -81,7 +81,7 @@ def is_main_or_resuming(watching: Watching) -> bool:
 
 def identity_of(model: nn.Module, data: AudioVisual, recipe: Recipe, compute: Compute) -> dict[str, Any]:
     """What must be the same for a run to go on, JSON-able."""
-    from snnfuse.checkpoint import describe_model
+    from snnfuse.checkpoints.checkpoint import describe_model
 
     described = describe_model(model) or (type(model).__name__, {})
     found = {

@@ -4,7 +4,7 @@ Every network has `inputs`, the names of what it reads. Each of these may be add
 
     decoder: str
         How outputs (time, batch, classes) become scores: "spike_count" and "membrane_sum" sum over time (the default), "membrane_last"
-        takes the last step, "membrane_max" the largest value. As of `snnfuse.hardware.program.Decoder`.
+        takes the last step, "membrane_max" the largest value. As of `snnfuse.hardware.ir.program.Decoder`.
 
     training_outputs(*inputs) -> (outputs, features)
         A run over time that keeps what the loss reads besides: inputs (time, batch, *shape) in the order of `inputs`, to outputs

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from snnfuse.checkpoints.torch_file import read_torch_file
 from snnfuse.hardware.errors import InputError
-from snnfuse.torch_file import read_torch_file
+from snnfuse.hardware.files import write_whole
 from snnfuse.training.results import Epoch
-from snnfuse.whole_file import write_whole
 
 STATE, TABLE = "state.ckpt", "epochs.csv"
 

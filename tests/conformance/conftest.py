@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from snnfuse.export import float_run
-from snnfuse.export.lowering import lower
+from snnfuse.export.lowering import float_simulator as float_run
+from snnfuse.export.lowering.nir_to_network import lower
 
 
 @pytest.fixture

@@ -9,10 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_programs import Case, beside, cases
 
-from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput, backends, graded, verify
-from snnfuse.hardware.fixed_point import to_int32
-from snnfuse.hardware.ranges import payloads, state_peaks
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput
+from snnfuse.hardware.backends import registry as backends
+from snnfuse.hardware.backends import verify
+from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.ir import graded
+from snnfuse.hardware.ir.fixed_point import to_int32
+from snnfuse.hardware.overflow.observed import payloads, state_peaks
 from snnfuse.testing.cases import BitExact
 from snnfuse.testing.storing import read_case
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, Recording, SpikeInput, emulate
-from snnfuse.hardware.lava import simulate_on_lava
+from snnfuse.hardware.backends.lava import simulate_on_lava
 
 PROGRAM = Program(
     nodes={"input": SpikeInput((1,)), "neuron": Lif((1,), du=4095, dv=163, vth=25)},

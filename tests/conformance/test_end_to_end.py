@@ -12,9 +12,9 @@ from torch import nn
 
 from snnfuse.export import lower, measure_agreement, quantize, simulate, to_nir
 from snnfuse.hardware import compare, emulate
+from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.lava import simulate_on_lava
 
 TIME, BATCH = 25, 6
 

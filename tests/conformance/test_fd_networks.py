@@ -9,9 +9,10 @@ from torch import nn
 
 from snnfuse import networks
 from snnfuse.export import quantize, to_nir
-from snnfuse.hardware import Program, compare, emulate, reference
+from snnfuse.hardware import Program, compare, emulate
+from snnfuse.hardware.backends import reference
+from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.lava import simulate_on_lava
 
 BLOCKS = ("act-after-addition", "standard")
 

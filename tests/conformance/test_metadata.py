@@ -8,7 +8,7 @@ from snntorch_models import amplify, leaky, synaptic
 from torch import nn
 
 from snnfuse.export import lower, to_nir
-from snnfuse.export.network import Network
+from snnfuse.export.lowering.network import Network
 from snnfuse.export.tracing import DT
 
 MODELS = {

@@ -13,7 +13,7 @@ from netx_files import conv, dense, given, neuron, write
 from snnfuse.export.netx import open_net, write_net
 from snnfuse.export.netx.netx_itself import built
 from snnfuse.hardware import Connection, Conv2d, Dense, Lif, Output, Program, SpikeInput
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.backends.reference import emulate
 
 HELPERS = Path(__file__).parents[1] / "helpers"
 ONE_SAMPLE = ("dense_delay", "recurrent", "conv_delay", "bias_delay")  # netx does not clear what their synapses hold

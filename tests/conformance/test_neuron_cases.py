@@ -14,15 +14,15 @@ import torch
 from snntorch_models import grid, heaviside
 from torch import nn
 
-from snnfuse.export import float_run
-from snnfuse.export.lowering import lower
+from snnfuse.export.lowering import float_simulator as float_run
+from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing import to_nir, trace_model
 from snnfuse.export.tracing.measured import measured_ledger
 from snnfuse.export.tracing.neuron_cases import BASE, IMAGE, WITH_CURRENT, Case, Use, cases
 from snnfuse.export.tracing.neuron_rows import row, unlisted
 from snnfuse.export.tracing.neurons.rule import THRESHOLD_MARGIN
-from snnfuse.export.tracing.refusal import Refusal
+from snnfuse.export.tracing.nodes.refusal import Refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore:Inhibition", "ignore:StateLeaky")
 LARGE = {1: (128,), 3: (2, 8, 8)}  # 4 samples of 128 neurons: 512 slots

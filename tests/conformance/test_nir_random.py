@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_nir import DT, lowered_graph, random_graph, random_inputs
 
-from snnfuse.export.chip_form import chip_form
-from snnfuse.export.float_run import FloatRun, simulate
-from snnfuse.export.lowering import lower
-from snnfuse.export.network import Network
+from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError
 
 STEPS, BATCH = 30, 3

@@ -10,8 +10,8 @@ from snntorch_models import amplify, binary
 from torch import nn
 
 from snnfuse.export import lower, quantize, simulate, to_nir
-from snnfuse.export.graph_file import read_graph
-from snnfuse.export.to_snntorch import from_nir
+from snnfuse.export.lowering.nir_file import read_graph
+from snnfuse.export.to_snntorch.to_snntorch import from_nir
 from snnfuse.hardware import emulate
 
 PAPER = ("lif_norse.nir", "braille_noDelay_bias_zero.nir")  # from Norse, and from snnTorch

@@ -8,17 +8,17 @@ import torch
 from s_cmrl_networks import lively, pictures
 from torch import nn
 
-from snnfuse import exporting
 from snnfuse.commands.quantization_tables import describe_overflow
+from snnfuse.compile import compiled as exporting
+from snnfuse.compile.compiled import Compiled, with_proof
 from snnfuse.export import quantize, to_nir
-from snnfuse.exporting import Compiled, with_proof
 from snnfuse.hardware import Product, Program, Relay, compare, emulate, simulate_on_lava
-from snnfuse.hardware import reference as specification
+from snnfuse.hardware.backends import reference as specification
+from snnfuse.hardware.backends.torch_backend import run_torch
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import CalibrationWarning
 from snnfuse.hardware.overflow import state_bounds, sums_over_time
 from snnfuse.hardware.overflow.intervals import PayloadBounds
-from snnfuse.hardware.torch_backend import run_torch
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{CalibrationWarning.__module__}.{CalibrationWarning.__name__}")
 FULL = {"image": (1, 28, 28), "audio": (1, 28, 28), "classes": 10, "channels": 64, "heads": 16}  # of mnist-fsdd: 49 tokens, T = 4

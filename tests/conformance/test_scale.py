@@ -8,11 +8,11 @@ import pytest
 from benchmarks import scale
 from benchmarks.scale_programs import PROGRAMS, Builder, neurons, parameters, random_events, resnet18, s_cmrl
 from snnfuse.hardware import Conv2d, Program, compare, emulate
+from snnfuse.hardware.backends.lava import default_time_limit
+from snnfuse.hardware.backends.reference import emulate as reference
+from snnfuse.hardware.backends.torch_backend import run_torch
 from snnfuse.hardware.chip import BOARDS, count
-from snnfuse.hardware.lava import default_time_limit
-from snnfuse.hardware.reference import emulate as reference
-from snnfuse.hardware.storage import load_program, save_program
-from snnfuse.hardware.torch_backend import run_torch
+from snnfuse.hardware.ir.storage import load_program, save_program
 
 
 def written_out(program: Program) -> list[str]:

@@ -11,8 +11,8 @@ import torch
 from snntorch_models import BATCH, STEPS, binary, grid, run_steps
 from torch import nn
 
-from snnfuse.export import float_run
-from snnfuse.export.lowering import lower
+from snnfuse.export.lowering import float_simulator as float_run
+from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.tracing import to_nir, trace_model
 
 PER_NEURON = torch.linspace(0.5, 0.98, 512, dtype=torch.float64)

@@ -9,9 +9,9 @@ from snntorch_models import binary, leaky, randomise_norms, run_steps
 from torch import nn
 
 from snnfuse.export.tracing import to_nir
-from snnfuse.export.tracing.layers import BY_KIND
-from snnfuse.export.tracing.trace import trace
-from snnfuse.export.tracing.trace_ops import OPERATIONS
+from snnfuse.export.tracing.capture.trace import trace
+from snnfuse.export.tracing.capture.trace_ops import OPERATIONS
+from snnfuse.export.tracing.emit.layers import BY_KIND
 
 IMAGE, ROW, VECTOR, VOLUME = (2, 6, 6), (3, 12), (12,), (2, 4, 4, 4)
 

@@ -6,7 +6,7 @@ import pytest
 from quantization_graphs import chain, lif
 
 from snnfuse.export import lower, simulate
-from snnfuse.export.bit_widths import Choice, search
+from snnfuse.export.quantization.mixed_precision import Choice, search
 from snnfuse.hardware import emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
@@ -52,7 +52,7 @@ def test_a_search_is_the_same_every_time() -> None:
 @pytest.mark.slow
 def test_a_cluster_finds_the_same() -> None:
     pytest.importorskip("ray")
-    from snnfuse.export.search_on_cluster import on_cluster
+    from snnfuse.export.quantization.ray_mapper import on_cluster
 
     graph, x, labels = network()
     here = search(graph, {"input": x}, labels, 4.0, max_groups=1)

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from bundle_parts import small_graph
 
-from snnfuse.export import files
-from snnfuse.export.bundle import read_bundle, write_bundle
-from snnfuse.export.consistency import check_consistency
-from snnfuse.hardware import Program, emulate
+from snnfuse.export.bundle.bundle import read_bundle, write_bundle
+from snnfuse.export.bundle.consistency import check_consistency
+from snnfuse.hardware import Program, emulate, files
 from snnfuse.hardware.errors import InputError, VerificationError
 from snnfuse.hardware.ledger import LedgerEntry
 

@@ -8,8 +8,8 @@ import pytest
 
 from snnfuse.export import read_bundle, write_bundle
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Product, Program, Relay
-from snnfuse.hardware.reference import emulate
-from snnfuse.hardware.verify import verify
+from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.backends.verify import verify
 
 
 @pytest.mark.usefixtures("lava")

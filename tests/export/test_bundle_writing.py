@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from bundle_parts import small_graph
 
-from snnfuse.export import files
-from snnfuse.export.bundle import read_bundle, write_bundle
+from snnfuse.export.bundle.bundle import read_bundle, write_bundle
+from snnfuse.hardware import files
 from snnfuse.hardware.errors import InputError
 
 
@@ -93,7 +93,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
     """HDF5 would end the process with a segmentation fault."""
     script = (
         "import resource, sys, numpy as np, nir\n"
-        "from snnfuse.export.bundle import write_bundle\n"
+        "from snnfuse.export.bundle.bundle import write_bundle\n"
         "from snnfuse.hardware.errors import InputError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
         "graph = nir.NIRGraph.from_list(nir.Linear(np.random.rand(99, 99)))\n"

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from lowering_graphs import DT, GRID, chain, graph, li, lif, ping_pong, spikes
 
-from snnfuse.export.chip_form import chip_form
-from snnfuse.export.float_run import simulate
-from snnfuse.export.lowering import lower
-from snnfuse.export.quantization import quantize
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.quantization.quantize_network import quantize
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.hardware.program import Program
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.ir.program import Program
 
 
 def outputs(program: Program, x: np.ndarray) -> dict[str, np.ndarray]:

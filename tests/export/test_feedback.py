@@ -8,12 +8,12 @@ import pytest
 from quantization_graphs import binary, chain, lif
 
 from snnfuse.export import lower, measure_agreement, quantize
-from snnfuse.export.feedback import in_turn, met_by, with_feedback
-from snnfuse.export.quantization import assemble, calibration_run, fit_all, prepare
-from snnfuse.export.rounding import Form, Grid, hold, nearest
-from snnfuse.export.weights import ConvWeights, DenseWeights, SparseWeights
+from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, SparseWeights
+from snnfuse.export.quantization.error_feedback import in_turn, met_by, with_feedback
+from snnfuse.export.quantization.quantize_network import assemble, calibration_run, fit_all, prepare
+from snnfuse.export.quantization.rounding import Form, Grid, hold, nearest
 from snnfuse.hardware import emulate
-from snnfuse.hardware.torch_backend import run_torch
+from snnfuse.hardware.backends.torch_backend import run_torch
 
 WHOLE = ((Grid("mixed", 8, -1),),)  # every whole number from -127 to 127
 NEURONS, FEATURES = 24, 40

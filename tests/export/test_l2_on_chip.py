@@ -8,14 +8,15 @@ from torch import nn
 
 from snnfuse import networks
 from snnfuse.export import to_nir
-from snnfuse.export.cutting import cut
-from snnfuse.export.l2_on_chip import EXTRA_STEPS, join
-from snnfuse.export.staged import quantize_staged
-from snnfuse.hardware import InverseRoot, Product, compare, emulate, reference, run_torch
+from snnfuse.export.staging.cutting import cut
+from snnfuse.export.staging.l2_on_chip import EXTRA_STEPS, join
+from snnfuse.export.staging.staged import quantize_staged
+from snnfuse.hardware import InverseRoot, Product, compare, emulate, run_torch
+from snnfuse.hardware.backends import reference
 from snnfuse.hardware.chip import check_chip, tier
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.inverse_root import inverse_root
-from snnfuse.hardware.pipeline import Link, Pipeline
+from snnfuse.hardware.ir.inverse_root import inverse_root
+from snnfuse.hardware.ir.pipeline import Link, Pipeline
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from quantization_graphs import binary, chain, cuba, lif
 
-from snnfuse.export import calibrate, lower, measure_agreement, quantize, simulate
-from snnfuse.export.chip_form import chip_form
-from snnfuse.export.levels import LEAST_REACH, find_units, in_units, run_in_units
-from snnfuse.export.quantization import quantize_measured
-from snnfuse.export.resets import resetting
+from snnfuse.export import lower, measure_agreement, quantize, simulate
+from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.resets import resetting
+from snnfuse.export.quantization import calibration as calibrate
+from snnfuse.export.quantization.channel_scaling import LEAST_REACH, find_units, in_units, run_in_units
+from snnfuse.export.quantization.quantize_network import quantize_measured
 from snnfuse.hardware import compare, emulate
-from snnfuse.hardware.fixed_point import THRESHOLD_LIMIT
-from snnfuse.hardware.lava import simulate_on_lava
+from snnfuse.hardware.backends.lava import simulate_on_lava
+from snnfuse.hardware.ir.fixed_point import THRESHOLD_LIMIT
 
 NEURONS, INPUTS = 24, 30
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from lowering_graphs import DT, RNG, chain, graph, li, lif, spikes
 
-from snnfuse.export.float_run import simulate
-from snnfuse.export.lowering import lower
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.nir_to_network import lower
 
 
 def test_a_chain_is_the_network_it_says() -> None:

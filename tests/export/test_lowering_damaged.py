@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from random_nir import DT, random_graph
 
-from snnfuse.export.graph_file import read_graph
-from snnfuse.export.lowering import lower
+from snnfuse.export.lowering.nir_file import read_graph
+from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
 Damage = Callable[[nir.NIRGraph, np.random.Generator], None]

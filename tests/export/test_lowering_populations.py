@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from lowering_graphs import DT, RNG, chain, graph, li, lif, spikes
 
-from snnfuse.export.float_run import simulate
-from snnfuse.export.lowering import lower
-from snnfuse.export.resets import with_reset
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.resets import with_reset
 from snnfuse.hardware.errors import UnsupportedError
 
 

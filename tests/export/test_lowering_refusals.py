@@ -6,7 +6,7 @@ import pytest
 import torch
 from lowering_graphs import RNG, chain, lif
 
-from snnfuse.export.lowering import lower
+from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 

@@ -11,9 +11,9 @@ from netx_files import conv, dense, given, neuron, write
 from snnfuse.export.netx import netx_differences, read_net
 from snnfuse.export.netx.weight_groups import split_weights
 from snnfuse.hardware import Conv2d, Program
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError, NetxWarning, SnnfuseError, UnsupportedError
-from snnfuse.hardware.fixed_point import NEVER
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.ir.fixed_point import NEVER
 
 RNG = np.random.default_rng(0)
 EVEN = 2 * RNG.integers(-100, 100, (4, 6))

@@ -13,8 +13,8 @@ from snnfuse.export.netx.contents import same
 from snnfuse.export.netx.file_in import read_contents
 from snnfuse.export.netx.program_to_file import to_contents
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Relay, Sparse, SpikeInput, compare
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.hardware.reference import emulate
 
 RNG = np.random.default_rng(0)
 

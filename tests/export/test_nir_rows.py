@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from lowering_graphs import chain, lif
 
-from snnfuse.export import neurons, operators
-from snnfuse.export.lowering import KNOWN, lower
+from snnfuse.export.lowering import linear_nodes as operators
+from snnfuse.export.lowering import neuron_nodes as neurons
+from snnfuse.export.lowering.nir_to_network import KNOWN, lower
 from snnfuse.export.ops_table import SOURCES, rows
 from snnfuse.hardware.errors import UnsupportedError
 

@@ -13,11 +13,11 @@ from scipy import sparse
 from torch import nn
 
 from snnfuse.export import lower, quantize, simulate, to_nir
-from snnfuse.export.network import Network, Projection
-from snnfuse.export.populations import memoryless
-from snnfuse.export.relays import AXONS, MANY, with_relays
-from snnfuse.export.tracing.maps import summed_over
-from snnfuse.export.weights import from_matrix
+from snnfuse.export.lowering.network import Network, Projection
+from snnfuse.export.lowering.populations import memoryless
+from snnfuse.export.lowering.split_fan_in import AXONS, MANY, with_relays
+from snnfuse.export.lowering.weights import from_matrix
+from snnfuse.export.tracing.emit.maps import summed_over
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.networks import Accumulator, run

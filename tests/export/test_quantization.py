@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from quantization_graphs import DT, binary, chain, cuba, lif
 
-from snnfuse.export import calibrate, lower, measure_agreement, quantize
-from snnfuse.export.rounding import Grid, choose_grid, round_bias
+from snnfuse.export import lower, measure_agreement, quantize
+from snnfuse.export.quantization import calibration as calibrate
+from snnfuse.export.quantization.rounding import Grid, choose_grid, round_bias
 from snnfuse.hardware import Conv2d, GradedInput, SpikeInput, emulate
 from snnfuse.hardware.errors import InputError
 

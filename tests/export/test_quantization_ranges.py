@@ -9,7 +9,7 @@ from quantization_graphs import DT, binary, chain, cuba, lif
 
 from snnfuse.export import lower, measure_agreement, quantize
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.ranges import state_peaks
+from snnfuse.hardware.overflow.observed import state_peaks
 
 
 def test_a_silent_layer_keeps_its_weights_and_says_so() -> None:

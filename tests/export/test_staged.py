@@ -11,13 +11,13 @@ from l2_networks import TIME, Averaged, PerStep, made, samples, tensors
 from torch import nn
 
 from snnfuse import networks
+from snnfuse.compile.staged_sources import trace_stages
 from snnfuse.export import to_nir
-from snnfuse.export.cutting import cut
-from snnfuse.export.staged import network_inputs, quantize_staged, simulate_staged
+from snnfuse.export.staging.cutting import cut
+from snnfuse.export.staging.staged import network_inputs, quantize_staged, simulate_staged
 from snnfuse.hardware import GradedInput, SpikeInput
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.hardware.host_steps import Normalise
-from snnfuse.staged_graphs import trace_stages
+from snnfuse.hardware.ir.host_steps import Normalise
 
 
 def traced(model: nn.Module):  # noqa: ANN201

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from lowering_graphs import DT, RNG, graph, lif, spikes
 
-from snnfuse.export.float_run import simulate
-from snnfuse.export.lowering import lower
-from snnfuse.export.subgraphs import inlined
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.subgraphs import inlined
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 WEIGHTS = [RNG.normal(0.3, 1, (4, 4)) for _ in range(3)]

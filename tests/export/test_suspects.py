@@ -8,7 +8,7 @@ import pytest
 from quantization_graphs import binary, chain, lif
 
 from snnfuse.export import quantize
-from snnfuse.export.quantization import quantize_measured
+from snnfuse.export.quantization.quantize_network import quantize_measured
 from snnfuse.hardware.errors import CalibrationWarning
 
 RNG = np.random.default_rng(0)

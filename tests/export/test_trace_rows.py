@@ -7,8 +7,9 @@ import torch
 from refused_models import VECTOR, assert_refused, chain, lif
 from torch import nn
 
-from snnfuse.export.tracing import layers, trace_ops
-from snnfuse.export.tracing.torch_advice import decided_kind
+from snnfuse.export.tracing.capture import trace_ops
+from snnfuse.export.tracing.capture.torch_advice import decided_kind
+from snnfuse.export.tracing.emit import layers
 
 
 def public_layers() -> set[str]:

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from lowering_graphs import DT, graph, li
 
-from snnfuse.export.float_run import simulate
-from snnfuse.export.lowering import lower
-from snnfuse.export.quantization import quantize
-from snnfuse.export.resets import with_reset
-from snnfuse.export.unreset import with_reset_returned
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.resets import with_reset
+from snnfuse.export.lowering.unreset import with_reset_returned
+from snnfuse.export.quantization.quantize_network import quantize
 from snnfuse.hardware import emulate, simulate_on_lava
 
 RATE = 0.4

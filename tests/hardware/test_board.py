@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Relay, SpikeInput, emulate
-from snnfuse.hardware.board import Host, check_on_board, is_board_software_installed, run_on_board, spiking_nodes
+from snnfuse.hardware.backends.board import Host, check_on_board, is_board_software_installed, run_on_board, spiking_nodes
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
 
 STAND_IN = Path(__file__).parents[1] / "helpers" / "lava_loihi_stand_in"
@@ -125,7 +125,7 @@ def test_slurm_and_ethernet_are_told(monkeypatch: pytest.MonkeyPatch, lava: None
     """What reaches Lava's own functions."""
     from lava.utils import loihi
 
-    from snnfuse.hardware.lava.board_worker import choose_host
+    from snnfuse.hardware.backends.lava.board_worker import choose_host
 
     calls = []
     monkeypatch.setattr(loihi, "use_slurm_host", lambda **given: calls.append(("slurm", given)))
@@ -150,7 +150,7 @@ def test_without_the_package_the_cpu_runs_and_says_so(lava: None) -> None:
 
 
 def test_without_lava_the_emulator_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    from snnfuse.hardware import board
+    from snnfuse.hardware.backends import board
 
     def missing() -> None:
         raise EnvironmentProblem("Lava is not installed")

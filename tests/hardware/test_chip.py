@@ -10,8 +10,8 @@ from scipy import sparse
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, chip
 from snnfuse.hardware.chip import BOARDS, LIMITS, NODES, Board, Demands, check_chip, count, sensitivity, tier
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
-from snnfuse.hardware.program import GradedInput, Node
-from snnfuse.hardware.synapses import Synapse
+from snnfuse.hardware.ir.nodes import GradedInput, Node
+from snnfuse.hardware.ir.synapses import Synapse
 
 SMALL = Board("small", 1, {"cores": 2})
 

@@ -8,10 +8,10 @@ import pytest
 from torch_programs import network, spikes_for, types
 
 from snnfuse.hardware import compare
-from snnfuse.hardware.cluster import connected, emulate_on_cluster, join, split
-from snnfuse.hardware.encoding import check_events
+from snnfuse.hardware.backends.ray_cluster import connected, emulate_on_cluster, join, split
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.ir.encoding import check_events
 
 ray = pytest.importorskip("ray", reason="the extra `cluster` is not installed")
 
@@ -69,20 +69,20 @@ def test_a_task_that_fails_is_one_error(cluster: None, monkeypatch: pytest.Monke
     def breaks(*arguments: object) -> None:
         raise RuntimeError("out of order\nwith details")
 
-    monkeypatch.setattr("snnfuse.hardware.cluster._emulate_part", breaks)
+    monkeypatch.setattr("snnfuse.hardware.backends.ray_cluster._emulate_part", breaks)
     with pytest.raises(EnvironmentProblem, match="a task on the cluster failed: .*out of order"):
         emulate_on_cluster(network(), spikes_for(network(), 2, 2))
 
     def refuses(*arguments: object) -> None:
         raise InputError("no such thing")
 
-    monkeypatch.setattr("snnfuse.hardware.cluster._emulate_part", refuses)
+    monkeypatch.setattr("snnfuse.hardware.backends.ray_cluster._emulate_part", refuses)
     with pytest.raises(InputError, match="^no such thing$"):
         emulate_on_cluster(network(), spikes_for(network(), 2, 2))
 
 
 def test_bad_input_is_refused_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnfuse.hardware.cluster.connected", lambda address: pytest.fail("a cluster was started"))
+    monkeypatch.setattr("snnfuse.hardware.backends.ray_cluster.connected", lambda address: pytest.fail("a cluster was started"))
     program, events = network(), spikes_for(network(), 2, 2)
     with pytest.raises(InputError, match="outside 0..1"):
         emulate_on_cluster(program, {"in": 2 * events["in"]})

@@ -10,9 +10,9 @@ from random_programs import Case, cases
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Recording, Sparse, SpikeInput, emulate
-from snnfuse.hardware.emulator import plan
-from snnfuse.hardware.emulator.session import Session, plan_of
-from snnfuse.hardware.reference import emulate as reference
+from snnfuse.hardware.backends.emulator import plan
+from snnfuse.hardware.backends.emulator.run_state import Session, plan_of
+from snnfuse.hardware.backends.reference import emulate as reference
 
 RESETS = ("zero", "subtract", "subtract_delayed")
 

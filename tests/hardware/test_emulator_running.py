@@ -14,11 +14,11 @@ import pytest
 from numba.core import caching
 
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
-from snnfuse.hardware.emulator import compilation, plan, running, turns
-from snnfuse.hardware.emulator.session import Session, plan_of
-from snnfuse.hardware.emulator.turns import available_cores, in_turns, worth
+from snnfuse.hardware.backends.emulator import compilation, plan, running, turns
+from snnfuse.hardware.backends.emulator.run_state import Session, plan_of
+from snnfuse.hardware.backends.emulator.turns import available_cores, in_turns, worth
+from snnfuse.hardware.backends.reference import emulate as reference
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.reference import emulate as reference
 
 STEPS, BATCH = 23, 7
 
@@ -251,16 +251,16 @@ def test_cores_are_counted() -> None:
 def test_the_fingerprint_covers_every_file_of_the_kernel() -> None:
     """Whatever module of this package the kernel imports is compiled into it, so a change of it must not find old code in the cache."""
     script = (
-        "import sys; before = set(sys.modules); import snnfuse.hardware.emulator.plan, snnfuse.hardware.emulator.session;"
-        "known = set(sys.modules); import snnfuse.hardware.emulator.kernel;"
-        "print(*(n for n in set(sys.modules) - known if n.startswith('snnfuse')), 'snnfuse.hardware.emulator.fields')"
+        "import sys; import snnfuse.hardware.backends.emulator.plan, snnfuse.hardware.backends.emulator.run_state;"
+        "known = set(sys.modules); import snnfuse.hardware.backends.emulator.kernel;"
+        "print(*(n for n in set(sys.modules) - known if n.startswith('snnfuse')), 'snnfuse.hardware.backends.emulator.fields')"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert {name.split(".")[-1] + ".py" for name in done.stdout.split()} == set(compilation.SOURCES)
 
 
 def test_numba_is_imported_by_the_first_run_only() -> None:
-    script = "import sys, snnfuse.hardware, snnfuse.hardware.emulator.session; sys.exit('numba' in sys.modules)"
+    script = "import sys, snnfuse.hardware, snnfuse.hardware.backends.emulator.run_state; sys.exit('numba' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 

@@ -13,7 +13,7 @@ from snnfuse.hardware.energy import Activity, estimate_energy, measure
 from snnfuse.hardware.energy.activity import origins
 from snnfuse.hardware.energy.operations import arrivals, fan_out
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.synapses import Sparse, Synapse
+from snnfuse.hardware.ir.synapses import Sparse, Synapse
 
 BOARD = find_board("hala-point")
 

@@ -11,8 +11,8 @@ from snnfuse.hardware import Connection, Conv2d, Dense, Lif, Output, Program, Sp
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.energy import MODELLED, Activity, Range, calibrated, cpu_uj, estimate_energy, loihi1, macs, measure
 from snnfuse.hardware.energy.constants import CPU, LOIHI1, PILOTNET, published_energy_mj
-from snnfuse.hardware.recording import Recording
-from snnfuse.hardware.synapses import Synapse
+from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.synapses import Synapse
 
 
 def network(size: int = 20) -> tuple[Program, dict[str, np.ndarray]]:

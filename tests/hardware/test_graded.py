@@ -7,10 +7,10 @@ import pytest
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, compare
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import FixedPointError, InputError, UnsupportedError
-from snnfuse.hardware.graded import step
-from snnfuse.hardware.ranges import Payloads, check_no_wrap, payloads
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.ir.graded import step
+from snnfuse.hardware.overflow.observed import Payloads, check_no_wrap, payloads
 
 LOW, HIGH = -(2**31), 2**31 - 1
 CORNERS = (LOW, LOW + 1, -65536, -46341, -3, -1, 0, 1, 2, 7, 46341, 65536, HIGH)

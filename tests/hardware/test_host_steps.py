@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.host_steps import Normalise, apply, carry, reduce_over_window
+from snnfuse.hardware.ir.host_steps import Normalise, apply, carry, reduce_over_window
 
 SPIKES = np.array([[[1, 0, 1]], [[1, 0, 0]], [[1, 0, 0]], [[1, 0, 1]]], bool)  # 4 steps, 1 sample, 3 neurons
 

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from snnfuse.hardware import Connection, Dense, GradedInput, InverseRoot, Lif, Output, Program, compare, reference
-from snnfuse.hardware.backends import run_on
+from snnfuse.hardware import Connection, Dense, GradedInput, InverseRoot, Lif, Output, Program, compare
+from snnfuse.hardware.backends import reference
+from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.errors import FixedPointError
-from snnfuse.hardware.inverse_root import ITERATIONS, MANTISSA_BITS, inverse_root
-from snnfuse.hardware.storage import load_program, save_program
+from snnfuse.hardware.ir.inverse_root import ITERATIONS, MANTISSA_BITS, inverse_root
+from snnfuse.hardware.ir.storage import load_program, save_program
 
 GAINS = (1, 7, 2047, 40000, 2**16 - 1)
 
@@ -33,7 +34,7 @@ def test_the_error_is_bounded_for_every_input(gain: int) -> None:
 
 def test_a_further_iteration_would_gain_nothing_and_one_less_would_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     def worst(iterations: int) -> float:
-        monkeypatch.setattr("snnfuse.hardware.inverse_root.ITERATIONS", iterations)
+        monkeypatch.setattr("snnfuse.hardware.ir.inverse_root.ITERATIONS", iterations)
         a, gain = every_mantissa_and_exponent()[: 1 << 16], 2**16 - 1
         exact = gain / np.sqrt(a.astype(np.float64))
         return float((np.maximum(np.abs(inverse_root(InverseRoot(a.shape, gain), a) - exact) - 0.5, 0) / exact).max())

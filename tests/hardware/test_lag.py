@@ -5,11 +5,11 @@ import pytest
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse, SpikeInput, compare
-from snnfuse.hardware.backends import BACKENDS, run_on
+from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.backends.registry import BACKENDS, run_on
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ranges import state_peaks
-from snnfuse.hardware.reference import emulate
-from snnfuse.hardware.storage import load_program, save_program
+from snnfuse.hardware.ir.storage import load_program, save_program
+from snnfuse.hardware.overflow.observed import state_peaks
 
 RELAY = {"du": 4095, "dv": 0, "vth": 0}
 ONE = Dense(np.ones((1, 1), np.int32))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from snnfuse.hardware.backends.lava import compat, require_lava
+from snnfuse.hardware.backends.lava.probe import check_lava
 from snnfuse.hardware.errors import EnvironmentProblem
-from snnfuse.hardware.lava import compat, require_lava
-from snnfuse.hardware.lava.probe import check_lava
 
 
 def python(code: str) -> str:
@@ -21,9 +21,9 @@ def python(code: str) -> str:
 
 def test_importing_snnfuse_does_not_import_lava() -> None:
     loaded = "[m for m in sys.modules if m == 'lava' or m.startswith('lava.')]"
-    code = f"import sys, snnfuse, snnfuse.hardware, snnfuse.hardware.lava; print({loaded}, sys.meta_path)"
+    code = f"import sys, snnfuse, snnfuse.hardware, snnfuse.hardware.backends.lava; print({loaded}, sys.meta_path)"
     out = python(code)
-    assert out.startswith("[] ") and "snnfuse.hardware.lava" not in out
+    assert out.startswith("[] ") and "snnfuse.hardware.backends.lava" not in out
 
 
 @pytest.mark.usefixtures("lava")
@@ -31,7 +31,7 @@ def test_the_hook_is_gone_after_the_import_and_the_start_method_is_the_users() -
     code = """
 import multiprocessing, sys
 before = list(sys.meta_path)
-import snnfuse.hardware.lava.network
+import snnfuse.hardware.backends.lava.network
 from lava.magma.core.process.ports import ports
 assert sys.meta_path == before
 assert multiprocessing.get_start_method(allow_none=True) is None
@@ -47,7 +47,10 @@ print(SystemProcess._start_method)
 @pytest.mark.usefixtures("lava")
 def test_it_imports_after_the_user_has_chosen_a_start_method() -> None:
     """Lava alone raises RuntimeError: context has already been set."""
-    code = "import multiprocessing as m; m.set_start_method('spawn'); import snnfuse.hardware.lava.network; print(m.get_start_method())"
+    code = (
+        "import multiprocessing as m; m.set_start_method('spawn'); import snnfuse.hardware.backends.lava.network;"
+        "print(m.get_start_method())"
+    )
     assert python(code) == "spawn"
 
 
@@ -66,7 +69,7 @@ def test_every_fix_finds_what_it_replaces(module: str) -> None:
 @pytest.mark.usefixtures("lava")
 def test_another_release_is_refused_by_name() -> None:
     code = """
-from snnfuse.hardware.lava.compat import patched_imports
+from snnfuse.hardware.backends.lava.compat import patched_imports
 from snnfuse.hardware.errors import EnvironmentProblem
 try:
     with patched_imports({"lava.magma.compiler.var_model": (("no such line", ""),)}):

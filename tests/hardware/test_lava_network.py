@@ -25,8 +25,8 @@ from snnfuse.hardware import (
     compare,
     emulate,
 )
+from snnfuse.hardware.backends.lava import patched_imports, require_lava, simulate_on_lava, to_lava
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.lava import patched_imports, require_lava, simulate_on_lava, to_lava
 
 require_lava()  # fails with the command that installs it
 
@@ -121,10 +121,10 @@ def test_ports_are_there_by_name_and_wiring_is_checked() -> None:
 
 
 def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
-    from snnfuse.hardware.lava import stock
-    from snnfuse.hardware.lava.models import MODELS
-    from snnfuse.hardware.lava.processes.events import EventSource
-    from snnfuse.hardware.lava.synapses import build_synapse
+    from snnfuse.hardware.backends.lava import stock
+    from snnfuse.hardware.backends.lava.models import MODELS
+    from snnfuse.hardware.backends.lava.processes.events import EventSource
+    from snnfuse.hardware.backends.lava.synapses import build_synapse
 
     nodes = {"in": SpikeInput((1, 3, 3)), "one": Constant(), "r": Relay((1, 2, 2)), "p": Product((1, 2, 2)), "i": InverseRoot((1, 2, 2), 9)}
     nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in ("zero", "subtract", "subtract_delayed")}
@@ -149,8 +149,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import numpy as np
-from snnfuse.hardware.lava import stock, to_lava, patched_imports
-from snnfuse.hardware.storage import load_program
+from snnfuse.hardware.backends.lava import stock, to_lava, patched_imports
+from snnfuse.hardware.ir.storage import load_program
 with patched_imports():
     from lava.proc.io.source import RingBuffer
     from lava.proc.monitor.process import Monitor
@@ -180,7 +180,7 @@ np.savez(folder / "found.npz", **found)
 
 
 def test_a_recording_is_what_lavas_own_monitor_reads_from_stock_models(tmp_path: Path) -> None:
-    from snnfuse.hardware.storage import save_program
+    from snnfuse.hardware.ir.storage import save_program
 
     rng = np.random.default_rng(5)
     even = lambda *shape: (2 * rng.integers(-128, 128, shape)).astype(np.int32)  # noqa: E731

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput, compare, emulate
+from snnfuse.hardware.backends.lava import compat, default_time_limit, require_lava, simulate_on_lava
+from snnfuse.hardware.backends.lava.child import job_folder, run_module
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
-from snnfuse.hardware.lava import compat, default_time_limit, require_lava, simulate_on_lava
-from snnfuse.hardware.lava.child import job_folder, run_module
 
 require_lava()  # fails with the command that installs it
 
@@ -75,7 +75,7 @@ LONG_RUN = """
 import signal
 import numpy as np
 from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput
-from snnfuse.hardware.lava import simulate_on_lava
+from snnfuse.hardware.backends.lava import simulate_on_lava
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts with interrupts ignored
 into, square = Dense(np.full((2, 3), 2, np.int32)), Dense(np.full((2, 2), 2, np.int32))
 nodes = {"in": SpikeInput((3,)), "sum": Relay((2,)), "product": Product((2,), 9), "a": Lif((2,), 4095, 100, 3)}
@@ -122,8 +122,8 @@ def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, m
 FAILING = """
 import sys
 from pathlib import Path
-from snnfuse.hardware.lava import recorders, worker
-from snnfuse.hardware.lava.child import watch_parent
+from snnfuse.hardware.backends.lava import recorders, worker
+from snnfuse.hardware.backends.lava.child import watch_parent
 
 def broken_step(self):
     if self.time_step == 3:
@@ -152,7 +152,7 @@ def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(
     (temporary / "modules").mkdir()
     (temporary / "modules" / "failing_worker.py").write_text(FAILING.replace("WHERE", where))
     monkeypatch.syspath_prepend(str(temporary / "modules"))
-    monkeypatch.setattr("snnfuse.hardware.lava.simulate.WORKER", "failing_worker")
+    monkeypatch.setattr("snnfuse.hardware.backends.lava.simulate.WORKER", "failing_worker")
     with pytest.raises(EnvironmentProblem, match=f"failed: ValueError: {what}$"):
         simulate_on_lava(PROGRAM, events(), timeout=100)
     assert [entry.name for entry in temporary.iterdir()] == ["modules"]
@@ -160,7 +160,7 @@ def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(
 
 
 UNCLEARED = """
-from snnfuse.hardware.lava import network, worker
+from snnfuse.hardware.backends.lava import network, worker
 network._resets = lambda *_: ()
 worker.run_child(worker.main)
 """
@@ -180,7 +180,7 @@ def test_an_accumulator_begins_each_sample_at_zero_because_its_synapse_is_cleare
     assert cleared["square"][..., 0].T.tolist() == [[1, 4, 9, 16]] * 3
     (temporary / "uncleared_worker.py").write_text(UNCLEARED)
     monkeypatch.syspath_prepend(str(temporary))
-    monkeypatch.setattr("snnfuse.hardware.lava.simulate.WORKER", "uncleared_worker")
+    monkeypatch.setattr("snnfuse.hardware.backends.lava.simulate.WORKER", "uncleared_worker")
     left = simulate_on_lava(program, fed, "all").spikes
     assert left["sum"][..., 0].T.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
 

@@ -5,8 +5,8 @@ import pytest
 
 from snnfuse.hardware import Lif
 from snnfuse.hardware.errors import FixedPointError
-from snnfuse.hardware.fixed_point import NEVER, STATE_LIMIT, decay
-from snnfuse.hardware.lif import LifState, rest, step
+from snnfuse.hardware.ir.fixed_point import NEVER, STATE_LIMIT, decay
+from snnfuse.hardware.ir.lif import LifState, rest, step
 
 
 def run(lif: Lif, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,11 @@ import pytest
 
 from benchmarks.overflow import contradictions, random_network
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse, SpikeInput
-from snnfuse.hardware.graded import Product, Relay
+from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.overflow import counts, find_witness, prove, state_bounds
 from snnfuse.hardware.overflow.raw_states import excess, raw_states
 from snnfuse.hardware.overflow.weighted_sums import exact_sums, extreme_sums, pull_back, row
-from snnfuse.hardware.reference import emulate
 
 
 def one_neuron(weight: int = 100, exponent: int = 0, source=None, **parameters) -> Program:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.overflow import random_network
+from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.overflow import prove, to_json, witness_events
 from snnfuse.hardware.overflow.raw_states import excess
-from snnfuse.hardware.reference import emulate
 
 
 def test_witnesses_survive_json_and_overflow_again() -> None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, reference
+from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare
+from snnfuse.hardware.backends import reference
+from snnfuse.hardware.backends.verify import verify_pipeline
 from snnfuse.hardware.errors import InputError, SaturationWarning, VerificationError, WindowWarning
-from snnfuse.hardware.host_steps import Normalise
-from snnfuse.hardware.pipeline import Link, Pipeline
-from snnfuse.hardware.pipeline_storage import FILE, pipeline_text, read_links
-from snnfuse.hardware.verify import verify_pipeline
+from snnfuse.hardware.ir.host_steps import Normalise
+from snnfuse.hardware.ir.pipeline import Link, Pipeline
+from snnfuse.hardware.ir.pipeline_storage import FILE, pipeline_text, read_links
 
 L2 = Link("embedding", 0, "spikes", "mean", (Normalise(4.0),))
 

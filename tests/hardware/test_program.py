@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Constant, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
+from snnfuse.hardware.backends.reference import synaptic_input, to_int32
 from snnfuse.hardware.errors import InputError, SaturationWarning
-from snnfuse.hardware.lif import rest, step
-from snnfuse.hardware.ranges import check_no_wrap, state_peaks
-from snnfuse.hardware.reference import synaptic_input, to_int32
+from snnfuse.hardware.ir.lif import rest, step
+from snnfuse.hardware.overflow.observed import check_no_wrap, state_peaks
 
 
 def even(rng: np.random.Generator, *shape: int) -> np.ndarray:

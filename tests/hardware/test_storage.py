@@ -25,8 +25,8 @@ from snnfuse.hardware import (
     emulate,
 )
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.storage import load_program, save_program
 from snnfuse.hardware.ledger import LedgerEntry
-from snnfuse.hardware.storage import load_program, save_program
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from random_programs import Case, cases
 
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput, emulate
-from snnfuse.hardware.encoding import reduce_window, scores
+from snnfuse.hardware.backends.streaming import decide
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.streaming import decide
+from snnfuse.hardware.ir.encoding import reduce_window, scores
 
 
 def steps_of(events: dict[str, NDArray], sample: int = 0) -> Iterator[dict[str, NDArray]]:

@@ -6,9 +6,9 @@ import torch
 from scipy import sparse
 
 from snnfuse.hardware import Conv2d, Dense, Sparse
+from snnfuse.hardware.backends.reference import synaptic_input
 from snnfuse.hardware.errors import FixedPointError, InputError
-from snnfuse.hardware.reference import synaptic_input
-from snnfuse.hardware.synapses import granularity, sign_mode, synapse_count
+from snnfuse.hardware.ir.synapses import granularity, sign_mode, synapse_count
 
 
 def dense(*rows: list[int], **settings: int) -> Dense:

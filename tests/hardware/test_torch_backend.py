@@ -14,10 +14,10 @@ from scipy import sparse
 from torch_programs import DEVICES, assert_same, network, one_layer, spikes_for
 
 from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, Sparse, SpikeInput
+from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.backends.torch_backend import run_torch
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
-from snnfuse.hardware.fixed_point import NEVER
-from snnfuse.hardware.reference import emulate
-from snnfuse.hardware.torch_backend import run_torch
+from snnfuse.hardware.ir.fixed_point import NEVER
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -114,5 +114,5 @@ def test_errors_are_named() -> None:
 
 
 def test_torch_is_imported_when_it_is_needed() -> None:
-    code = "import sys; import snnfuse.hardware, snnfuse.hardware.torch_backend; sys.exit('torch' in sys.modules)"
+    code = "import sys; import snnfuse.hardware, snnfuse.hardware.backends.torch_backend; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

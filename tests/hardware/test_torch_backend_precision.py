@@ -10,13 +10,13 @@ from scipy import sparse
 from torch_programs import DEVICES, assert_same, one_layer, weights
 
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Product, Program, Relay, Sparse, SpikeInput
-from snnfuse.hardware.fixed_point import NEVER, STATE_LIMIT
-from snnfuse.hardware.lif import LifState
-from snnfuse.hardware.lif import step as reference_step
-from snnfuse.hardware.torch_backend import devices
-from snnfuse.hardware.torch_backend.arithmetic import State, lif_tensors, step
-from snnfuse.hardware.torch_backend.precision import Precision, choose, needs_wrap24, needs_wrap32, program_bounds, row_sum
-from snnfuse.hardware.torch_backend.synapses import make_product, parts_of
+from snnfuse.hardware.backends.torch_backend import devices
+from snnfuse.hardware.backends.torch_backend.arithmetic import State, lif_tensors, step
+from snnfuse.hardware.backends.torch_backend.precision import Precision, choose, needs_wrap24, needs_wrap32, program_bounds, row_sum
+from snnfuse.hardware.backends.torch_backend.synapses import make_product, parts_of
+from snnfuse.hardware.ir.fixed_point import NEVER, STATE_LIMIT
+from snnfuse.hardware.ir.lif import LifState
+from snnfuse.hardware.ir.lif import step as reference_step
 
 SILENT = Lif((1,), 4095, 0, NEVER)
 

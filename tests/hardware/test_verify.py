@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, Recording, SpikeInput, emulate
-from snnfuse.hardware import verify as verification
-from snnfuse.hardware.backends import Run
+from snnfuse.hardware.backends import verify as verification
+from snnfuse.hardware.backends.registry import Run
 from snnfuse.hardware.errors import InputError, VerificationError
 
 WEIGHTS = np.array([[2, 4, 6], [-2, 8, 10]], np.int32)

@@ -5,8 +5,8 @@ Tests install it in the process that runs a user's tests, and, as `sitecustomize
 
 from dataclasses import replace
 
-from snnfuse.hardware import verify as verification
-from snnfuse.hardware.backends import Run, run_on
+from snnfuse.hardware.backends import verify as verification
+from snnfuse.hardware.backends.registry import Run, run_on
 
 STEP, NODE, NEURON = 5, "b", 1
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from snnfuse.hardware.lava import stock
-from snnfuse.hardware.lava.compat import patched_imports
-from snnfuse.hardware.lava.processes.events import EventSource
-from snnfuse.hardware.lava.recorders import TAP, TAPPED, make_tap
-from snnfuse.hardware.lava.running import run_to_end
-from snnfuse.hardware.lif import Lif
+from snnfuse.hardware.backends.lava import stock
+from snnfuse.hardware.backends.lava.compat import patched_imports
+from snnfuse.hardware.backends.lava.processes.events import EventSource
+from snnfuse.hardware.backends.lava.recorders import TAP, TAPPED, make_tap
+from snnfuse.hardware.backends.lava.running import run_to_end
+from snnfuse.hardware.ir.lif import Lif
 
 with patched_imports():
     from lava.lib.dl import netx

@@ -27,9 +27,9 @@ from snnfuse.hardware import (
     Sparse,
     SpikeInput,
 )
-from snnfuse.hardware.fixed_point import EXPONENT_RANGE
-from snnfuse.hardware.program import Node
-from snnfuse.hardware.synapses import LIMITS, Synapse, granularity, output_size
+from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE
+from snnfuse.hardware.ir.nodes import Node
+from snnfuse.hardware.ir.synapses import LIMITS, Synapse, granularity, output_size
 
 RESETS = ("zero", "subtract", "subtract_delayed")
 DECODERS = ("spike_count", "membrane_sum", "membrane_last", "membrane_max")

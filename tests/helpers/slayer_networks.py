@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import torch
 
-from snnfuse.hardware.lava.compat import patched_imports
+from snnfuse.hardware.backends.lava.compat import patched_imports
 
 with patched_imports():
     from lava.lib.dl.slayer.axon import Delay

@@ -20,8 +20,8 @@ from snnfuse.hardware import (
     SpikeInput,
     compare,
 )
-from snnfuse.hardware.reference import emulate
-from snnfuse.hardware.torch_backend import run_torch
+from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.backends.torch_backend import run_torch
 
 NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU in this machine: CUDA is not compared")
 DEVICES = ["cpu", pytest.param("cuda", marks=NO_GPU)]

@@ -10,7 +10,7 @@ from cli_calls import Cli, assert_error
 
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.storage import save_program
+from snnfuse.hardware.ir.storage import save_program
 from snnfuse.testing import assert_accuracy_drop, assert_bit_exact, assert_fits, read_case, write_case
 from snnfuse.testing.cases import Accuracy, BitExact, Fits
 

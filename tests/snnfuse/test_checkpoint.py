@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from snnfuse import networks
-from snnfuse.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedError
 
 SMALL = {"image": (1, 8, 8), "audio": 12, "classes": 4, "channels": (2, 3), "hidden": (10,), "embedding": 6, "fused": 5}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from snnfuse import cli
-from snnfuse.hardware.lava import INSTALL
+from snnfuse.hardware.backends.lava import INSTALL
 from snnfuse.testing.settings import BACKENDS
 
 PROJECT = Path(__file__).parents[2] / "examples" / "ci"

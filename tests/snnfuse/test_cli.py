@@ -21,13 +21,13 @@ from cli_calls import GOOD, Cli, assert_error
 from snnfuse import cli
 from snnfuse.commands import export, simulate
 from snnfuse.commands import map as place
-from snnfuse.export.bundle import read_bundle
-from snnfuse.export.manifest import TARGETS
+from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.manifest import TARGETS
 from snnfuse.hardware import chip
-from snnfuse.hardware.backends import BACKENDS
+from snnfuse.hardware.backends.registry import BACKENDS
 from snnfuse.hardware.chip.splitting import Rule
 from snnfuse.hardware.errors import DataWarning
-from snnfuse.hardware.lif import Reset
+from snnfuse.hardware.ir.lif import Reset
 
 
 def test_help_needs_nothing_heavy() -> None:

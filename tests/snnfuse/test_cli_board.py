@@ -10,9 +10,9 @@ import pytest
 from cli_calls import FOR, Cli, assert_error
 from safetensors.numpy import load_file, save_file
 
-from snnfuse.export.files import sha256
-from snnfuse.export.on_board import SCRIPT
-from snnfuse.hardware import board
+from snnfuse.export.bundle.board_script import SCRIPT
+from snnfuse.hardware.backends import board
+from snnfuse.hardware.files import sha256
 
 STAND_IN = Path(__file__).parents[1] / "helpers" / "lava_loihi_stand_in"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cli_calls import Cli, Result, assert_error
 
-from snnfuse.hardware.backends import BACKENDS
+from snnfuse.hardware.backends.registry import BACKENDS
 from snnfuse.hardware.errors import EnvironmentProblem
 
 
@@ -37,7 +37,7 @@ def test_wrong_golden_spikes_fail_verification(snn: Cli, graph: Path, calib: Pat
     """Someone changes what is expected, and the hashes with it."""
     from safetensors.numpy import load_file, save_file
 
-    from snnfuse.export.files import sha256
+    from snnfuse.hardware.files import sha256
 
     snn("export", graph, "--target", "loihi2", "--calib", calib, "-o", "b")
     arrays = load_file("b/golden/expected.safetensors")
@@ -57,7 +57,7 @@ def test_verify_without_lava_never_passes(snn: Cli, graph: Path, calib: Path, mo
         raise EnvironmentProblem("Lava is not installed")
 
     snn("export", graph, "--target", "loihi2", "--calib", calib, "-o", "b")
-    monkeypatch.setattr("snnfuse.hardware.lava.simulate.require_lava", missing)
+    monkeypatch.setattr("snnfuse.hardware.backends.lava.simulate.require_lava", missing)
     result = snn("verify", "b")
     assert result.code == 6 and "PASSED" not in result.out
     assert result.err == "error: Lava is not installed\n"

@@ -10,9 +10,9 @@ import pytest
 from cli_calls import Cli, assert_error
 from netx_files import dense, neuron, write
 
-from snnfuse.export.bundle import read_bundle
+from snnfuse.export.bundle.bundle import read_bundle
 from snnfuse.export.netx import read_net
-from snnfuse.hardware.reference import emulate
+from snnfuse.hardware.backends.reference import emulate
 
 RNG = np.random.default_rng(0)
 LAYERS = (

@@ -11,7 +11,7 @@ from s_cmrl_networks import T, lively, pictures
 
 from snnfuse.commands.console import Console
 from snnfuse.export import quantize, read_bundle, to_nir, write_bundle
-from snnfuse.hardware.backends import BACKENDS, run_on
+from snnfuse.hardware.backends.registry import BACKENDS, run_on
 from snnfuse.hardware.errors import InputError
 
 RUN = ("simulate", "b", "--input", "calib.npz")

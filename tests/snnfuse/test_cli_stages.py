@@ -11,17 +11,17 @@ import torch
 from cli_calls import Cli, assert_error
 from l2_networks import Averaged, PerStep, branch, made, samples
 
+from snnfuse.compile.pipeline_compiled import compile_on_chip
+from snnfuse.compile.sources import Graph
+from snnfuse.data.samples import Samples
 from snnfuse.export import to_nir
-from snnfuse.export.bundle import read_bundle
-from snnfuse.export.cutting import cut
-from snnfuse.export.files import hash_files
-from snnfuse.export.pipeline_bundle import open_pipeline
-from snnfuse.export.staged import quantize_staged
+from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.stages import open_pipeline
+from snnfuse.export.staging.cutting import cut
+from snnfuse.export.staging.staged import quantize_staged
 from snnfuse.hardware import emulate
-from snnfuse.model_graphs import Graph
+from snnfuse.hardware.files import hash_files
 from snnfuse.networks import L2Normalise
-from snnfuse.pipeline_exporting import compile_on_chip
-from snnfuse.samples import Samples
 
 GOOD = ("export", "net.pt", "--model", "l2_models:averaged", "--calib", "calib.npz", "--target", "loihi2", "--prove", "off", "-o", "b")
 PER_STEP = ("export", "step.pt", "--model", "l2_models:per_step", "--calib", "calib.npz", "--target", "loihi2", "--prove", "off", "-o", "b")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from snnfuse import corruptions, data
-from snnfuse.data import mnist_fsdd
+from snnfuse import data
+from snnfuse.data import corruptions, mnist_fsdd
 from snnfuse.hardware.errors import InputError
 
 PICTURES = np.broadcast_to(np.random.default_rng(0).random((1, 40, 1, 28, 28), np.float32), (3, 40, 1, 28, 28))

@@ -96,7 +96,7 @@ def test_the_code_that_counts_is_what_decoding_runs() -> None:
     program = "import snnfuse.data.folders.decode, sys; print(*sorted(m for m in sys.modules if m.startswith('snnfuse.data')))"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     computing = {name for name in loaded if name.rpartition(".")[2] in ("features", "pictures", "recipes", "images", "sounds", "entries")}
-    assert computing <= names and "snnfuse.corruptions" in names
+    assert computing <= names and "snnfuse.data.corruptions" in names
 
 
 def test_a_changed_file_is_read_again(kept: Path, tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from snnfuse.exporting import GOLDEN_SAMPLES, GOLDEN_UPDATES, golden_samples
+from snnfuse.compile.compiled import GOLDEN_SAMPLES, GOLDEN_UPDATES, golden_samples
+from snnfuse.data.samples import Samples
 from snnfuse.hardware import Program
-from snnfuse.hardware.lif import Lif
-from snnfuse.hardware.program import Output, SpikeInput
-from snnfuse.samples import Samples
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Output, SpikeInput
 
 STEPS = 4
 

@@ -11,7 +11,7 @@ from benchmarks.pilotnet import MEASURED, PROGRAMS, compare_cores, pilotnet
 from snnfuse.commands.chip_page import page
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.chip import LIMITS, check_chip, find_board
-from snnfuse.hardware.storage import save_program
+from snnfuse.hardware.ir.storage import save_program
 
 ROOT = Path(__file__).parents[2]
 

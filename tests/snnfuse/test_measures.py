@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from snnfuse import corruptions, model_graphs
+from snnfuse.compile import sources as model_graphs
+from snnfuse.data import corruptions
+from snnfuse.data.samples import Samples, draw_samples
 from snnfuse.export import lower, quantize, simulate
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.energy import estimate_energy
@@ -24,7 +26,6 @@ from snnfuse.measures import (
 )
 from snnfuse.measures import runs as runs_module
 from snnfuse.networks import build
-from snnfuse.samples import Samples, draw_samples
 
 SMALL = {"image": [1, 8, 8], "audio": 80, "channels": [4, 4], "hidden": [24], "embedding": 16, "fused": 16}
 
@@ -237,5 +238,5 @@ def test_measures_need_no_torch(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    code = "import sys, snnfuse.measures, snnfuse.corruptions; sys.exit('torch' in sys.modules)"
+    code = "import sys, snnfuse.measures, snnfuse.data.corruptions; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0

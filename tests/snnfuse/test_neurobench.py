@@ -9,7 +9,7 @@ from snnfuse.export import quantize, to_nir
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Relay, Sparse, SpikeInput
 from snnfuse.hardware.energy import Metrics, estimate_energy
 from snnfuse.hardware.errors import InputError
-from snnfuse.neurobench_run import run_neurobench
+from snnfuse.measures.neurobench import run_neurobench
 
 # What neurobench 2.3.0 said of the two programs below.
 RECORDED = {

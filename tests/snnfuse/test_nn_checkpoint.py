@@ -13,13 +13,15 @@ from cli_calls import Cli
 from quantization_graphs import chain, cuba, lif
 
 import snnfuse
-from snnfuse import accuracies, data, exporting, training
-from snnfuse.checkpoint import read_metadata
+from snnfuse import data, training
+from snnfuse.checkpoints.checkpoint import read_metadata
+from snnfuse.compile import accuracy as accuracies
+from snnfuse.compile import compiled as exporting
+from snnfuse.data.samples import draw_samples
 from snnfuse.export import read_bundle
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError
 from snnfuse.nn import FixedPointNetwork, quantization_aware
-from snnfuse.samples import draw_samples
 from snnfuse.training import Recipe, fine_tune
 
 STEPS, BATCH = 20, 12
@@ -70,7 +72,7 @@ def test_a_checkpoint_brings_every_integer_back(trained: tuple[FixedPointNetwork
 
 def test_the_compiled_program_is_the_trained_one(trained: tuple[FixedPointNetwork, np.ndarray]) -> None:
     net, x = trained
-    samples = snnfuse.samples.Samples({"input": x}, None, "here")
+    samples = snnfuse.data.samples.Samples({"input": x}, None, "here")
     compiled = exporting.compile_trained(net, samples, target="lava")
     assert_equal(compiled.program, net.program())
     entries = {(e.node, e.change.split(",")[0]): e.effect for e in compiled.program.ledger}

@@ -13,8 +13,8 @@ from torch import nn
 from snnfuse.export import lower, quantize, simulate
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.hardware.ranges import state_peaks
-from snnfuse.hardware.synapses import granularity, sign_mode
+from snnfuse.hardware.ir.synapses import granularity, sign_mode
+from snnfuse.hardware.overflow.observed import state_peaks
 from snnfuse.nn import FixedPointNetwork, imitate, quantization_aware
 
 STEPS, BATCH = 20, 12
@@ -160,8 +160,8 @@ def test_missing_synapses_stay_missing() -> None:
 
 @pytest.mark.parametrize("source", ["matrix", "listed", "kernel"])
 def test_gradients_are_those_of_the_float_product(source: str) -> None:
-    from snnfuse.export.rounding import Grid
-    from snnfuse.export.weights import ConvWeights, DenseWeights, from_matrix
+    from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, from_matrix
+    from snnfuse.export.quantization.rounding import Grid
     from snnfuse.nn.products import Synapses, operator
 
     rng = RNG(0)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnfuse import data, networks, training
-from snnfuse.hardware.encoding import reduce_window
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.encoding import reduce_window
 from snnfuse.networks import run_folded
 from snnfuse.training import Recipe, decoder_of
 from snnfuse.training.objective import classification, loss_of, scores

@@ -14,8 +14,9 @@ from cli_calls import Cli, assert_error
 
 from snnfuse.export import lower, quantize, simulate, to_nir  # noqa: F401
 from snnfuse.export.tracing import measured  # noqa: F401
-from snnfuse.hardware import Program, backends, emulate
-from snnfuse.hardware.lava import INSTALL
+from snnfuse.hardware import Program, emulate
+from snnfuse.hardware.backends import registry as backends
+from snnfuse.hardware.backends.lava import INSTALL
 from snnfuse.testing import assertions, read_case, settings  # noqa: F401
 from snnfuse.testing.cases import Accuracy, BitExact, Fits
 
@@ -127,7 +128,7 @@ def replay_of(result: pytest.RunResult) -> list[str]:
 
 def test_the_plugin_is_light() -> None:
     script = (
-        "import sys, snnfuse.pytest_plugin, snnfuse.testing\n"
+        "import sys, snnfuse.testing.pytest_plugin, snnfuse.testing\n"
         "heavy = {'numpy', 'torch', 'scipy', 'nir', 'lava', 'numba', 'click', 'snnfuse.hardware'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
@@ -287,7 +288,7 @@ def test_lost_accuracy_says_both_figures_and_saves_one_sample(snn: Cli, suite: p
 @pytest.mark.parametrize("mark, outcome", [("@pytest.mark.loihi2\n", {"errors": 1}), ("", {"failed": 1})])
 def test_missing_lava_is_no_skip(suite: pytest.Pytester, mark: str, outcome: dict) -> None:
     suite.makeconftest(
-        "import pytest\nfrom snnfuse.hardware.lava import compat\n\n\n"
+        "import pytest\nfrom snnfuse.hardware.backends.lava import compat\n\n\n"
 
         "def pytest_configure(config):\n    config.found = compat._is_found\n    compat._is_found = lambda: False\n\n\n"
         "def pytest_unconfigure(config):\n    compat._is_found = config.found\n"

@@ -14,21 +14,21 @@ from cli_calls import FOR, Cli, assert_error
 from l2_networks import Averaged, made, samples
 
 from snnfuse import save_checkpoint
+from snnfuse.compile.pipeline_compiled import compile_pipeline, save_pipeline
+from snnfuse.compile.staged_sources import trace_stages
 from snnfuse.data import Settings
+from snnfuse.data.samples import Samples
 from snnfuse.export import read_bundle, write_bundle
-from snnfuse.export.files import sha256
-from snnfuse.export.pipeline_bundle import open_pipeline
-from snnfuse.export.staged import simulate_staged
+from snnfuse.export.bundle.stages import open_pipeline
+from snnfuse.export.staging.staged import simulate_staged
 from snnfuse.hardware import scores
 from snnfuse.hardware.energy import energy_of
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.hardware.files import sha256
 from snnfuse.measures import embedding_nodes
 from snnfuse.networks import build
-from snnfuse.pipeline_exporting import compile_pipeline, save_pipeline
 from snnfuse.report import draw_curves, gather, render
 from snnfuse.report.contents import overflow_counts, runners
-from snnfuse.samples import Samples
-from snnfuse.staged_graphs import trace_stages
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{"
 FETCHING = {"script", "link", "iframe", "object", "embed", "base", "form", "audio", "video"}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks import s_cmrl
+from snnfuse.data.samples import Samples
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput, emulate
-from snnfuse.samples import Samples
 
 
 def accuracies(clean: float, noisy: float) -> dict:

@@ -10,10 +10,10 @@ from nir_equations import simulate
 from s_cmrl_networks import lively, on_a_grid, pictures, pictures_on_a_grid
 
 from snnfuse import export
-from snnfuse.export.staged import simulate_staged
+from snnfuse.compile.staged_sources import trace_stages
+from snnfuse.export.staging.staged import simulate_staged
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks import run
-from snnfuse.staged_graphs import trace_stages
 
 
 @pytest.mark.parametrize("fusion", ["spatio-temporal", "spatial", "temporal", "add", "sca", "cmci", "image", "audio"])

@@ -8,14 +8,14 @@ import torch
 from click.testing import CliRunner, Result
 
 from snnfuse import data, networks, training
-from snnfuse.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from snnfuse.commands import train_options
 from snnfuse.commands.train import data_of
 from snnfuse.commands.train import train as command
 from snnfuse.commands.train_options import DATA_SETTINGS, assignments, configuration, merged, recipe_of
+from snnfuse.data.samples import draw_samples, settings_from
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.networks.fd_config import L2_RULES
-from snnfuse.samples import draw_samples, settings_from
 from snnfuse.training import Recipe
 
 QUICK = ("--data", "av-digits", "--epochs", "1", "--modality", "audio")

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from torch import nn
 
 from snnfuse import data, networks, training
-from snnfuse.checkpoint import load_checkpoint, read_metadata
+from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata
 from snnfuse.commands.train import train as command
 from snnfuse.hardware.errors import InputError
 from snnfuse.networks import decode, run

@@ -10,8 +10,8 @@ from torch import nn
 from snnfuse.export.tracing.neurons.nodes import integrators, spell
 from snnfuse.export.tracing.neurons.readers import read_lapicque, read_leaky, read_rleaky, read_rsynaptic, read_synaptic
 from snnfuse.export.tracing.neurons.rule import Rule, refuse_extras
-from snnfuse.export.tracing.pieces import Piece
-from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.nodes.pieces import Piece
+from snnfuse.export.tracing.nodes.refusal import refusal
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import nir
 import numpy as np
 
 from snnfuse.export.tracing.neurons.rule import Rule
-from snnfuse.export.tracing.pieces import Array, Piece
+from snnfuse.export.tracing.nodes.pieces import Array, Piece
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 SLOWEST = 2.0**-40  # leak per step that stands for none beside neurons that do leak: far below the thresholds' margin

@@ -7,9 +7,9 @@ from snntorch import Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
 from torch import nn
 
 from snnfuse.export.tracing.neurons.rule import Rule, check_reset, decay, graded, parameter, reset_rule, threshold
-from snnfuse.export.tracing.pieces import Array, array, expanded
-from snnfuse.export.tracing.refusal import refusal
-from snnfuse.export.tracing.torch_layers import lower_conv, lower_linear, weighted
+from snnfuse.export.tracing.nodes.pieces import Array, array, expanded
+from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.export.tracing.nodes.torch_layers import lower_conv, lower_linear, weighted
 from snnfuse.hardware.errors import InputError
 
 Shape = tuple[int, ...]

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from snntorch import SpikingNeuron
 
-from snnfuse.export.tracing.pieces import Array, array, expanded
-from snnfuse.export.tracing.refusal import refusal
+from snnfuse.export.tracing.nodes.pieces import Array, array, expanded
+from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.hardware.ledger import LedgerEntry
 
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}

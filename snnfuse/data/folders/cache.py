@@ -21,8 +21,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from snnfuse import corruptions
-from snnfuse.data import features, pictures, recipes
+from snnfuse.data import corruptions, features, pictures, recipes
 from snnfuse.data.folders import entries as entries_module
 from snnfuse.data.folders import images, sounds
 from snnfuse.data.folders.entries import Entry

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.corruptions import noisy_wave
+from snnfuse.data.corruptions import noisy_wave
 from snnfuse.data.features import Floats
 from snnfuse.data.folders import cache
 from snnfuse.data.folders.entries import Entry

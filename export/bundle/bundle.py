@@ -1,0 +1,209 @@
+"""The bundle: one folder with everything that an export came to, and a manifest that says what it should be.
+
+    manifest.json            format version, package versions, sha256 of every file, target, shapes, latency, resources
+    graph.nir                the float graph; absent where the model came as integers
+    program.json, .safetensors
+    network.net              the program for lava-dl's netx, where that can express it
+    golden/                  events.safetensors, expected.safetensors: encoded inputs, and the spikes of every layer for them
+    run_on_board.py          runs golden/ on a board and compares; for target loihi2, where there are golden vectors
+    report.json              the ledger, the tier of every layer, and what the export measured
+    report.html              the same for a person, where the writer gave a page; `snnfuse-export` does
+    pareto.svg               of a search for bit widths: accuracy against synapse memory
+
+A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent.
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from snnfuse.export.bundle.content import Content, check_arguments, fill, json_text, network_file
+from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, FORMAT, GRAPH, MANIFEST, PAGE, REPORT, check_file, check_manifest
+from snnfuse.hardware import ledger
+from snnfuse.hardware.chip import Resources
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.files import check_target, recover, resolved, sha256, whole_folder
+from snnfuse.hardware.ir.json_fields import read_json
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recorded import make_recording
+from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.storage import load_program
+
+if TYPE_CHECKING:
+    import nir
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle on disk whose files are what its manifest says.
+
+    Attributes:
+        path: the folder.
+        manifest: manifest.json.
+    """
+
+    path: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it holds several programs that run one after the other; `snnfuse.export.bundle.stages.open_pipeline` opens them."""
+        return "stages" in self.manifest
+
+    @cached_property
+    def graph(self) -> "nir.NIRGraph":
+        """The float graph; InputError in a bundle of a model that came as integers, or of a pipeline."""
+        self._check_single()
+        if GRAPH not in self.manifest["files"]:
+            raise InputError(f"{self.path} holds no {GRAPH}: {self.manifest['absent'][GRAPH]}")
+        from snnfuse.export.lowering.nir_file import read_graph
+
+        return read_graph(self.path / GRAPH)
+
+    @cached_property
+    def program(self) -> Program:
+        """The integer program; InputError in a bundle that holds only a graph, or a pipeline of several."""
+        self._check_single()
+        if "program.json" not in self.manifest["files"]:
+            raise InputError(f"{self.path} was made with --target {self.manifest['target']} and holds no program")
+        program = load_program(self.path)
+        if not program.outputs:
+            raise InputError(f"{self.path}: its program has no outputs")
+        return program
+
+    @cached_property
+    def events(self) -> dict[str, NDArray[np.int32]]:
+        """Golden inputs: int32 (time, batch, *shape) per input; InputError where there are none."""
+        return self._arrays(EVENTS)
+
+    @cached_property
+    def golden(self) -> Recording:
+        """What the program has to make of `events`: the spikes of every population, and the recorded states."""
+        by_variable: dict[str, dict[str, NDArray]] = {"spikes": {}, "u": {}, "v": {}}
+        for key, value in self._arrays(EXPECTED).items():
+            variable, _, node = key.partition("/")
+            if variable not in by_variable or node not in self.program.neurons:
+                raise InputError(f"{self.path / EXPECTED}: {key!r} is no variable/layer of this program")
+            by_variable[variable][node] = value
+        spikes = by_variable.pop("spikes")
+        missing = [name for name in self.program.neurons if name not in spikes]
+        if missing:
+            raise InputError(f"{self.path / EXPECTED}: no spikes of layer {missing[0]!r}")
+        names = {name for of in by_variable.values() for name in of}
+        states = {name: {variable: of[name] for variable, of in by_variable.items() if name in of} for name in names}
+        return make_recording(self.program, spikes, states, "golden", self.events)
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        """The ledger, and what the export measured."""
+        return read_json(self.path / REPORT)
+
+    def _check_single(self) -> None:
+        if self.is_pipeline:
+            stages = self.manifest["stages"]
+            raise InputError(f"{self.path} holds {len(stages)} programs, one per stage; this takes one: {self.path / stages[0]}")
+
+    def _arrays(self, name: str) -> dict[str, NDArray]:
+        self._check_single()
+        path = self.path / name
+        if name not in self.manifest["files"]:
+            raise InputError(f"{self.path} holds no golden vectors")
+        try:
+            return load(path.read_bytes())
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: no readable safetensors file: {error}") from error
+
+
+def write_bundle(
+    path: str | Path,
+    *,
+    graph: "nir.NIRGraph | None" = None,
+    program: Program | None = None,
+    events: Mapping[str, NDArray[np.int32]] | None = None,
+    golden: Recording | None = None,
+    target: str = "loihi2",
+    resources: Resources | None = None,
+    graph_ledger: ledger.Ledger = (),
+    report: Mapping[str, Any] | None = None,
+    files: Mapping[str, bytes] | None = None,
+    page: "MakePage | None" = None,
+    force: bool = False,
+) -> Bundle:
+    """Write a bundle, whole or not at all.
+
+    Args:
+        path: the folder to make.
+        graph: the float graph; None where the model came as integers.
+        program: the integer program; None for target `nir`.
+        golden: what the program makes of encoded inputs, recorded with record="all".
+        events: these inputs; by default those that the recording carries.
+        target: what it was made for.
+        resources: what the program takes of a board, for target `loihi2` only; by default of one with a single chip.
+        graph_ledger: the changes, where there is no program to carry them.
+        report: anything that was measured, JSON-able but for NumPy's numbers and arrays, which become JSON's.
+        files: what else it is to hold, by name.
+        page: makes report.html of all the rest; without it there is none.
+        force: replace an older bundle.
+
+    Raises:
+        InputError: the path exists or cannot be written, or the arguments do not belong together.
+        UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it, as of `check_chip`; target `netx`,
+            and netx cannot express it.
+    """
+    path = resolved(path)
+    content = Content(target, graph, program, events, golden, resources, graph_ledger, report or {}, files or {})
+    check_arguments(content)
+    network = network_file(target, program)
+    json_text(content.measured)
+    check_target(path, force, is_bundle)
+    with whole_folder(path) as folder:
+        manifest = add_page(folder, fill(folder, content, network), path.name, page)
+    return Bundle(path, manifest)
+
+
+MakePage = Callable[[Bundle, str], str]  # of a bundle, as it is but for the page, and the name that it will have
+
+
+def add_page(folder: Path, manifest: dict[str, Any], name: str, page: MakePage | None) -> dict[str, Any]:
+    """Write report.html into a bundle that is being written, if there is to be one; returns its manifest, which is written too."""
+    if page is not None:
+        (folder / PAGE).write_text(page(Bundle(folder, manifest), name), encoding="utf-8")
+        manifest = {**manifest, "files": {**manifest["files"], PAGE: sha256(folder / PAGE)}}
+        (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+    return manifest
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Open a bundle and check every file against its hash.
+
+    Raises:
+        InputError: it is missing, or no bundle that this version reads.
+        VerificationError: a file is missing or is not the one that was written; names it.
+    """
+    path = Path(path)
+    recover(resolved(path))
+    if not os.path.isdir(path):
+        raise InputError(f"{path} is a file; a bundle is a folder" if os.path.exists(path) else f"{path}: no such folder")
+    if not os.path.lexists(path / MANIFEST):
+        raise InputError(f"{path}: no bundle, for it holds no {MANIFEST}")
+    manifest = read_json(path / MANIFEST)
+    check_manifest(manifest, path / MANIFEST)
+    for name, expected in manifest["files"].items():
+        check_file(path, name, expected)
+    return Bundle(path, manifest)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a folder says that it is a bundle, of whatever version."""
+    try:
+        return read_json(path / MANIFEST).get("format") == FORMAT
+    except InputError:
+        return False

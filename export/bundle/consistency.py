@@ -1,0 +1,111 @@
+"""Whether a bundle's manifest tells the truth about its program, beyond the hashes: both can be edited together."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
+from snnfuse.export.bundle.bundle import Bundle
+from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, make_manifest, make_pipeline_manifest
+from snnfuse.export.bundle.stages import open_pipeline
+from snnfuse.hardware import ledger
+from snnfuse.hardware.chip import Resources, board_from_json, check_chip
+from snnfuse.hardware.chip.tiers import tiers
+from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
+from snnfuse.hardware.files import list_files
+
+
+def check_consistency(bundle: Bundle) -> None:
+    """Refuse files that the manifest does not list, and fields of it that the program contradicts.
+
+    Raises:
+        VerificationError: names the files, or the field.
+        InputError: a file of the bundle cannot be read.
+    """
+    unlisted = sorted(set(list_files(bundle.path)) - {MANIFEST, *bundle.manifest["files"]})
+    if unlisted:
+        raise VerificationError(f"{bundle.path} holds what its manifest does not list: {', '.join(unlisted)}")
+    for field, found, expected in _pipeline_differences(bundle) if bundle.is_pipeline else _differences(bundle):
+        raise VerificationError(f"{bundle.path / MANIFEST}: {field} is {found!r}, but the bundle's content says {expected!r}")
+
+
+def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """(field, what the manifest says, what it should say), for those that differ."""
+    manifest = bundle.manifest
+    has_program = manifest["target"] != "nir"
+    program = bundle.program if has_program else None
+    entries = ledger.to_json(program.ledger) if program else bundle.report.get("ledger")
+    if not has_program and (more := set(manifest["files"]) - {GRAPH, REPORT, PAGE}):
+        yield "target", "nir", f"a program: {', '.join(sorted(more))}"
+    if bundle.report.get("ledger") != entries or not isinstance(entries, list):
+        yield f"the ledger of {REPORT}", "another one", "the program's"
+    if program is not None:
+        yield from _network_differences(bundle)
+    if program is not None and manifest["format_version"] == VERSION and bundle.report.get("tiers") != tiers(program):
+        yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
+    yield from _script_differences(bundle)
+    resources = _resources(bundle) if manifest["target"] == "loihi2" and manifest["format_version"] == VERSION else None
+    true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
+    for field in ("inputs", "outputs", "latency", "ledger_entries"):
+        if manifest.get(field) != true.get(field):
+            yield field, manifest.get(field), true.get(field)
+    for field, value in _placement(true).items() if manifest["format_version"] == VERSION else ():
+        if _placement(manifest).get(field) != value:
+            yield f"resources: {field}", _placement(manifest).get(field), value
+
+
+def _pipeline_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """The same for a pipeline, whose stages are checked as bundles of their own."""
+    opened = open_pipeline(bundle)
+    by_stage = {path.path.name: ledger.to_json(path.program.ledger) for path in opened.stages}
+    rows = [row for entries in by_stage.values() for row in entries]
+    if (bundle.report.get("ledger"), bundle.report.get("stages")) != (rows, by_stage):
+        yield f"the ledger of {REPORT}", "another one", "that of the stages"
+    for stage in opened.stages:
+        if stage.manifest["target"] != bundle.manifest["target"]:
+            yield f"target of {stage.path.name}", stage.manifest["target"], bundle.manifest["target"]
+    true = make_pipeline_manifest(bundle.manifest["target"], opened.pipeline, len(rows), {})
+    for field in ("inputs", "outputs", "ledger_entries", "stages"):
+        if bundle.manifest.get(field) != true[field]:
+            yield field, bundle.manifest.get(field), true[field]
+
+
+def _network_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """Whether the netx file is the program, or its absence is explained."""
+    from snnfuse.export.netx.contents import same
+    from snnfuse.export.netx.file_in import read_contents
+    from snnfuse.export.netx.program_to_file import to_contents
+
+    absent = bundle.manifest.get("absent", {})
+    if (NET in bundle.manifest["files"]) == (NET in absent):
+        yield NET, "there and absent" if NET in absent else "neither there nor absent", "one of the two"
+    for name in sorted(set(absent) & set(bundle.manifest["files"]) - {NET}):
+        yield name, "there and absent", "one of the two"
+    if NET in bundle.manifest["files"]:
+        try:
+            equal = same(read_contents(bundle.path / NET).layers, to_contents(bundle.program).layers)
+        except UnsupportedError as error:
+            raise VerificationError(f"{bundle.path / NET}: is not the program: {error}") from error
+        if not equal:
+            yield NET, "another network", "the program"
+
+
+def _script_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """Whether the one file that a user may execute is the one that is written into bundles."""
+    if RUN_ON_BOARD in bundle.manifest["files"] and (bundle.path / RUN_ON_BOARD).read_bytes() != SCRIPT.encode():
+        yield RUN_ON_BOARD, "another script", "the one that this snnfuse writes; export again, or do not run it"
+
+
+def _placement(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of the resources that follows from the program; limits and notes are words."""
+    resources = manifest.get("resources")
+    known = resources if isinstance(resources, dict) else {}
+    return {field: known.get(field) for field in ("board", "rule", "cores", "chips", "least_cores", "layers")}
+
+
+def _resources(bundle: Bundle) -> Resources:
+    """What the program takes of the board that the manifest names."""
+    placed = _placement(bundle.manifest)
+    try:
+        return check_chip(bundle.program, board_from_json(placed["board"]), "tight" if placed["rule"] == "tight" else "lava")
+    except SnnfuseError as error:
+        raise VerificationError(f"{bundle.path / MANIFEST}: target is 'loihi2', resources: {error}") from error

@@ -1,0 +1,139 @@
+"""The manifest of a bundle: what made it, for what, what it holds, and the hash of every file."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from snnfuse.hardware.chip import Resources
+from snnfuse.hardware.errors import InputError, VerificationError
+from snnfuse.hardware.files import sha256
+from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline_storage import FILE as PIPELINE
+from snnfuse.hardware.ir.pipeline_storage import stage_folder
+from snnfuse.hardware.ir.program import Program
+
+FORMAT = "snnfuse bundle"
+VERSION = 2
+PIPELINE_VERSION = 3  # of a bundle of several programs, which an older snnfuse must not take for one
+READABLE = (1, VERSION, PIPELINE_VERSION)  # in version 1 resources were a lower bound of cores, which is not compared any more
+TARGETS = ("loihi2", "lava", "nir", "netx")
+PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
+MANIFEST, GRAPH, REPORT, NET, PAGE = "manifest.json", "graph.nir", "report.json", "network.net", "report.html"
+EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
+
+
+def make_manifest(
+    target: str,
+    program: Program | None,
+    resources: Resources | None,
+    changes: int,
+    files: dict[str, str],
+    absent: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """The manifest of a bundle that holds `files` (path to sha256), with `changes` entries in its ledger, and says why it does not
+    hold the files in `absent`.
+    """
+    manifest = {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "target": target,
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "ledger_entries": changes,
+        "files": files,
+    }
+    if program is not None:
+        manifest |= {"inputs": _shapes_of_inputs(program.inputs), "outputs": _outputs(program), "latency": dict(program.latency)}
+        manifest["absent"] = dict(absent)
+    return manifest | ({"resources": resources.to_json()} if resources else {})
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _shapes_of_inputs(inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[str, Any]:
+    return {
+        name: {"shape": list(node.shape)}
+        | ({"bits": node.bits, "scale": node.scale} if isinstance(node, GradedInput) else {"bits": 1})
+        for name, node in inputs.items()
+    }
+
+
+def _outputs(program: Program) -> dict[str, Any]:
+    return {
+        name: {"node": output.node, "shape": list(program.nodes[output.node].shape), "decoder": output.decoder}
+        for name, output in program.outputs.items()
+    }
+
+
+def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
+    """Raise InputError, naming the field, for a manifest that is none or is of another version."""
+    if manifest.get("format") != FORMAT:
+        raise InputError(f"{path}: format is {manifest.get('format')!r}, not {FORMAT!r}")
+    if type(manifest.get("format_version")) is not int or manifest["format_version"] not in READABLE:
+        versions = ", ".join(map(str, READABLE))
+        raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {versions}")
+    if manifest.get("target") not in TARGETS:
+        raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
+    if ("stages" in manifest) != (manifest["format_version"] == PIPELINE_VERSION):
+        raise InputError(f"{path}: format_version {PIPELINE_VERSION} and stages go together")
+    if "stages" in manifest:
+        _check_stages(manifest, path)
+        return
+    files, absent = manifest.get("files"), manifest.get("absent", {})
+    if not isinstance(absent, dict) or not all(isinstance(reason, str) and reason for reason in absent.values()):
+        raise InputError(f"{path}: absent must give a reason for each file")
+    needed = [name for name in (GRAPH, REPORT) if name not in absent or manifest["target"] == "nir"]
+    needed += ["program.json", "program.safetensors"] if manifest["target"] != "nir" else []
+    needed += [NET] if manifest["target"] == "netx" else []
+    if not isinstance(files, dict) or not all(name in files for name in needed):
+        raise InputError(f"{path}: files must list {', '.join(needed)}")
+
+
+def make_pipeline_manifest(target: str, pipeline: Pipeline, changes: int, files: dict[str, str]) -> dict[str, Any]:
+    """The manifest of a bundle that holds a bundle per stage, and how they are wired."""
+    return {
+        "format": FORMAT,
+        "format_version": PIPELINE_VERSION,
+        "target": target,
+        "python": platform.python_version(),
+        "packages": _versions(),
+        "ledger_entries": changes,
+        "files": files,
+        "stages": [stage_folder(i) for i in range(len(pipeline.programs))],
+        "inputs": _shapes_of_inputs(pipeline.inputs),
+        "outputs": _outputs(pipeline.programs[-1]),
+    }
+
+
+def _check_stages(manifest: Mapping[str, Any], path: Path) -> None:
+    stages, files = manifest["stages"], manifest.get("files")
+    if not isinstance(stages, list) or not stages or stages != [stage_folder(i) for i in range(len(stages))]:
+        raise InputError(f"{path}: stages must be {stage_folder(0)}, {stage_folder(1)} and so on")
+    needed = [PIPELINE, REPORT, *(f"{stage}/{MANIFEST}" for stage in stages)]
+    missing = [name for name in needed if not isinstance(files, dict) or name not in files]
+    if missing:
+        raise InputError(f"{path}: files must list {missing[0]}")
+
+
+def check_file(folder: Path, name: str, expected: object) -> None:
+    """Raise VerificationError for a file that is missing or does not have the sha256 that the manifest gives it."""
+    path = folder / name
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise InputError(f"{folder / MANIFEST}: files: {name!r} lies outside the bundle")
+    if not os.path.isfile(path):
+        raise VerificationError(f"{path}: missing, but the manifest lists it")
+    if sha256(path) != expected:
+        raise VerificationError(f"{path}: changed after the export: its sha256 is not the manifest's")

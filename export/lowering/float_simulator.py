@@ -1,0 +1,147 @@
+"""The float network, run: what the integers are measured against.
+
+As in the hardware's reference, each population is evaluated over its own window, one after the other; those of a loop step by step.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.export.lowering.network import Array, Network, Population, Projection
+from snnfuse.hardware.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class FloatRun:
+    """What a float run produced, per population in its own window, each (time, batch, *shape).
+
+    Attributes:
+        spikes: bool; of products and relays that send numbers int32.
+        v: voltage after reset; of products and relays what they send; NaN where it was not kept.
+        peak_current, peak_voltage: largest magnitude of gain * i and of v before reset, per population and neuron, (*shape).
+    """
+
+    spikes: Mapping[str, NDArray[np.bool_]]
+    v: Mapping[str, Array]
+    peak_current: Mapping[str, Array]
+    peak_voltage: Mapping[str, Array]
+
+    def select(self, name: str, batch: NDArray) -> "FloatRun":
+        """One population on some of the samples; the peaks stay those of all."""
+        return FloatRun({name: self.spikes[name][:, batch]}, {name: self.v[name][:, batch]}, self.peak_current, self.peak_voltage)
+
+
+def simulate(network: Network, inputs: Mapping[str, NDArray], voltages: bool = True) -> FloatRun:
+    """Run the float network on inputs (time, batch, *shape); without `voltages` it keeps only those of populations that are silent
+    in some sample, of which nothing else tells there."""
+    sent: dict[str, NDArray] = dict(inputs)
+    run = FloatRun({}, {}, {}, {})
+    for group in network.groups:
+        if network.populations[group[0]].kind == "neuron":
+            _run_group(network, group, sent, run)
+            for name in (n for n in group if not voltages and _always_fires(run.spikes[n])):
+                run.v[name] = np.broadcast_to(np.nan, run.v[name].shape)
+        else:
+            _run_counting(network, group[0], sent, run)
+        sent |= {name: run.spikes[name] for name in group}
+    return FloatRun(*({name: kept[name] for name in network.order} for kept in (run.spikes, run.v, run.peak_current, run.peak_voltage)))
+
+
+def _always_fires(spikes: NDArray[np.bool_]) -> bool:
+    """Whether there is a spike in every sample."""
+    return bool(spikes.any(axis=(0, *range(2, spikes.ndim))).all())
+
+
+def project(projection: Projection, spikes: NDArray) -> Array:
+    """Weights times spikes: (time, batch, *source) -> (time, batch, targets)."""
+    rows = spikes.reshape(spikes.shape[0] * spikes.shape[1], -1).astype(np.float64)
+    return (projection.weights.matrix @ rows.T).T.reshape(*spikes.shape[:2], -1)
+
+
+def _run_group(network: Network, group: tuple[str, ...], sent: Mapping[str, NDArray], run: FloatRun) -> None:
+    """All steps of populations that depend on each other's last ones; what they did is entered into `run`."""
+    drives = {name: _feed_forward(network, name, group, sent) for name in group}
+    within = {name: [(p.source, p.weights.matrix, network.late(p)) for p in network.into(name) if p.source in group] for name in group}
+    neurons = {name: network.populations[name] for name in group}
+    zeros = {name: np.zeros(drive.shape[1:]) for name, drive in drives.items()}
+    states = {n: (zeros[n], zeros[n] if p.start is None else zeros[n] + p.start, zeros[n]) for n, p in neurons.items()}
+    run.spikes.update({name: np.zeros(drive.shape, np.bool_) for name, drive in drives.items()})
+    run.v.update({name: np.zeros(drive.shape) for name, drive in drives.items()})
+    run.peak_current.update({name: np.zeros(p.shape) for name, p in neurons.items()})
+    run.peak_voltage.update({name: np.zeros(p.shape) for name, p in neurons.items()})
+    for t in range(len(drives[group[0]])):
+        for name, population in neurons.items():
+            x = drives[name][t]
+            for source, matrix, late in within[name]:
+                if t >= late:
+                    x = x + _times(matrix, run.spikes[source][t - late]).reshape(x.shape)
+            i, v, s = advance(population, *states[name], x)
+            np.maximum(run.peak_current[name], np.abs(population.gain * i).max(0), out=run.peak_current[name])
+            np.maximum(run.peak_voltage[name], np.abs(v).max(0), out=run.peak_voltage[name])
+            v = after_spike(population, v, s)
+            states[name], run.spikes[name][t], run.v[name][t] = (i, v, s), s > 0, v
+
+
+def _run_counting(network: Network, name: str, sent: Mapping[str, NDArray], run: FloatRun) -> None:
+    """A product or relay, all steps at once, in integers."""
+    population = network.populations[name]
+    ports = [_counts(network, name, port, sent) for port in range(2 if population.kind == "product" else 1)]
+    for factor, bound in zip(ports if population.kind == "product" else [], population.bounds):
+        if factor.max(initial=0) > bound:
+            raise InputError(f"a factor of the product {name!r} reaches {factor.max()}, above its bound of {bound}: give it a higher bound")
+    counts = ports[0] * ports[1] if len(ports) == 2 else ports[0]
+    if any(p.source == name for p in network.into(name)):
+        counts = counts.cumsum(0, dtype=np.int32)
+    run.spikes[name] = counts if population.sends_numbers else counts.astype(np.bool_)
+    run.v[name] = run.spikes[name]
+    run.peak_current[name] = run.peak_voltage[name] = counts.max((0, 1), initial=0).astype(np.float64)
+
+
+def _counts(network: Network, name: str, port: int, sent: Mapping[str, NDArray]) -> NDArray[np.int32]:
+    """What arrives at one port from other populations, (time, batch, *shape)."""
+    shape = (*next(iter(sent.values())).shape[:2], *network.populations[name].shape)
+    total = np.zeros(shape, np.int32)
+    for p in network.into(name):
+        if p.port == port and p.source != name:
+            total += np.rint(project(p, _later(sent[p.source], p.lag)).reshape(shape)).astype(np.int32)
+    return total
+
+
+def _feed_forward(network: Network, name: str, group: tuple[str, ...], sent: Mapping[str, NDArray]) -> Array:
+    """The bias, and what arrives from outside the group: (time, batch, *shape)."""
+    population = network.populations[name]
+    drive = np.zeros((*next(iter(sent.values())).shape[:2], *population.shape)) + population.bias
+    for p in network.into(name):
+        if p.source not in group:
+            drive = drive + project(p, _later(sent[p.source], p.lag)).reshape(drive.shape)
+    return drive
+
+
+def _later(values: NDArray, steps: int) -> NDArray:
+    """The same some steps later, nothing before."""
+    return np.concatenate([np.zeros_like(values[:steps]), values[: max(len(values) - steps, 0)]]) if steps else values
+
+
+def _times(matrix: NDArray | sparse.spmatrix, spikes: NDArray) -> Array:
+    return (matrix @ spikes.reshape(len(spikes), -1).T.astype(np.float64)).T
+
+
+def advance(population: Population, i: Array, v: Array, s: Array, x: Array) -> tuple[Array, Array, Array]:
+    """One step up to the spike, before an immediate reset: the equations of `network`."""
+    i = population.current_gain * x + (0.0 if population.alpha is None else population.alpha * i)
+    v = population.beta * v + population.gain * i + population.voltage_bias
+    if population.reset == "subtract_delayed":
+        v = v - np.where(s > 0, population.amount, 0.0)
+    return i, v, (v > population.theta).astype(np.float64)
+
+
+def after_spike(population: Population, v: Array, s: Array) -> Array:
+    """The voltage after an immediate reset."""
+    if population.reset in ("subtract_delayed", "none"):
+        return v
+    if population.reset == "subtract":
+        return np.where(s > 0, v - population.amount, v)
+    return np.where(s > 0, 0.0 if population.reset_to is None else population.reset_to, v)

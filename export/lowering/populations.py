@@ -1,0 +1,95 @@
+"""Populations in discrete time, from the nodes that spell them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import nir
+import numpy as np
+from numpy.typing import ArrayLike
+
+from snnfuse.export.lowering.network import Array, Kind, Population
+from snnfuse.export.lowering.neuron_nodes import membrane, population
+from snnfuse.export.lowering.neuron_patterns import Cell, reset_by
+from snnfuse.export.lowering.product_patterns import ProductNode
+from snnfuse.export.lowering.shapes import Shape, joined, spread
+from snnfuse.hardware.errors import UnsupportedError
+
+PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset", "threshold", "scale")
+ANY_SPIKE = 0.5  # between no spike and one
+
+
+def own_shape(cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Shape:
+    """The shape that a population's parameters say; a single one may stand for all neurons."""
+    if isinstance(nodes[cell.name], ProductNode):
+        return nodes[cell.name].shape
+    values = (getattr(nodes[node], key, None) for node in sorted(cell.inner) for key in PARAMETERS)
+    return joined(cell.name, (np.shape(value) for value in values if value is not None))
+
+
+def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape) -> Population:
+    """The population that a cell spells.
+
+    Args:
+        cell: its nodes.
+        nodes: the graph's.
+        dt: seconds per step.
+        shape: of the neurons.
+
+    Raises:
+        UnsupportedError: a threshold is not positive, or does not lie above where the voltage resets to.
+        InputError: a time constant is shorter than dt, or a parameter does not fit the shape.
+    """
+    if isinstance(nodes[cell.membrane], ProductNode):
+        return counting(shape, "product", nodes[cell.name].bounds)
+    if cell.sums:
+        return counting(shape, "relay")
+    if isinstance(nodes[cell.membrane], nir.Threshold):
+        return memoryless(shape, spread(cell.name, "a threshold", nodes[cell.name].threshold, shape))
+    neuron = population(cell.membrane, nodes[cell.membrane], dt)
+    if cell.name != cell.membrane:
+        neuron = _thresholded(neuron, cell, nodes)
+    if cell.current is not None:
+        neuron = _with_current(neuron, cell.current, nodes[cell.current], dt)
+    return _written_out(neuron, cell.name, shape)
+
+
+def memoryless(shape: Shape, theta: ArrayLike) -> Population:
+    """A neuron without memory: v' = I, s = v' > theta. With theta = ANY_SPIKE it is a maximum of spikes, with an infinite one a readout."""
+    zeros, ones = np.zeros(shape), np.ones(shape)
+    return Population(shape, beta=zeros, gain=ones, theta=theta * ones, alpha=None, current_gain=ones, bias=zeros, voltage_bias=zeros)
+
+
+def counting(shape: Shape, kind: Kind, bounds: tuple[int, int] = (1, 1)) -> Population:
+    """A product or a relay."""
+    return replace(memoryless(shape, 1.0), kind=kind, bounds=bounds)
+
+
+def _thresholded(neuron: Population, cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Population:
+    """A membrane with a threshold on it, which resets it by subtraction, or not at all."""
+    theta = np.asarray(nodes[cell.name].threshold, np.float64)
+    if (theta <= 0).any():
+        raise UnsupportedError(f"node {cell.name!r}: threshold must be positive, not {float(theta.min()):g}; shift the voltage or retrain")
+    if cell.scale is None:
+        return replace(neuron, theta=theta, reset="none")
+    taken = -neuron.gain * np.asarray(nodes[cell.scale].scale, np.float64)
+    reset = reset_by(taken, theta, neuron.beta)
+    return replace(neuron, theta=theta, reset=reset, taken=_before_leak(taken, neuron.beta) if reset == "subtract" else taken)
+
+
+def _before_leak(taken: Array, beta: Array) -> Array:
+    """What is taken at once, if beta times it is missing one step later; anything where nothing lasts a step."""
+    taken, beta = np.broadcast_arrays(taken, beta)
+    return np.divide(taken, beta, out=np.ones(taken.shape), where=beta > 0)
+
+
+def _with_current(neuron: Population, name: str, node: nir.LI | nir.I, dt: float) -> Population:
+    alpha, gain, leak = membrane(name, node, dt)
+    if np.any(leak):
+        raise UnsupportedError(f"node {name!r}: a synaptic current with v_leak other than 0 cannot be kept; fold it into a bias")
+    return replace(neuron, alpha=alpha, current_gain=gain)
+
+
+def _written_out(neuron: Population, name: str, shape: Shape) -> Population:
+    """The same with every parameter given for every neuron."""
+    arrays = {key: value for key, value in vars(neuron).items() if isinstance(value, (np.ndarray, np.generic))}
+    return replace(neuron, shape=shape, **{key: spread(name, key, value, shape) for key, value in arrays.items()})

@@ -1,0 +1,63 @@
+"""Another reset rule or start for a whole network, and what that changes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.network import Network
+from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ledger import LedgerEntry
+
+
+def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Network:
+    """The network with every spiking population reset by `reset`; each change goes into the ledger with its effect on the inputs `x`.
+
+    A population without memory stays as it is: there is nothing to reset, and a delayed subtraction would give it a memory.
+    """
+    changed = _other_resets(network, reset)
+    if not changed:
+        return network
+    converted = resetting(network, reset)
+    before, after = simulate(network, x), simulate(converted, x)
+    entries = tuple(
+        LedgerEntry(name, f"reset {rule} becomes {reset}", "asked for with reset", spike_effect(name, before, after))
+        for name, rule in changed.items()
+    )
+    return replace(converted, ledger=network.ledger + entries)
+
+
+def resetting(network: Network, reset: Reset) -> Network:
+    """`with_reset` without the ledger."""
+    changed = _other_resets(network, reset)
+    return replace(network, populations={n: replace(p, reset=reset) if n in changed else p for n, p in network.populations.items()})
+
+
+def _other_resets(network: Network, reset: Reset) -> dict[str, str]:
+    return {n: p.reset for n, p in network.populations.items() if not p.is_readout and p.has_memory and p.reset != reset}
+
+
+def from_rest(network: Network, x: Mapping[str, NDArray]) -> Network:
+    """The network with every voltage starting where it resets to, as the chip's do; each change goes into the ledger with its effect."""
+    moved = [name for name, p in network.populations.items() if p.start is not None]
+    if not moved:
+        return network
+    rested = resting(network)
+    before, after = simulate(network, x), simulate(rested, x)
+    reason = "the chip starts and resets at one voltage; NIR does not say where a voltage starts, and is read as 0"
+    entries = tuple(LedgerEntry(n, "its voltage starts at v_reset", reason, spike_effect(n, before, after)) for n in moved)
+    return replace(rested, ledger=network.ledger + entries)
+
+
+def resting(network: Network) -> Network:
+    """`from_rest` without the ledger."""
+    return replace(network, populations={n: replace(p, start=None) for n, p in network.populations.items()})
+
+
+def spike_effect(name: str, before: FloatRun, after: FloatRun) -> str:
+    """How many of a population's spikes differ between two float runs, in words."""
+    spikes = np.count_nonzero(before.spikes[name])
+    wrong = np.count_nonzero(before.spikes[name] != after.spikes[name])
+    return f"{wrong} spikes differ where the float network has {spikes}, on {before.spikes[name].shape[1]} samples"

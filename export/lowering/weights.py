@@ -1,0 +1,132 @@
+"""Float weights of a projection, in the three structures that a synapse group can have.
+
+Each holds float64 `values` whose rounding to integers keeps the structure: `synapse` turns integers of the same layout into the
+hardware's synapse group.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, conv_matrix, output_size, tap_meetings
+
+MOSTLY = 0.25  # share of a kernel that is not zero below which only that share is written out
+DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
+
+
+@dataclass(frozen=True, eq=False)
+class DenseWeights:
+    """A matrix (out, in), float64, over flattened neurons in C order."""
+
+    matrix: NDArray[np.float64]
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers to round."""
+        return self.matrix
+
+    def scaled(self, rows: NDArray[np.float64]) -> "DenseWeights":
+        """Each target neuron's weights times its factor in `rows` (out,)."""
+        return DenseWeights(self.matrix * rows[:, None])
+
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Dense:
+        """The hardware's group with these integers."""
+        return Dense(integers, exponent, bits)
+
+
+@dataclass(frozen=True, eq=False)
+class SparseWeights:
+    """A scipy CSR matrix (out, in) of float64, over flattened neurons in C order."""
+
+    matrix: sparse.csr_matrix
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers to round."""
+        return self.matrix.data
+
+    def scaled(self, rows: NDArray[np.float64]) -> "SparseWeights":
+        """Each target neuron's weights times its factor in `rows` (out,)."""
+        return SparseWeights(sparse.csr_matrix(sparse.diags(rows) @ self.matrix))
+
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Sparse:
+        """The hardware's group with these integers; a synapse that is 0 is not stored, unless all are."""
+        held = sparse.csr_matrix((integers, self.matrix.indices.copy(), self.matrix.indptr.copy()), shape=self.matrix.shape)
+        if integers.any():
+            held.eliminate_zeros()
+        return Sparse(held, exponent, bits)
+
+
+@dataclass(frozen=True, eq=False)
+class ConvWeights:
+    """A convolution: kernel (C_out, C_in / groups, kH, kW), float64; geometry as in `snnfuse.hardware.Conv2d`."""
+
+    kernel: NDArray[np.float64]
+    input_shape: tuple[int, int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The numbers to round."""
+        return self.kernel
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """(C_out, H, W), by the hardware's own formula; below 1 where the kernel is larger than its input."""
+        axes = zip(self.input_shape[1:], self.kernel.shape[2:], self.stride, self.padding, self.dilation, strict=True)
+        return (len(self.kernel), *(output_size(*axis) for axis in axes))
+
+    @property
+    def matrix(self) -> sparse.csr_matrix:
+        """The same written out, (out, in); of one tap that is mostly zeros without these."""
+        plain = self.kernel.shape[2:] == self.stride == (1, 1) and self.padding == (0, 0) and self.groups == 1
+        if plain and np.count_nonzero(self.kernel) < MOSTLY * self.kernel.size:
+            mixture, places = sparse.csr_matrix(self.kernel[:, :, 0, 0]), sparse.identity(int(np.prod(self.input_shape[1:])))
+            return sparse.kron(mixture, places, format="csr")
+        return conv_matrix(self.kernel, self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+
+    @property
+    def meetings(self) -> NDArray[np.int64]:
+        """At how many positions each tap meets an input and no padding, (kH, kW)."""
+        return tap_meetings(self.kernel.shape[2:], self.input_shape, self.stride, self.padding, self.dilation)
+
+    def scaled(self, rows: NDArray[np.float64]) -> "ConvWeights | SparseWeights":
+        """Each target neuron's weights times its factor in `rows` (out,); stays a convolution where a channel shares one factor."""
+        by_channel = rows.reshape(self.kernel.shape[0], -1)
+        if (by_channel == by_channel[:, :1]).all():
+            return replace(self, kernel=self.kernel * by_channel[:, 0, None, None, None])
+        return SparseWeights(self.matrix).scaled(rows)
+
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Conv2d:
+        """The hardware's group with these integers."""
+        geometry = (self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+        return Conv2d(integers, *geometry, exponent=exponent, bits=bits)
+
+
+Weights = DenseWeights | SparseWeights | ConvWeights
+
+
+def count_nonzero(matrix: NDArray[np.float64] | sparse.spmatrix) -> int:
+    """Stored weights of a sparse matrix, those that are not zero of a dense one."""
+    return matrix.nnz if sparse.issparse(matrix) else int(np.count_nonzero(matrix))
+
+
+def count_connections(weights: Weights) -> int:
+    """Connected pairs of neurons, without writing a convolution out."""
+    if isinstance(weights, ConvWeights):
+        return weights.kernel.shape[0] * weights.kernel.shape[1] * int(weights.meetings.sum())
+    return count_nonzero(weights.matrix)
+
+
+def from_matrix(matrix: NDArray[np.float64] | sparse.spmatrix) -> DenseWeights | SparseWeights:
+    """Dense or sparse, whichever stores the matrix in less."""
+    if count_nonzero(matrix) >= DENSE_FROM * np.prod(matrix.shape):
+        return DenseWeights(matrix.toarray() if sparse.issparse(matrix) else matrix)
+    compressed = sparse.csr_matrix(matrix)
+    compressed.eliminate_zeros()
+    return SparseWeights(compressed)

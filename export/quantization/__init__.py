@@ -1,0 +1,1 @@
+"""Quantization: a lowered network and calibration data become a fixed-point Program."""

@@ -1,0 +1,68 @@
+"""Ledger entries of quantisation: what rounding changed, in words, with its measured effect."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement
+from snnfuse.export.quantization.fitting import Fit
+from snnfuse.hardware.ir.nodes import GradedInput
+from snnfuse.hardware.ledger import LedgerEntry
+from snnfuse.hardware.overflow.observed import Peaks
+
+REASON = "the chip holds integers"
+WHOLE = 1e-9  # of a unit: what float64 may lose of a whole number of them
+
+
+def input_entries(name: str, node: GradedInput, x: NDArray) -> list[LedgerEntry]:
+    """An analog input sent as graded spikes: an entry, but for numbers that are whole units already, as counts are."""
+    units = np.rint(x / node.scale)
+    error = float(np.abs(np.clip(units, -node.limit, node.limit) * node.scale - x).max())
+    saturated = int((np.abs(units) > node.limit).sum())
+    if error <= WHOLE * node.scale:
+        return []
+    entry = LedgerEntry(
+        name,
+        f"analog values sent as {node.bits}-bit graded spikes of {node.scale:.4g} each",
+        "the chip takes integers",
+        f"largest rounding error {error:.4g}, {saturated} of {x.size} values saturate, on {x.shape[1]} samples",
+    )
+    return [entry]
+
+
+def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks) -> list[LedgerEntry]:
+    """A population's entries: rounding, also where it happens to cost no spike; projections that vanished; voltages that saturate."""
+    entries = []
+    if not (layer.exact and fit.faithful):
+        held = f"weights in {describe_forms(fit)}, {describe_groups(fit)}"
+        change = f"{held}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
+        entries.append(LedgerEntry(layer.node, change, REASON, layer.effect))
+    for position in fit.vanished:
+        source = network.into(layer.node)[position].source
+        if network.into(layer.node)[position].weights.values.any():
+            change = f"all weights from {source} are rounded to 0"
+            entries.append(LedgerEntry(layer.node, change, "they are too small beside the others", layer.effect))
+    return [*entries, *saturation_entries(layer, peaks)]
+
+
+def saturation_entries(layer: LayerAgreement | ReadoutAgreement, peaks: Peaks) -> list[LedgerEntry]:
+    """An entry for voltages that saturate, where any does."""
+    if not (peaks.clipped_low or peaks.clipped_high):
+        return []
+    change = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above"
+    return [LedgerEntry(layer.node, change, "the chip's voltage has 24 bits", layer.effect)]
+
+
+def describe_groups(fit: Fit) -> str:
+    """How many synapse groups the projections of a population took, and whether each neuron has its own threshold, in words."""
+    most = max((len(groups) for groups in fit.synapses), default=0)
+    own = "" if fit.units is None else ", a threshold per neuron"
+    return ("one group per projection" if most == 1 else f"up to {most} groups per projection") + own
+
+
+def describe_forms(fit: Fit) -> str:
+    """Bits, whether signs are held apart, and what saturates, in words."""
+    excitatory, inhibitory = fit.bits
+    bits = f"{excitatory} bits" if excitatory == inhibitory else f"{excitatory} bits where excitatory and {inhibitory} where inhibitory"
+    apart = ", each sign in groups of its own" if any(form.split for form in fit.forms) else ""
+    return bits + apart + (f", {fit.saturated} of them saturated" if fit.saturated else "")

@@ -1,0 +1,277 @@
+"""NIR graph to Program: calibrated rounding to the integers that Loihi 2 holds."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import nir
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.resets import from_rest, with_reset
+from snnfuse.export.lowering.split_fan_in import with_relays
+from snnfuse.export.lowering.weights import count_connections
+from snnfuse.export.quantization.agreement import compare_runs
+from snnfuse.export.quantization.calibration import Width, fit_population
+from snnfuse.export.quantization.diagnostics import suspects
+from snnfuse.export.quantization.exact_fit import fit_exactly
+from snnfuse.export.quantization.fitting import Fit, Input, connections, constant_name
+from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
+from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries
+from snnfuse.hardware.backends.emulator import emulate
+from snnfuse.hardware.errors import CalibrationWarning, InputError
+from snnfuse.hardware.ir.encoding import as_inputs, to_events
+from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
+from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ir.nodes import Constant, Decoder, GradedInput, Output, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.overflow.observed import check_no_wrap
+
+SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
+SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take
+INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
+
+WeightBits = Width | Mapping[str, Width]
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """A program, and what is known of its making.
+
+    Attributes:
+        program: the integers.
+        layers: a row per population.
+        warnings: what calibration data or weights would spoil, a sentence each.
+    """
+
+    program: Program
+    layers: tuple[LayerReport, ...]
+    warnings: tuple[str, ...]
+
+
+def quantize(
+    graph: nir.NIRGraph,
+    calibration: ArrayLike | Mapping[str, ArrayLike],
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    weight_bits: WeightBits = WEIGHT_BITS,
+    input_bits: int = 12,
+    max_groups: int = 2,
+    decoder: Decoder | None = None,
+) -> Program:
+    """Turn a float graph into integers, choosing scales by the spikes they keep on calibration data.
+
+    Args:
+        graph: NIR graph of standard primitives.
+        calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. An input that holds
+            only 0 and 1 is declared binary; any other is declared graded, with `input_bits` bits and the scale of least mean error.
+        dt: seconds per step; by default the graph's own, or 1e-4.
+        reset: makes every spiking population reset by this rule, with the measured effect in the ledger; by default each keeps its own.
+        weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8. A pair gives each
+            sign groups of its own; a number does so where that pays, and always at 1 bit, which cannot mix signs.
+        input_bits: 2..24, payload of a graded input with its sign.
+        max_groups: groups in which one weight may be stored, 1 or more; a further one is used only where one loses too many spikes.
+        decoder: how outputs are read; by default spike count, and the membrane's sum for a readout.
+
+    Returns:
+        Program whose ledger lists every change of meaning with its effect on the calibration data.
+
+    Warns:
+        CalibrationWarning: of data or weights that cannot be quantized well: a layer that never or always spikes, or loses nearly all its
+            spikes, weights or values a thousand times the median.
+
+    Raises:
+        InputError: calibration data is empty, not finite or of another shape; a setting is out of range.
+        UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
+    """
+    return quantize_measured(
+        graph, calibration, dt=dt, reset=reset, weight_bits=weight_bits, input_bits=input_bits, max_groups=max_groups, decoder=decoder
+    ).program
+
+
+def quantize_measured(
+    graph: nir.NIRGraph,
+    calibration: ArrayLike | Mapping[str, ArrayLike],
+    *,
+    dt: float | None = None,
+    reset: Reset | None = None,
+    weight_bits: WeightBits = WEIGHT_BITS,
+    input_bits: int = 12,
+    max_groups: int = 2,
+    decoder: Decoder | None = None,
+    declared: Mapping[str, Input] | None = None,
+) -> Quantized:
+    """`quantize`, with what it came to in every layer; inputs in `declared` are taken as they are there, not as the data suggests."""
+    check_widths(weight_bits)
+    if max_groups < 1:
+        raise InputError(f"max_groups must be 1 or more, not {max_groups}")
+    network, x, inputs = prepare(graph, calibration, dt, reset, input_bits, declared or {})
+    fits = fit_all(network, x, inputs, weight_bits, max_groups)
+    program = assemble(network, fits, inputs, decoder)
+    found = with_effects(network, program, x, fits)
+    for text in found.warnings:
+        warnings.warn(text, CalibrationWarning, stacklevel=3)
+    return found
+
+
+def prepare(
+    graph: nir.NIRGraph,
+    calibration: ArrayLike | Mapping[str, ArrayLike],
+    dt: float | None,
+    reset: Reset | None,
+    input_bits: int,
+    declared: Mapping[str, Input] = MappingProxyType({}),
+    relays: bool = True,
+) -> tuple[Network, dict[str, NDArray], dict[str, Input]]:
+    """What is to be rounded: the float network in chip form, with its changes of meaning so far in its ledger, the calibration data
+    by input, and the inputs as `declared`, or else as that data declares them; with graded relays where they pay, unless told otherwise.
+    Arguments and errors as of `quantize`.
+    """
+    check_range("input_bits", input_bits, 2, MESSAGE_BITS)
+    network = lower(graph, dt)
+    x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
+    inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], input_bits) for name, array in x.items()}
+    if relays:
+        network = with_relays(network, [name for name, node in inputs.items() if isinstance(node, SpikeInput)])
+    if reset is not None:
+        network = with_reset(network, reset, x)
+    network = from_rest(chip_form(network), x)
+    _check_not_silent(x)
+    return network, x, inputs
+
+
+def check_widths(weight_bits: WeightBits) -> None:
+    """InputError for a width that is no whole number 1..8, or pair of them."""
+    named = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
+    for name, width in named.items():
+        pair = (width,) if isinstance(width, int) else tuple(width)
+        if isinstance(width, bool) or len(pair) > 2 or (len(pair) < 2 and not isinstance(width, int)):
+            raise InputError(f"weight_bits of {name!r} must be a number 1..8 or a pair (excitatory, inhibitory), not {width!r}")
+        for bits in pair:
+            check_range(f"weight_bits of {name!r}" if name else "weight_bits", bits, 1, WEIGHT_BITS)
+
+
+def widths_of(network: Network, weight_bits: WeightBits) -> dict[str, Width]:
+    """By population; InputError where a name is none."""
+    if not isinstance(weight_bits, Mapping):
+        return dict.fromkeys(network.populations, weight_bits)
+    unknown = [name for name in weight_bits if name not in network.populations]
+    if unknown:
+        raise InputError(f"weight_bits names {unknown[0]!r}, but the populations are {', '.join(network.order)}")
+    return {name: weight_bits.get(name, WEIGHT_BITS) for name in network.populations}
+
+
+def _check_not_silent(x: Mapping[str, NDArray]) -> None:
+    for name, array in x.items():
+        if not array.any():
+            raise InputError(f"input {name!r} is 0 on all calibration data; give data like what the network will see")
+
+
+def declare_input(x: NDArray, shape: tuple[int, ...], bits: int) -> Input:
+    """Binary if the data is; otherwise graded, with the scale of least mean error among those that saturate few values or none.
+
+    An outlier's error counts as no more than a usual value: one bad reading must not cost all others their digits.
+    """
+    if ((x == 0) | (x == 1)).all():
+        return SpikeInput(shape)
+    magnitudes, limit = np.abs(x[x != 0]), 2 ** (bits - 1) - 1
+    largest, *lower = np.quantile(magnitudes, (1.0, *INPUT_QUANTILES)).tolist()
+    nodes = [GradedInput(shape, bits, top / limit) for top in (largest, *lower)]
+    return min(nodes, key=lambda node: _mean_error(node, x, at_most=lower[-1]))
+
+
+def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
+    error = np.abs(np.clip(np.rint(x / node.scale), -node.limit, node.limit) * node.scale - x)
+    return float(np.minimum(error, at_most).mean())
+
+
+def fit_all(
+    network: Network,
+    x: Mapping[str, NDArray],
+    inputs: Mapping[str, Input],
+    weight_bits: WeightBits,
+    max_groups: int,
+    feedback: bool = True,
+) -> dict[str, Fit]:
+    """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
+    widths = widths_of(network, weight_bits)
+    events, run = calibration_run(network, x, inputs)
+    return {name: fit_one(network, name, run, events, inputs, widths[name], max_groups, feedback) for name in network.order}
+
+
+def calibration_run(
+    network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input]
+) -> tuple[dict[str, NDArray[np.int32]], FloatRun]:
+    """Encoded calibration data, and the float network's run on what the encoding leaves of it."""
+    events = to_events(inputs, x)
+    received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
+    return events, simulate(network, received, voltages=False)
+
+
+def fit_one(
+    network: Network,
+    name: str,
+    run: FloatRun,
+    events: Mapping[str, NDArray],
+    inputs: Mapping[str, Input],
+    width: Width,
+    max_groups: int,
+    feedback: bool = True,
+) -> Fit:
+    """One population's fit, on some of the samples; `run` and `events` are of `calibration_run`. Products and relays are exact."""
+    if network.populations[name].kind != "neuron":
+        return fit_exactly(network, name)
+    chosen = search_samples(network, name, *run.spikes[name].shape[:2])
+    sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in (p.source for p in network.into(name))}
+    return fit_population(network, name, run.select(name, chosen), sent, inputs, width, max_groups, feedback)
+
+
+def search_samples(network: Network, name: str, time: int, batch: int) -> NDArray[np.int64]:
+    """Evenly spaced samples, so that sorted data is not cut to its first classes; fewer for a layer whose many weights and neurons
+    make each of them slow, and tell as much."""
+    weights = sum(count_connections(p.weights) for p in network.into(name))
+    number = int(np.clip(SEARCH_WORK // max(weights * time, 1), LEAST_SAMPLES, SEARCH_SAMPLES))
+    return np.unique(np.linspace(0, batch - 1, min(batch, number)).astype(int))
+
+
+def assemble(network: Network, fits: Mapping[str, Fit], inputs: Mapping[str, Input], decoder: Decoder | None = None) -> Program:
+    """The whole program, its paths matched in time.
+
+    Raises:
+        InputError: spikes are to be counted in a population that never fires.
+    """
+    nodes = {**inputs, **({constant_name(network): Constant()} if any(fit.bias for fit in fits.values()) else {})}
+    nodes |= {name: fit.lif for name, fit in fits.items()}
+    links = tuple(c for name, fit in fits.items() for c in connections(network, name, fit))
+    outputs = {name: Output(node, decoder or default_decoder(network, node)) for name, node in network.outputs.items()}
+    for name, output in outputs.items():
+        if network.populations[output.node].is_readout and output.decoder == "spike_count":
+            raise InputError(f"output {name!r} is the membrane of {output.node!r}, which never fires; use a membrane decoder")
+    return Program(nodes, links, outputs, network.dt, network.ledger)
+
+
+def default_decoder(network: Network, node: str) -> Decoder:
+    """Spike count, or the membrane's sum where the population cannot spike."""
+    return "membrane_sum" if network.populations[node].is_readout else "spike_count"
+
+
+def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Quantized:
+    """The program with what rounding changed, measured from end to end, in its ledger."""
+    events = to_events(program.inputs, x)
+    recording = emulate(program, events, "all", states=True)
+    peaks = check_no_wrap(program, events, recording)
+    graded = {name: node for name, node in program.inputs.items() if isinstance(node, GradedInput)}
+    entries = [entry for name, node in graded.items() for entry in input_entries(name, node, x[name])]
+    run = simulate(network, x, voltages=False)
+    layers = compare_runs(network, program, run, recording)
+    for layer in layers:
+        if network.populations[layer.node].kind == "neuron":  # the others are exact, whatever arrives
+            entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node])
+    found = suspects(network, x, program.inputs, run, fits, recording)
+    return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

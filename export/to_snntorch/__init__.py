@@ -1,0 +1,1 @@
+"""From a NIR graph back to a snnTorch model."""

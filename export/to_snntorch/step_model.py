@@ -1,0 +1,183 @@
+"""A snnTorch model made of a graph: its layers and neurons, stepped in order, with the loops' last spikes kept in between."""
+
+import graphlib
+from collections.abc import Mapping
+
+import snntorch as snn
+import torch
+from torch import nn
+
+from snnfuse.export.lowering.shapes import Shape
+
+
+class StepModel(nn.Module):
+    """A graph of layers and snnTorch neurons, one time step per call.
+
+    Attributes:
+        inputs: shapes of the inputs by name, in the order in which forward takes them.
+        outputs: names of the outputs, in the order in which it returns them.
+        layers: by node name, "." written as "__".
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, Shape],
+        layers: Mapping[str, nn.Module],
+        edges: list[tuple[str, str]],
+        late: set[tuple[str, str]],
+        outputs: list[str],
+    ) -> None:
+        super().__init__()
+        self.inputs, self.outputs = dict(inputs), tuple(outputs)
+        self.keys = _keys([*layers])
+        self.layers = nn.ModuleDict({self.keys[name]: layer for name, layer in layers.items()})
+        self.terms = {name: [(s, (s, t) in late) for s, t in edges if t == name] for name in (*layers, *outputs)}
+        before = {name: [s for s, is_late in terms if not is_late] for name, terms in self.terms.items()}
+        self.order = tuple(name for name in graphlib.TopologicalSorter(before).static_order() if name in self.terms)
+        self.remembered = tuple(dict.fromkeys(s for s, _ in sorted(late)))
+        self.last: dict[str, torch.Tensor] = {}
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
+        """One time step: a tensor (batch, *shape) per input to one per output."""
+        if len(inputs) != len(self.inputs):
+            raise ValueError(f"this model takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), not {len(inputs)}")
+        values = dict(zip(self.inputs, inputs, strict=True))
+        for name in self.order:
+            arriving = self._sum(name, values)
+            values[name] = self.layers[self.keys[name]](arriving) if name in self.keys else arriving
+        self.last = {name: values[name] for name in self.remembered}
+        found = tuple(values[name] for name in self.outputs)
+        return found[0] if len(found) == 1 else found
+
+    def _sum(self, name: str, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """What arrives at a node; of the step before where the edge is late, nothing in the first step."""
+        found = [self.last.get(s) if is_late else values[s] for s, is_late in self.terms[name]]
+        known = [value for value in found if value is not None]
+        if not known:
+            first = next(iter(values.values()))
+            return torch.zeros(len(first), *self.late_shape(name), dtype=first.dtype, device=first.device)
+        return sum((value.reshape(known[0].shape) for value in known[1:]), known[0])
+
+    def late_shape(self, name: str) -> Shape:
+        """What a node takes that only a loop feeds."""
+        return self.layers[self.keys[name]].shape
+
+    def reset(self) -> None:
+        """Clear every state, before another sample."""
+        self.last = {}
+        for layer in self.layers.values():
+            layer.reset()
+
+
+def _keys(names: list[str]) -> dict[str, str]:
+    """Attribute names for nodes: torch takes no dots, and none that its modules have already."""
+    taken: dict[str, str] = {}
+    for name in names:
+        key = name.replace(".", "__")
+        while key in taken.values() or hasattr(nn.ModuleDict, key):
+            key += "_"
+        taken[name] = key
+    return taken
+
+
+class Neuron(nn.Module):
+    """A snnTorch neuron, fed with `scale` times its input plus `bias` less `loss` per own spike, one step later.
+
+    It gives its spikes, or its membrane where it never fires.
+    """
+
+    def __init__(self, neuron: snn.SpikingNeuron, shape: Shape, is_readout: bool, **tensors: torch.Tensor | None) -> None:
+        super().__init__()
+        self.neuron, self.shape, self.is_readout = neuron, shape, is_readout
+        for name in ("scale", "bias", "loss"):
+            self.register_buffer(name, tensors.get(name))
+        self.fired: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, *shape) to the same."""
+        x = x.reshape(len(x), *self.shape)
+        x = x if self.scale is None else x * self.scale
+        x = x if self.bias is None else x + self.bias
+        spikes = self.neuron(x if self.loss is None else self._less(x)).to(x.dtype)  # snnTorch's surrogates return float32
+        self.fired = [] if self.loss is None else [spikes, *self.fired[:1]]
+        return self.neuron.mem if self.is_readout else spikes
+
+    def _less(self, x: torch.Tensor) -> torch.Tensor:
+        """Without what the spike before takes. A synaptic current would keep it, and gets it back, decayed, one step later."""
+        if self.fired:
+            x = x - self.loss * self.fired[0]
+        if isinstance(self.neuron, snn.Synaptic) and len(self.fired) == 2:
+            x = x + self.neuron.alpha.clamp(0, 1) * self.loss * self.fired[1]
+        return x
+
+    def reset(self) -> None:
+        """Clear the state."""
+        self.fired = []
+        self.neuron.reset_mem()
+
+
+class RunningSum(nn.Module):
+    """The sum of all inputs so far."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.total: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, *shape) to the same."""
+        x = x.reshape(len(x), *self.shape)
+        self.total = [x + self.total[0]] if self.total else [x]
+        return self.total[0]
+
+    def accumulates(self) -> None:
+        """For a tracer: that it sums over time; how high is not known."""
+
+    def reset(self) -> None:
+        """Clear the state."""
+        self.total = []
+
+
+class Layer(nn.Module):
+    """A torch layer that is fed with values of one shape."""
+
+    def __init__(self, layer: nn.Module, shape: Shape) -> None:
+        super().__init__()
+        self.layer, self.shape = layer, shape
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, *shape) to whatever the layer makes of it."""
+        return self.layer(x.reshape(len(x), *self.shape))
+
+    def reset(self) -> None:
+        """There is a state in delays only."""
+        if isinstance(self.layer, DelayLine):
+            self.layer.past = []
+
+
+class Factor(nn.Module):
+    """Elementwise multiplication."""
+
+    def __init__(self, factor: torch.Tensor) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(factor)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, *shape) to the same."""
+        return x * self.factor
+
+
+class DelayLine(nn.Module):
+    """Each neuron's value of its own number of steps before, and 0 before the first."""
+
+    def __init__(self, steps: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("steps", steps)
+        self.past: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, *shape) to the same."""
+        length = int(self.steps.max()) + 1
+        self.past = [x, *self.past][:length]
+        zeros = [torch.zeros_like(x)] * (length - len(self.past))
+        return torch.stack([*self.past, *zeros]).gather(0, self.steps.expand(1, *x.shape))[0]

@@ -1,0 +1,174 @@
+"""NIR graph to a snnTorch model, which steps like the graph: the way back from `to_nir`, and from other frameworks.
+
+snnTorch's own importer resets every neuron to zero and wires recurrent graphs wrongly; this one recognises neurons as `patterns` does
+and builds each with the reset that the graph spells:
+
+    LIF, IF, CubaLIF                              Leaky, Leaky(beta=1), Synaptic; reset to zero, at once
+    LI or I -> Threshold, with or without Scale   Leaky or Synaptic that subtracts one step later, or never resets; one that subtracts at
+                                                  once is one that never resets, and what it loses is part of its next input, because
+                                                  snnTorch's own skips the reset of a membrane above twice the threshold
+    LI, I, CubaLI -> Output                       Leaky or Synaptic without a reset, whose membrane is returned
+    Threshold after anything else                 Leaky(beta=0) without a reset; those of a product too
+    I that is read by layers                      a running sum
+
+In a loop, every connection takes one step, as everywhere in this project.
+"""
+
+from collections.abc import Callable
+
+import nir
+import numpy as np
+import snntorch as snn
+import torch
+from torch import nn
+
+from snnfuse.export.lowering.linear_nodes import as_padding, delay_steps, per_axis
+from snnfuse.export.lowering.network import Array, Population
+from snnfuse.export.lowering.nir_to_network import Lowering, named, time_step
+from snnfuse.export.lowering.shapes import size, spread
+from snnfuse.export.lowering.subgraphs import inlined
+from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepModel
+from snnfuse.hardware.errors import UnsupportedError
+
+UNIT = 1e-6  # how far a gain may lie from 1 and count as 1: files hold float32
+MARGINS = {torch.float64: 1e-9, torch.float32: 1e-6}  # relative, above rounding: a membrane at its threshold does not fire
+
+
+def from_nir(graph: nir.NIRGraph, dt: float | None = None, dtype: torch.dtype = torch.float32) -> "StepModel":
+    """Build a snnTorch model.
+
+    Args:
+        graph: standard primitives.
+        dt: seconds per step; by default what the graph's metadata says, or 1e-4.
+        dtype: of parameters and states, float32 or float64.
+
+    Returns:
+        Module whose forward takes one time step of each input, (batch, *shape), in the graph's order of Input nodes, and returns that of
+        each output, alone or as a tuple: spikes of 0 and 1, or membranes. It keeps its states from step to step; `reset()` clears them.
+        Its layers, in `layers` by node name, are torch's and snnTorch's own, with parameters to train.
+
+    Raises:
+        UnsupportedError: what snnTorch or this project cannot hold, by node.
+        InputError: the graph is damaged.
+    """
+    if dtype not in MARGINS:
+        raise UnsupportedError(f"snnTorch computes in float32 or float64, not {dtype}")
+    lowering = Lowering(*inlined(graph), time_step(graph, dt))
+    lowering.network(())  # refuses by name whatever has no meaning in discrete time
+    neurons = {name: _neuron(name, lowering.populations[name], dtype) for name in lowering.cells if not _is_output(lowering, name)}
+    linear = {name: node for name, node in lowering.nodes.items() if name in lowering.shapes and name not in {*neurons, *lowering.inputs}}
+    layers = {name: named(name, _layer, name, node, lowering, dtype) for name, node in linear.items() if not isinstance(node, nir.Output)}
+    inside = frozenset().union(*(cell.edges for cell in lowering.cells.values()))
+    entries = {cell.entry: name for name, cell in lowering.cells.items()}
+    edges = [(s, entries.get(t, t)) for s, t in lowering.edges if (s, t) not in inside]
+    late = {(s, t) for s, t in edges if s in lowering.cells and _reaches(edges, t, s)}
+    layers = {name: ({**neurons, **layers})[name] for name in lowering.nodes if name in neurons or name in layers}
+    return StepModel(lowering.inputs, layers, edges, late, [n for n in lowering.nodes if _is_output(lowering, n)])
+
+
+def _is_output(lowering: Lowering, name: str) -> bool:
+    return isinstance(lowering.nodes[name], nir.Output)
+
+
+def _reaches(edges: list[tuple[str, str]], start: str, goal: str) -> bool:
+    seen, waiting = set(), [start]
+    while waiting:
+        here = waiting.pop()
+        if here == goal:
+            return True
+        if here not in seen:
+            seen.add(here)
+            waiting += [t for s, t in edges if s == here]
+    return False
+
+
+def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum:
+    if p.kind == "relay":
+        return RunningSum(p.shape)
+    if p.reset_to is not None:
+        raise UnsupportedError(
+            f"node {name!r}: v_reset is {float(p.reset_to.flat[np.argmax(np.abs(p.reset_to))]):g}, and snnTorch's neurons reset to 0; "
+            "shift v_leak, v_threshold and the bias before it by it"
+        )
+    if p.alpha is not None and p.voltage_bias.any():
+        raise UnsupportedError(
+            f"node {name!r}: v_leak is not 0 behind a synaptic current, and snnTorch's Synaptic adds nothing to the membrane; "
+            "shift v_threshold and v_reset by it"
+        )
+    tensor, gain = _tensors(dtype), p.gain * p.current_gain
+    options = {
+        "beta": tensor(p.beta),
+        "threshold": 1.0 if p.is_readout else tensor(p.amount * (1 + MARGINS[dtype]) if p.reset == "subtract_delayed" else p.theta),
+        "reset_mechanism": _mechanism(p),
+        "reset_delay": p.reset == "subtract_delayed",
+        "init_hidden": True,
+    }
+    return Neuron(
+        snn.Leaky(**options) if p.alpha is None else snn.Synaptic(alpha=tensor(p.alpha), **options),
+        p.shape,
+        p.is_readout,
+        scale=None if np.allclose(gain, 1, rtol=0, atol=UNIT) else tensor(gain),
+        bias=tensor(p.voltage_bias) if p.voltage_bias.any() else None,
+        loss=tensor(p.beta * p.amount) if p.reset == "subtract" else None,
+    )
+
+
+def _mechanism(p: Population) -> str:
+    if p.is_readout or not p.has_memory or p.reset in ("none", "subtract"):
+        return "none"
+    return "zero" if p.reset == "zero" else "subtract"
+
+
+def _tensors(dtype: torch.dtype) -> Callable[[Array], torch.Tensor]:
+    """Arrays to tensors, one number where all neurons share it."""
+
+    def tensor(values: Array) -> torch.Tensor:
+        shared = values.size and (values == values.flat[0]).all()
+        return torch.as_tensor(values.flat[0] if shared else values).to(dtype)
+
+    return tensor
+
+
+def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype) -> Layer:
+    """A linear node as torch's layer."""
+    shape = lowering.shapes[lowering.sources(name)[0]]
+    if isinstance(node, (nir.Affine, nir.Linear)):
+        shape = (size(shape),)
+        return Layer(_weighted(nn.Linear(shape[0], node.weight.shape[0], bias=isinstance(node, nir.Affine)), node, dtype), shape)
+    if isinstance(node, nir.Scale):
+        return Layer(Factor(torch.as_tensor(spread(name, "a scale", node.scale, shape)).to(dtype)), shape)
+    if isinstance(node, nir.Delay):
+        return Layer(DelayLine(torch.as_tensor(delay_steps(name, node, shape, lowering.dt).reshape(shape))), shape)
+    if isinstance(node, nir.Flatten):
+        return Layer(nn.Flatten(1 + int(node.start_dim) % len(shape), 1 + int(node.end_dim) % len(shape)), shape)
+    if isinstance(node, (nir.AvgPool2d, nir.SumPool2d)):
+        return Layer(_pool(node), shape)
+    return Layer(_convolution(name, node, dtype), shape)
+
+
+def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> nn.Module:
+    size, stride, padding = (per_axis(value, 2) for value in (node.kernel_size, node.stride, node.padding))
+    divisor = 1 if isinstance(node, nir.SumPool2d) else None
+    if all(2 * p <= k for p, k in zip(padding, size, strict=True)):
+        return nn.AvgPool2d(size, stride, padding, divisor_override=divisor)
+    sides = (padding[1], padding[1], padding[0], padding[0])  # more than torch's pools allow
+    return nn.Sequential(nn.ZeroPad2d(sides), nn.AvgPool2d(size, stride, divisor_override=divisor))
+
+
+def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, dtype: torch.dtype) -> nn.Module:
+    kind, axes = (nn.Conv1d, 1) if isinstance(node, nir.Conv1d) else (nn.Conv2d, 2)
+    kernel = node.weight.shape[2:]
+    stride, dilation = (per_axis(value, axes) for value in (node.stride, node.dilation))
+    padding = as_padding(name, node.padding, kernel, stride, dilation)
+    channels = node.weight.shape[1] * int(node.groups), node.weight.shape[0]
+    return _weighted(kind(*channels, kernel, stride, padding, dilation, int(node.groups), bias=node.bias is not None), node, dtype)
+
+
+def _weighted(layer: nn.Module, node: nir.NIRNode, dtype: torch.dtype) -> nn.Module:
+    """A layer with a node's weights and bias."""
+    layer.to(dtype)
+    with torch.no_grad():
+        layer.weight.copy_(torch.as_tensor(np.asarray(node.weight)))
+        if layer.bias is not None:
+            layer.bias.copy_(torch.as_tensor(np.array(np.broadcast_to(node.bias, layer.bias.shape))))
+    return layer

@@ -1,0 +1,1 @@
+"""Capture: one time step of a torch model as the operations that it ran."""

@@ -1,0 +1,1 @@
+"""Emit: captured operations as nodes of a NIR graph."""

@@ -1,0 +1,1 @@
+"""What a NIR node is made of, shared by capture, step and emit."""

@@ -1,0 +1,127 @@
+"""Reading single fx nodes: what an operation's arguments are, and whether it keeps what NIR needs kept.
+
+All raise UnsupportedError, naming the node, where it does not.
+"""
+
+from typing import Any
+
+import torch
+from torch import fx
+
+from snnfuse.export.tracing.capture.trace import Trace
+from snnfuse.export.tracing.capture.trace_ops import BY_NAME
+from snnfuse.export.tracing.nodes.refusal import refusal
+
+SHARED_ADVICE = "give every layer its own module"
+LOOP_ADVICE = f"make every step of the loop the same, and {SHARED_ADVICE}"
+
+
+def count_steps(trace: Trace, neurons: list[fx.Node]) -> int:
+    """1, or the number of iterations of the model's own loop."""
+    calls = {n.target: trace.calls[n.target] for n in neurons} or dict(trace.calls)
+    counts = sorted(set(calls.values()))
+    if len(counts) > 1:
+        few, many = (next(p for p, c in calls.items() if c == n) for n in (counts[0], counts[-1]))
+        text = f"it is called {counts[-1]} times, and {few} {counts[0]} times"
+        raise refusal(f"{many} ({type(trace.model.get_submodule(many)).__name__})", text, LOOP_ADVICE)
+    steps = counts[0] if counts else 1
+    for path, count in trace.calls.items():
+        if count != 1 and count % steps:
+            kind = type(trace.model.get_submodule(path)).__name__
+            raise refusal(
+                f"{path} ({kind})",
+                f"it is called {count} times in a forward of {steps} time steps",
+                SHARED_ADVICE,
+            )
+    return steps
+
+
+def returned(output: fx.Node) -> tuple[list[Any], tuple[str, ...]]:
+    """What forward returns, one by one, and its names where it returns a dict."""
+    value = output.args[0]
+    if isinstance(value, dict) and value:
+        return list(value.values()), tuple(_output_name(key) for key in value)
+    if value is None or isinstance(value, dict):
+        raise refusal("forward", f"it returns {'None' if value is None else 'an empty dict'}", "return a tensor or a tuple of tensors")
+    return (list(value) if isinstance(value, tuple) else [value]), ()
+
+
+def _output_name(key: Any) -> str:
+    if not isinstance(key, str) or "/" in key or not key:
+        raise refusal("forward", f"it returns a dict with the key {key!r}", "use names without '/' as keys")
+    return key
+
+
+def one_node(value: Any) -> fx.Node:
+    """A returned value that is one tensor."""
+    if not isinstance(value, fx.Node):
+        raise refusal("forward", f"it returns {type(value).__name__} inside its outputs", "return a tensor or a tuple of tensors")
+    return value
+
+
+def inputs(node: fx.Node) -> list[fx.Node]:
+    """The one tensor that a module reads."""
+    given = [*node.args, *node.kwargs.values()]
+    if len(given) != 1 or not isinstance(given[0], fx.Node):
+        raise refusal(node.meta["where"], "it is called with something else than one tensor", "call it with its input alone")
+    return given
+
+
+def step_index(node: fx.Node) -> int | None:
+    """t, where a node reads x[t], x[t, :] or x[t, ...]."""
+    if node.meta.get("op") != "getitem":
+        return None
+    first, *rest = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+    return first if isinstance(first, int) and all(i is Ellipsis or i == slice(None) for i in rest) else None
+
+
+def first_input(node: fx.Node) -> fx.Node:
+    """The tensor that a function or method works on, given by position or as `input`."""
+    return node.args[0] if node.args else node.kwargs["input"]
+
+
+def operands(node: fx.Node) -> tuple[list[Any], list[float]]:
+    """What a sum adds, tensors and numbers, and the factor of each.
+
+    torch's add, sub and rsub: x + alpha y, x - alpha y, alpha-less y - x.
+    """
+    given = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)][:2]
+    alpha = node.kwargs.get("alpha", node.args[2] if len(node.args) > 2 else 1)
+    sign = 1 if node.meta["op"] == "add" else -1
+    factors = [-1.0, 1.0] if node.meta["op"] == "rsub" else [1.0, float(sign * alpha)]
+    return given, factors
+
+
+def factors(node: fx.Node) -> list[Any]:
+    """What a product multiplies, tensors and numbers.
+
+    Raises:
+        UnsupportedError: it divides by something that depends on the input, or rounds.
+    """
+    if node.meta["op"] in ("neg", "negative"):
+        return [first_input(node), -1.0]
+    first, second = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)][:2]
+    if BY_NAME[node.meta["op"]] is not BY_NAME["div"]:
+        return [first, second]
+    if node.kwargs.get("rounding_mode") is not None:
+        raise refusal(node.meta["where"], "a division that rounds is not linear", "divide without rounding_mode")
+    if isinstance(second, fx.Node) and second.meta["op"] != "constant":
+        raise refusal(node.meta["where"], f"it divides by {second.meta['where']}, which depends on the input", "divide by a constant")
+    value = second.meta["value"] if isinstance(second, fx.Node) else torch.tensor(float(second), dtype=torch.float64)
+    if not value.all():
+        raise refusal(node.meta["where"], "it divides by zero", "divide by numbers other than zero")
+    return [first, 1.0 / value.to(torch.float64)]
+
+
+def refuse_shared_in_place(node: fx.Node) -> None:
+    """`x += y` changes x for every other reader, which a graph of values does not show."""
+    if not node.meta.get("in_place"):
+        return
+    changed, reader = first_input(node), node
+    while isinstance(changed, fx.Node):
+        if any(user is not reader for user in changed.users) or changed.meta["op"] == "part" and changed.meta["part"] != "spikes":
+            reason = f"it changes {changed.meta['where']} in place, which something else reads"
+            raise refusal(node.meta["where"], reason, "write z = x + y, not x += y")
+        kept = BY_NAME.get(changed.meta["op"])  # a view shares its memory; Dropout and Identity return their input itself
+        views = (kept is not None and kept.family in ("same", "move")) or changed.meta["op"] == "module"
+        reader, changed = changed, (first_input(changed) if views else None)

@@ -1,0 +1,1 @@
+"""The backends that run a Program, by name."""

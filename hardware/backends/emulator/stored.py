@@ -1,0 +1,67 @@
+"""How weights are kept: one byte each, exactly, and what can be proven of their sums."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+
+from snnfuse.hardware.ir.synapses import Synapse
+
+INT16 = (-(1 << 15), (1 << 15) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Weights w = factor * values.
+
+    Attributes:
+        values: int64, of the weights' shape; -128..127, or 0..255 where unsigned.
+        factor: 1, 2 or -1.
+        unsigned: which of the two ranges.
+    """
+
+    values: NDArray[np.int64]
+    factor: int
+    unsigned: bool
+
+
+def store(weights: NDArray[np.int32]) -> Stored:
+    """Legal weights of any sign mode: mixed ones are even, the others span 0..255 or -255..0."""
+    weights = weights.astype(np.int64)
+    low, high = weights.min(initial=0), weights.max(initial=0)
+    if low >= -128 and high <= 127:
+        return Stored(weights, 1, False)
+    if not (weights & 1).any() and low >= -256 and high <= 254:
+        return Stored(weights // 2, 2, False)
+    if low >= 0 and high <= 255:
+        return Stored(weights, 1, True)
+    if high <= 0 and low >= -255:
+        return Stored(-weights, -1, True)
+    raise AssertionError(f"weights {low}..{high} are none that a synapse accepts")
+
+
+def extremes(values: NDArray[np.int64], axes: tuple[int, ...]) -> tuple[int, int]:
+    """Lowest and highest sum of any subset of the values along these axes: binary spikes choose a subset."""
+    return int(np.minimum(values, 0).sum(axes).min(initial=0)), int(np.maximum(values, 0).sum(axes).max(initial=0))
+
+
+def fits_16_bits(values: NDArray[np.int64], axes: tuple[int, ...]) -> bool:
+    """Whether no such sum leaves int16."""
+    lowest, highest = extremes(values, axes)
+    return lowest >= INT16[0] and highest <= INT16[1]
+
+
+def largest_input(synapse: Synapse) -> int:
+    """A bound of what binary spikes bring about at any target, in either direction."""
+    weights = synapse.weights.astype(np.int64)
+    if issparse(weights):
+        sums = (np.asarray(part.sum(1)) for part in (weights.minimum(0), weights.maximum(0)))
+    else:
+        sums = extremes(weights, tuple(range(1, weights.ndim)))
+    return max(int(np.abs(x).max(initial=0)) for x in sums) << max(synapse.exponent, 0)
+
+
+def safe_rows(stored: Stored) -> int:
+    """How many rows of any such bytes add up within int16."""
+    return INT16[1] // 255 if stored.unsigned else -INT16[0] // 128

@@ -1,0 +1,67 @@
+"""The parts of Lava that the backend uses, imported with the fixes that they need. Importing this module imports Lava."""
+
+from snnfuse.hardware.backends.lava.compat import patched_imports
+
+with patched_imports():
+    from lava.magma.core.decorator import implements, requires, tag
+    from lava.magma.core.model.py.model import PyLoihiProcessModel
+    from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyOutPortVectorDense
+    from lava.magma.core.model.py.type import LavaPyType
+    from lava.magma.core.process.ports.ports import InPort, OutPort
+    from lava.magma.core.process.process import AbstractProcess
+    from lava.magma.core.resources import CPU
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+    from lava.magma.runtime import runtime  # noqa: F401  (Lava imports it, and its fork, only when it runs)
+    from lava.proc.conv.models import PyConvModelFixed
+    from lava.proc.conv.process import Conv
+    from lava.proc.dense.models import PyDelayDenseModelBitAcc, PyDenseModelBitAcc
+    from lava.proc.dense.process import DelayDense, Dense
+    from lava.proc.graded.models import PyGradedVecModelFixed
+    from lava.proc.graded.process import GradedVec
+    from lava.proc.io.reset import PyResetFixed, Reset
+    from lava.proc.lif.models import PyLifModelBitAcc, PyLifResetModelBitAcc
+    from lava.proc.lif.process import LIF, LIFReset
+    from lava.proc.prodneuron.models import PyProdNeuronModelFixed
+    from lava.proc.prodneuron.process import ProdNeuron
+    from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc
+    from lava.proc.sparse.process import DelaySparse, Sparse
+
+__all__ = [
+    "CPU",
+    "LIF",
+    "AbstractProcess",
+    "Conv",
+    "DelayDense",
+    "DelaySparse",
+    "Dense",
+    "GradedVec",
+    "InPort",
+    "LIFReset",
+    "LavaPyType",
+    "Loihi2SimCfg",
+    "LoihiProtocol",
+    "OutPort",
+    "ProdNeuron",
+    "PyConvModelFixed",
+    "PyDelayDenseModelBitAcc",
+    "PyDelaySparseModelBitAcc",
+    "PyDenseModelBitAcc",
+    "PyGradedVecModelFixed",
+    "PyInPort",
+    "PyLifModelBitAcc",
+    "PyLifResetModelBitAcc",
+    "PyLoihiProcessModel",
+    "PyOutPort",
+    "PyOutPortVectorDense",
+    "PyProdNeuronModelFixed",
+    "PyResetFixed",
+    "PySparseModelBitAcc",
+    "Reset",
+    "RunSteps",
+    "Sparse",
+    "implements",
+    "requires",
+    "tag",
+]

@@ -1,0 +1,133 @@
+"""Decisions on a stream, step by step, in constant memory: one sample that never ends.
+
+Windows   As a Program defines them: every `window` steps a new one begins, with every state zero, and ends in a decision by the output's
+          decoder. The decisions are those of `emulate` on the windows as samples, and `decode`.
+Sliding   States run on for ever; every so many steps the decoder reads the last `window` of them. The decisions are those of one
+          `emulate` of the whole stream whose recording is cut into these spans.
+
+An output lags the input by its latency, so that a decision on the input up to step n is there on step n + latency.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.backends.emulator.run_state import Session
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.encoding import only_output, reduce_window
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+
+Step = Mapping[str, NDArray]
+"""Events of one step, integers (*shape) by input."""
+Read = Callable[[Recording], NDArray]
+"""What a decoder reduces, of a recording of one step."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an output says at the end of a window.
+
+    Attributes:
+        output: its name.
+        step: the last input step that it rests on, counted from 1.
+        latency: steps that it comes later than that.
+        neuron: the highest score, ties to the lowest index; over the flattened population.
+        scores: by the output's decoder, in C order.
+        settled: steps of the window after which the answer no longer changed, 1..window; of sliding ones, for how many decisions it
+            has been the same.
+    """
+
+    output: str
+    step: int
+    latency: int
+    neuron: int
+    scores: tuple[int, ...]
+    settled: int
+
+
+def decide(
+    program: Program, steps: Iterable[Step], window: int, *, output: str | None = None, sliding: int | None = None, threads: int = 1
+) -> Iterator[Decision]:
+    """Run a program on steps as they come.
+
+    Args:
+        program: what to run.
+        steps: events of one step after another.
+        window: steps that a decision rests on.
+        output: which; the only one by default.
+        sliding: None for windows that begin anew; otherwise a decision every so many steps, without resetting anything.
+        threads: of the emulator.
+
+    Yields:
+        A decision as soon as its last step was fed. Steps that fill no window at the end of the stream make none.
+
+    Raises:
+        InputError: no such output, steps that are not positive, or events that the program does not take.
+    """
+    name = only_output(program, output)
+    for what, value in (("window", window), ("sliding", sliding)):
+        if value is not None and value < 1:
+            raise InputError(f"{what} must be a positive number of steps, not {value}")
+    read = _values(program, name)
+    if sliding is None:
+        yield from _in_windows(program, steps, window, name, read, threads)
+    else:
+        yield from _sliding(program, steps, window, name, read, threads, sliding)
+
+
+def _values(program: Program, output: str) -> Read:
+    """What the decoder reduces: spikes, or voltages; (1, 1, *shape) of one step."""
+    rule = program.outputs[output]
+    if rule.decoder == "spike_count":
+        return lambda recording: recording.spikes[output]
+    return lambda recording: recording.states[rule.node]["v"]
+
+
+def _in_windows(program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int) -> Iterator[Decision]:
+    decoder, latency = program.outputs[name].decoder, program.latency[program.outputs[name].node]
+    session = total = None
+    settled = answer = 0
+    for number, step in enumerate(steps, 1):
+        place = (number - 1) % window + 1
+        if place == 1:
+            session, total = Session(program, 1, threads=threads), None
+        values = read(session.advance(_one(step)))[0, 0]
+        total = values.astype(np.int64) if total is None else reduce_pair(decoder, total, values)
+        best = int(total.argmax())
+        settled, answer = (place, best) if place == 1 or best != answer else (settled, answer)
+        if place == window:
+            yield Decision(name, number, latency, answer, tuple(total.ravel().tolist()), settled)
+
+
+def reduce_pair(decoder: str, total: NDArray[np.int64], values: NDArray) -> NDArray[np.int64]:
+    """`reduce_window` of what has been so far, and one step more."""
+    if decoder == "membrane_last":
+        return values.astype(np.int64)
+    if decoder == "membrane_max":
+        return np.maximum(total, values)
+    return total + values
+
+
+def _sliding(
+    program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int, every: int
+) -> Iterator[Decision]:
+    decoder, latency = program.outputs[name].decoder, program.latency[program.outputs[name].node]
+    session = Session(program, 1, threads=threads)
+    last: deque[NDArray] = deque(maxlen=window)
+    settled = answer = 0
+    for number, step in enumerate(steps, 1):
+        last.append(read(session.advance(_one(step)))[0].copy())
+        if number >= window and (number - window) % every == 0:
+            scores = reduce_window(decoder, np.stack(last))[0]
+            best = int(scores.argmax())
+            settled = settled + 1 if settled and best == answer else 1
+            answer = best
+            yield Decision(name, number, latency, answer, tuple(int(n) for n in scores.ravel()), settled)
+
+
+def _one(step: Step) -> dict[str, NDArray]:
+    return {name: np.asarray(values)[None, None] for name, values in step.items()}

@@ -1,0 +1,151 @@
+"""A Program on a device: every population with its parameters and synapse groups, and what a sample takes of the memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, LifTensors, lif_tensors
+from snnfuse.hardware.backends.torch_backend.precision import Bounds, needs_wrap24, needs_wrap32, program_bounds
+from snnfuse.hardware.backends.torch_backend.synapses import DeviceSynapse
+from snnfuse.hardware.ir.fixed_point import INT32
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron, sends_numbers
+from snnfuse.hardware.ir.program import Program
+
+CHUNK_SHARE = 4  # a product's operands may take one part in so many of the memory
+STEP_TENSORS = 12  # float64 tensors that a step of a population has at a time, at most
+
+
+class Arrival(NamedTuple):
+    """A connection into a population.
+
+    Attributes:
+        source, port: as in the program.
+        steps: back from a step of the target to that of the source which arrives at it.
+        synapse: its weights.
+    """
+
+    source: str
+    port: int
+    steps: int
+    synapse: DeviceSynapse
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """One population on a device.
+
+    Attributes:
+        name, node: in the program.
+        neurons: how many.
+        lif: parameters, None for a graded neuron.
+        arriving: from other populations.
+        feedback: from itself.
+        constant: by port, what constants add on every step, float64 (neurons,).
+    """
+
+    name: str
+    node: Neuron
+    neurons: int
+    lif: LifTensors | None
+    arriving: tuple[Arrival, ...]
+    feedback: tuple[Arrival, ...]
+    constant: tuple[Tensor, ...]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of what it sends."""
+        return torch.int32 if sends_numbers(self.node) else torch.bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A Program on a device.
+
+    Attributes:
+        program: of which it is.
+        device: where.
+        populations: feed-forward sources first.
+        history: by node, how many of its last steps the next block still needs.
+        step_bytes: what one step of one sample takes in a block.
+        sample_bytes: what a sample takes however many steps a block has.
+    """
+
+    program: Program
+    device: torch.device
+    populations: tuple[Population, ...]
+    history: Mapping[str, int]
+    step_bytes: int
+    sample_bytes: int
+
+
+def make_plan(program: Program, device: torch.device, float32: bool, memory: int) -> Plan:
+    """Bring a program onto a device.
+
+    Args:
+        float32: whether float32 products are exact there.
+        memory: bytes of working arrays.
+    """
+    bounds = program_bounds(program)
+    synapses = {c: DeviceSynapse(c, bounds, device, float32, memory // CHUNK_SHARE) for c in program.connections}
+    populations = tuple(_population(program, name, bounds, synapses, device) for name in program.neurons)
+    history = {name: max((_steps_back(c) for c in program.connections if c.source == name), default=0) for name in program.nodes}
+    return Plan(program, device, populations, history, *_bytes(program, populations, history))
+
+
+def _bytes(program: Program, populations: tuple[Population, ...], history: Mapping[str, int]) -> tuple[int, int]:
+    """Per step of a sample: what every node sends, the largest population's drives and states. Per sample: all states, the steps
+    that are kept, and what a step of the largest population works with.
+    """
+    width = {name: int(np.prod(node.shape)) * (1 if isinstance(node, (Lif, Constant)) else 4) for name, node in program.nodes.items()}
+    largest = max((p.neurons for p in populations), default=0)
+    step = sum(width.values()) + max((8 * (p.node.ports + 1) * p.neurons for p in populations), default=0)
+    sample = sum(16 * p.neurons for p in populations) + sum(2 * steps * width[name] for name, steps in history.items())
+    return step, sample + 8 * STEP_TENSORS * largest
+
+
+def _steps_back(connection: Connection) -> int:
+    return connection.lag + connection.is_recurrent
+
+
+def block_sizes(plan: Plan, time: int, batch: int, memory: int) -> tuple[int, int]:
+    """Steps and samples of a block that stays within a memory: whole samples, or else steps of one, at least one step."""
+    left = memory - memory // CHUNK_SHARE
+    samples = left // (time * plan.step_bytes + plan.sample_bytes)
+    if samples:
+        return time, min(samples, batch)
+    return min(time, max(1, (left - plan.sample_bytes) // plan.step_bytes)), 1
+
+
+def _population(
+    program: Program, name: str, bounds: Bounds, synapses: Mapping[Connection, DeviceSynapse], device: torch.device
+) -> Population:
+    node, into = program.nodes[name], program.into(name)
+    feed_forward = [c for c in into if not c.is_recurrent and not isinstance(program.nodes[c.source], Constant)]
+    feedback = [c for c in into if c.is_recurrent]
+    lif = None
+    if isinstance(node, Lif):
+        drive = min(sum(bounds.arriving(c) for c in into), INT32)
+        lif = lif_tensors(node, device, needs_wrap32(node, drive), needs_wrap24(node, drive))
+    return Population(
+        name,
+        node,
+        int(np.prod(node.shape)),
+        lif,
+        *(tuple(Arrival(c.source, c.port, _steps_back(c), synapses[c]) for c in group) for group in (feed_forward, feedback)),
+        tuple(_constant_input(program, name, port, synapses, device) for port in range(node.ports)),
+    )
+
+
+def _constant_input(
+    program: Program, name: str, port: int, synapses: Mapping[Connection, DeviceSynapse], device: torch.device
+) -> Tensor:
+    drive = torch.zeros(1, int(np.prod(program.nodes[name].shape)), dtype=DTYPE, device=device)
+    for c in program.into(name):
+        if c.port == port and isinstance(program.nodes[c.source], Constant):
+            synapses[c].add_to(drive, torch.ones(1, c.synapse.size[1], dtype=torch.bool, device=device))
+    return drive[0]

@@ -1,0 +1,160 @@
+"""From float inputs to events, and from recordings to classes: the two ends that the host computes."""
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfuse.hardware.errors import InputError, SaturationWarning
+from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+
+Events = dict[str, NDArray[np.int32]]
+
+
+def encode(program: Program, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
+    """Float inputs to integer events, by each input's declared rule.
+
+    Args:
+        program: its inputs say binary or graded, and the scale of a graded one.
+        x: float (time, batch, *shape), or {input name: such an array}; 0 and 1 only for a binary input.
+
+    Returns:
+        int32 (time, batch, *shape) per input; a graded value is round(x / scale), saturated at the payload's limit.
+
+    Warns:
+        SaturationWarning: graded values that saturate, with their number.
+
+    Raises:
+        InputError: an input is missing, unknown, has another shape, or holds NaN, infinities or, where binary, other values.
+    """
+    arrays = as_inputs(program.inputs, x)
+    for name, count in saturated(program.inputs, arrays).items():
+        node = program.inputs[name]
+        warnings.warn(
+            f"input {name!r}: {count} of {arrays[name].size} values lie beyond the {node.limit * node.scale:.4g} that it was "
+            "calibrated for, and are cut there",
+            SaturationWarning,
+            stacklevel=3,
+        )
+    return to_events(program.inputs, arrays)
+
+
+def to_events(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> Events:
+    """`encode` of checked inputs, without a warning."""
+    return {name: _encode_one(name, node, arrays[name]) for name, node in inputs.items()}
+
+
+def saturated(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> dict[str, int]:
+    """How many values of each graded input lie beyond its limit, where any does."""
+    graded = {name: node for name, node in inputs.items() if isinstance(node, GradedInput)}
+    counts = {name: int((np.abs(arrays[name]) >= (node.limit + 0.5) * node.scale).sum()) for name, node in graded.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _encode_one(name: str, node: SpikeInput | GradedInput, x: NDArray) -> NDArray[np.int32]:
+    if isinstance(node, GradedInput):
+        return np.clip(np.rint(x / node.scale), -node.limit, node.limit).astype(np.int32)
+    other = x[(x != 0) & (x != 1)]
+    if other.size:
+        raise InputError(f"input {name!r} takes binary spikes, 0 or 1, but holds {other.flat[0]}")
+    return x.astype(np.int32)
+
+
+def as_inputs(inputs: Mapping[str, SpikeInput | GradedInput], x: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+    """Name and check inputs: each (time, batch, *shape), finite, with time and batch in common."""
+    if not isinstance(x, Mapping):
+        if len(inputs) != 1:
+            raise InputError(f"this network has {len(inputs)} inputs: give a dictionary with {', '.join(map(repr, inputs))}")
+        x = {next(iter(inputs)): x}
+    if set(x) != set(inputs):
+        raise InputError(f"inputs must be {', '.join(map(repr, inputs))}, not {', '.join(map(repr, x)) or 'empty'}")
+    arrays = {name: _as_array(name, value) for name, value in x.items()}
+    for name, array in arrays.items():
+        _check_input(name, inputs[name].shape, array)
+    sizes = {array.shape[:2] for array in arrays.values()}
+    if len(sizes) > 1:
+        raise InputError("inputs differ in time or batch: " + ", ".join(f"{n} {a.shape[:2]}" for n, a in arrays.items()))
+    return arrays
+
+
+def _as_array(name: str, value: ArrayLike) -> NDArray:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:  # lists of different lengths; a tensor on a GPU, or with a gradient
+        raise InputError(f"input {name!r} is no array: {error}") from error
+
+
+def _check_input(name: str, shape: tuple[int, ...], array: NDArray) -> None:
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"input {name!r} holds {array.dtype} values, not numbers")
+    if array.ndim < 2 or array.shape[2:] != tuple(shape):
+        raise InputError(f"input {name!r} must have shape (time, batch, {', '.join(map(str, shape))}), not {array.shape}")
+    if 0 in array.shape[:2]:
+        raise InputError(f"input {name!r} is empty: shape {array.shape}")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise InputError(f"input {name!r} holds NaN or infinite values")
+
+
+def check_events(program: Program, events: Mapping[str, NDArray]) -> Events:
+    """Events as a backend takes them; InputError for floats, payloads beyond the declared width, wrong names or shapes."""
+    arrays = integer_events(program, events)
+    for name, node in program.inputs.items():
+        low, high = (-node.limit, node.limit) if isinstance(node, GradedInput) else (0, 1)
+        array = arrays[name]
+        outside = array[(array < low) | (array > high)]
+        if outside.size:
+            raise InputError(f"events of {name!r} hold {outside.flat[0]}, outside {low}..{high}")
+    return {name: arrays[name].astype(np.int32) for name in program.inputs}
+
+
+def integer_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """The part of `check_events` that reads no element: names, shapes and that they are integers of some kind."""
+    if not program.inputs:
+        raise InputError("a program without inputs has no time steps to run")
+    arrays = as_inputs(program.inputs, events)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iub":
+            raise InputError(f"events of {name!r} are {array.dtype}; backends take integers: use program.encode")
+    return arrays
+
+
+def positive(name: str, value: int) -> int:
+    """A setting as an int; InputError unless it is a positive integer."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InputError(f"{name} must be a positive integer, not {value!r}")
+    return int(value)
+
+
+def scores(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
+    """One number per neuron of an output, (batch, *shape), by its declared decoder."""
+    output = only_output(program, output)
+    rule = program.outputs[output]
+    if rule.decoder == "spike_count":
+        return reduce_window(rule.decoder, recording.spikes[output])
+    return reduce_window(rule.decoder, recording.states[rule.node]["v"])
+
+
+def reduce_window(decoder: str, values: NDArray) -> NDArray:
+    """(time, batch, *shape) to (batch, *shape): the rule that float and integer runs share."""
+    if decoder in ("spike_count", "membrane_sum"):
+        return values.sum(0, dtype=np.int64 if values.dtype.kind in "biu" else np.float64)
+    return values[-1] if decoder == "membrane_last" else values.max(0)
+
+
+def decode(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
+    """Classes (batch,): the neuron with the highest score, ties to the lowest index."""
+    values = scores(program, recording, output)
+    return values.reshape(len(values), -1).argmax(1)
+
+
+def only_output(program: Program, output: str | None) -> str:
+    if output is None:
+        if len(program.outputs) != 1:
+            raise InputError(f"this program has {len(program.outputs)} outputs: name one of {', '.join(program.outputs)}")
+        return next(iter(program.outputs))
+    if output not in program.outputs:
+        raise InputError(f"no output {output!r}; this program has {', '.join(program.outputs)}")
+    return output

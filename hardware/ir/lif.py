@@ -1,0 +1,118 @@
+"""Loihi's current-based leaky integrate-and-fire neuron, in integers.
+
+Per time step, for synaptic input a (a sum of weights), current u and voltage v:
+
+    u' = wrap(decay(u, du + 1) + 64 a)
+    v' = clip(decay(v, dv) + u' + bias_mant 2**bias_exp)
+    s  = v' > 64 vth
+
+with decay(x, d) = trunc(x (4096 - d) / 4096). What a spike does to v' is the reset rule:
+
+    zero              v' = 0 where s                               the chip's own; Lava's LIF
+    subtract          v' = v' - 64 vth where s                     needs neuron microcode on a chip
+    subtract_delayed  v' = clip(... - 64 vth [v > 64 vth])         snnTorch's default: taken from the *next* voltage, before its threshold
+
+Source: Lava 0.10, `AbstractPyLifModelFixed`, whose int32 arithmetic is kept: 64 a wraps at 32 bits, and u wraps once at 24
+bits, so an input beyond three times the range leaves u outside it. With reset to zero the voltage path, the threshold and the
+timing agree with a trace of a real chip (NIR paper, 01_lif). The delayed rule needs no memory of the last spike: an unreset v
+above threshold *is* one.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.errors import FixedPointError
+from snnfuse.hardware.ir.fixed_point import (
+    ALIGN_BITS,
+    BIAS_EXPONENT_RANGE,
+    BIAS_MANTISSA_RANGE,
+    CURRENT_DECAY_OFFSET,
+    NEVER,
+    Int,
+    check_range,
+    clip,
+    decay,
+    held,
+    wrap,
+)
+
+Reset = Literal["zero", "subtract", "subtract_delayed"]
+
+
+@dataclass(frozen=True, eq=False)
+class Lif:
+    """Parameters of a population of neurons, each a scalar or an integer array of `shape`, kept as read-only int32.
+
+    Attributes:
+        shape: neurons, without time and batch.
+        du: current decay, -1..4095; 4095 forgets the current at once, -1 never.
+        dv: voltage decay, 0..4095; 0 never leaks.
+        vth: threshold mantissa, 0..2**17; a neuron fires strictly above 64 vth, and never at 2**17 (a membrane readout).
+        bias_mant: added to the voltage every step, shifted left by `bias_exp`; -4096..4095.
+        bias_exp: 0..7.
+        reset: what a spike does to the voltage.
+
+    Raises:
+        FixedPointError: a parameter is outside its register, or has another shape than the population.
+    """
+
+    shape: tuple[int, ...]
+    du: Int
+    dv: Int
+    vth: Int
+    bias_mant: Int = 0
+    bias_exp: Int = 0
+    reset: Reset = "zero"
+    ports: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        for name, low, high in RANGES:
+            value = getattr(self, name)
+            check_range(name, value, low, high)
+            if np.ndim(value) and np.shape(value) != self.shape:
+                raise FixedPointError(f"{name} has shape {np.shape(value)}, the population {self.shape}")
+            object.__setattr__(self, name, held(value))
+        if self.reset not in get_args(Reset):
+            raise FixedPointError(f"reset={self.reset!r} is none of {', '.join(get_args(Reset))}")
+
+
+RANGES = (
+    ("du", -1, 4095),
+    ("dv", 0, 4095),
+    ("vth", 0, NEVER),
+    ("bias_mant", *BIAS_MANTISSA_RANGE),
+    ("bias_exp", *BIAS_EXPONENT_RANGE),
+)
+
+
+class LifState(NamedTuple):
+    """Current and voltage, int32 arrays (batch, *shape)."""
+
+    u: NDArray[np.int32]
+    v: NDArray[np.int32]
+
+
+def rest(lif: Lif, batch: int) -> LifState:
+    """The state at the start of a window: no current, no voltage."""
+    return LifState(np.zeros((batch, *lif.shape), np.int32), np.zeros((batch, *lif.shape), np.int32))
+
+
+def step(lif: Lif, state: LifState, a: NDArray[np.int32]) -> tuple[NDArray[np.bool_], LifState]:
+    """One time step: input `a` (batch, *shape) to spikes of the same shape and the next state."""
+    threshold = np.left_shift(lif.vth, ALIGN_BITS)
+    u = wrap(decay(state.u, lif.du + CURRENT_DECAY_OFFSET) + (a << ALIGN_BITS))
+    v = decay(state.v, lif.dv) + u.astype(np.int64) + np.left_shift(lif.bias_mant, lif.bias_exp)
+    if lif.reset == "subtract_delayed":
+        v = v - np.where(state.v > threshold, threshold, 0)
+    v = clip(v)
+    spikes = v > threshold
+    return spikes, LifState(u, _after_spike(lif.reset, v, spikes, threshold).astype(np.int32))
+
+
+def _after_spike(reset: Reset, v: NDArray[np.int64], spikes: NDArray[np.bool_], threshold: Int) -> NDArray[np.int64]:
+    if reset == "zero":
+        return np.where(spikes, 0, v)
+    return np.where(spikes, v - threshold, v) if reset == "subtract" else v

@@ -1,0 +1,181 @@
+"""Programs in a row, and what a host computes between them: a network that needs all steps of one part before the next begins.
+
+Every stage is a run of its own, over a window of as many steps as the inputs have, from rest. Between two stages the host reads an
+output of the earlier one, reduces it over the window, and feeds the result to the later ones (`snnfuse.hardware.ir.host_steps`). What it
+does is data, a `Link`, so that a pipeline holds nothing that has to be executed.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfuse.hardware.backends.registry import run_on
+from snnfuse.hardware.errors import InputError, SaturationWarning, WindowWarning
+from snnfuse.hardware.ir.encoding import Events, as_inputs, saturated, to_events
+from snnfuse.hardware.ir.host_steps import REDUCTIONS, HostStep, Reduction, carry
+from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a host carries from one stage to the later ones.
+
+    Attributes:
+        name: of the later programs' input.
+        stage: which program is read, from 0.
+        output: which of its outputs: its spikes, or its voltages where a membrane decoder reads it.
+        reduction: what is made of the window: "count", "mean", or "steps" for every step as it was.
+        steps: what is computed of that, in this order.
+        unit: value of one unit of what is read: 1 for a spike; a voltage's in units of the float network.
+    """
+
+    name: str
+    stage: int
+    output: str
+    reduction: Reduction = "mean"
+    steps: tuple[HostStep, ...] = ()
+    unit: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.reduction not in REDUCTIONS:
+            raise InputError(f"link {self.name!r}: reduction {self.reduction!r} is none of {', '.join(REDUCTIONS)}")
+        if not (np.isfinite(self.unit) and self.unit > 0):
+            raise InputError(f"link {self.name!r}: unit must be positive and finite, not {self.unit}")
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineRun:
+    """A recording per stage, each with the events that it was fed, and the seconds of all."""
+
+    recordings: tuple[Recording, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """Programs that run one after the other.
+
+    Attributes:
+        programs: by stage. An input of one is a link's, where a link has its name, and the network's otherwise.
+        links: what is carried.
+
+    Raises:
+        InputError: there are no programs, a link reads or feeds nothing, too early or what it cannot hold, or two stages declare the
+            same input of the network differently.
+    """
+
+    programs: tuple[Program, ...]
+    links: tuple[Link, ...]
+
+    def __post_init__(self) -> None:
+        if not self.programs:
+            raise InputError("a pipeline needs at least one program")
+        if len({link.name for link in self.links}) < len(self.links):
+            raise InputError("two links of a pipeline carry the same name")
+        for link in self.links:
+            self._check_link(link)
+        _ = self.inputs
+
+    def _check_link(self, link: Link) -> None:
+        where = f"link {link.name!r}"
+        if not 0 <= link.stage < len(self.programs):
+            raise InputError(f"{where} reads stage {link.stage}, but the stages are 0 to {len(self.programs) - 1}")
+        source = self.programs[link.stage]
+        if link.output not in source.outputs:
+            raise InputError(f"{where} reads {link.output!r}; the outputs of stage {link.stage} are {', '.join(source.outputs)}")
+        readers = [number for number, program in enumerate(self.programs) if link.name in program.inputs]
+        if not readers or readers[0] <= link.stage:
+            raise InputError(f"{where} must be read by a stage after {link.stage}, and by none before")
+        shape = source.nodes[source.outputs[link.output].node].shape
+        for number in readers:
+            if int(np.prod(self.programs[number].inputs[link.name].shape)) != int(np.prod(shape)):
+                found = self.programs[number].inputs[link.name].shape
+                raise InputError(f"{where} carries values of shape {shape}, but stage {number} takes {found}")
+
+    @property
+    def inputs(self) -> dict[str, SpikeInput | GradedInput]:
+        """The network's own inputs."""
+        linked = {link.name for link in self.links}
+        found: dict[str, SpikeInput | GradedInput] = {}
+        for program in self.programs:
+            for name, node in program.inputs.items():
+                if name not in linked and found.setdefault(name, node) != node:
+                    raise InputError(f"input {name!r} is declared differently by two stages, so that it cannot be encoded once")
+        return found
+
+    def encode(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
+        """The network's inputs to events; arguments, warnings and errors as of `snnfuse.hardware.ir.encoding.encode`."""
+        return _encoded(self.inputs, as_inputs(self.inputs, x))
+
+    def events_of(self, stage: int, events: Mapping[str, NDArray], recordings: tuple[Recording, ...]) -> Events:
+        """What a stage is fed, from the network's events and the recordings of the stages before it: the host's part.
+
+        Warns:
+            SaturationWarning: carried values that saturate, with their number.
+            WindowWarning: means over another number of steps than they were calibrated for, where that rounds them.
+        """
+        links = {link.name: link for link in self.links}
+        inputs = self.programs[stage].inputs
+        fed = {name: events[name] for name in inputs if name not in links}
+        carried = {name: self.carried(links[name], recordings) for name in inputs if name in links}
+        for name, value in carried.items():
+            _warn_of_window(links[name], inputs[name], len(value))
+            carried[name] = value.reshape(*value.shape[:2], *inputs[name].shape)
+        return {**fed, **_encoded({name: inputs[name] for name in carried}, carried)}
+
+    def carried(self, link: Link, recordings: tuple[Recording, ...]) -> NDArray[np.float64]:
+        """The value of a link on every step, before it is encoded, float64 (time, batch, *shape)."""
+        output, recording = self.programs[link.stage].outputs[link.output], recordings[link.stage]
+        if output.decoder == "spike_count":
+            return carry(link.reduction, link.steps, recording.spikes[link.output])
+        return carry(link.reduction, link.steps, recording.states[output.node]["v"] * link.unit)
+
+    def run(
+        self, events: Mapping[str, NDArray], backend: str = "emulator", record: str = "outputs", states: bool = False, **settings: object
+    ) -> PipelineRun:
+        """Run every stage on a backend.
+
+        Args:
+            events: integers (time, batch, *shape) by input of the network, as of `encode`.
+            backend, record, states, settings: as for `snnfuse.hardware.backends.registry.run_on`; a timeout holds for each stage.
+
+        Raises:
+            InputError, EnvironmentProblem: as of `run_on`; InputError for events of other inputs than the network's, or inputs that differ
+                in time or batch.
+        """
+        if set(events) != set(self.inputs):
+            raise InputError(f"events must be of {', '.join(map(repr, self.inputs))}, not {', '.join(map(repr, events)) or 'nothing'}")
+        events = as_inputs(self.inputs, events)
+        recordings: tuple[Recording, ...] = ()
+        seconds = 0.0
+        for stage, program in enumerate(self.programs):
+            done = run_on(backend, program, self.events_of(stage, events, recordings), record, states, **settings)
+            recordings, seconds = (*recordings, done.recording), seconds + done.seconds
+        return PipelineRun(recordings, seconds)
+
+    def decode(self, run: PipelineRun, output: str | None = None) -> NDArray[np.int64]:
+        """Classes (batch,), read from the last stage; see `snnfuse.hardware.ir.encoding.decode`."""
+        return self.programs[-1].decode(run.recordings[-1], output)
+
+
+def _warn_of_window(link: Link, node: SpikeInput | GradedInput, steps: int) -> None:
+    """Means of counts over T steps are carried in units of 1 / T, exactly; over other numbers of steps they are others."""
+    if link.reduction != "mean" or link.steps or not isinstance(node, GradedInput):
+        return
+    calibrated = round(1 / node.scale)
+    if calibrated >= 1 and np.isclose(calibrated * node.scale, 1, rtol=1e-12, atol=0) and calibrated % steps:
+        text = f"input {link.name!r}: a mean over {steps} steps is rounded to multiples of 1/{calibrated}"
+        warnings.warn(f"{text}, for it was calibrated on windows of {calibrated} steps", WindowWarning, stacklevel=4)
+
+
+def _encoded(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> Events:
+    for name, count in saturated(inputs, dict(arrays)).items():
+        limit = f"{inputs[name].limit * inputs[name].scale:.4g}"
+        text = f"input {name!r}: {count} of {arrays[name].size} values lie beyond the {limit} that it was calibrated for"
+        warnings.warn(f"{text}, and are cut there", SaturationWarning, stacklevel=4)
+    return to_events(inputs, arrays)

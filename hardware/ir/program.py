@@ -1,0 +1,173 @@
+"""The Program: a network in integers, the one thing every backend runs.
+
+Nodes are populations (inputs, constants, neurons), connections are synapse groups between two of them, outputs name the
+populations a user reads and how they are decoded. Several connections into one port of a neuron population add.
+
+Time. A synapse takes one step, plus its delay. A node's latency is the number of steps by which it lags the input, so that its
+window for an input of T steps is 1 + latency .. T + latency, counted from 1; at the start of its window its state is zero, and
+outside its window it is silent. Feed-forward paths must be matched: every connection into a node brings the same latency. A
+population may feed back onto itself, one step later. Both ports of a product are matched, as one port is. A `Constant` is silent
+in nobody's window: it spikes on every step. A delay that belongs to the network is a connection's `lag`: no latency, for it moves
+spikes within the window.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.graded import Graded, Product
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, Output, SpikeInput
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
+
+if TYPE_CHECKING:
+    from snnfuse.hardware.ir.encoding import Events
+    from snnfuse.hardware.ir.recording import Recording
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network of fixed-point primitives.
+
+    Attributes:
+        nodes: populations by name.
+        connections: synapse groups; several between the same two nodes add.
+        outputs: by the names of the graph's outputs.
+        dt: seconds per step in the float model it came from; informs only.
+        ledger: what changed on the way here.
+
+    Raises:
+        InputError: a connection or output names no node or port, sizes disagree, a population is empty, a product lacks a factor,
+            paths are not matched, or a loop is longer than one synapse.
+    """
+
+    nodes: Mapping[str, Node]
+    connections: tuple[Connection, ...]
+    outputs: Mapping[str, Output]
+    dt: float = 1e-4
+    ledger: Ledger = ()
+
+    def __post_init__(self) -> None:
+        for name, made in (("nodes", dict), ("connections", tuple), ("outputs", dict)):  # what is checked here stays as it is
+            object.__setattr__(self, name, made(getattr(self, name)))
+        if not (np.isfinite(self.dt) and self.dt > 0):
+            raise InputError(f"dt must be a positive number of seconds, not {self.dt}")
+        for name, node in self.nodes.items():
+            if not node.shape or min(node.shape) < 1:
+                raise InputError(f"{name!r} has shape {node.shape}; a population needs an axis, and a neuron along each")
+        for connection in self.connections:
+            _check_connection(self.nodes, connection)
+        for name, output in self.outputs.items():
+            if name in self.nodes and name != output.node:
+                raise InputError(f"output {name!r} has the name of another node; recordings could not tell them apart")
+            _check_output(name, output, self.nodes.get(output.node))
+        for name, node in self.neurons.items():
+            _check_factors(name, node, self.into(name))
+        _ = self.latency  # computing it refuses unmatched paths and long loops
+
+    @property
+    def inputs(self) -> dict[str, SpikeInput | GradedInput]:
+        """The populations that events are fed to."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, (SpikeInput, GradedInput))}
+
+    @property
+    def neurons(self) -> dict[str, Neuron]:
+        """The neuron populations, in an order in which every feed-forward source comes before its targets."""
+        return {name: node for name in self.order if isinstance(node := self.nodes[name], Neuron)}
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """All nodes, feed-forward sources first."""
+        return topological_order(self.nodes, [(c.source, c.target) for c in self.connections if not c.is_recurrent])
+
+    @cached_property
+    def latency(self) -> dict[str, int]:
+        """Steps by which each node lags the input; 0 for inputs and constants."""
+        latency = dict.fromkeys(self.nodes, 0)
+        for name in self.order:
+            arrivals = {c: latency[c.source] + 1 + c.delay for c in self.into(name) if not self._is_untimed(c)}
+            if len(set(arrivals.values())) > 1:
+                paths = ", ".join(f"{c.source} after {steps}" for c, steps in arrivals.items())
+                raise InputError(f"paths into {name!r} are not matched in time: {paths} steps; delay the shorter ones")
+            if isinstance(self.nodes[name], Neuron):
+                latency[name] = max(arrivals.values(), default=1)
+        return latency
+
+    def _is_untimed(self, connection: Connection) -> bool:
+        return connection.is_recurrent or isinstance(self.nodes[connection.source], Constant)
+
+    def into(self, target: str) -> tuple[Connection, ...]:
+        """The connections that end in a node."""
+        return self._into.get(target, ())
+
+    @cached_property
+    def _into(self) -> dict[str, tuple[Connection, ...]]:
+        return {name: tuple(c for c in self.connections if c.target == name) for name in self.nodes}
+
+    def with_ledger(self, *entries: LedgerEntry) -> "Program":
+        """The same program with entries appended to its ledger."""
+        return replace(self, ledger=self.ledger + entries)
+
+    def encode(self, x: "ArrayLike | Mapping[str, ArrayLike]") -> "Events":
+        """Float inputs to events; see `snnfuse.hardware.ir.encoding.encode`."""
+        from snnfuse.hardware.ir.encoding import encode
+
+        return encode(self, x)
+
+    def decode(self, recording: "Recording", output: str | None = None) -> NDArray[np.int64]:
+        """A recording to classes; see `snnfuse.hardware.ir.encoding.decode`."""
+        from snnfuse.hardware.ir.encoding import decode
+
+        return decode(self, recording, output)
+
+
+def topological_order(nodes: Mapping[str, object], edges: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Nodes with every edge pointing forward, otherwise in the order given; InputError names a loop."""
+    waiting = {name: {s for s, t in edges if t == name} for name in nodes}
+    order: list[str] = []
+    while waiting:
+        ready = [name for name, sources in waiting.items() if not sources]
+        if not ready:
+            raise InputError(f"a feedback loop longer than one synapse cannot be matched in time: {', '.join(sorted(waiting))}")
+        order += ready
+        for name in ready:
+            del waiting[name]
+        for sources in waiting.values():
+            sources.difference_update(ready)
+    return tuple(order)
+
+
+def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None:
+    source, target = nodes.get(connection.source), nodes.get(connection.target)
+    where = f"connection {connection.source} -> {connection.target}"
+    if source is None or not isinstance(target, Neuron):
+        raise InputError(f"{where}: " + ("no such source" if source is None else "the target is no neuron population"))
+    sizes = int(np.prod(target.shape)), int(np.prod(source.shape))
+    if connection.synapse.size != sizes:
+        raise InputError(f"{where}: weights are {connection.synapse.size}, the populations {sizes} (out, in)")
+    if connection.port not in range(target.ports):
+        raise InputError(f"{where}: the target has no port {connection.port}; a product has 0 and 1, every other neuron 0")
+    if connection.is_recurrent and connection.delay:
+        raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}; a longer one has a lag")
+    if isinstance(source, Constant) and connection.lag:
+        raise InputError(f"{where}: a constant spikes on every step, in nobody's window, and has no lag")
+
+
+def _check_output(name: str, output: Output, node: Node | None) -> None:
+    if isinstance(node, Graded):
+        raise InputError(
+            f"output {name!r} reads {output.node!r}, whose graded spikes no decoder counts; connect it to a Lif with vth=2**17, "
+            "which cannot fire, and read that one's voltage"
+        )
+    if not isinstance(node, Lif):
+        raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
+
+
+def _check_factors(name: str, node: Neuron, arriving: tuple[Connection, ...]) -> None:
+    for port in range(node.ports if isinstance(node, Product) else 0):
+        if not any(c.port == port for c in arriving):
+            raise InputError(f"product {name!r} has no connection into its port {port}; it needs both factors")

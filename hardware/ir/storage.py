@@ -1,0 +1,224 @@
+"""A Program on disk: `program.json`, which one can read, and `program.safetensors`, which holds its arrays.
+
+The JSON names every array that it refers to and the sha256 of the file they are in, so that two files that do not belong
+together are noticed. Loading executes nothing and trusts nothing: each field is checked for its type here and for its range by
+the primitive's own constructor, and an error says which file and which field.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from snnfuse.hardware import ledger
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.graded import Product, Relay
+from snnfuse.hardware.ir.inverse_root import InverseRoot
+from snnfuse.hardware.ir.json_fields import (
+    ARRAY,
+    CSR,
+    INTEGER,
+    NUMBER,
+    PARAMETER,
+    SHAPE,
+    TEXT,
+    Arrays,
+    Kind,
+    at,
+    get,
+    integer,
+    keys,
+    number,
+    plain,
+    read_json,
+    shown,
+    sizes,
+    text,
+)
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output, SpikeInput
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
+
+FORMAT = "snnfuse program"
+VERSION = 2
+READABLE = (1, VERSION)  # version 1 had no graded neurons, and so no ports, and no lags
+JSON_FILE = "program.json"
+ARRAY_FILE = "program.safetensors"
+
+
+def save_program(program: Program, folder: str | Path) -> None:
+    """Write `program.json` and `program.safetensors` into a folder, which is created where it is missing.
+
+    Args:
+        program: what to write.
+        folder: files of the same names in it are replaced.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    arrays: Arrays = {}
+    record = _program_record(program, arrays)
+    blob = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    record["arrays_sha256"] = hashlib.sha256(blob).hexdigest()
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ARRAY_FILE).write_bytes(blob)
+        (folder / JSON_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write the program to {folder}: {error.strerror or error}") from error
+
+
+def load_program(folder: str | Path) -> Program:
+    """Inverse of `save_program`: equal in every field, scalars as int, arrays in the dtype they had.
+
+    Raises:
+        InputError: a file is missing, truncated, of another kind or version, or a field holds what no Program can; names both.
+    """
+    path = Path(folder) / JSON_FILE
+    record = read_json(path)
+    try:
+        _check_header(record)
+        expected = get(record, "arrays_sha256")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    arrays = _read_arrays(Path(folder) / ARRAY_FILE, expected)
+    try:
+        return _read_program(record, arrays)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_arrays(path: Path, expected: object) -> Arrays:
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    if hashlib.sha256(blob).hexdigest() != expected:
+        raise InputError(f"{path}: damaged or changed: its sha256 is not the arrays_sha256 of {JSON_FILE}")
+    try:
+        return load(blob)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: no safetensors file of integer arrays: {error}") from error
+
+
+def _check_header(record: Mapping[str, Any]) -> None:
+    if record.get("format") != FORMAT:
+        raise InputError(f"format is {record.get('format')!r}, not {FORMAT!r}")
+    if type(record.get("format_version")) is not int or record["format_version"] not in READABLE:
+        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {READABLE[0]} and {VERSION}")
+
+
+SYNAPSE = {"exponent": INTEGER, "bits": INTEGER}
+
+NODE_KINDS: dict[type, dict[str, Kind]] = {
+    SpikeInput: {"shape": SHAPE},
+    GradedInput: {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER},
+    Constant: {"shape": SHAPE},
+    Lif: {"shape": SHAPE, **dict.fromkeys(("du", "dv", "vth", "bias_mant", "bias_exp"), PARAMETER), "reset": TEXT},
+    Product: {"shape": SHAPE, "exponent": INTEGER},
+    Relay: {"shape": SHAPE},
+    InverseRoot: {"shape": SHAPE, "gain": INTEGER},
+}
+SYNAPSE_KINDS: dict[type, dict[str, Kind]] = {
+    Dense: {"weights": ARRAY, **SYNAPSE},
+    Sparse: {"weights": CSR, **SYNAPSE},
+    Conv2d: {
+        "weights": ARRAY,
+        "input_shape": Kind(plain, sizes(1, 3)),
+        "stride": Kind(plain, sizes(1, 2)),
+        "padding": Kind(plain, sizes(0, 2)),
+        "dilation": Kind(plain, sizes(1, 2)),
+        "groups": INTEGER,
+        **SYNAPSE,
+    },
+}
+OUTPUT_KINDS = {"node": TEXT, "decoder": TEXT}
+
+
+def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "format_version": VERSION,
+        "dt": float(program.dt),
+        "nodes": {name: _write(node, NODE_KINDS, f"nodes.{name}", arrays) for name, node in program.nodes.items()},
+        "connections": [_write_connection(i, c, arrays) for i, c in enumerate(program.connections)],
+        "outputs": {name: {"node": output.node, "decoder": output.decoder} for name, output in program.outputs.items()},
+        "ledger": ledger.to_json(program.ledger),
+    }
+
+
+def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dict[str, Any]:
+    synapse = _write(connection.synapse, SYNAPSE_KINDS, f"connections.{index}", arrays)
+    ends = {"source": connection.source, "target": connection.target, "port": int(connection.port)}
+    return {**ends, "delay": int(connection.delay), "lag": int(connection.lag), "synapse": synapse}
+
+
+def _write(value: Any, kinds: Mapping[type, Mapping[str, Kind]], name: str, arrays: Arrays) -> dict[str, Any]:
+    kind = kinds[type(value)]
+    return {"type": type(value).__name__} | {f: k.write(getattr(value, f), f"{name}.{f}", arrays) for f, k in kind.items()}
+
+
+def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
+    record = keys(record, {"format", "format_version", "arrays_sha256", *(field.name for field in fields(Program))})
+    nodes, outputs, version = get(record, "nodes", dict), get(record, "outputs", dict), record["format_version"]
+    return Program(
+        nodes={name: at(f"nodes.{name}", _read, node, NODE_KINDS, arrays) for name, node in nodes.items()},
+        connections=tuple(
+            at(f"connections[{i}]", _read_connection, c, arrays, version) for i, c in enumerate(get(record, "connections", list))
+        ),
+        outputs={name: at(f"outputs.{name}", _read_output, output, arrays) for name, output in outputs.items()},
+        dt=at("dt", _read_time_step, record["dt"], arrays),
+        ledger=tuple(at(f"ledger[{i}]", _read_entry, e) for i, e in enumerate(get(record, "ledger", list))),
+    )
+
+
+def _read(record: Any, kinds: Mapping[type, Mapping[str, Kind]], arrays: Arrays) -> Any:
+    by_name = {kind.__name__: kind for kind in kinds}
+    name = record.get("type") if isinstance(record, dict) else None
+    if not isinstance(name, str) or name not in by_name:
+        raise InputError(f"type is {shown(name)}, none of {', '.join(by_name)}")
+    expected = kinds[by_name[name]]
+    record = keys(record, {"type", *expected})
+    values = {field: at(field, kind.read, record[field], arrays) for field, kind in expected.items()}
+    if by_name[name] is Conv2d:
+        _check_groups(values["groups"], values["weights"].shape)
+    return by_name[name](**values)
+
+
+def _check_groups(groups: int, shape: tuple[int, ...]) -> None:
+    if groups < 1 or (shape and shape[0] % groups):
+        raise InputError(f"groups: {groups} groups do not divide the output channels of weights {shape}")
+
+
+def _read_connection(record: Any, arrays: Arrays, version: int) -> Connection:
+    if version == 1 and isinstance(record, dict):
+        record = {"port": 0, "lag": 0} | record
+    record = keys(record, {"source", "target", "port", "delay", "lag", "synapse"})
+    synapse = at("synapse", _read, record["synapse"], SYNAPSE_KINDS, arrays)
+    source, target = (at(end, text, record[end], arrays) for end in ("source", "target"))
+    delay, port, lag = (at(name, integer, record[name], arrays) for name in ("delay", "port", "lag"))
+    return Connection(source, target, synapse, delay, port, lag)
+
+
+def _read_output(record: Any, arrays: Arrays) -> Output:
+    record = keys(record, set(OUTPUT_KINDS))
+    return Output(**{field: at(field, kind.read, record[field], arrays) for field, kind in OUTPUT_KINDS.items()})
+
+
+def _read_time_step(value: Any, arrays: Arrays) -> float:
+    if number(value, arrays) <= 0:
+        raise InputError(f"a time step must be positive, found {shown(value)}")
+    return number(value, arrays)
+
+
+def _read_entry(record: Any) -> ledger.LedgerEntry:
+    record = keys(record, {field.name for field in fields(ledger.LedgerEntry)})
+    return ledger.LedgerEntry(**{field: at(field, text, value, {}) for field, value in record.items()})

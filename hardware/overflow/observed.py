@@ -1,0 +1,130 @@
+"""Whether a run stayed within its registers: what each current and voltage would have been without wrap and clip, and whether
+graded spikes stayed within a message.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.hardware.backends.emulator import emulate
+from snnfuse.hardware.backends.reference import later
+from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.encoding import check_events
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, MESSAGE_BITS, STATE_LIMIT, decay, shift, to_int32
+from snnfuse.hardware.ir.graded import Graded, Product
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.nodes import Constant
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.overflow.weighted_sums import exact_sums
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """One population of `Lif` over a run.
+
+    Attributes:
+        current: largest magnitude of u before its wrap; the 24-bit limit is 2**23.
+        wraps: values of u that wrapped.
+        clipped_high, clipped_low: values of v that stood at the upper and lower end of their range.
+    """
+
+    current: int
+    wraps: int
+    clipped_high: int
+    clipped_low: int
+
+
+@dataclass(frozen=True)
+class Payloads:
+    """One population of graded neurons over a run.
+
+    Attributes:
+        largest: largest magnitude sent; a message of 24 bits holds 2**23 - 1.
+        beyond: graded spikes that a message of 24 bits does not hold.
+        wraps: sums at a port, and products, that int32 wrapped.
+    """
+
+    largest: int
+    beyond: int
+    wraps: int
+
+
+def state_peaks(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Peaks]:
+    """Every state of every population of `Lif` in a run.
+
+    Args:
+        program, events: as for `emulate`.
+        recording: of that run, every population with its states; by default the emulator runs it.
+    """
+    if recording is None:
+        recording = emulate(program, events, "all", states=True)
+    sent = _sent(program, events, recording)
+    neurons = {name: node for name, node in program.neurons.items() if isinstance(node, Lif)}
+    return {name: _peaks(program, name, lif, sent, recording.states[name]) for name, lif in neurons.items()}
+
+
+def payloads(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Payloads]:
+    """Every graded spike of every product and relay in a run; arguments as for `state_peaks`, the recording without states."""
+    if recording is None:
+        recording = emulate(program, events, "all")
+    sent = _sent(program, events, recording)
+    return {name: _payloads(program, name, node, sent) for name, node in program.neurons.items() if isinstance(node, Graded)}
+
+
+def _sent(program: Program, events: Mapping[str, NDArray], recording: Recording) -> dict[str, NDArray]:
+    """What every node sent, constants and inputs too."""
+    sent = {**check_events(program, events), **{n: recording.spikes[n] for n in program.neurons}}
+    size = next(iter(sent.values())).shape[:2]
+    return sent | {n: np.ones((*size, *node.shape), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
+
+
+def _peaks(program: Program, name: str, lif: Lif, sent: Mapping[str, NDArray], states: Mapping[str, NDArray]) -> Peaks:
+    u, v = states["u"], states["v"]
+    a = _arriving(program, name, 0, sent)
+    before = np.concatenate([np.zeros_like(u[:1]), u[:-1]])
+    raw = decay(before, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)  # 64 bits: no wrap at 32
+    high, low = (v == STATE_LIMIT - 1), (v == 1 - STATE_LIMIT)
+    return Peaks(int(np.abs(raw).max()), int((raw != u).sum()), int(high.sum()), int(low.sum()))
+
+
+def _payloads(program: Program, name: str, node: Graded, sent: Mapping[str, NDArray]) -> Payloads:
+    magnitude = np.abs(sent[name].astype(np.int64))
+    sums = [_arriving(program, name, port, sent) for port in range(node.ports)]
+    if isinstance(node, Product):
+        sums.append(to_int32(sums[0]).astype(np.int64) * to_int32(sums[1]))
+    wraps = sum(int((a != to_int32(a)).sum()) for a in sums)
+    return Payloads(int(magnitude.max()), int((magnitude >= STATE_LIMIT).sum()), wraps)
+
+
+def _arriving(program: Program, name: str, port: int, sent: Mapping[str, NDArray]) -> NDArray[np.int64]:
+    """Exact sums at a port, (time, batch, *shape), in the node's window."""
+    a = np.zeros(sent[name].shape, np.int64)
+    for connection in program.into(name):
+        if connection.port == port:
+            source = sent[connection.source]
+            sums = exact_sums(connection.synapse, source.reshape(a.shape[0] * a.shape[1], -1))
+            a += later(shift(sums, connection.synapse.exponent).reshape(a.shape), connection.lag + connection.is_recurrent)
+    return a
+
+
+def check_no_wrap(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Peaks]:
+    """`state_peaks`; UnsupportedError where a current wrapped, or a graded spike left its message."""
+    recording = recording or emulate(program, events, "all", states=True)
+    peaks = state_peaks(program, events, recording)
+    advice = "calibrate with data that reaches as far, or scale the weights down"
+    for name, peak in peaks.items():
+        if peak.wraps:
+            raise UnsupportedError(
+                f"{name!r}: the current reaches {peak.current}, beyond 24 bits (2**23 = {STATE_LIMIT}), and wraps {peak.wraps} times on "
+                f"this data; {advice}"
+            )
+    for name, load in payloads(program, events, recording).items():
+        if load.beyond or load.wraps:
+            raise UnsupportedError(
+                f"{name!r}: {load.beyond} graded spikes, up to {load.largest}, leave the {MESSAGE_BITS} bits of a message, and "
+                f"{load.wraps} sums or products wrap at 32 bits, on this data; {advice}"
+            )
+    return peaks

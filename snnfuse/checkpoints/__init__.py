@@ -1,0 +1,1 @@
+"""Checkpoints: reading and writing model files without executing anything in them."""

@@ -1,0 +1,192 @@
+"""Checkpoints: weights plus the name and configuration of an architecture, never code.
+
+A file of ours is what torch.save makes of
+
+    {"snnfuse": 1, "architecture": "fd-fusion", "config": "<JSON>", "metadata": "<JSON>", "state_dict": {name: tensor}}
+
+or, of a network in the chip's arithmetic (`snnfuse.nn`), with "fixed-point" as its architecture and the bytes of its float graph's
+.nir file among the tensors. It is read with weights_only=True, which builds tensors and containers and executes nothing. A user's own
+class is named beside a bare state_dict; a pickled module is opened only on request, because opening it runs whatever the file says.
+"""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from torch import Tensor, nn
+
+from snnfuse import networks
+from snnfuse.checkpoints.torch_file import first_line, read_torch_file, some
+from snnfuse.checkpoints.user_model import call_factory
+from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.files import write_whole
+
+FORMAT = 1
+FIXED_POINT = "fixed-point"  # the architecture of a network in chip arithmetic
+KEYS = {"snnfuse", "architecture", "config", "metadata", "state_dict"}
+
+
+def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, Any] | None = None) -> None:
+    """Write a model of ours. The file appears whole or not at all.
+
+    metadata: anything JSON-able that a reader may want to know; it has no effect on loading.
+
+    model: of a registered architecture, or a `snnfuse.nn.FixedPointNetwork`.
+
+    Raises:
+        UnsupportedError: the model is neither.
+        InputError: metadata that JSON cannot hold, or a path that cannot be written.
+    """
+    described, weights = describe_model(model), model.state_dict()
+    if described is None:
+        raise UnsupportedError(
+            f"{type(model).__name__} is not a registered architecture: decorate its factory with "
+            "snnfuse.networks.architecture, or write torch.save(model.state_dict(), path) and load it with "
+            "--model package.module:factory"
+        )
+    name, config = described
+    try:
+        content = {"snnfuse": FORMAT, "architecture": name, "config": json.dumps(config), "metadata": json.dumps(metadata or {})}
+    except (TypeError, ValueError) as error:
+        raise InputError(f"metadata must be JSON-able: {error}") from error
+    blob = io.BytesIO()
+    if name == FIXED_POINT:
+        from snnfuse.nn.storing import GRAPH, graph_bytes
+
+        weights = {**weights, GRAPH: graph_bytes(model.graph)}
+    torch.save({**content, "state_dict": weights}, blob)
+    write_whole(Path(path), blob.getbuffer())
+
+
+def describe_model(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
+    """(architecture, configuration) as a checkpoint holds them; None for a model of no registered architecture."""
+    from snnfuse.nn import FixedPointNetwork
+    from snnfuse.nn.storing import describe_network
+
+    return (FIXED_POINT, describe_network(model)) if isinstance(model, FixedPointNetwork) else networks.describe(model)
+
+
+def load_checkpoint(
+    path: str | Path, *, model: str | Callable[[], nn.Module] | None = None, allow_pickle: bool = False
+) -> nn.Module:  # fmt: skip
+    """Read a model, on the CPU and in eval mode.
+
+    Args:
+        path: a checkpoint of ours, or with `model` a bare state_dict.
+        model: "package.module:factory", imported (the current folder counts) and called without arguments, or the factory itself.
+        allow_pickle: open a pickled module too. This EXECUTES code from the file: only for files whose origin you trust.
+
+    Raises:
+        UnsafeFileError: the file holds more than tensors and containers.
+        InputError: the file is missing, damaged, foreign, or does not fit the architecture; or `model` names nothing usable.
+    """
+    path = Path(path)
+    content = read_torch_file(path, allow_pickle)
+    if isinstance(content, nn.Module):
+        loaded = content
+    elif model is not None:
+        loaded = _fill(call_factory(model), _bare(content, path), path)
+    else:
+        loaded = _ours(content, path)
+    _check_finite(loaded, path)
+    return loaded.eval()
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata of a checkpoint of ours. Errors as of `load_checkpoint`."""
+    content = read_torch_file(Path(path), False)
+    _check_ours(content, Path(path))
+    try:
+        metadata = json.loads(content["metadata"])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: damaged checkpoint: its metadata is no JSON ({first_line(error)})") from error
+    if not isinstance(metadata, dict):
+        raise InputError(f"{path}: damaged checkpoint: its metadata is no JSON object")
+    return metadata
+
+
+def _check_ours(content: Any, path: Path) -> None:
+    if not isinstance(content, dict):
+        _refuse_content(content, path)
+    if "snnfuse" not in content:
+        what = "a bare state_dict" if _is_state_dict(content) else "a dict that is not a checkpoint of ours"
+        raise InputError(f"{path}: holds {what}; name the class it belongs to with --model package.module:factory")
+    if content["snnfuse"] != FORMAT:
+        raise InputError(f"{path}: checkpoint format {content['snnfuse']!r}, but this version reads {FORMAT}; update snnfuse")
+    strings = all(isinstance(content.get(key), str) for key in ("architecture", "config", "metadata"))
+    if set(content) != KEYS or not strings or not _is_state_dict(content["state_dict"]):
+        raise InputError(f"{path}: damaged checkpoint: it must hold {', '.join(sorted(KEYS))}")
+
+
+def _ours(content: Any, path: Path) -> nn.Module:
+    _check_ours(content, path)
+    if content["architecture"] == FIXED_POINT:
+        return _fixed_point(content, path)
+    return _fill(_built(content, path), content["state_dict"], path)
+
+
+def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
+    from snnfuse.nn.storing import GRAPH, restore
+
+    weights = dict(content["state_dict"])
+    try:
+        net = restore(json.loads(content["config"]), weights)
+    except UnsupportedError as error:
+        raise UnsupportedError(f"{path}: {first_line(error)}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else first_line(error)
+        raise InputError(f"{path}: damaged checkpoint of a network in chip arithmetic: {what}") from error
+    del weights[GRAPH]
+    return _fill(net, weights, path)
+
+
+def _built(content: Any, path: Path) -> nn.Module:
+    try:
+        return networks.build(content["architecture"], json.loads(content["config"]))
+    except (ValueError, TypeError, RuntimeError) as error:  # InputError and JSONDecodeError are ValueErrors
+        raise InputError(f"{path}: {first_line(error)}") from error
+
+
+def _bare(content: Any, path: Path) -> dict[str, Tensor]:
+    """The state_dict of a file that goes with --model: bare, or a checkpoint's under "state_dict" or "model_state_dict"."""
+    for key in ("state_dict", "model_state_dict"):
+        if isinstance(content, dict) and _is_state_dict(content.get(key)):
+            return content[key]
+    if _is_state_dict(content):
+        return content
+    _refuse_content(content, path)
+
+
+def _refuse_content(content: Any, path: Path) -> NoReturn:
+    what = type(content).__name__
+    raise InputError(f"{path}: holds a {what}, not a state_dict; write it with torch.save(model.state_dict(), path)")
+
+
+def _is_state_dict(content: Any) -> bool:
+    return isinstance(content, dict) and bool(content) and all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    )  # fmt: skip
+
+
+def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
+    """Load weights; every name and shape must agree."""
+    own = model.state_dict()
+    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
+    wrong = [f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}" for name in own if name in weights
+             and weights[name].shape != own[name].shape]  # fmt: skip
+    problems = [
+        f"{what} {some(names)}" for what, names in (("missing", missing), ("unexpected", extra), ("wrong shape", wrong)) if names
+    ]
+    if problems:
+        raise InputError(f"{path}: its weights do not fit {type(model).__name__}: {'; '.join(problems)}")
+    model.load_state_dict(weights)
+    return model
+
+
+def _check_finite(model: nn.Module, path: Path) -> None:
+    bad = [name for name, value in model.state_dict().items() if value.is_floating_point() and not bool(value.isfinite().all())]
+    if bad:
+        raise InputError(f"{path}: NaN or infinity in {some(bad)}; train it again with a lower learning rate")

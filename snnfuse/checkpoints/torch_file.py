@@ -1,0 +1,95 @@
+"""Reading what torch.save wrote without executing anything from it."""
+
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snnfuse.checkpoints.import_path import current_folder_importable
+from snnfuse.hardware.errors import InputError, UnsafeFileError
+
+FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give --model package.module:factory"
+LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+SHOWN = 3  # names that an error lists before it says how many more there are
+
+
+def read_torch_file(path: Path, allow_pickle: bool) -> Any:
+    """What the file holds: a module only with allow_pickle, else containers of tensors."""
+    _check_container(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if allow_pickle:
+            return _unpickle(path)
+        _refuse(path, error)
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: damaged, or not a torch file ({first_line(error)})") from error
+
+
+def _check_container(path: Path) -> None:
+    """A torch file is a zip with a data.pkl. Only that is opened: older formats are bare pickles, which say less about their
+    damage.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            damaged = archive.testzip()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        if _is_legacy(path):
+            raise InputError(
+                f"{path}: of a format older than that of PyTorch 1.6; save it again: torch.save(torch.load(path), path)"
+            ) from error
+        hint = "it is empty" if not path.stat().st_size else "it is truncated or something else"
+        raise InputError(f"{path}: not a file of torch.save, {hint} ({first_line(error)})") from error
+    if damaged is not None:
+        raise InputError(f"{path}: damaged at {damaged}; copy or save it again")
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise InputError(f"{path}: a zip file, but not one of torch.save (it holds {some(names)})")
+
+
+def _is_legacy(path: Path) -> bool:
+    """Whether a file starts as the pickled magic number that torch.save wrote before there were zip files."""
+    with path.open("rb") as file:
+        return file.read(len(LEGACY)) == LEGACY
+
+
+def _refuse(path: Path, error: Exception) -> None:
+    """Say which code the file asks for."""
+    try:
+        unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception as other:  # a pickle that cannot even be listed is damaged
+        raise InputError(f"{path}: damaged, or not a torch file ({first_line(other)})") from error
+    if not unsafe:
+        raise InputError(f"{path}: damaged, or not a torch file ({first_line(error)})") from error
+    raise UnsafeFileError(
+        f"{path}: opening it would run code from it ({some(unsafe)}); {FIX.format(path=str(path))}; "
+        "--allow-pickle opens it as it is, which is safe only if you trust where it comes from"
+    ) from error
+
+
+def _unpickle(path: Path) -> nn.Module:
+    try:
+        with current_folder_importable():
+            content = torch.load(path, map_location="cpu", weights_only=False)
+    except (Exception, SystemExit) as error:  # unpickling runs foreign code, which may raise anything
+        raise InputError(f"{path}: cannot be unpickled ({type(error).__name__}: {first_line(error)})") from error
+    if not isinstance(content, nn.Module):
+        raise InputError(f"{path}: holds a pickled {type(content).__name__}, not a module")
+    return content
+
+
+def some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a message: torch's go on for pages."""
+    text = re.split(r"\n|(?<=\.) ", str(error).strip(), maxsplit=1)[0]
+    return text or type(error).__name__

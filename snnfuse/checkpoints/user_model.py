@@ -1,0 +1,42 @@
+"""A user's own model class, named on the command line."""
+
+import importlib
+from collections.abc import Callable
+
+from torch import nn
+
+from snnfuse.checkpoints.import_path import current_folder_importable
+from snnfuse.checkpoints.torch_file import first_line
+from snnfuse.hardware.errors import InputError
+
+
+def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
+    """Import and call a factory."""
+    factory = _import(model) if isinstance(model, str) else model
+    try:
+        made = factory()
+    except (Exception, SystemExit) as error:  # a user's own code
+        raise InputError(
+            f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})"
+        ) from error
+    if not isinstance(made, nn.Module):
+        raise InputError(f"--model {model}: gave a {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _import(spec: str) -> Callable[[], nn.Module]:
+    module, separator, name = spec.partition(":")
+    if not (module and separator and name):
+        raise InputError(f"--model {spec}: write it as package.module:factory")
+    try:
+        with current_folder_importable():
+            found = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        raise InputError(f"--model {spec}: {module} has no {name}") from error
+    except (Exception, SystemExit) as error:  # importing runs a user's own code
+        raise InputError(f"--model {spec}: cannot import {module} ({type(error).__name__}: {first_line(error)})") from error
+    if not callable(found):
+        raise InputError(f"--model {spec}: {name} is not callable")
+    return found
