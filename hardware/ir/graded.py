@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.ir.fixed_point import PRODUCT_EXPONENT_RANGE, check_range, to_int32
 from snnfuse.hardware.ir.inverse_root import InverseRoot, inverse_root
+from snnfuse.hardware.ir.json_fields import INTEGER, SHAPE
+from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,3 +78,7 @@ def product(node: Product, a0: NDArray[np.int32], a1: NDArray[np.int32]) -> NDAr
 def send(v: NDArray[np.int32]) -> NDArray[np.int32]:
     """v, but for -2**31: the magnitude of that overflows int32 to something below the threshold."""
     return np.where(v == np.iinfo(np.int32).min, 0, v).astype(np.int32)
+
+
+register_neuron(NeuronKind(Product, {"shape": SHAPE, "exponent": INTEGER}))
+register_neuron(NeuronKind(Relay, {"shape": SHAPE}))

@@ -27,6 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.ir.fixed_point import check_range
+from snnfuse.hardware.ir.json_fields import INTEGER, SHAPE
+from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
 
 MANTISSA_BITS = 13  # of m behind the point
 ROOT_BITS = 14  # of y behind the point
@@ -68,3 +70,6 @@ def inverse_root(node: InverseRoot, a: NDArray[np.int32]) -> NDArray[np.int32]:
         y = y * ((3 << ROOT_BITS) - (m * (y * y >> ROOT_BITS) >> MANTISSA_BITS)) >> (ROOT_BITS + 1)
     s = node.gain * y + (1 << (ROOT_BITS - 1 + exponent)) >> (ROOT_BITS + exponent)
     return np.where(a > 0, s, 0).astype(np.int32)
+
+
+register_neuron(NeuronKind(InverseRoot, {"shape": SHAPE, "gain": INTEGER}))

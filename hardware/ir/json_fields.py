@@ -35,7 +35,7 @@ def _refuse_constant(word: str) -> None:
     raise ValueError(f"{word} is no JSON number")
 
 
-class Kind(NamedTuple):
+class Field(NamedTuple):
     """How one field is stored: write(value, array name, arrays) -> JSON, read(JSON, arrays) -> value."""
 
     write: Callable[[Any, str, Arrays], Any]
@@ -114,13 +114,13 @@ def plain(value: Any, name: str, arrays: Arrays) -> Any:
     return list(int(n) for n in value) if isinstance(value, tuple) else value
 
 
-INTEGER = Kind(lambda value, name, arrays: int(value), integer)
-NUMBER = Kind(lambda value, name, arrays: float(value), number)
-TEXT = Kind(plain, text)
-SHAPE = Kind(plain, sizes(1))
-PARAMETER = Kind(_write_parameter, _read_parameter)
-ARRAY = Kind(_write_array, _read_array)
-CSR = Kind(_write_csr, _read_csr)
+INTEGER = Field(lambda value, name, arrays: int(value), integer)
+NUMBER = Field(lambda value, name, arrays: float(value), number)
+TEXT = Field(plain, text)
+SHAPE = Field(plain, sizes(1))
+PARAMETER = Field(_write_parameter, _read_parameter)
+ARRAY = Field(_write_array, _read_array)
+CSR = Field(_write_csr, _read_csr)
 
 
 def at(field: str, read: Callable[..., Any], *args: Any) -> Any:

@@ -38,6 +38,8 @@ from snnfuse.hardware.ir.fixed_point import (
     held,
     wrap,
 )
+from snnfuse.hardware.ir.json_fields import PARAMETER, SHAPE, TEXT
+from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
 
 Reset = Literal["zero", "subtract", "subtract_delayed"]
 
@@ -116,3 +118,6 @@ def _after_spike(reset: Reset, v: NDArray[np.int64], spikes: NDArray[np.bool_], 
     if reset == "zero":
         return np.where(spikes, 0, v)
     return np.where(spikes, v - threshold, v) if reset == "subtract" else v
+
+
+register_neuron(NeuronKind(Lif, {"shape": SHAPE, **dict.fromkeys((name for name, *_ in RANGES), PARAMETER), "reset": TEXT}))

@@ -8,6 +8,8 @@ import numpy as np
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import DELAY_RANGE, MESSAGE_BITS, check_range
 from snnfuse.hardware.ir.graded import Graded, InverseRoot, Product, Relay
+from snnfuse.hardware.ir.json_fields import INTEGER, NUMBER, SHAPE
+from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.synapses import Synapse
 
@@ -114,3 +116,8 @@ class Output:
     def __post_init__(self) -> None:
         if self.decoder not in get_args(Decoder):
             raise InputError(f"decoder {self.decoder!r} is none of {', '.join(get_args(Decoder))}")
+
+
+register_neuron(NeuronKind(SpikeInput, {"shape": SHAPE}))
+register_neuron(NeuronKind(GradedInput, {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER}))
+register_neuron(NeuronKind(Constant, {"shape": SHAPE}))

@@ -18,33 +18,22 @@ from safetensors.numpy import load, save
 
 from snnfuse.hardware import ledger
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.graded import Product, Relay
-from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.json_fields import (
-    ARRAY,
-    CSR,
-    INTEGER,
-    NUMBER,
-    PARAMETER,
-    SHAPE,
     TEXT,
     Arrays,
-    Kind,
     at,
     get,
     integer,
     keys,
     number,
-    plain,
     read_json,
     shown,
-    sizes,
     text,
 )
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output, SpikeInput
+from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Registry
+from snnfuse.hardware.ir.nodes import Connection, Output
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.synapses import Conv2d
 
 FORMAT = "snnfuse program"
 VERSION = 2
@@ -116,31 +105,7 @@ def _check_header(record: Mapping[str, Any]) -> None:
         raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {READABLE[0]} and {VERSION}")
 
 
-SYNAPSE = {"exponent": INTEGER, "bits": INTEGER}
-
-NODE_KINDS: dict[type, dict[str, Kind]] = {
-    SpikeInput: {"shape": SHAPE},
-    GradedInput: {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER},
-    Constant: {"shape": SHAPE},
-    Lif: {"shape": SHAPE, **dict.fromkeys(("du", "dv", "vth", "bias_mant", "bias_exp"), PARAMETER), "reset": TEXT},
-    Product: {"shape": SHAPE, "exponent": INTEGER},
-    Relay: {"shape": SHAPE},
-    InverseRoot: {"shape": SHAPE, "gain": INTEGER},
-}
-SYNAPSE_KINDS: dict[type, dict[str, Kind]] = {
-    Dense: {"weights": ARRAY, **SYNAPSE},
-    Sparse: {"weights": CSR, **SYNAPSE},
-    Conv2d: {
-        "weights": ARRAY,
-        "input_shape": Kind(plain, sizes(1, 3)),
-        "stride": Kind(plain, sizes(1, 2)),
-        "padding": Kind(plain, sizes(0, 2)),
-        "dilation": Kind(plain, sizes(1, 2)),
-        "groups": INTEGER,
-        **SYNAPSE,
-    },
-}
-OUTPUT_KINDS = {"node": TEXT, "decoder": TEXT}
+OUTPUT = {"node": TEXT, "decoder": TEXT}
 
 
 def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
@@ -148,7 +113,7 @@ def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
         "format": FORMAT,
         "format_version": VERSION,
         "dt": float(program.dt),
-        "nodes": {name: _write(node, NODE_KINDS, f"nodes.{name}", arrays) for name, node in program.nodes.items()},
+        "nodes": {name: _write(node, NEURONS, f"nodes.{name}", arrays) for name, node in program.nodes.items()},
         "connections": [_write_connection(i, c, arrays) for i, c in enumerate(program.connections)],
         "outputs": {name: {"node": output.node, "decoder": output.decoder} for name, output in program.outputs.items()},
         "ledger": ledger.to_json(program.ledger),
@@ -156,21 +121,22 @@ def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
 
 
 def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dict[str, Any]:
-    synapse = _write(connection.synapse, SYNAPSE_KINDS, f"connections.{index}", arrays)
+    synapse = _write(connection.synapse, SYNAPSES, f"connections.{index}", arrays)
     ends = {"source": connection.source, "target": connection.target, "port": int(connection.port)}
     return {**ends, "delay": int(connection.delay), "lag": int(connection.lag), "synapse": synapse}
 
 
-def _write(value: Any, kinds: Mapping[type, Mapping[str, Kind]], name: str, arrays: Arrays) -> dict[str, Any]:
-    kind = kinds[type(value)]
-    return {"type": type(value).__name__} | {f: k.write(getattr(value, f), f"{name}.{f}", arrays) for f, k in kind.items()}
+def _write(value: Any, registry: Registry[K], name: str, arrays: Arrays) -> dict[str, Any]:
+    kind = registry.of(value)
+    ends = {"type": kind.name} if kind.is_own else {"type": kind.name, "module": kind.source}
+    return ends | {f: field.write(getattr(value, f), f"{name}.{f}", arrays) for f, field in kind.fields.items()}
 
 
 def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
     record = keys(record, {"format", "format_version", "arrays_sha256", *(field.name for field in fields(Program))})
     nodes, outputs, version = get(record, "nodes", dict), get(record, "outputs", dict), record["format_version"]
     return Program(
-        nodes={name: at(f"nodes.{name}", _read, node, NODE_KINDS, arrays) for name, node in nodes.items()},
+        nodes={name: at(f"nodes.{name}", _read, node, NEURONS, arrays) for name, node in nodes.items()},
         connections=tuple(
             at(f"connections[{i}]", _read_connection, c, arrays, version) for i, c in enumerate(get(record, "connections", list))
         ),
@@ -180,17 +146,14 @@ def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
     )
 
 
-def _read(record: Any, kinds: Mapping[type, Mapping[str, Kind]], arrays: Arrays) -> Any:
-    by_name = {kind.__name__: kind for kind in kinds}
-    name = record.get("type") if isinstance(record, dict) else None
-    if not isinstance(name, str) or name not in by_name:
-        raise InputError(f"type is {shown(name)}, none of {', '.join(by_name)}")
-    expected = kinds[by_name[name]]
-    record = keys(record, {"type", *expected})
-    values = {field: at(field, kind.read, record[field], arrays) for field, kind in expected.items()}
-    if by_name[name] is Conv2d:
+def _read(record: Any, registry: Registry[K], arrays: Arrays) -> Any:
+    record = record if isinstance(record, dict) else {}
+    kind = registry.named(record.get("type"), record.get("module"))
+    record = keys(record, {"type", *(() if kind.is_own else ("module",)), *kind.fields})
+    values = {name: at(name, field.read, record[name], arrays) for name, field in kind.fields.items()}
+    if kind.type is Conv2d:
         _check_groups(values["groups"], values["weights"].shape)
-    return by_name[name](**values)
+    return kind.type(**values)
 
 
 def _check_groups(groups: int, shape: tuple[int, ...]) -> None:
@@ -202,15 +165,15 @@ def _read_connection(record: Any, arrays: Arrays, version: int) -> Connection:
     if version == 1 and isinstance(record, dict):
         record = {"port": 0, "lag": 0} | record
     record = keys(record, {"source", "target", "port", "delay", "lag", "synapse"})
-    synapse = at("synapse", _read, record["synapse"], SYNAPSE_KINDS, arrays)
+    synapse = at("synapse", _read, record["synapse"], SYNAPSES, arrays)
     source, target = (at(end, text, record[end], arrays) for end in ("source", "target"))
     delay, port, lag = (at(name, integer, record[name], arrays) for name in ("delay", "port", "lag"))
     return Connection(source, target, synapse, delay, port, lag)
 
 
 def _read_output(record: Any, arrays: Arrays) -> Output:
-    record = keys(record, set(OUTPUT_KINDS))
-    return Output(**{field: at(field, kind.read, record[field], arrays) for field, kind in OUTPUT_KINDS.items()})
+    record = keys(record, set(OUTPUT))
+    return Output(**{name: at(name, field.read, record[name], arrays) for name, field in OUTPUT.items()})
 
 
 def _read_time_step(value: Any, arrays: Arrays) -> float:

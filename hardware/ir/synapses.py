@@ -25,6 +25,8 @@ from scipy import sparse
 
 from snnfuse.hardware.errors import FixedPointError, InputError
 from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE, WEIGHT_BITS, check_range, held, read_only
+from snnfuse.hardware.ir.json_fields import ARRAY, CSR, INTEGER, Field, plain, sizes
+from snnfuse.hardware.ir.kinds import SynapseKind, register_synapse
 
 LIMITS = {"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)}
 
@@ -278,3 +280,16 @@ def _window(size: int, kernel: int, stride: int, padding: int, dilation: int) ->
     if outputs < 1:
         raise InputError(f"a kernel of {kernel} (dilation {dilation}) is larger than its padded input of {size + 2 * padding}")
     return np.arange(kernel)[:, None] * dilation + np.arange(outputs)[None, :] * stride - padding, outputs
+
+
+_GROUP = {"exponent": INTEGER, "bits": INTEGER}
+_GEOMETRY = {
+    "input_shape": Field(plain, sizes(1, 3)),
+    "stride": Field(plain, sizes(1, 2)),
+    "padding": Field(plain, sizes(0, 2)),
+    "dilation": Field(plain, sizes(1, 2)),
+    "groups": INTEGER,
+}
+register_synapse(SynapseKind(Dense, {"weights": ARRAY, **_GROUP}))
+register_synapse(SynapseKind(Sparse, {"weights": CSR, **_GROUP}))
+register_synapse(SynapseKind(Conv2d, {"weights": ARRAY, **_GEOMETRY, **_GROUP}))
