@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snnfuse.hardware.errors import InputError
 
-LONGEST_PID = 10  # digits
+LONGEST_NAME = 200  # bytes of a target's name that stand in the name of what is unfinished
 
 
 def sha256(path: Path) -> str:
@@ -62,8 +62,8 @@ def check_target(target: Path, force: bool, is_ours: Callable[[Path], bool]) -> 
 
 
 def _check_names(target: Path, place: Path) -> None:
-    """Those of folders to be made, and the one used on the way, which is longer than the target's own."""
-    for name in (*target.relative_to(place).parts, f"{_prefix(target, LONGEST_PID * '0')}{8 * '0'}"):
+    """Those of folders to be made, and the one that the older folder has on the way, which is longer than the target's own."""
+    for name in (*target.relative_to(place).parts, _aside(target).name):
         try:
             os.lstat(place / name)
         except OSError as error:
@@ -100,7 +100,8 @@ def _aside(target: Path) -> Path:
 
 
 def _prefix(target: Path, pid: int | str) -> str:
-    return f".{target.name}.new-{pid}-"
+    """What the name of something unfinished begins with; a long name is cut, for a file system allows some 255 bytes."""
+    return f".{os.fsencode(target.name)[:LONGEST_NAME].decode(errors='ignore')}.new-{pid}-"
 
 
 @contextmanager
@@ -130,13 +131,20 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(target: Path) -> None:
-    """Half-filled folders for the same target whose process, which their name tells, is gone."""
+    """Half-filled files and folders for the same target whose process, which their name tells, is gone."""
     name = re.compile(re.escape(_prefix(target, "PID")).replace("PID", r"(\d+)") + r"\w{8}")
-    with suppress(PermissionError):  # a folder may be writable and not readable
-        for folder in list(target.parent.iterdir()):
-            match = name.fullmatch(folder.name)
+    with suppress(OSError):  # a folder may be writable and not readable
+        for path in list(target.parent.iterdir()):
+            match = name.fullmatch(path.name)
             if match and not _is_alive(int(match[1])):
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _is_alive(pid: int) -> bool:
@@ -208,20 +216,31 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
             with place.open("wb") as file:
                 file.write(content)
         else:
-            _write_beside(place, content)
+            with whole_file(place) as partial:
+                partial.write_bytes(content)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _write_beside(place: Path, content: bytes | memoryview) -> None:
-    handle, partial = tempfile.mkstemp(dir=place.parent, prefix=".snnfuse.", suffix=".partial")
+@contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Give an empty file to fill, which becomes `target` when the block ends and is removed when it raises.
+
+    What killed processes left half-filled is removed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    _remove_abandoned(target)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target, os.getpid()))
+    os.close(handle)
+    partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(partial, 0o666 & ~_umask())  # mkstemp's file is for its owner only
-        os.replace(partial, place)
+        yield partial
+        partial.chmod(0o666 & ~_umask())  # mkstemp's file is for its owner only
+        partial.replace(target)
     finally:
-        Path(partial).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def _real_place(path: Path) -> Path:

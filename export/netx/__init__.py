@@ -88,11 +88,6 @@ def write_net(program: "Program", path: str | Path) -> None:
         UnsupportedError: netx cannot express it, or would run it differently; says what and where.
         InputError: the file cannot be written.
     """
-    content, path = net_bytes(program), Path(path)
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from error
+    from snnfuse.hardware.files import write_whole
+
+    write_whole(Path(path), net_bytes(program))

@@ -26,6 +26,7 @@ from snnfuse.data.folders.crema_d import EMOTIONS, FOLDER, KIND, NAME, SIDES, TR
 from snnfuse.data.folders.entries import Entry, files_of
 from snnfuse.data.folders.sounds import read_sound, require_soundfile
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, SnnfuseError
+from snnfuse.hardware.files import whole_folder
 
 VIDEO, AUDIO = "VideoFlash", "AudioWAV"
 FRAMES = "%06d.jpg"
@@ -50,14 +51,8 @@ def make(original: Path, data_dir: Path, lists: Path | None = None, seed: int = 
         raise InputError(f"{target} exists; remove it, or name another folder")
     clips = paired_clips(original, say)
     sides = listed(lists, clips) if lists else drawn(sorted(clips), seed)
-    data_dir.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(dir=data_dir, prefix=f".{FOLDER}-"))
-    try:
+    with whole_folder(target) as unfinished:
         counts = fill(unfinished, clips, sides, seed, say)
-        unfinished.chmod(0o755)  # mkdtemp's is for one user alone
-        unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return counts
 
 

@@ -1,7 +1,7 @@
 """The training loop, as Lightning has it. Importing this imports Lightning."""
 
-import os
 import random
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.files import whole_file
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.augmentation import Kinds, augmented
 from snnfuse.training.batches import InTime, Share
@@ -178,15 +179,11 @@ class Keeper(Callback):
             logger.save()
         if self.folder is None:
             return
-        beside = self.folder.path / f".{self.folder.state.name}.part"
-        try:
-            trainer.save_checkpoint(beside)  # every process must call it, the first one writes
-            if trainer.is_global_zero:
-                os.replace(beside, self.folder.state)
-                self.folder.write_table(self.history)
-        finally:
-            if trainer.is_global_zero:
-                beside.unlink(missing_ok=True)
+        first = trainer.is_global_zero
+        with whole_file(self.folder.state) if first else nullcontext(self.folder.state) as unfinished:
+            trainer.save_checkpoint(unfinished)  # every process must call it, the first one writes
+        if first:
+            self.folder.write_table(self.history)
 
 
 def learning_rate(trainer: Trainer) -> float:

@@ -64,3 +64,22 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=message):
             check_output_file(tmp_path / name, (tmp_path / "input", None, tmp_path / "folder"))
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    target = tmp_path / "x.bin"
+    script = (
+        "import os, signal, sys; from pathlib import Path; from snnfuse.hardware.files import whole_file\n"
+        "with whole_file(Path(sys.argv[1])) as partial:\n"
+        "    partial.write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(target)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1 and not target.exists()
+    write_whole(target, b"all of it")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.bin"] and target.read_bytes() == b"all of it"
+
+
+def test_a_name_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    target = tmp_path / ("\u00e4" * 127)  # 254 bytes
+    write_whole(target, b"here")
+    assert target.read_bytes() == b"here" and len(list(tmp_path.iterdir())) == 1

@@ -9,7 +9,6 @@ writer, sees a whole file or none; one that is damaged is computed anew, with a 
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 import zipfile
 import zlib
@@ -26,6 +25,7 @@ from snnfuse.data.folders import entries as entries_module
 from snnfuse.data.folders import images, sounds
 from snnfuse.data.folders.entries import Entry
 from snnfuse.hardware.errors import DataWarning
+from snnfuse.hardware.files import whole_file
 
 ENVIRONMENT = "SNNFUSE_CACHE"
 OFF = "off"
@@ -88,11 +88,5 @@ def _read(path: Path) -> Made | None:
 
 def _write(path: Path, made: Made) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=".unfinished")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, array=made[0], notes=np.array(made[1], dtype=np.str_))
-        os.replace(unfinished, path)
-    except BaseException:
-        Path(unfinished).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, array=made[0], notes=np.array(made[1], dtype=np.str_))
