@@ -7,6 +7,7 @@ from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.bundle import Bundle
 from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, make_manifest, make_pipeline_manifest
 from snnfuse.export.bundle.stages import open_pipeline
+from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
 from snnfuse.hardware.chip.tiers import tiers
@@ -31,7 +32,7 @@ def check_consistency(bundle: Bundle) -> None:
 def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     """(field, what the manifest says, what it should say), for those that differ."""
     manifest = bundle.manifest
-    has_program = manifest["target"] != "nir"
+    has_program = find_target(manifest["target"]).has_program
     program = bundle.program if has_program else None
     entries = ledger.to_json(program.ledger) if program else bundle.report.get("ledger")
     if not has_program and (more := set(manifest["files"]) - {GRAPH, REPORT, PAGE}):
@@ -43,7 +44,7 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     if program is not None and manifest["format_version"] == VERSION and bundle.report.get("tiers") != tiers(program):
         yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
     yield from _script_differences(bundle)
-    resources = _resources(bundle) if manifest["target"] == "loihi2" and manifest["format_version"] == VERSION else None
+    resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] == VERSION else None
     true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
         if manifest.get(field) != true.get(field):

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
-from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, TARGETS, make_manifest
+from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, make_manifest
+from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, check_chip
 from snnfuse.hardware.chip.tiers import tiers
@@ -62,7 +63,7 @@ class Content:
 def fill(folder: Path, content: Content, network: tuple[bytes | None, dict[str, str]] | None = None) -> dict[str, Any]:
     """Write a bundle's files into an empty folder; returns its manifest. Errors as of `write_bundle`."""
     resources = content.resources
-    if content.target == "loihi2" and content.program is not None and resources is None:
+    if find_target(content.target).is_placed and content.program is not None and resources is None:
         resources = check_chip(content.program)
     net, absent = network or network_file(content.target, content.program)
     if content.graph is not None:
@@ -88,7 +89,7 @@ def _write_program(
     save_program(program, folder)
     if events is not None and golden is not None:
         _write_golden(folder, program, events, golden)
-        if target == "loihi2":
+        if RUN_ON_BOARD in find_target(target).holds:
             (folder / RUN_ON_BOARD).write_text(SCRIPT, encoding="utf-8")
 
 
@@ -119,21 +120,19 @@ def network_file(target: str, program: Program | None) -> tuple[bytes | None, di
     try:
         return net_bytes(program), {}
     except UnsupportedError as error:
-        if target == "netx":
+        if NET in find_target(target).holds:
             raise
         return None, {NET: str(error)}
 
 
 def check_arguments(content: Content) -> None:
-    target, program = content.target, content.program
-    if target not in TARGETS:
-        raise InputError(f"unknown target {target!r}; there are {', '.join(TARGETS)}")
-    if (program is None) != (target == "nir"):
+    target, program = find_target(content.target), content.program
+    if (program is not None) != target.has_program:
         raise InputError("a bundle for target 'nir' holds no program, every other one needs it")
     if program is None and content.graph is None:
-        raise InputError("a bundle for target 'nir' needs a graph")
-    if content.resources is not None and target != "loihi2":
-        raise InputError(f"resources are those of a chip, which target {target!r} has none of; leave them out")
+        raise InputError(f"a bundle for target {target.name!r} needs a graph")
+    if content.resources is not None and not target.is_placed:
+        raise InputError(f"resources are those of a chip, which target {target.name!r} has none of; leave them out")
     if program is not None and not program.outputs:
         raise InputError("a program without outputs has nothing to verify")
     _check_golden(program, content.events, content.golden)

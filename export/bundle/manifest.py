@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from snnfuse.export.targets import TARGETS
 from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError, VerificationError
 from snnfuse.hardware.files import sha256
@@ -21,7 +22,6 @@ FORMAT = "snnfuse bundle"
 VERSION = 2
 PIPELINE_VERSION = 3  # of a bundle of several programs, which an older snnfuse must not take for one
 READABLE = (1, VERSION, PIPELINE_VERSION)  # in version 1 resources were a lower bound of cores, which is not compared any more
-TARGETS = ("loihi2", "lava", "nir", "netx")
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
 MANIFEST, GRAPH, REPORT, NET, PAGE = "manifest.json", "graph.nir", "report.json", "network.net", "report.html"
 EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
@@ -95,9 +95,10 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     files, absent = manifest.get("files"), manifest.get("absent", {})
     if not isinstance(absent, dict) or not all(isinstance(reason, str) and reason for reason in absent.values()):
         raise InputError(f"{path}: absent must give a reason for each file")
-    needed = [name for name in (GRAPH, REPORT) if name not in absent or manifest["target"] == "nir"]
-    needed += ["program.json", "program.safetensors"] if manifest["target"] != "nir" else []
-    needed += [NET] if manifest["target"] == "netx" else []
+    target = TARGETS[manifest["target"]]
+    needed = [name for name in (GRAPH, REPORT) if name not in absent or not target.has_program]
+    needed += ["program.json", "program.safetensors"] if target.has_program else []
+    needed += [NET] if NET in target.holds else []
     if not isinstance(files, dict) or not all(name in files for name in needed):
         raise InputError(f"{path}: files must list {', '.join(needed)}")
 

@@ -15,6 +15,7 @@ from typing import Any
 from snnfuse.export.bundle.bundle import Bundle, MakePage, add_page, is_bundle, read_bundle
 from snnfuse.export.bundle.content import Content, fill, json_text
 from snnfuse.export.bundle.manifest import MANIFEST, REPORT, make_pipeline_manifest
+from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.files import check_target, hash_files, resolved, whole_folder
@@ -89,7 +90,7 @@ def _target(stages: Sequence[Content], pipeline: Pipeline) -> str:
     target, *others = dict.fromkeys(content.target for content in stages)
     if others:
         raise InputError(f"a pipeline's stages must be for one target, not for {', '.join((target, *others))}")
-    if target == "netx":
+    if "stages" not in find_target(target).holds:
         raise UnsupportedError("a netx file holds one network, and this one is several programs; use --target loihi2 or lava")
     return target
 

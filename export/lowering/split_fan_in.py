@@ -24,11 +24,10 @@ from scipy import sparse
 from snnfuse.export.lowering.network import Network, Projection
 from snnfuse.export.lowering.populations import counting
 from snnfuse.export.lowering.weights import ConvWeights, from_matrix
-from snnfuse.hardware.chip import BOARDS
+from snnfuse.export.targets import LAVA, Target
 
 WORTH = 4  # times as many synapses as with a relay
 MANY = 1 << 17  # synapses: with two bytes each, about what the memory of three cores holds
-AXONS = BOARDS["oheo-gulch"].value("axons_in")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,19 +54,23 @@ class _Shared:
         return int((self.group >= 0).sum()) + self.columns.nnz
 
 
-def with_relays(network: Network, spikes: Collection[str] = ()) -> Network:
-    """The same network, every spike of it, with relays where they pay.
+def with_relays(network: Network, target: Target = LAVA, spikes: Collection[str] = ()) -> Network:
+    """The same network, every spike of it, with relays where they pay; none for a target that runs no relays.
 
+    target: whose board's input axons decide.
     spikes: the inputs that bring nothing but spikes. Of other inputs no relay adds up anything: their numbers have a unit.
     """
+    if "B" not in target.tiers:
+        return network
+    axons = target.limits.value("axons_in")
     for name, population in network.populations.items():
-        for shared in _all_shared(network, name, spikes) if population.kind != "relay" else ():
-            if _pays(shared):
+        for shared in _all_shared(network, name, axons, spikes) if population.kind != "relay" else ():
+            if _pays(shared, axons):
                 network = _relayed(network, name, shared)
     return network
 
 
-def _all_shared(network: Network, name: str, spikes: Collection[str]) -> Iterator[_Shared]:
+def _all_shared(network: Network, name: str, axons: int, spikes: Collection[str]) -> Iterator[_Shared]:
     """For every port and lag, the projections that could share a relay, where they are large; none of a loop, where a further neuron
     would take a step too many."""
     loop = next(group for group in network.groups if name in group)
@@ -79,7 +82,7 @@ def _all_shared(network: Network, name: str, spikes: Collection[str]) -> Iterato
     for projections in ways.values():
         matrix = sparse.hstack([sparse.csc_matrix(p.weights.matrix) for p in projections], format="csc")
         matrix.eliminate_zeros()
-        if matrix.nnz >= MANY or _widest(matrix) > AXONS:
+        if matrix.nnz >= MANY or _widest(matrix) > axons:
             yield _Shared(tuple(projections), *_columns(matrix), matrix.nnz, _widest(matrix))
 
 
@@ -104,8 +107,8 @@ def _columns(matrix: sparse.csc_matrix) -> tuple[NDArray[np.int64], sparse.csc_m
     return group, matrix[:, kept]
 
 
-def _pays(shared: _Shared) -> bool:
-    fits_so_only = shared.widest > AXONS >= _widest(shared.columns)
+def _pays(shared: _Shared, axons: int) -> bool:
+    fits_so_only = shared.widest > axons >= _widest(shared.columns)
     return fits_so_only or (shared.direct >= MANY and shared.direct >= WORTH * shared.detour)
 
 

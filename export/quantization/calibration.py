@@ -26,6 +26,7 @@ from snnfuse.export.quantization.channel_scaling import find_units, in_units, ru
 from snnfuse.export.quantization.error_feedback import with_feedback
 from snnfuse.export.quantization.fitting import Fit, Input, build, connections, constant_name, effective, sends_numbers
 from snnfuse.export.quantization.rounding import Form, Grid, largest, modes, weight_limit
+from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, EXPONENT_RANGE, MESSAGE_BITS, STATE_LIMIT, THRESHOLD_LIMIT
@@ -46,9 +47,6 @@ TRIED = 2  # of them, besides 1
 USUAL = 0.99  # quantile of the weights' magnitudes that no error of one counts as more than
 SPLIT_BITS = 4  # above, a second mixed group holds more than groups by sign, for as much memory
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
-
-
-Width = int | tuple[int, int]
 
 
 def fit_population(

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
-from snnfuse.export.quantization.calibration import SPLIT_BITS, Width, alone, quality
+from snnfuse.export.quantization.calibration import SPLIT_BITS, alone, quality
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.quantize_network import Quantized, assemble, calibration_run, fit_one, prepare, with_effects
+from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, Width
+from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
-from snnfuse.hardware.chip import count, find_board
+from snnfuse.hardware.chip import Board, count
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
 from snnfuse.hardware.ir.encoding import reduce_window, scores
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
@@ -108,10 +110,9 @@ def search(
     labels: NDArray[np.int64] | None,
     max_drop: float,
     *,
-    max_groups: int = 2,
+    settings: QuantizationSettings = DEFAULTS,
+    target: Target = LAVA,
     mapper: Mapper = in_turn,
-    board: str = "oheo-gulch",
-    **settings: object,
 ) -> Found:
     """The cheapest program whose accuracy drops by at most `max_drop` points from the float network's.
 
@@ -119,10 +120,9 @@ def search(
         graph, calibration: as for `quantize`; two samples or more.
         labels: (batch,); None: the classes of the float network take their place, so that the drop is disagreement.
         max_drop: percentage points, 0 or more.
-        max_groups: groups in which one weight may be stored.
+        settings: how to round; its bits of weights are what is searched.
+        target: what the program is for, on whose board's cores memory is counted.
         mapper: runs the fits, each of which stands alone: `in_turn`, or over a cluster; the result is the same.
-        board: whose cores' memory is counted.
-        settings: dt, reset, input_bits, decoder of `quantize`.
 
     Raises:
         InputError: too few samples, several outputs, or max_drop below 0.
@@ -130,27 +130,25 @@ def search(
     """
     if not max_drop >= 0:
         raise InputError(f"max_drop must be 0 percentage points or more, not {max_drop}")
-    decoder = settings.pop("decoder", None)
-    chosen = {"dt": None, "reset": None, "input_bits": 12} | settings
-    network, x, inputs = prepare(graph, calibration, **chosen)
+    network, x, inputs = prepare(graph, calibration, settings, target)
     batch = next(iter(x.values())).shape[1]
     if batch < 2 or len(network.outputs) != 1:
         raise InputError("a search needs two samples or more, half of them to decide, and a network of one output")
     seen, held = ({n: a[:, half::2] for n, a in x.items()} for half in (0, 1))
     context = Context(network, inputs, *calibration_run(network, seen, inputs))
-    ladders = _ladders(context, max_groups, mapper, board)
-    judge = _Judge(context, held, None if labels is None else labels[1::2], max_drop, decoder)
+    ladders = _ladders(context, choices(settings.max_groups, target.weight_bits), mapper, target.limits)
+    judge = _Judge(context, held, None if labels is None else labels[1::2], max_drop, settings.decoder)
     points, fits = _descend(ladders, judge)
-    program = assemble(network, fits, inputs, decoder)
+    program = assemble(network, fits, inputs, settings.decoder)
     quantized = with_effects(network, program, seen, fits)
     judged_by = "labels" if labels is not None else "the float network's classes"
     return Found(quantized, tuple(points), judge.float_accuracy, judged_by, ((batch + 1) // 2, batch // 2))
 
 
-def choices(max_groups: int) -> list[Choice]:
-    """All that are tried of a population."""
-    plain = [Choice(bits, groups) for groups in range(1, max_groups + 1) for bits in range(1, WEIGHT_BITS + 1)]
-    return plain + [Choice((bits, bits), 1) for bits in range(1, SPLIT_BITS + 1)]
+def choices(max_groups: int, most: int = WEIGHT_BITS) -> list[Choice]:
+    """All that are tried of a population, in weights of at most so many bits."""
+    plain = [Choice(bits, groups) for groups in range(1, max_groups + 1) for bits in range(1, most + 1)]
+    return plain + [Choice((bits, bits), 1) for bits in range(1, min(SPLIT_BITS, most) + 1)]
 
 
 def fit_choice(context: Context, task: Task) -> Fit | None:
@@ -165,9 +163,9 @@ def fit_choice(context: Context, task: Task) -> Fit | None:
 Rung = tuple[int, Choice, Fit]
 
 
-def _ladders(context: Context, max_groups: int, mapper: Mapper, board: str) -> dict[str, list[Rung]]:
+def _ladders(context: Context, options: list[Choice], mapper: Mapper, board: Board) -> dict[str, list[Rung]]:
     """By population, bytes, choice and fit: from the finest to the cheapest, each cheaper and worse than the one before."""
-    tasks = [(name, choice) for name in context.network.order for choice in choices(max_groups)]
+    tasks = [(name, choice) for name in context.network.order for choice in options]
     by_name: dict[str, list[Rung]] = {name: [] for name in context.network.order}
     for (name, choice), fit in zip(tasks, mapper(fit_choice, context, tasks)):
         memory = None if fit is None else _memory(context, name, fit, board)
@@ -187,11 +185,11 @@ def _useful(rungs: list[Rung]) -> list[Rung]:
     return kept[::-1]
 
 
-def _memory(context: Context, name: str, fit: Fit, board: str) -> int | None:
+def _memory(context: Context, name: str, fit: Fit, board: Board) -> int | None:
     """Bytes of a population's synapses on its cores; None where it fits none."""
     program = alone(context.network, name, fit, context.inputs)
     try:
-        return sum(layer.memory for layer in count(program, find_board(board)).layers)
+        return sum(layer.memory for layer in count(program, board).layers)
     except DoesNotFitError:
         return None
 

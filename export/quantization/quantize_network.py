@@ -17,16 +17,18 @@ from snnfuse.export.lowering.resets import from_rest, with_reset
 from snnfuse.export.lowering.split_fan_in import with_relays
 from snnfuse.export.lowering.weights import count_connections
 from snnfuse.export.quantization.agreement import compare_runs
-from snnfuse.export.quantization.calibration import Width, fit_population
+from snnfuse.export.quantization.calibration import fit_population
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fitting import Fit, Input, connections, constant_name
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries
+from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits, Width
+from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.errors import CalibrationWarning, InputError
 from snnfuse.hardware.ir.encoding import as_inputs, to_events
-from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
+from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.nodes import Constant, Decoder, GradedInput, Output, SpikeInput
 from snnfuse.hardware.ir.program import Program
@@ -35,8 +37,6 @@ from snnfuse.hardware.overflow.observed import check_no_wrap
 SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
 SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
-
-WeightBits = Width | Mapping[str, Width]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,30 +90,28 @@ def quantize(
         InputError: calibration data is empty, not finite or of another shape; a setting is out of range.
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
-    return quantize_measured(
-        graph, calibration, dt=dt, reset=reset, weight_bits=weight_bits, input_bits=input_bits, max_groups=max_groups, decoder=decoder
-    ).program
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder)
+    return quantize_measured(graph, calibration, settings).program
 
 
 def quantize_measured(
     graph: nir.NIRGraph,
     calibration: ArrayLike | Mapping[str, ArrayLike],
-    *,
-    dt: float | None = None,
-    reset: Reset | None = None,
-    weight_bits: WeightBits = WEIGHT_BITS,
-    input_bits: int = 12,
-    max_groups: int = 2,
-    decoder: Decoder | None = None,
-    declared: Mapping[str, Input] | None = None,
+    settings: QuantizationSettings = DEFAULTS,
+    target: Target = LAVA,
+    declared: Mapping[str, Input] = MappingProxyType({}),
 ) -> Quantized:
-    """`quantize`, with what it came to in every layer; inputs in `declared` are taken as they are there, not as the data suggests."""
-    check_widths(weight_bits)
-    if max_groups < 1:
-        raise InputError(f"max_groups must be 1 or more, not {max_groups}")
-    network, x, inputs = prepare(graph, calibration, dt, reset, input_bits, declared or {})
-    fits = fit_all(network, x, inputs, weight_bits, max_groups)
-    program = assemble(network, fits, inputs, decoder)
+    """`quantize`, with what it came to in every layer.
+
+    Args:
+        graph, calibration: as of `quantize`.
+        settings: how to round.
+        target: what the program is for, whose board's limits shape it.
+        declared: inputs that are taken as they are there, not as the data suggests.
+    """
+    network, x, inputs = prepare(graph, calibration, settings, target, declared)
+    fits = fit_all(network, x, inputs, settings, target)
+    program = assemble(network, fits, inputs, settings.decoder)
     found = with_effects(network, program, x, fits)
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
@@ -123,48 +121,38 @@ def quantize_measured(
 def prepare(
     graph: nir.NIRGraph,
     calibration: ArrayLike | Mapping[str, ArrayLike],
-    dt: float | None,
-    reset: Reset | None,
-    input_bits: int,
+    settings: QuantizationSettings,
+    target: Target = LAVA,
     declared: Mapping[str, Input] = MappingProxyType({}),
     relays: bool = True,
 ) -> tuple[Network, dict[str, NDArray], dict[str, Input]]:
-    """What is to be rounded: the float network in chip form, with its changes of meaning so far in its ledger, the calibration data
-    by input, and the inputs as `declared`, or else as that data declares them; with graded relays where they pay, unless told otherwise.
-    Arguments and errors as of `quantize`.
+    """What is to be rounded: the float network in the target's terms, with its changes of meaning so far in its ledger, the calibration
+    data by input, and the inputs as `declared`, or else as that data declares them; with graded relays where they pay, unless told
+    otherwise. Arguments and errors as of `quantize_measured`.
     """
-    check_range("input_bits", input_bits, 2, MESSAGE_BITS)
-    network = lower(graph, dt)
+    network, bits = lower(graph, settings.dt), min(settings.input_bits, target.payload_bits)
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
-    inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], input_bits) for name, array in x.items()}
+    inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
     if relays:
-        network = with_relays(network, [name for name, node in inputs.items() if isinstance(node, SpikeInput)])
-    if reset is not None:
-        network = with_reset(network, reset, x)
+        network = with_relays(network, target, [name for name, node in inputs.items() if isinstance(node, SpikeInput)])
+    if settings.reset is not None:
+        network = with_reset(network, settings.reset, x)
     network = from_rest(chip_form(network), x)
     _check_not_silent(x)
     return network, x, inputs
 
 
-def check_widths(weight_bits: WeightBits) -> None:
-    """InputError for a width that is no whole number 1..8, or pair of them."""
-    named = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
-    for name, width in named.items():
-        pair = (width,) if isinstance(width, int) else tuple(width)
-        if isinstance(width, bool) or len(pair) > 2 or (len(pair) < 2 and not isinstance(width, int)):
-            raise InputError(f"weight_bits of {name!r} must be a number 1..8 or a pair (excitatory, inhibitory), not {width!r}")
-        for bits in pair:
-            check_range(f"weight_bits of {name!r}" if name else "weight_bits", bits, 1, WEIGHT_BITS)
-
-
-def widths_of(network: Network, weight_bits: WeightBits) -> dict[str, Width]:
-    """By population; InputError where a name is none."""
-    if not isinstance(weight_bits, Mapping):
-        return dict.fromkeys(network.populations, weight_bits)
-    unknown = [name for name in weight_bits if name not in network.populations]
+def widths_of(network: Network, weight_bits: WeightBits, most: int = WEIGHT_BITS) -> dict[str, Width]:
+    """Bits by population, none above `most`; InputError where a name is none."""
+    given = weight_bits if isinstance(weight_bits, Mapping) else dict.fromkeys(network.populations, weight_bits)
+    unknown = [name for name in given if name not in network.populations]
     if unknown:
         raise InputError(f"weight_bits names {unknown[0]!r}, but the populations are {', '.join(network.order)}")
-    return {name: weight_bits.get(name, WEIGHT_BITS) for name in network.populations}
+    return {name: _at_most(most, given.get(name, WEIGHT_BITS)) for name in network.populations}
+
+
+def _at_most(most: int, width: Width) -> Width:
+    return min(most, width) if isinstance(width, int) else (min(most, width[0]), min(most, width[1]))
 
 
 def _check_not_silent(x: Mapping[str, NDArray]) -> None:
@@ -195,14 +183,14 @@ def fit_all(
     network: Network,
     x: Mapping[str, NDArray],
     inputs: Mapping[str, Input],
-    weight_bits: WeightBits,
-    max_groups: int,
+    settings: QuantizationSettings,
+    target: Target = LAVA,
     feedback: bool = True,
 ) -> dict[str, Fit]:
     """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
-    widths = widths_of(network, weight_bits)
+    widths = widths_of(network, settings.weight_bits, target.weight_bits)
     events, run = calibration_run(network, x, inputs)
-    return {name: fit_one(network, name, run, events, inputs, widths[name], max_groups, feedback) for name in network.order}
+    return {name: fit_one(network, name, run, events, inputs, widths[name], settings.max_groups, feedback) for name in network.order}
 
 
 def calibration_run(

@@ -16,6 +16,7 @@ from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.quantization.fitting import Input
 from snnfuse.export.quantization.quantize_network import Quantized, quantize_measured
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, MESSAGE_BITS, WEIGHT_BITS
 from snnfuse.hardware.ir.host_steps import Normalise, carry
@@ -121,13 +122,13 @@ def quantize_staged(
 ) -> QuantizedStages:
     """A program per stage; arguments, warnings and errors as of `snnfuse.export.quantize`, calibration by input of the network."""
     runs = simulate_staged(staged, calibration, dt)
-    settings = {"dt": dt, "reset": reset, "weight_bits": weight_bits, "input_bits": input_bits, "max_groups": max_groups}
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups)
     declared: dict[str, Input] = {}
     stages: tuple[Quantized, ...] = ()
     for graph, run in zip(staged.stages, runs):
         links = [link for link in staged.links if link.name in run.inputs]
         exact = {link.name: node for link in links if (node := declare(link, run, input_bits, staged, runs)) is not None}
-        found = quantize_measured(graph, run.inputs, **settings, declared=declared | exact)
+        found = quantize_measured(graph, run.inputs, settings, declared=declared | exact)
         declared |= found.program.inputs  # an input that two stages read is encoded once
         entries = [_entry(link, run) for link in links]
         stages = (*stages, replace(found, program=found.program.with_ledger(*entries)))

@@ -17,7 +17,7 @@ from snnfuse.hardware.chip import Resources, check_chip
 
 if TYPE_CHECKING:
     from snnfuse.export.bundle.bundle import Bundle
-    from snnfuse.export.quantization.quantize_network import WeightBits
+    from snnfuse.export.quantization.settings import WeightBits
     from snnfuse.nn import FixedPointNetwork
 
 GOLDEN_SAMPLES = 32
@@ -75,9 +75,11 @@ def compile_program(
         UnsupportedError, DoesNotFitError, InputError: as those do; InputError for labels that are none of the output's classes.
     """
     from snnfuse.export.quantization.quantize_network import quantize_measured
+    from snnfuse.export.quantization.settings import QuantizationSettings
+    from snnfuse.export.targets import find_target
 
-    settings = {"weight_bits": weight_bits, "input_bits": input_bits, "max_groups": max_groups}
-    found = quantize_measured(graph.nir, samples.inputs, dt=dt, reset=reset, **settings)
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups)
+    found = quantize_measured(graph.nir, samples.inputs, settings, find_target(target, board))
     compiled = _compiled(graph, found.program, samples, target, board)
     more = {"layers": [asdict(layer) for layer in found.layers], "warnings": list(found.warnings)}
     return replace(compiled, report=compiled.report | more)
@@ -107,10 +109,13 @@ def search_program(
     from snnfuse.compile.search_plot import draw, to_json
     from snnfuse.export.quantization.mixed_precision import in_turn, search
     from snnfuse.export.quantization.ray_mapper import on_cluster
+    from snnfuse.export.quantization.settings import QuantizationSettings
+    from snnfuse.export.targets import find_target
 
     mapper = in_turn if cluster is None else on_cluster(cluster)
-    settings = {"dt": dt, "reset": reset, "input_bits": input_bits, "max_groups": max_groups, "board": board}
-    found = search(graph.nir, samples.inputs, samples.labels, max_drop, mapper=mapper, **settings)
+    settings = QuantizationSettings(dt, reset, input_bits=input_bits, max_groups=max_groups)
+    place = find_target(target, board)
+    found = search(graph.nir, samples.inputs, samples.labels, max_drop, settings=settings, target=place, mapper=mapper)
     compiled = _compiled(graph, found.quantized.program, samples, target, board)
     more = {"layers": [asdict(layer) for layer in found.quantized.layers], "warnings": list(found.quantized.warnings)}
     files = {PARETO: draw(found, max_drop)}

@@ -13,8 +13,9 @@ from snnfuse.export import trace_model
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.channel_scaling import in_units
 from snnfuse.export.quantization.fitting import Fit, Input, effective
-from snnfuse.export.quantization.quantize_network import WeightBits, check_widths, fit_all, prepare
+from snnfuse.export.quantization.quantize_network import fit_all, prepare
 from snnfuse.export.quantization.rounding import Rounds
+from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Reset
@@ -62,11 +63,11 @@ def quantization_aware(
         InputError, UnsupportedError: as `snnfuse.export.to_nir` and `quantize`; a population that is not there.
     """
     arrays = _arrays(calibration)
-    check_widths(weight_bits)
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups)
     graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
-    network, x, declared = prepare(graph, arrays, dt, reset, input_bits, relays=False)
+    network, x, declared = prepare(graph, arrays, settings, relays=False)
     _refuse_counting(network)
-    fits = fit_all(network, x, declared, weight_bits, max_groups, feedback=False)  # forward rounds to the nearest
+    fits = fit_all(network, x, declared, settings, feedback=False)  # forward rounds to the nearest
     layers = {name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias)) for name in network.order}
     return FixedPointNetwork(network, declared, layers, graph, reset, decoder)
 

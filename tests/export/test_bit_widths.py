@@ -7,8 +7,11 @@ from quantization_graphs import chain, lif
 
 from snnfuse.export import lower, simulate
 from snnfuse.export.quantization.mixed_precision import Choice, search
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
+
+ONE = QuantizationSettings(max_groups=1)
 
 
 def network() -> tuple[nir.NIRGraph, np.ndarray, np.ndarray]:
@@ -23,7 +26,7 @@ def network() -> tuple[nir.NIRGraph, np.ndarray, np.ndarray]:
 
 def test_the_cheapest_assignment_within_the_drop_is_taken() -> None:
     graph, x, labels = network()
-    found = search(graph, {"input": x}, labels, 4.0, max_groups=1)
+    found = search(graph, {"input": x}, labels, 4.0, settings=ONE)
     program = found.quantized.program
     held = program.decode(emulate(program, program.encode({"input": x[:, 1::2]})))
     assert float((held == labels[1::2]).mean()) == found.best.accuracy  # of the half that no fit has seen
@@ -36,14 +39,14 @@ def test_the_cheapest_assignment_within_the_drop_is_taken() -> None:
 
 def test_without_labels_the_float_classes_are_kept() -> None:
     graph, x, _ = network()
-    found = search(graph, {"input": x}, None, 10.0, max_groups=1)
+    found = search(graph, {"input": x}, None, 10.0, settings=ONE)
     assert (found.judged_by, found.float_accuracy) == ("the float network's classes", 1.0)
     assert found.best.accuracy >= 0.9
 
 
 def test_a_search_is_the_same_every_time() -> None:
     graph, x, labels = network()
-    first, second = (search(graph, {"input": x}, labels, 4.0, max_groups=1) for _ in range(2))
+    first, second = (search(graph, {"input": x}, labels, 4.0, settings=ONE) for _ in range(2))
     assert first.points == second.points
     for a, b in zip(first.quantized.program.connections, second.quantized.program.connections):
         np.testing.assert_array_equal(a.synapse.values, b.synapse.values)
@@ -55,8 +58,8 @@ def test_a_cluster_finds_the_same() -> None:
     from snnfuse.export.quantization.ray_mapper import on_cluster
 
     graph, x, labels = network()
-    here = search(graph, {"input": x}, labels, 4.0, max_groups=1)
-    there = search(graph, {"input": x}, labels, 4.0, max_groups=1, mapper=on_cluster())
+    here = search(graph, {"input": x}, labels, 4.0, settings=ONE)
+    there = search(graph, {"input": x}, labels, 4.0, settings=ONE, mapper=on_cluster())
     assert here.points == there.points
     for a, b in zip(here.quantized.program.connections, there.quantized.program.connections):
         np.testing.assert_array_equal(a.synapse.values, b.synapse.values)

@@ -13,6 +13,7 @@ from snnfuse.export.lowering.resets import resetting
 from snnfuse.export.quantization import calibration as calibrate
 from snnfuse.export.quantization.channel_scaling import LEAST_REACH, find_units, in_units, run_in_units
 from snnfuse.export.quantization.quantize_network import quantize_measured
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import compare, emulate
 from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.hardware.ir.fixed_point import THRESHOLD_LIMIT
@@ -134,7 +135,7 @@ def test_thresholds_are_legal_registers_that_lava_runs(reset: str) -> None:
 
 
 def test_the_ledger_and_the_report_say_so() -> None:
-    found = quantize_measured(uneven(), binary(60, 8, INPUTS), max_groups=1)
+    found = quantize_measured(uneven(), binary(60, 8, INPUTS), QuantizationSettings(max_groups=1))
     assert found.layers[0].threshold_per_neuron
     assert ", a threshold per neuron, threshold scale" in found.program.ledger[-1].change
     usual = chain(nir.Linear(np.random.default_rng(5).uniform(-0.9, 0.9, (20, 10))), lif(20, 0.5), size=10)

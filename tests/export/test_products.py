@@ -15,13 +15,15 @@ from torch import nn
 from snnfuse.export import lower, quantize, simulate, to_nir
 from snnfuse.export.lowering.network import Network, Projection
 from snnfuse.export.lowering.populations import memoryless
-from snnfuse.export.lowering.split_fan_in import AXONS, MANY, with_relays
+from snnfuse.export.lowering.split_fan_in import MANY, with_relays
 from snnfuse.export.lowering.weights import from_matrix
 from snnfuse.export.tracing.emit.maps import summed_over
-from snnfuse.hardware.chip import check_chip
+from snnfuse.hardware.chip import LIMITS, check_chip
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.networks import Accumulator, run
 from snnfuse.nn import quantization_aware
+
+AXONS = LIMITS["axons_in"].value
 
 
 def product_graph(sources: int = 2, levels: int = 2, theta: float | None = None, factor: float | None = None) -> nir.NIRGraph:
@@ -176,7 +178,7 @@ def test_a_relay_adds_up_inputs_that_bring_spikes_and_no_others() -> None:
     network = Network(network.inputs, {"b": network.populations["b"]}, (direct,), network.outputs, network.dt)
     graph_input = (np.random.default_rng(1).random((3, 2, count)) < 0.1).astype(float)
     assert with_relays(network) is network
-    found = with_relays(network, ["x"])
+    found = with_relays(network, spikes=["x"])
     assert {p.source for p in found.into("b")} == {"b.relay"} and {p.source for p in found.into("b.relay")} == {"x"}
     before, after = (simulate(n, {"x": graph_input}).spikes["b"] for n in (network, found))
     np.testing.assert_array_equal(before, after)

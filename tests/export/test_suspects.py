@@ -9,6 +9,7 @@ from quantization_graphs import binary, chain, lif
 
 from snnfuse.export import quantize
 from snnfuse.export.quantization.quantize_network import quantize_measured
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware.errors import CalibrationWarning
 
 RNG = np.random.default_rng(0)
@@ -43,7 +44,7 @@ def test_what_spoils_it_is_named(made, x, message: str) -> None:
 
 
 def test_every_layer_has_a_row() -> None:
-    found = quantize_measured(graph(), binary(40, 8, 16), weight_bits=4, max_groups=1)
+    found = quantize_measured(graph(), binary(40, 8, 16), QuantizationSettings(weight_bits=4, max_groups=1))
     (row,) = found.layers
     synapses = [c.synapse for c in found.program.connections]
     assert (row.node, row.bits, row.groups, row.exponents) == ("n1", (4, 4), len(synapses), tuple(s.exponent for s in synapses))
