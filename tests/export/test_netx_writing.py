@@ -162,6 +162,6 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none/a.net: cannot be written .No such file"):
         write_net(PROGRAM, tmp_path / "none" / "a.net")
     (tmp_path / "folder.net").mkdir()
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="cannot be written"):
         write_net(PROGRAM, tmp_path / "folder.net")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.net"]

@@ -166,7 +166,7 @@ def test_a_terminated_export_leaves_nothing(snn: Cli, graph: Path, calib: Path) 
     script = (
         "import os, signal, sys\n"
         "from snnfuse import cli\n"
-        "from snnfuse.export import bundle_content\n"
+        "from snnfuse.export.bundle import content as bundle_content\n"
         "bundle_content.save_program = lambda *args: os.kill(os.getpid(), signal.SIGTERM)\n"
         f"sys.argv = ['snnfuse', 'export', {str(graph)!r}, '--target', 'lava', '--calib', {str(calib)!r}]\n"
         "cli.main()"

@@ -48,7 +48,7 @@ FAULT = """
 import faulty_emulator
 import pytest
 
-from snnfuse.hardware import verify
+from snnfuse.hardware.backends import verify
 
 
 @pytest.fixture(autouse=True)
