@@ -1,28 +1,33 @@
 """NIR files, read with errors in one line."""
 
-import os
 from pathlib import Path
 
 import nir
+from nir.serialization import hdf2dict
 
+from snnfuse.export.hdf5 import opened
 from snnfuse.hardware.errors import InputError
 
 
 def read_graph(path: str | Path) -> nir.NIRGraph:
-    """A NIR graph from an HDF5 file.
+    """Return the NIR graph of an HDF5 file, which `snnfuse.export.hdf5` has checked.
 
     Raises:
         InputError: the file is missing, no NIR file, or holds no graph.
+        UnsafeFileError: it refers to other files, or declares more than the limits allow.
     """
     path = Path(path)
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: is a folder, not a file" if os.path.isdir(path) else f"{path}: no such file")
-    try:
-        graph = nir.read(path, type_check=False)  # shapes are checked where the graph is lowered, with names
-    except Exception as error:  # nir.read and h5py raise anything at all on a damaged or foreign file
-        said = " ".join(str(error).split())
-        what = f"{type(error).__name__}: {said}" if said else "its nodes are not those of a file that nir.write makes"
-        raise InputError(f"{path}: no readable NIR graph: {what}") from error
+    with opened(path, "NIR graph") as file:
+        graph = _graph(path, file)
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"{path}: holds a single {type(graph).__name__}, not a graph")
     return graph
+
+
+def _graph(path: Path, file: object) -> nir.NIRNode:
+    try:
+        return nir.dict2NIRNode(hdf2dict(file["node"]) | {"type_check": False})  # shapes are checked where it is lowered, with names
+    except Exception as error:  # nir raises anything at all on a damaged or foreign file
+        said = " ".join(str(error).split())
+        what = f"{type(error).__name__}: {said}" if said else "its nodes are not those of a file that nir.write makes"
+        raise InputError(f"{path}: no readable NIR graph: {what}") from error

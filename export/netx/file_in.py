@@ -1,6 +1,5 @@
 """A netx file (HDF5) to its contents: h5py alone, nothing executed, every dataset checked before it is believed."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,19 +32,14 @@ def read_contents(path: str | Path) -> Net:
         InputError: it is missing, damaged, or no netx file; names the dataset.
         UnsupportedError: it holds a layer or neuron that a Program has not; names it, with a way out.
     """
-    import h5py
+    from snnfuse.export.hdf5 import opened
 
     path = Path(path)
-    if not os.path.isfile(path):
-        raise InputError(f"{path}: is a folder, not a file" if os.path.isdir(path) else f"{path}: no such file")
     try:
-        with h5py.File(path, "r") as file:
+        with opened(path) as file:
             return _net(file)
     except (InputError, UnsupportedError) as error:
-        raise type(error)(f"{path}: {error}") from error
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError) as error:
-        said = " ".join(str(error).split())  # h5py raises any of these on a damaged file
-        raise InputError(f"{path}: no readable HDF5 file: {type(error).__name__}: {said}") from error
+        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from error
 
 
 def _net(file: "h5py.File") -> Net:
@@ -205,23 +199,21 @@ def _text(group: "h5py.Group", key: str) -> str:
 
 
 def _dataset(group: "h5py.Group", key: str) -> "h5py.Dataset":
-    """One that is in this file: a link or an external dataset would read another."""
     import h5py
 
     if key not in group:
         raise InputError(f"{_where(group, key)}: missing")
-    found = group[key] if isinstance(group.get(key, getlink=True), h5py.HardLink) else None
-    if not isinstance(found, h5py.Dataset) or found.is_virtual or found.external:
-        raise InputError(f"{_where(group, key)}: not a dataset of this file")
+    found = group[key]
+    if not isinstance(found, h5py.Dataset):
+        raise InputError(f"{_where(group, key)}: not a data set")
     return found
 
 
 def _group(parent: "h5py.Group", key: str) -> "h5py.Group | None":
     import h5py
 
-    if key not in parent or not isinstance(parent.get(key, getlink=True), h5py.HardLink):
-        return None
-    return parent[key] if isinstance(parent[key], h5py.Group) else None
+    found = parent.get(key)
+    return found if isinstance(found, h5py.Group) else None
 
 
 def _where(group: "h5py.Group", key: str) -> str:

@@ -12,7 +12,7 @@ from snnfuse import data
 from snnfuse.data import Settings
 from snnfuse.data.events import aedat, mnist_dvs, ntidigits, to_frames, to_strips
 from snnfuse.data.events.mnistdvs_ntidigits import IMAGES, NAME, SOUNDS
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, UnsafeFileError
 
 SYMBOLS = 12
 TRAIN, TEST = event_files.spoken(("man-ae", "woman-bd", "man-cc")), event_files.spoken(("woman-xx",), seed=1)
@@ -150,7 +150,7 @@ def with_events(channels: list, seconds: list) -> dict:
 )
 def test_damaged_recordings_are_refused_by_name(tmp_path: Path, content: dict, message: str) -> None:
     path = event_files.write_ntidigits(tmp_path / "n.hdf5", test=content)
-    with pytest.raises(InputError, match=f"n.hdf5.*{message}"):
+    with pytest.raises((InputError, UnsafeFileError), match=f"n.hdf5.*{message}"):
         ntidigits.read_ntidigits(path, "test")
 
 
@@ -179,7 +179,7 @@ def changed(file: h5py.File, what: str) -> None:
         ("flat", "'test_addresses' is missing or no group"),
         ("test_timestamps/man-ae-a-1", "recording 'man-ae-a-1' is in test_labels but not in both test_labels and /test_timestamps"),
         ("twice", "lists 'man-ae-a-1' twice"),
-        ("endless", "its timestamps are not a list of numbers, 10000000 at most"),
+        ("endless", "asks for 37253GiB of memory for one array, and the limit is 512MiB"),
         ("scalar", "it must list the recordings"),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_file_that_lacks_a_part_is_refused(tmp_path: Path, change: str, messag
     assert [(one.digit, one.speaker, len(one.events)) for one in ntidigits.read_ntidigits(path, "test")] == [(1, "man-ae", 2)]
     with h5py.File(path, "a") as file:
         changed(file, change)
-    with pytest.raises(InputError, match=f"n.hdf5.*{message}"):
+    with pytest.raises((InputError, UnsafeFileError), match=f"n.hdf5.*{message}"):
         ntidigits.read_ntidigits(path, "test")
 
 
@@ -204,7 +204,7 @@ def test_content_without_a_label_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_hdf5_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "n.hdf5"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="n.hdf5: not a readable HDF5 file"):
+    with pytest.raises(InputError, match="n.hdf5: no readable HDF5 file"):
         ntidigits.read_ntidigits(path, "train")
 
 
@@ -217,7 +217,7 @@ def test_damage_of_any_kind_is_an_input_error_of_one_line_that_names_the_file(tm
         try:
             for recording in ntidigits.read_ntidigits(path, "test"):
                 to_strips(recording.events, 16, (28, 28))
-        except InputError as error:
+        except (InputError, UnsafeFileError) as error:
             assert "n.hdf5" in str(error) and "\n" not in str(error)
             refused += 1
     assert refused > 150  # HDF5 has no checksums here: the rest changed what is not looked at, or an event into another

@@ -47,15 +47,10 @@ def read_ntidigits(path: Path, side: str) -> list[Recording]:
         InputError: it is no such file, lacks a group, a recording or its times, holds labels of another kind or twice, or events that
             `Events` refuses.
     """
-    import h5py
+    from snnfuse.export.hdf5 import opened
 
-    try:
-        with h5py.File(path, "r") as file:
-            return list(_recordings(path, file, side))
-    except InputError:
-        raise
-    except Exception as error:  # h5py raises OSError, KeyError, RuntimeError and others, depending on where the damage is
-        raise InputError(f"{path}: not a readable HDF5 file ({error}); fetch it again") from error
+    with opened(path) as file:
+        return list(_recordings(path, file, side))
 
 
 def _recordings(path: Path, file: Any, side: str) -> Iterator[Recording]:
