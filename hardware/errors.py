@@ -60,6 +60,10 @@ class WindowWarning(UserWarning):
     go beyond what is multiplied by them exactly."""
 
 
+class CheckpointWarning(UserWarning):
+    """A file of weights holds more than the model, or less than all settings of its neurons, and is opened all the same."""
+
+
 class DataWarning(UserWarning):
     """What a data set's files made its reader do: recordings of two channels averaged, a damaged cache computed anew."""
 

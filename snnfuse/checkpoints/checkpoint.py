@@ -13,14 +13,15 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snnfuse import networks
 from snnfuse.checkpoints.torch_file import first_line, read_torch_file, some
 from snnfuse.checkpoints.user_model import call_factory
+from snnfuse.checkpoints.weights import fill, find_weights, is_state_dict, refuse_content
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.files import write_whole
 
@@ -76,7 +77,8 @@ def load_checkpoint(
 
     Args:
         path: a checkpoint of ours, or with `model` a bare state_dict.
-        model: "package.module:factory", imported (the current folder counts) and called without arguments, or the factory itself.
+        model: what the weights belong to, by whatever names a wrapper gave them (`snnfuse.checkpoints.weights`):
+            "package.module:factory", imported (the current folder counts) and called without arguments, or the factory itself.
         allow_pickle: open a pickled module too. This EXECUTES code from the file: only for files whose origin you trust.
 
     Raises:
@@ -88,7 +90,7 @@ def load_checkpoint(
     if isinstance(content, nn.Module):
         loaded = content
     elif model is not None:
-        loaded = _fill(call_factory(model), _bare(content, path), path)
+        loaded = fill(call_factory(model), find_weights(content, path), path)
     else:
         loaded = _ours(content, path)
     _check_finite(loaded, path)
@@ -110,14 +112,15 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
 
 def _check_ours(content: Any, path: Path) -> None:
     if not isinstance(content, dict):
-        _refuse_content(content, path)
+        refuse_content(content, path)
     if "snnfuse" not in content:
-        what = "a bare state_dict" if _is_state_dict(content) else "a dict that is not a checkpoint of ours"
+        what = "a bare state_dict" if is_state_dict(content) else "a dict that is not a checkpoint of ours"
         raise InputError(f"{path}: holds {what}; name the class it belongs to with --model package.module:factory")
-    if content["snnfuse"] != FORMAT:
-        raise InputError(f"{path}: checkpoint format {content['snnfuse']!r}, but this version reads {FORMAT}; update snnfuse")
+    found = content["snnfuse"]
+    if type(found) is not int or found != FORMAT:
+        raise InputError(f"{path}: checkpoint format {found if type(found) is int else type(found).__name__}, but this version reads {FORMAT}; update snnfuse")
     strings = all(isinstance(content.get(key), str) for key in ("architecture", "config", "metadata"))
-    if set(content) != KEYS or not strings or not _is_state_dict(content["state_dict"]):
+    if set(content) != KEYS or not strings or not is_state_dict(content["state_dict"]):
         raise InputError(f"{path}: damaged checkpoint: it must hold {', '.join(sorted(KEYS))}")
 
 
@@ -125,7 +128,7 @@ def _ours(content: Any, path: Path) -> nn.Module:
     _check_ours(content, path)
     if content["architecture"] == FIXED_POINT:
         return _fixed_point(content, path)
-    return _fill(_built(content, path), content["state_dict"], path)
+    return fill(_built(content, path), content["state_dict"], path)
 
 
 def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
@@ -140,7 +143,7 @@ def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
         what = f"lacks {error}" if isinstance(error, KeyError) else first_line(error)
         raise InputError(f"{path}: damaged checkpoint of a network in chip arithmetic: {what}") from error
     del weights[GRAPH]
-    return _fill(net, weights, path)
+    return fill(net, weights, path)
 
 
 def _built(content: Any, path: Path) -> nn.Module:
@@ -148,42 +151,6 @@ def _built(content: Any, path: Path) -> nn.Module:
         return networks.build(content["architecture"], json.loads(content["config"]))
     except (ValueError, TypeError, RuntimeError) as error:  # InputError and JSONDecodeError are ValueErrors
         raise InputError(f"{path}: {first_line(error)}") from error
-
-
-def _bare(content: Any, path: Path) -> dict[str, Tensor]:
-    """The state_dict of a file that goes with --model: bare, or a checkpoint's under "state_dict" or "model_state_dict"."""
-    for key in ("state_dict", "model_state_dict"):
-        if isinstance(content, dict) and _is_state_dict(content.get(key)):
-            return content[key]
-    if _is_state_dict(content):
-        return content
-    _refuse_content(content, path)
-
-
-def _refuse_content(content: Any, path: Path) -> NoReturn:
-    what = type(content).__name__
-    raise InputError(f"{path}: holds a {what}, not a state_dict; write it with torch.save(model.state_dict(), path)")
-
-
-def _is_state_dict(content: Any) -> bool:
-    return isinstance(content, dict) and bool(content) and all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
-    )  # fmt: skip
-
-
-def _fill(model: nn.Module, weights: dict[str, Tensor], path: Path) -> nn.Module:
-    """Load weights; every name and shape must agree."""
-    own = model.state_dict()
-    missing, extra = sorted(own.keys() - weights.keys()), sorted(weights.keys() - own.keys())
-    wrong = [f"{name} {tuple(weights[name].shape)} for {tuple(own[name].shape)}" for name in own if name in weights
-             and weights[name].shape != own[name].shape]  # fmt: skip
-    problems = [
-        f"{what} {some(names)}" for what, names in (("missing", missing), ("unexpected", extra), ("wrong shape", wrong)) if names
-    ]
-    if problems:
-        raise InputError(f"{path}: its weights do not fit {type(model).__name__}: {'; '.join(problems)}")
-    model.load_state_dict(weights)
-    return model
 
 
 def _check_finite(model: nn.Module, path: Path) -> None:

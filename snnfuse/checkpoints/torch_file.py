@@ -2,15 +2,17 @@
 
 import pickle
 import re
+import warnings
 import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
 from snnfuse.checkpoints.import_path import current_folder_importable
-from snnfuse.hardware.errors import InputError, UnsafeFileError
+from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedError
 
 FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give --model package.module:factory"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -21,13 +23,51 @@ def read_torch_file(path: Path, allow_pickle: bool) -> Any:
     """What the file holds: a module only with allow_pickle, else containers of tensors."""
     _check_container(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own, of kinds of tensors that are refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if allow_pickle:
             return _unpickle(path)
         _refuse(path, error)
     except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, AttributeError, TypeError) as error:
         raise InputError(f"{path}: damaged, or not a torch file ({first_line(error)})") from error
+    _check_tensors(content, path)
+    return content
+
+
+def _check_tensors(content: Any, path: Path) -> None:
+    """Refuse tensors that no network of real numbers has as weights, or whose values are not in the file.
+
+    Raises:
+        UnsupportedError: names the first, and what to save in its place.
+    """
+    waiting: list[tuple[str, Any]] = [("", content)]
+    seen: set[int] = set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, torch.Tensor):
+            for what, is_one, way_out in REFUSED_TENSORS:
+                if is_one(value):
+                    raise UnsupportedError(f"{path}: {shown(name) or 'its tensor'} is {what}; {way_out}")
+        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            inner = value.items() if isinstance(value, Mapping) else enumerate(value)
+            waiting += [(f"{name}.{key}" if name else str(key), item) for key, item in inner]
+
+
+REFUSED_TENSORS: tuple[tuple[str, Callable[[torch.Tensor], bool], str], ...] = (
+    ("a meta tensor, which has a shape and no values", lambda t: t.is_meta, "save the model after its weights were loaded"),
+    ("quantised by torch", lambda t: t.is_quantized, "save the float model it was made of; --weight-bits chooses bits here"),
+    ("sparse", lambda t: t.layout is not torch.strided, "save it dense: tensor.to_dense()"),
+    ("complex", lambda t: t.is_complex(), "a Program has real weights; save real and imaginary part as layers of their own"),
+    ("nested", lambda t: t.is_nested, "save it as one tensor"),
+)
+
+
+def shown(name: str) -> str:
+    """Return a name of a file as a message may show it: short, and without what would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
 def _check_container(path: Path) -> None:
@@ -59,7 +99,7 @@ def _is_legacy(path: Path) -> bool:
         return file.read(len(LEGACY)) == LEGACY
 
 
-def _refuse(path: Path, error: Exception) -> None:
+def _refuse(path: Path, error: Exception) -> NoReturn:
     """Say which code the file asks for."""
     try:
         unsafe = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -85,6 +125,8 @@ def _unpickle(path: Path) -> nn.Module:
 
 
 def some(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    names = [shown(name) for name in names]
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
 

@@ -11,7 +11,7 @@ from snnfuse.hardware.errors import InputError
 
 
 def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
-    """Import and call a factory."""
+    """Import and call a factory; of a module that DataParallel or torch.compile wraps, return the module."""
     factory = _import(model) if isinstance(model, str) else model
     try:
         made = factory()
@@ -19,6 +19,9 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
         raise InputError(
             f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})"
         ) from error
+    if isinstance(made, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        made = made.module
+    made = getattr(made, "_orig_mod", made)  # of torch.compile: the module itself computes the same
     if not isinstance(made, nn.Module):
         raise InputError(f"--model {model}: gave a {type(made).__name__}, not a torch.nn.Module")
     return made
