@@ -118,7 +118,8 @@ def _check_ours(content: Any, path: Path) -> None:
         raise InputError(f"{path}: holds {what}; name the class it belongs to with --model package.module:factory")
     found = content["snnfuse"]
     if type(found) is not int or found != FORMAT:
-        raise InputError(f"{path}: checkpoint format {found if type(found) is int else type(found).__name__}, but this version reads {FORMAT}; update snnfuse")
+        shown = found if type(found) is int else type(found).__name__
+        raise InputError(f"{path}: checkpoint format {shown}, but this version reads {FORMAT}; update snnfuse")
     strings = all(isinstance(content.get(key), str) for key in ("architecture", "config", "metadata"))
     if set(content) != KEYS or not strings or not is_state_dict(content["state_dict"]):
         raise InputError(f"{path}: damaged checkpoint: it must hold {', '.join(sorted(KEYS))}")

@@ -1,20 +1,28 @@
 """Inputs from files and data sets: what calibrates a program, and what runs on it. Nothing here needs torch."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.settings import Settings
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, SnnfuseError
+from snnfuse.hardware.limits import check_limit
 
 LABELS = "labels"
 NPY, ZIP = b"\x93NUMPY", b"PK"
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+DAMAGE = (
+    ValueError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError, TypeError, OverflowError, zipfile.BadZipFile, zlib.error
+)  # fmt: skip
+CHUNK = 1 << 20  # bytes read at once
+LARGEST = float(np.finfo(np.float32).max)  # the float network computes in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +81,14 @@ class Samples:
 
 
 def read_samples(path: str | Path) -> Samples:
-    """From an .npz file with one array (time, batch, *shape) per input, and optionally `labels` (batch,).
+    """Read samples from an .npz file with one array (time, batch, *shape) per input, and optionally `labels` (batch,), or an .npy file.
 
     Raises:
-        InputError: the file is missing, damaged, holds objects in place of numbers, no samples, NaN, or shapes that disagree.
+        InputError: the file is missing, damaged, holds objects in place of numbers, no samples, NaN, values beyond float32, or shapes
+            that disagree.
+        UnsafeFileError: it declares more than `snnfuse.hardware.limits` allows.
     """
-    arrays = _read_npz(Path(path))
+    arrays = _read(Path(path))
     labels = arrays.pop(LABELS, None)
     samples = Samples(arrays, None if labels is None else labels.astype(np.int64, copy=False), str(path))
     _check(samples, labels)
@@ -124,29 +134,59 @@ def draw_samples(
     return Samples(pairs.steps(chosen), pairs.labels[chosen], f"{name}, {part} part", drawn_from)
 
 
-def _read_npz(path: Path) -> dict[str, NDArray]:
+def _read(path: Path) -> dict[str, NDArray]:
     try:
         with path.open("rb") as file:
             start = file.read(len(NPY))
+        if start == NPY:
+            return {"input": _array(path, path.stat().st_size, path.open("rb"))}
         if start[: len(ZIP)] != ZIP:
-            what = "holds a single array" if start == NPY else "no .npz file"
-            raise InputError(f"{path}: {what}; write one with numpy.savez(path, input=array)")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: _member(arrays, name) for name in arrays.files}
-    except InputError:
+            raise InputError(f"{path}: no .npz or .npy file; write one with numpy.savez(path, input=array)")
+        with zipfile.ZipFile(path) as archive:
+            return {_name(path, info): _array(path, info.file_size, archive.open(info), _shown(info.filename)) for info in archive.filelist}
+    except SnnfuseError:
         raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'no .npz file'}") from error
-    except (ValueError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except DAMAGE as error:
         what = "it holds Python objects" if "allow_pickle" in str(error) else f"{type(error).__name__}: {error}"
         raise InputError(f"{path}: no .npz file of numbers: {what}") from error
 
 
-def _member(arrays: Mapping[str, Any], name: str) -> NDArray:
-    array = arrays[name]
-    if not isinstance(array, np.ndarray):  # NumPy gives other files in the zip as bytes
-        raise ValueError(f"{name!r} is no array")
+def _name(path: Path, info: zipfile.ZipInfo) -> str:
+    if not info.filename.endswith(".npy"):
+        raise InputError(f"{path}: no .npz file of numbers: {_shown(info.filename)!r} is no array")
+    return info.filename.removesuffix(".npy")
+
+
+def _array(path: Path, size: int, file: IO[bytes], name: str = "") -> NDArray:
+    """Return an array whose header declares what its file holds, which is read after that was checked."""
+    where = f"{path}: {name}" if name else str(path)
+    with file:
+        check_limit("array-bytes", size, where)
+        reader = HEADERS.get(np.lib.format.read_magic(file))
+        if reader is None:
+            raise InputError(f"{where}: of a newer .npy format; write it with numpy.save")
+        shape, fortran, dtype = reader(file)
+        if dtype.hasobject:
+            raise InputError(f"{path}: no .npz file of numbers: it holds Python objects")
+        if dtype.kind not in "fiub":
+            raise InputError(f"{where}: is {dtype} {shape}, not numbers (time, batch, *shape)")
+        if math.prod(shape) * dtype.itemsize > size:
+            raise InputError(f"{where}: declares {shape} of {dtype}, more than the {size} bytes that it holds; it is damaged")
+        return _filled(np.empty(shape, dtype, order="F" if fortran else "C"), file)
+
+
+def _filled(array: NDArray, file: IO[bytes]) -> NDArray:
+    content = memoryview(array.reshape(-1, order="A").view(np.uint8))
+    for start in range(0, len(content), CHUNK):
+        part = content[start : start + CHUNK]
+        part[:] = file.read(len(part))  # ValueError where the file ends early
     return array
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name[:80])
 
 
 def _check(samples: Samples, labels: NDArray | None) -> None:
@@ -159,6 +199,8 @@ def _check(samples: Samples, labels: NDArray | None) -> None:
             raise InputError(f"{samples.source}: {name!r} is empty: {array.shape}")
         if not np.isfinite(array).all():
             raise InputError(f"{samples.source}: {name!r} holds NaN or infinite values")
+        if max(abs(float(array.max())), abs(float(array.min()))) > LARGEST:
+            raise InputError(f"{samples.source}: {name!r} holds values beyond {LARGEST:.3g}, the largest that float32 holds; scale it")
     _check_sizes(samples.source, samples.inputs.items())
     if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (len(samples),)):
         raise InputError(f"{samples.source}: labels are {labels.dtype} {labels.shape}, not integers ({len(samples)},)")

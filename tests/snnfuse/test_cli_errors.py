@@ -69,6 +69,8 @@ BAD_ARRAYS = [
     ({}, "holds no array"),
     ({"x": np.zeros((12, 0, 4))}, "is empty"),
     ({"x": np.full((2, 2, 4), np.nan)}, "NaN or infinite"),
+    ({"x": np.full((2, 2, 4), -1e308)}, "values beyond 3.4e+38, the largest that float32 holds; scale it"),
+    ({"x\x1b[31m": np.zeros((2, 2, 4), "U1")}, "bad.npz: x?[31m.npy: is <U1 (2, 2, 4)"),
     ({"x": np.zeros((2, 2, 5))}, "must have shape (time, batch, 4)"),
     ({"x": np.zeros(4)}, "not numbers (time, batch, *shape)"),
     ({"x": np.array([["a"]])}, "not numbers (time, batch, *shape)"),
@@ -94,9 +96,10 @@ def test_a_file_that_is_no_npz_is_one_line(snn: Cli, graph: Path, content: bytes
     assert "allow_pickle" not in result.err
 
 
-def test_a_single_array_is_one_line(snn: Cli, graph: Path) -> None:
-    np.save("x.npy", np.zeros((2, 2, 4)))
-    assert_error(snn("export", graph, "--target", "loihi2", "--calib", "x.npy"), 2, "holds a single array", "numpy.savez")
+def test_a_single_array_serves_a_single_input(snn: Cli, graph: Path, calib: Path) -> None:
+    with np.load(calib) as arrays:
+        np.save("x.npy", arrays["x"])
+    assert snn("export", graph, "--target", "lava", "--calib", "x.npy").code == 0
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\nbroken"])
