@@ -37,6 +37,7 @@ FILE_LIMITS = MappingProxyType(
         "nodes": FileLimit("nodes of a graph, or objects of an HDF5 file", 200_000),
         "edges": FileLimit("edges of a graph, or links of an HDF5 file", 1_000_000),
         "depth": FileLimit("groups within each other", 64),
+        "audio-rate": FileLimit("samples of sound per second", 1_000_000),
         "shared-links": FileLimit("names of one object of an HDF5 file", 16),
     }
 )

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from snnfuse.data.features import FLOOR, HOP_SECONDS, WINDOW_SECONDS, mel_filters
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.hardware.limits import check_limit
 
 Features = Literal["samples", "log-mel"]
 BLOCK = 1024  # samples read at once
+UNKNOWN = (1 << 31) - (1 << 16)  # bytes, from which on a header stands for "until the end": streams are written with it
 FULL_SCALE = {1: 128, 2: 1 << 15, 3: 1 << 23, 4: 1 << 31}  # by bytes of a sample
 
 
@@ -25,21 +27,33 @@ def wav_blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float64]]]:
     """Samples per second, and blocks of mono samples in [-1, 1], which are read as they are asked for.
 
     Raises:
-        InputError: no readable WAV file of whole numbers.
+        InputError: no readable WAV file of whole numbers; while it is read, that it is truncated.
+        UnsafeFileError: a rate beyond `snnfuse.hardware.limits`.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no regular file; give a WAV file, or mic for a microphone")
     try:
         file = wave.open(str(path), "rb")
     except (wave.Error, EOFError) as error:
         raise InputError(f"{path}: no WAV file of whole numbers ({error or 'it ends in its header'})") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
-    return file.getframerate(), _blocks(file)
+    check_limit("audio-rate", file.getframerate(), str(path))
+    if file.getsampwidth() not in FULL_SCALE or not file.getframerate():
+        raise InputError(f"{path}: {8 * file.getsampwidth()} bits at {file.getframerate()} samples per second; give 8 to 32 bits")
+    return file.getframerate(), _blocks(path, file)
 
 
-def _blocks(file: wave.Wave_read) -> Iterator[NDArray[np.float64]]:
+def _blocks(path: Path, file: wave.Wave_read) -> Iterator[NDArray[np.float64]]:
+    """Blocks up to the file's end, which a header written before the recording ended does not know."""
+    channels, declared, read = file.getnchannels(), file.getnframes(), 0
+    frame = channels * file.getsampwidth()
     with file:
         while raw := file.readframes(BLOCK):
-            yield _decoded(raw, file.getsampwidth()).reshape(-1, file.getnchannels()).mean(1)
+            read += len(raw) // frame
+            yield _decoded(raw[: len(raw) // frame * frame], file.getsampwidth()).reshape(-1, channels).mean(1)
+    if read < declared and declared * frame < UNKNOWN:
+        raise InputError(f"{path}: ends after {read} of {declared} frames; it is truncated")
 
 
 def _decoded(raw: bytes, width: int) -> NDArray[np.float64]:

@@ -17,9 +17,9 @@ from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
 
 
 def event_lines(
-    lines: Iterable[str], inputs: Mapping[str, SpikeInput | GradedInput], source: str = "-"
+    lines: Iterable[bytes], inputs: Mapping[str, SpikeInput | GradedInput], source: str = "-"
 ) -> Iterator[dict[str, NDArray[np.int32]]]:
-    """Steps of events, int32 (*shape) by input; empty lines are none.
+    """Yield steps of events, int32 (*shape) by input, from lines of JSON in UTF-8; empty lines are none.
 
     Raises:
         InputError: names the line and what is wrong in it.
@@ -27,7 +27,9 @@ def event_lines(
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                yield _step(json.loads(line), inputs)
+                yield _step(json.loads(line.decode("utf-8")), inputs)
+            except UnicodeDecodeError as error:
+                raise InputError(f"{source}, line {number}: byte {error.start + 1} is no UTF-8 text") from error
             except (ValueError, RecursionError) as error:  # InputError is a ValueError
                 reason = error if isinstance(error, InputError) else f"no JSON ({error})"
                 raise InputError(f"{source}, line {number}: {reason}") from error
@@ -40,7 +42,7 @@ def _step(content: Any, inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[
         raise InputError(f"a step is a list of events by input, {', '.join(map(repr, inputs))}")
     unknown = [name for name in content if name not in inputs]
     if unknown:
-        raise InputError(f"no input {unknown[0]!r}; there are {', '.join(inputs)}")
+        raise InputError(f"no input {unknown[0][:80]!r}; there are {', '.join(inputs)}")
     return {name: _events(content.get(name, []), name, node) for name, node in inputs.items()}
 
 

@@ -63,7 +63,7 @@ def open_stream(program: Program, sources: Sequence[str], settings: Settings | N
 
 def _events(program: Program, sources: Sequence[str], settings: Settings) -> Steps:
     if len(sources) == 1 and sources[0] == EVENTS:
-        return event_lines(sys.stdin, program.inputs, "standard input")
+        return event_lines(sys.stdin.buffer, program.inputs, "standard input")
     if len(sources) == 1 and sources[0].endswith(".npz"):
         steps = _replayed(Path(sources[0]), program)
     else:

@@ -13,7 +13,7 @@ from cli_calls import FOR, Cli, assert_error
 
 from snnfuse.export import read_bundle, write_bundle
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, emulate
-from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsafeFileError
 from snnfuse.streaming import Settings, open_stream
 from snnfuse.streaming.audio import log_mel_steps, wav_blocks
 
@@ -51,7 +51,7 @@ def test_events_on_standard_input(snn: Cli, bundle: Path, monkeypatch: pytest.Mo
     program = read_bundle(bundle).program
     expected = program.decode(emulate(program, {"input": x.astype(np.int32)})).tolist()
     for text in ("\n".join(lines), "\n\n".join(f'{{"input": {line}}}' for line in lines) + "\n"):
-        monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
         assert snn("simulate", "b", "--stream", "-", "-o", "lines.jsonl").code == 0
         assert [line["neuron"] for line in decisions("lines.jsonl")] == expected
 
@@ -70,10 +70,12 @@ def test_events_on_standard_input(snn: Cli, bundle: Path, monkeypatch: pytest.Mo
         ("[[1, 2]]", "payload 2 is outside 0..1"),
         ("[[1, 2, 3]]", "an event is a neuron or [neuron, payload]"),
         ("[" * 99999, "no JSON"),
+        ('{"\udcff": []}', "standard input, line 2: byte 3 is no UTF-8 text"),
     ],
 )
 def test_events_that_are_none(snn: Cli, bundle: Path, monkeypatch: pytest.MonkeyPatch, line: str, part: str) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"[]\n{line}\n"))
+    content = f"[]\n{line}\n".encode("utf-8", "surrogateescape")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert_error(snn("simulate", "b", "--stream", "-", "--quiet"), 2, part)
 
 
@@ -141,6 +143,29 @@ def sound_program(size: int = 16) -> Program:
     rng = np.random.default_rng(0)
     links = (Connection("sound", "o", Dense(2 * rng.integers(-60, 70, (3, size), dtype=np.int32))),)
     return Program({"sound": GradedInput((size,), 10, 1 / 400), "o": Lif((3,), 4095, 300, 900)}, links, {"y": Output("o")})
+
+
+def test_a_truncated_wav_file_is_named_where_it_ends(tmp_path: Path) -> None:
+    write_wav(str(tmp_path / "whole.wav"), np.arange(5000)[:, None])
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[: 44 + 2 * 3000 + 1])  # within a frame
+    read = []
+    with pytest.raises(InputError, match="a.wav: ends after 3000 of 5000 frames; it is truncated"):
+        read += wav_blocks(tmp_path / "a.wav")[1]
+
+
+def test_a_wav_file_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
+    write_wav(str(tmp_path / "a.wav"), np.arange(5000)[:, None])
+    content = bytearray((tmp_path / "a.wav").read_bytes())
+    content[4:8] = content[40:44] = b"\xff\xff\xff\xff"  # as programs write it that do not know yet
+    (tmp_path / "a.wav").write_bytes(content)
+    assert sum(map(len, wav_blocks(tmp_path / "a.wav")[1])) == 5000
+
+
+def test_a_rate_that_no_sound_has(tmp_path: Path) -> None:
+    write_wav(str(tmp_path / "a.wav"), np.arange(50)[:, None], rate=(1 << 31) - 1)
+    with pytest.raises(UnsafeFileError, match="asks for 2147483647 samples of sound per second, and the limit is 1000000"):
+        wav_blocks(tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize("features", ["samples", "log-mel"])
