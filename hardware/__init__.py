@@ -12,7 +12,7 @@ from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output,
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Comparison, Mismatch, Recording, compare
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Sparse
 
 __all__ = [
     "Comparison",
@@ -20,6 +20,7 @@ __all__ = [
     "Constant",
     "Conv2d",
     "Dense",
+    "Diagonal",
     "GradedInput",
     "InverseRoot",
     "Lif",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, conv_matrix, output_size, tap_meetings
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Geometry, Sparse
 
 MOSTLY = 0.25  # share of a kernel that is not zero below which only that share is written out
 DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
@@ -76,10 +76,14 @@ class ConvWeights:
         return self.kernel
 
     @property
+    def geometry(self) -> Geometry:
+        """The same without its weights."""
+        return Geometry(self.kernel.shape, self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+
+    @property
     def output_shape(self) -> tuple[int, int, int]:
         """(C_out, H, W), by the hardware's own formula; below 1 where the kernel is larger than its input."""
-        axes = zip(self.input_shape[1:], self.kernel.shape[2:], self.stride, self.padding, self.dilation, strict=True)
-        return (len(self.kernel), *(output_size(*axis) for axis in axes))
+        return self.geometry.output_shape
 
     @property
     def matrix(self) -> sparse.csr_matrix:
@@ -88,12 +92,12 @@ class ConvWeights:
         if plain and np.count_nonzero(self.kernel) < MOSTLY * self.kernel.size:
             mixture, places = sparse.csr_matrix(self.kernel[:, :, 0, 0]), sparse.identity(int(np.prod(self.input_shape[1:])))
             return sparse.kron(mixture, places, format="csr")
-        return conv_matrix(self.kernel, self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+        return self.geometry.matrix(self.kernel)
 
     @property
     def meetings(self) -> NDArray[np.int64]:
         """At how many positions each tap meets an input and no padding, (kH, kW)."""
-        return tap_meetings(self.kernel.shape[2:], self.input_shape, self.stride, self.padding, self.dilation)
+        return self.geometry.meetings
 
     def scaled(self, rows: NDArray[np.float64]) -> "ConvWeights | SparseWeights":
         """Each target neuron's weights times its factor in `rows` (out,); stays a convolution where a channel shares one factor."""
@@ -104,8 +108,7 @@ class ConvWeights:
 
     def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Conv2d:
         """The hardware's group with these integers."""
-        geometry = (self.input_shape, self.stride, self.padding, self.dilation, self.groups)
-        return Conv2d(integers, *geometry, exponent=exponent, bits=bits)
+        return Conv2d(integers, self.input_shape, self.stride, self.padding, self.dilation, self.groups, exponent, bits)
 
 
 Weights = DenseWeights | SparseWeights | ConvWeights

@@ -5,6 +5,7 @@ netx. For a neuron without bias and recurrence that is the same, and its inputs 
 next layer or, after the last one, in a population that passes them on.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,11 +20,14 @@ from snnfuse.hardware.ir.fixed_point import DELAY_RANGE, NEVER
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import Connection, Node, Output, SpikeInput
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, conv_matrix, output_size
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, Synapse, output_size
 from snnfuse.hardware.ledger import LedgerEntry
 
 DEFAULT_DT = 1e-3  # SLAYER's own sampling time
 INPUT, OUTPUT = "input", "output"
+
+Maker = Callable[[NDArray[np.int32], int], Synapse]
+"""A synapse group of weights and an exponent."""
 
 
 @dataclass
@@ -68,21 +72,34 @@ def _input_shape(net: Net, first: NetLayer, given: tuple[int, ...] | None) -> tu
 
 def _append(chain: Chain, layer: NetLayer) -> None:
     name, source = layer.name.replace("/", ""), chain.nodes[chain.last]
-    weights = _conv(layer, source.shape) if layer.kind == "conv" else layer.weight
-    shape = layer.shape if layer.kind == "conv" else (len(weights),)
-    _check_sizes(layer, weights, source.shape)
+    make = _maker(layer, source.shape)
+    shape = layer.shape if layer.kind == "conv" else (len(layer.weight),)
     per_synapse, per_neuron = _delays(layer, shape)
     early = layer.bias is None and layer.weight_rec is None
     lags = _sum_lags(per_synapse, per_neuron if early else None, chain.spikes_lag)
     _check_lag(layer, lags)
     exponent, changed = _exponent(layer)
-    chain.connections += _connect(chain.last, name, layer, weights, lags, exponent)
+    chain.connections += _connect(chain.last, name, split_weights(layer.weight, exponent, f"{layer.name}/weight"), make, lags)
     if layer.weight_rec is not None:
-        chain.connections += _connect(name, name, layer, layer.weight_rec, None, exponent, "weight_rec")
+        chain.connections += _connect(name, name, split_weights(layer.weight_rec, exponent, f"{layer.name}/weight_rec"), Dense)
     lif, entries = lif_of(layer, shape)
     chain.nodes[name] = lif
     chain.ledger += [*changed, *entries]
     chain.last, chain.spikes_lag = name, None if early else per_neuron
+
+
+def _maker(layer: NetLayer, source: tuple[int, ...]) -> Maker:
+    """What makes a synapse group of the layer's kind, once its sizes are checked."""
+    if layer.weight_rec is not None and layer.weight_rec.shape != (len(layer.weight),) * 2:
+        raise InputError(f"{layer.name}/weight_rec: expected {(len(layer.weight),) * 2}, found {layer.weight_rec.shape}")
+    if layer.kind != "conv":
+        if layer.weight.shape[1] != np.prod(source):
+            raise InputError(f"{layer.name}/weight: takes {layer.weight.shape[1]} inputs, the layer before has {int(np.prod(source))}")
+        return Dense
+    conv = _conv(layer, source)
+    if conv.output_shape != layer.shape:
+        raise InputError(f"{layer.name}/shape: is {layer.shape}, but its convolution gives {conv.output_shape}")
+    return lambda weights, exponent: replace(conv, weights=weights, exponent=exponent)
 
 
 def _conv(layer: NetLayer, source: tuple[int, ...]) -> Conv2d:
@@ -99,16 +116,6 @@ def _conv(layer: NetLayer, source: tuple[int, ...]) -> Conv2d:
         raise InputError(f"{layer.name}/weight: the kernel is larger than its padded input of {source}")
     empty = np.zeros(layer.weight.shape, np.int32)
     return Conv2d(empty, source, layer.stride, layer.padding, layer.dilation, layer.groups)
-
-
-def _check_sizes(layer: NetLayer, weights: Conv2d | Array, source: tuple[int, ...]) -> None:
-    if isinstance(weights, Conv2d):
-        if weights.output_shape != layer.shape:
-            raise InputError(f"{layer.name}/shape: is {layer.shape}, but its convolution gives {weights.output_shape}")
-    elif weights.shape[1] != np.prod(source):
-        raise InputError(f"{layer.name}/weight: takes {weights.shape[1]} inputs, the layer before has {int(np.prod(source))}")
-    if layer.weight_rec is not None and layer.weight_rec.shape != (len(layer.weight),) * 2:
-        raise InputError(f"{layer.name}/weight_rec: expected {(len(layer.weight),) * 2}, found {layer.weight_rec.shape}")
 
 
 def _delays(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Array | None, Array | None]:
@@ -152,28 +159,18 @@ def _exponent(layer: NetLayer) -> tuple[int, list[LedgerEntry]]:
 
 
 def _connect(
-    source: str, target: str, layer: NetLayer, weights: Conv2d | Array, lags: Array | None, exponent: int, key: str = "weight"
+    source: str, target: str, groups: list[tuple[NDArray[np.int32], int]], make: Maker, lags: Array | None = None
 ) -> list[Connection]:
-    values = layer.weight if isinstance(weights, Conv2d) else weights
-    groups = split_weights(values, exponent, f"{layer.name}/{key}")
+    """Connections of (weights, exponent) groups; where synapses differ in lag, one of each lag."""
+    synapses = [make(weights, exponent) for weights, exponent in groups]
     if lags is None or lags.min() == lags.max():
         lag = 0 if lags is None else int(lags.min())
-        return [Connection(source, target, _synapse(weights, held, power), lag=lag) for held, power in groups]
-    matrices = [(_matrix(weights, held), power) for held, power in groups]
+        return [Connection(source, target, synapse, lag=lag) for synapse in synapses]
     return [
-        Connection(source, target, Sparse(part, power), lag=lag) for matrix, power in matrices for lag, part in by_lag(matrix, lags)
+        Connection(source, target, Sparse(part, synapse.exponent), lag=lag)
+        for synapse in synapses
+        for lag, part in by_lag(sparse.csr_matrix(synapse.matrix()), lags)
     ]
-
-
-def _synapse(weights: Conv2d | Array, held: NDArray[np.int32], power: int) -> Conv2d | Dense:
-    return replace(weights, weights=held, exponent=power) if isinstance(weights, Conv2d) else Dense(held, power)
-
-
-def _matrix(weights: Conv2d | Array, held: NDArray[np.int32]) -> sparse.csr_matrix:
-    if isinstance(weights, Conv2d):
-        c = weights
-        return conv_matrix(held, c.input_shape, c.stride, c.padding, c.dilation, c.groups)
-    return sparse.csr_matrix(held)
 
 
 def by_lag(matrix: sparse.csr_matrix, lags: Array) -> list[tuple[int, sparse.csr_matrix]]:

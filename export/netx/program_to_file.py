@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import sparse
 
 from snnfuse.export.netx.contents import Array, Net, NetLayer
 from snnfuse.export.netx.netx_itself import CHIP_BITS, built
 from snnfuse.export.netx.neuron_registers import neuron_of
-from snnfuse.export.netx.weight_groups import total_weights
+from snnfuse.export.netx.weight_groups import total_kernel, total_matrix
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import Connection, SpikeInput
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.synapses import Conv2d
 
 MOST_WEIGHTS = 1 << 24  # a netx file holds zeros too
 WAY_OUT = "use --target lava"
@@ -32,7 +31,7 @@ def to_contents(program: Program) -> Net:
     for name in chain:
         arriving = program.into(name)
         feed = [c for c in arriving if not c.is_recurrent]
-        if not _is_conv(feed) and len(shape) > 1:
+        if not _convolutions(feed) and len(shape) > 1:
             layers.append(NetLayer(f"layer/{len(layers)}", "flatten", (int(np.prod(shape)),)))
         layers.append(_layer(program, name, f"layer/{len(layers)}", feed, [c for c in arriving if c.is_recurrent], shape))
         shape = layers[-1].shape
@@ -66,29 +65,26 @@ def _input_shape(program: Program, chain: list[str]) -> tuple[int, ...]:
     if not chain:
         raise UnsupportedError(f"netx networks have a layer, this program has no neurons; {WAY_OUT}")
     (shape,) = (node.shape for node in program.inputs.values())
-    if _is_conv(first):
-        return first[0].synapse.input_shape
+    if convs := _convolutions(first):
+        return convs[0].input_shape
     return shape if len(shape) in (1, 3) else (int(np.prod(shape)),)
 
 
-def _is_conv(feed: Sequence[Connection]) -> bool:
-    """Whether its groups are convolutions of one geometry, so that one kernel says them all."""
-    geometry = {
-        (c.synapse.input_shape, c.synapse.stride, c.synapse.padding, c.synapse.dilation, c.synapse.groups, c.synapse.weights.shape)
-        if isinstance(c.synapse, Conv2d)
-        else None
-        for c in feed
-    }
-    return len(geometry) == 1 and None not in geometry
+def _convolutions(feed: Sequence[Connection]) -> list[Conv2d]:
+    """Its groups, where all are convolutions of one geometry, so that one kernel says them all; otherwise none."""
+    convs = [conv for c in feed if (conv := c.synapse.convolution) is not None]
+    return convs if len(convs) == len(feed) and len({conv.geometry for conv in convs}) == 1 else []
 
 
 def _layer(
     program: Program, name: str, place: str, feed: list[Connection], back: list[Connection], before: tuple[int, ...]
 ) -> NetLayer:
     lif = program.nodes[name]
-    neuron, bias = neuron_of(lif, name, flat=not _is_conv(feed))
-    if _is_conv(feed):
-        return _conv(name, place, lif, feed, back, before, {"neuron": neuron, "bias": bias})
+    convs = _convolutions(feed)
+    neuron, bias = neuron_of(lif, name, flat=not convs)
+    if convs:
+        _check_conv(name, lif, convs, feed, back, before)
+        return _conv(name, place, lif, convs, {"neuron": neuron, "bias": bias})
     weight, delay = _dense(name, feed)
     weight_rec = _dense(name, back)[0] if back else None
     if any(c.lag for c in back) or (back and delay is not None):
@@ -98,22 +94,22 @@ def _layer(
     return layer
 
 
-def _conv(
-    name: str, place: str, lif: Lif, feed: list[Connection], back: list[Connection], before: tuple[int, ...], neurons: dict
-) -> NetLayer:
-    synapse = feed[0].synapse
+def _check_conv(name: str, lif: Lif, convs: list[Conv2d], feed: list[Connection], back: list[Connection], before: tuple[int, ...]) -> None:
     if back:
         raise UnsupportedError(f"{name}: netx has no recurrent convolutions; {WAY_OUT}")
     if any(c.lag for c in feed):
         raise UnsupportedError(f"{name}: netx ignores the delays of a convolution; {WAY_OUT}")
-    if tuple(before) != synapse.input_shape or lif.shape != synapse.output_shape:
+    if tuple(before) != convs[0].input_shape or lif.shape != convs[0].output_shape:
         raise UnsupportedError(f"{name}: netx cannot reshape between a population and a convolution; {WAY_OUT}")
-    weight = total_weights([c.synapse for c in feed], name)
+
+
+def _conv(name: str, place: str, lif: Lif, convs: list[Conv2d], neurons: dict) -> NetLayer:
+    conv, weight = convs[0], total_kernel(convs, name)
     if np.abs(weight).sum((1, 2, 3)).max() >= STATE_LIMIT:
         raise UnsupportedError(f"{name}: sums of its weights may leave 24 bits, where Lava's convolution wraps; {WAY_OUT}")
-    if max(*weight.shape[2:], *synapse.stride, *synapse.padding, *synapse.dilation, synapse.groups) > 127:
+    if max(*weight.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups) > 127:
         raise UnsupportedError(f"{name}: Lava keeps the geometry of a convolution in 8 bits, and 127 is the most; {WAY_OUT}")
-    geometry = {key: getattr(synapse, key) for key in ("stride", "padding", "dilation", "groups")}
+    geometry = {key: getattr(conv, key) for key in ("stride", "padding", "dilation", "groups")}
     return NetLayer(place, "conv", lif.shape, weight=weight, **neurons, **geometry)
 
 
@@ -124,22 +120,12 @@ def _dense(name: str, groups: Sequence[Connection]) -> tuple[Array, Array | None
         raise UnsupportedError(f"{name}: {size[0]} x {size[1]} weights; a netx file holds every one, zeros too; {WAY_OUT}")
     weight, delay, held = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, bool)
     for lag in sorted({c.lag for c in groups}):
-        part = _full(total_weights([_flat(c) for c in groups if c.lag == lag], name))
+        part = total_matrix([c.synapse for c in groups if c.lag == lag], name)
         if (held & (part != 0)).any():
             raise UnsupportedError(f"{name}: two neurons are connected with two delays, for which a netx file has no room; {WAY_OUT}")
         held |= part != 0
         weight, delay = weight + part, np.where(part != 0, lag, delay)
     return weight, _shorter(delay, held) if delay.any() else None
-
-
-def _flat(connection: Connection) -> Dense | Sparse:
-    """Convolutions as matrices."""
-    synapse = connection.synapse
-    return Sparse(synapse.matrix(), synapse.exponent, synapse.bits) if isinstance(synapse, Conv2d) else synapse
-
-
-def _full(weights: Array | sparse.spmatrix | np.matrix) -> Array:
-    return np.asarray(weights.toarray() if sparse.issparse(weights) else weights)
 
 
 def _shorter(delay: Array, held: np.ndarray) -> Array:

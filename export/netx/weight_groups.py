@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE, WEIGHT_BITS
-from snnfuse.hardware.ir.synapses import LIMITS, Sparse, Synapse, granularity, sign_mode
+from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE, WEIGHT_BITS, shift
+from snnfuse.hardware.ir.synapses import LIMITS, Conv2d, Synapse, granularity, sign_mode
 
 Values = NDArray[np.int64]
 
@@ -27,11 +27,11 @@ def split_weights(values: Values, exponent: int, where: str) -> list[tuple[NDArr
     if _is_legal(2 * values) and exponent > EXPONENT_RANGE[0]:
         return [((2 * values).astype(np.int32), exponent - 1)]
     step = granularity(sign_mode(values), WEIGHT_BITS)
-    for shift in range(WEIGHT_BITS):
-        coarse = (values >> shift) // step * step
-        fine = values - (coarse << shift)
-        if _is_legal(coarse) and _is_legal(fine) and exponent + shift <= EXPONENT_RANGE[1]:
-            groups = [(coarse, exponent + shift), (fine, exponent)]
+    for low in range(WEIGHT_BITS):
+        coarse = (values >> low) // step * step
+        fine = values - (coarse << low)
+        if _is_legal(coarse) and _is_legal(fine) and exponent + low <= EXPONENT_RANGE[1]:
+            groups = [(coarse, exponent + low), (fine, exponent)]
             return [(weights.astype(np.int32), power) for weights, power in groups if weights.any()]
     raise UnsupportedError(
         f"{where}: weights from {values.min()} to {values.max()} do not fit two groups of {WEIGHT_BITS} bits; "
@@ -46,22 +46,27 @@ def _is_legal(values: Values) -> bool:
     return bool(inside and not (values % granularity(mode, WEIGHT_BITS)).any())
 
 
-def total_weights(synapses: Sequence[Synapse], where: str) -> Values | sparse.csr_matrix:
-    """One integer matrix (or kernel, where all are convolutions of one geometry) that acts as the sum of several groups.
+def total_kernel(groups: Sequence[Conv2d], where: str) -> Values:
+    """One integer kernel that acts as the sum of several convolutions of one geometry.
 
     Raises:
         UnsupportedError: a negative exponent rounds the sum.
     """
-    return sum(_scaled(synapse, where) for synapse in synapses)
+    return np.sum([_scaled(conv, where) for conv in groups], axis=0)
 
 
-def _scaled(synapse: Synapse, where: str) -> Values | sparse.csr_matrix:
-    values = synapse.weights.astype(np.int64)
-    if synapse.exponent >= 0:
-        return values * (1 << synapse.exponent)
-    step = 1 << -synapse.exponent
-    if (synapse.values % step).any():
+def total_matrix(groups: Sequence[Synapse], where: str) -> Values:
+    """One integer matrix (out, in) that acts as the sum of several groups; errors as for `total_kernel`."""
+    total = np.zeros(groups[0].size, np.int64)
+    for group in groups:
+        matrix = group.matrix(_scaled(group, where))
+        total += matrix.toarray() if sparse.issparse(matrix) else matrix
+    return total
+
+
+def _scaled(synapse: Synapse, where: str) -> Values:
+    """Stored weights times 2**exponent."""
+    values = synapse.values.astype(np.int64)
+    if synapse.exponent < 0 and (values % (1 << -synapse.exponent)).any():
         raise UnsupportedError(f"{where}: its exponent {synapse.exponent} rounds sums down, which netx files cannot say")
-    if isinstance(synapse, Sparse):
-        return sparse.csr_matrix((values.data // step, values.indices, values.indptr), values.shape)
-    return values // step
+    return shift(values, synapse.exponent)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from snnfuse.hardware.ir import graded, lif
 from snnfuse.hardware.ir.encoding import check_events
@@ -20,8 +19,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.synapses import Synapse
-
-EXACT_FLOAT = 1 << 53  # float64 holds every integer below this, so its matrix product of integers is exact
+from snnfuse.hardware.ir.synapses.exact_products import product
 
 
 def emulate(
@@ -109,13 +107,3 @@ def later(values: NDArray, steps: int) -> NDArray:
 def _sums(synapse: Synapse, spikes: NDArray) -> NDArray[np.int64]:
     time, batch = spikes.shape[:2]
     return product(synapse.matrix(), spikes.reshape(time * batch, -1)).reshape(time, batch, -1)
-
-
-def product(matrix: NDArray[np.int32] | sparse.csr_matrix, rows: NDArray) -> NDArray[np.int64]:
-    """rows @ matrix.T, exactly: in float64, where BLAS is fast, if no sum can leave its integers."""
-    if sparse.issparse(matrix):
-        return np.ascontiguousarray((matrix.astype(np.int64) @ rows.T.astype(np.int64)).T)
-    largest = int(np.abs(rows).max(initial=0)) if rows.dtype != np.bool_ else 1
-    if 256 * matrix.shape[1] * largest >= EXACT_FLOAT:
-        return rows.astype(np.int64) @ matrix.T.astype(np.int64)
-    return (rows.astype(np.float64) @ matrix.T.astype(np.float64)).astype(np.int64)

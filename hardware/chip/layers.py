@@ -10,7 +10,7 @@ from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.packing import Listed, Words, listed
 from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron, Node
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +73,13 @@ class Demands:
     def of(self, name: str, bits: int, shared: bool) -> Demand:
         """What one population asks for, with no weight of more than `bits`; `shared` as for `packing.listed`."""
         node, into = self.program.nodes[name], self.program.into(name)
-        convolutions = tuple(c.synapse for c in into if isinstance(c.synapse, Conv2d))
-        lists = tuple(self._prepared(c.synapse, bits, shared) for c in into if not isinstance(c.synapse, Conv2d))
+        convolutions = tuple(conv for c in into if (conv := c.synapse.convolution) is not None)
+        lists = tuple(self._prepared(c.synapse, bits, shared) for c in into if c.synapse.convolution is None)
         shape = convolutions[0].output_shape if convolutions else (int(np.prod(node.shape)), 1, 1)
         slots = getattr(node, "ports", 1) * (1 + max((c.delay + c.lag for c in into), default=0))
-        return Demand(name, shape, convolutions, lists, bits, slots, sum(_is_listed(c) for c in self._out_of.get(name, ())))
+        return Demand(name, shape, convolutions, lists, bits, slots, sum(c.synapse.convolution is None for c in self._out_of.get(name, ())))
 
-    def _prepared(self, synapse: Dense | Sparse, bits: int, shared: bool) -> Listed:
+    def _prepared(self, synapse: Synapse, bits: int, shared: bool) -> Listed:
         key = id(synapse), min(bits, synapse.bits), shared
         if key not in self._listed:
             self._listed[key] = listed(synapse, bits, shared)
@@ -91,7 +91,3 @@ class Demands:
         for connection in self.program.connections:
             leaving.setdefault(connection.source, []).append(connection)
         return leaving
-
-
-def _is_listed(connection: Connection) -> bool:
-    return not isinstance(connection.synapse, Conv2d)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.chip.boards import Board
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, Synapse
+from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
 ROWS = 1024  # of a matrix that are looked at together
 
@@ -95,13 +95,12 @@ class Listed:
         return stored.astype(np.int64), np.bincount(pairs // self.sources, minlength=parts)
 
 
-def listed(synapse: Dense | Sparse, bits: int, shared: bool) -> Listed:
+def listed(synapse: Synapse, bits: int, shared: bool) -> Listed:
     """Axons and stored synapses of a connection, at no more than `bits` per weight; `shared`: equal dense sources use one axon."""
-    bits = min(bits, synapse.bits)
-    if isinstance(synapse, Dense):
-        return Listed((synapse.weights[:, _distinct(synapse.weights)] if shared else synapse.weights) != 0, bits)
-    pattern = synapse.weights.astype(bool)  # a copy: nothing may change the program's own matrix
-    pattern.sum_duplicates()
+    bits, matrix = min(bits, synapse.bits), synapse.matrix()
+    if not sparse.issparse(matrix):
+        return Listed((matrix[:, _distinct(matrix)] if shared else matrix) != 0, bits)
+    pattern = matrix.astype(bool)  # a copy: nothing may change the program's own matrix
     pattern.eliminate_zeros()
     return Listed(pattern, bits)
 
@@ -113,9 +112,4 @@ def _distinct(weights: NDArray[np.int32]) -> NDArray[np.int64]:
     for first in range(0, len(weights), ROWS):
         sums += factors[first : first + ROWS] @ weights[first : first + ROWS].astype(np.int64)  # wraps, as it may
     return np.sort(np.unique(sums, return_index=True)[1])
-
-
-def stored_weights(synapse: Synapse) -> int:
-    """Weights that are stored, a convolution's kernel once."""
-    return int(synapse.values.size)
 

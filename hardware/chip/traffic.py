@@ -15,7 +15,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse
+from snnfuse.hardware.ir.synapses import Conv2d
 
 Rates = Mapping[str, NDArray[np.float64]]
 """Spikes per step of every neuron, flattened, by node."""
@@ -80,10 +80,10 @@ def _weighted(connection: Connection, rates: Rates | None) -> sparse.csr_matrix:
 
 def reach(connection: Connection, target: Split) -> sparse.csr_matrix:
     """Which neuron of the source has a synapse on which core of the target: float64 (source neurons, cores), 0 or 1."""
-    synapse = connection.synapse
-    if isinstance(synapse, Conv2d) and _is_split_alike(synapse, target):
-        return _conv_reach(synapse, target)
-    rows, columns = (synapse.weights != 0).nonzero() if isinstance(synapse, Dense) else _entries(synapse)
+    synapse, conv = connection.synapse, connection.synapse.convolution
+    if conv is not None and _is_split_alike(conv, target):
+        return _conv_reach(conv, target)
+    rows, columns = synapse.matrix().nonzero()
     size = synapse.size[1], target.cores
     return _binary(sparse.csr_matrix((np.ones(len(rows)), (columns, target.labels[rows])), size))
 
@@ -92,11 +92,6 @@ def _is_split_alike(conv: Conv2d, target: Split) -> bool:
     """Whether the target was split by this convolution's channels and positions: another may see its neurons in another shape."""
     channels, *plane = conv.output_shape
     return (channels, int(np.prod(plane))) == (len(target.channel_of), len(target.run_of))
-
-
-def _entries(synapse: Sparse | Conv2d) -> tuple[NDArray, NDArray]:
-    entries = synapse.matrix().tocoo()
-    return entries.row[entries.data != 0], entries.col[entries.data != 0]
 
 
 def _conv_reach(conv: Conv2d, target: Split) -> sparse.csr_matrix:
@@ -112,16 +107,10 @@ def _conv_reach(conv: Conv2d, target: Split) -> sparse.csr_matrix:
 def _position_reach(conv: Conv2d, target: Split) -> sparse.csr_matrix:
     """(input positions, runs)."""
     height, width = conv.input_shape[1:]
-    out_height, out_width = conv.output_shape[1:]
-    rows, columns = [], []
-    for ky, kx in np.ndindex(*conv.weights.shape[2:]):
-        y = np.arange(out_height) * conv.stride[0] + ky * conv.dilation[0] - conv.padding[0]
-        x = np.arange(out_width) * conv.stride[1] + kx * conv.dilation[1] - conv.padding[1]
-        inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
-        rows.append((y[:, None] * width + x)[inside])
-        columns.append(target.run_of.reshape(out_height, out_width)[inside])
-    where = np.concatenate(rows), np.concatenate(columns)
-    return _binary(sparse.csr_matrix((np.ones(len(where[0])), where), (height * width, target.runs)))
+    positions, runs = np.arange(height * width).reshape(height, width), target.run_of.reshape(conv.output_shape[1:])
+    met = [np.stack([positions[tap.inputs].ravel(), runs[tap.outputs].ravel()]) for tap in conv.geometry.taps()]
+    pairs = np.concatenate([np.zeros((2, 0), np.int64), *met], axis=1)
+    return _binary(sparse.csr_matrix((np.ones(pairs.shape[1]), tuple(pairs)), (height * width, target.runs)))
 
 
 def _binary(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

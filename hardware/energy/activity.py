@@ -11,12 +11,10 @@ from scipy import sparse
 from snnfuse.hardware.chip.resources import Layer, Resources
 from snnfuse.hardware.chip.traffic import reach
 from snnfuse.hardware.energy.constants import LOIHI1, Range
-from snnfuse.hardware.energy.operations import adds_to, arrivals, fan_out
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Connection, Constant
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.ir.synapses import synapse_count
 
 FUSED, NO_INPUT = "fused", "no input"
 
@@ -176,7 +174,7 @@ class _Counter:
             split = self.resources.splits[name]
             arriving = np.zeros((samples, len(split.labels)), np.int64)
             for connection in self.program.into(name):
-                arriving += arrivals(connection.synapse, fired[connection.source])
+                arriving += connection.synapse.arrivals(fired[connection.source])
             self.reached[name] += int(np.count_nonzero(arriving))
             per_core = sparse.csr_matrix((np.ones(len(split.labels)), (split.labels, np.arange(len(split.labels)))))
             loads[:, self.first[name] : self.first[name] + split.cores] = (per_core @ arriving.T).T
@@ -205,9 +203,9 @@ class _Counter:
     def _link(self, connection: Connection, origin: str) -> Link:
         sent, synapse = self.sent[connection.source], connection.synapse
         cores = np.asarray(reach(connection, self.resources.splits[connection.target]).sum(1)).ravel().astype(np.int64)
-        totals = (sent.sum(), sent @ fan_out(synapse), sent @ fan_out(synapse, effective=True), sent @ cores)
+        totals = (sent.sum(), sent @ synapse.fan_out(), sent @ synapse.fan_out(effective=True), sent @ cores)
         means, further = (int(n) / self.samples for n in totals), self._is_further(connection)
-        return Link(connection.source, connection.target, origin, *means, synapse_count(synapse), further)
+        return Link(connection.source, connection.target, origin, *means, synapse.count, further)
 
     def _is_further(self, connection: Connection) -> bool:
         """Whether an earlier connection brings the same spikes, at the same time, to the same neurons."""
@@ -216,7 +214,7 @@ class _Counter:
             return c.source, c.delay, c.lag, c.port
 
         before = itertools.takewhile(lambda c: c is not connection, self.program.into(connection.target))
-        return any(arrives(c) == arrives(connection) and adds_to(connection.synapse, c.synapse) for c in before)
+        return any(arrives(c) == arrives(connection) and connection.synapse.connects_within(c.synapse) for c in before)
 
     def _population(self, layer: Layer, origin: str) -> Population:
         counts = self.reached[layer.name] / self.samples, int(self.sent[layer.name].sum()) / self.samples

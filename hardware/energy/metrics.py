@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.energy.operations import fan_out
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import Connection, Constant
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.ir.synapses import Conv2d, synapse_count
+from snnfuse.hardware.ir.synapses import Synapse
 
 REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp")
 REGISTER_BYTES = 4
@@ -53,7 +52,7 @@ class MetricsCounter:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.links = [c for c in program.connections if not isinstance(program.nodes[c.source], Constant)]
-        self.fans = [fan_out(c.synapse, effective=True) for c in self.links]
+        self.fans = [c.synapse.fan_out(effective=True) for c in self.links]
         self.samples = self.steps = self.spikes = self.neurons = self.acs = self.macs = 0
 
     def add(self, recording: Recording) -> None:
@@ -75,9 +74,7 @@ class MetricsCounter:
 
     def metrics(self) -> Metrics:
         zeros, weights = _zeros(self.links)
-        dense = self.steps * sum(
-            synapse_count(c.synapse) if isinstance(c.synapse, Conv2d) else int(np.prod(c.synapse.size)) for c in self.links
-        )
+        dense = self.steps * sum(_places(c.synapse)[1] for c in self.links)
         return Metrics(
             footprint=footprint(self.program),
             connection_sparsity=zeros / max(weights, 1),
@@ -103,6 +100,13 @@ def footprint(program: Program) -> int:
 
 
 def _zeros(links: list[Connection]) -> tuple[int, int]:
-    sizes = [c.synapse.values.size if isinstance(c.synapse, Conv2d) else int(np.prod(c.synapse.size)) for c in links]
-    filled = sum(int(np.count_nonzero(c.synapse.values)) for c in links)
-    return sum(sizes) - filled, sum(sizes)
+    places = sum(_places(c.synapse)[0] for c in links)
+    return places - sum(int(np.count_nonzero(c.synapse.values)) for c in links), places
+
+
+def _places(synapse: Synapse) -> tuple[int, int]:
+    """Weights, and pairs that they connect, of the layer that the package has for a group: a convolution, or a full matrix."""
+    if synapse.convolution is not None:
+        return synapse.values.size, synapse.count
+    pairs = synapse.size[0] * synapse.size[1]
+    return pairs, pairs

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.csr import checked_csr
 
 Arrays = dict[str, NDArray]
 
@@ -101,13 +102,7 @@ def _write_csr(value: sparse.csr_matrix, name: str, arrays: Arrays) -> dict[str,
 def _read_csr(value: Any, arrays: Arrays) -> sparse.csr_matrix:
     value = keys(value, {"csr", "shape"})
     parts = {part: _read_array(stored, arrays) for part, stored in keys(value["csr"], {"data", "indices", "indptr"}).items()}
-    shape = sizes(1, 2)(value["shape"], arrays)
-    try:
-        matrix = sparse.csr_matrix((parts["data"], parts["indices"], parts["indptr"]), shape=shape)
-        matrix.check_format(full_check=True)  # scipy's products trust indices: one out of range would read foreign memory
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"no valid CSR matrix: {error}") from error
-    return matrix
+    return checked_csr(**parts, shape=sizes(1, 2)(value["shape"], arrays))
 
 
 def plain(value: Any, name: str, arrays: Arrays) -> Any:

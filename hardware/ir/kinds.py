@@ -105,16 +105,13 @@ class NeuronKind(Kind):
 
 @dataclass(frozen=True, eq=False)
 class SynapseKind(Kind):
-    """One kind of synapse group.
+    """One kind of synapse group. Every layer runs, bounds and places it by the members of `snnfuse.hardware.ir.synapses.Synapse`.
 
     Attributes:
-        emulator, torch, lava, bounds: what these layers run or bound it with.
+        torch: a faster product for torch than that of its convolution or matrix, as `torch_backend.synapses.make_product`; or None.
     """
 
-    emulator: Form = None
     torch: Form = None
-    lava: Form = None
-    bounds: Form = None
 
 
 K = TypeVar("K", bound=Kind)

@@ -33,7 +33,6 @@ from snnfuse.hardware.ir.json_fields import (
 from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Registry
 from snnfuse.hardware.ir.nodes import Connection, Output
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d
 
 FORMAT = "snnfuse program"
 VERSION = 2
@@ -151,14 +150,7 @@ def _read(record: Any, registry: Registry[K], arrays: Arrays) -> Any:
     kind = registry.named(record.get("type"), record.get("module"))
     record = keys(record, {"type", *(() if kind.is_own else ("module",)), *kind.fields})
     values = {name: at(name, field.read, record[name], arrays) for name, field in kind.fields.items()}
-    if kind.type is Conv2d:
-        _check_groups(values["groups"], values["weights"].shape)
     return kind.type(**values)
-
-
-def _check_groups(groups: int, shape: tuple[int, ...]) -> None:
-    if groups < 1 or (shape and shape[0] % groups):
-        raise InputError(f"groups: {groups} groups do not divide the output channels of weights {shape}")
 
 
 def _read_connection(record: Any, arrays: Arrays, version: int) -> Connection:

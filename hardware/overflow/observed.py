@@ -18,7 +18,6 @@ from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import Constant
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.overflow.weighted_sums import exact_sums
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def _arriving(program: Program, name: str, port: int, sent: Mapping[str, NDArray
     for connection in program.into(name):
         if connection.port == port:
             source = sent[connection.source]
-            sums = exact_sums(connection.synapse, source.reshape(a.shape[0] * a.shape[1], -1))
+            sums = connection.synapse.times(source.reshape(a.shape[0] * a.shape[1], -1))
             a += later(shift(sums, connection.synapse.exponent).reshape(a.shape), connection.lag + connection.is_recurrent)
     return a
 

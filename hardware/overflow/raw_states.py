@@ -12,7 +12,6 @@ from snnfuse.hardware.ir.inverse_root import InverseRoot, inverse_root
 from snnfuse.hardware.ir.nodes import Connection, Constant
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.overflow.weighted_sums import row
 
 
 class RawStates(NamedTuple):
@@ -85,5 +84,5 @@ def _sent(program: Program, recording: Recording, source: str, size: tuple[int, 
 
 
 def _weighted(connection: Connection, neuron: int, sent: NDArray) -> NDArray[np.int64]:
-    columns, weights = row(connection.synapse, neuron)
+    columns, weights = connection.synapse.row(neuron)
     return shift(sent[..., columns].astype(np.int64) @ weights, connection.synapse.exponent)

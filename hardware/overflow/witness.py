@@ -18,9 +18,7 @@ from snnfuse.hardware.ir.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import GradedInput, Neuron, Output, SpikeInput
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import synapse_count
 from snnfuse.hardware.overflow.raw_states import excess
-from snnfuse.hardware.overflow.weighted_sums import pull_back
 
 CANDIDATES = 24  # input sequences run side by side
 ROUNDS = 30
@@ -96,7 +94,7 @@ def _longest(program: Program) -> int:
 
 def _affordable(program: Program) -> int:
     """Steps that a run may have where time is limited: about a second's work; 0 where not even the shortest has them."""
-    work = sum(synapse_count(c.synapse) for c in program.connections) + sum(int(np.prod(n.shape)) for n in program.nodes.values())
+    work = sum(c.synapse.count for c in program.connections) + sum(int(np.prod(n.shape)) for n in program.nodes.values())
     steps = QUICK // work
     return steps if steps >= len(program.nodes) + 8 else 0
 
@@ -115,7 +113,7 @@ def _scores(program: Program, name: str, neuron: int, sign: int) -> dict[str, ND
     for node in reversed(program.order):
         for c in program.into(node):
             if not c.is_recurrent:
-                back = pull_back(c.synapse, scores[node]) * 2.0**c.synapse.exponent
+                back = c.synapse.transposed_times(scores[node]) * 2.0**c.synapse.exponent
                 scores[c.source] += back / max(np.abs(back).max(initial=0), 1e-300) if isinstance(program.nodes[c.source], Neuron) else back
     return {n: scores[n] for n in program.inputs}
 

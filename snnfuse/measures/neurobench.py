@@ -16,7 +16,7 @@ from snnfuse.hardware.energy.metrics import sent_by
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
 from snnfuse.hardware.ir.nodes import Connection, Constant
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Synapse
+from snnfuse.hardware.ir.synapses import Synapse
 
 if TYPE_CHECKING:
     from torch import nn
@@ -68,11 +68,12 @@ def layer_of(synapse: Synapse, name: str) -> "nn.Module":
     import torch
     from torch import nn
 
-    if isinstance(synapse, Conv2d):
-        out, _, *kernel = synapse.weights.shape
-        geometry = {"stride": synapse.stride, "padding": synapse.padding, "dilation": synapse.dilation, "groups": synapse.groups}
-        layer: nn.Module = nn.Conv2d(synapse.input_shape[0], out, tuple(kernel), bias=False, dtype=torch.float64, **geometry)
-        weights = synapse.weights
+    conv = synapse.convolution
+    if conv is not None:
+        out, _, *kernel = conv.weights.shape
+        geometry = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups}
+        layer: nn.Module = nn.Conv2d(conv.input_shape[0], out, tuple(kernel), bias=False, dtype=torch.float64, **geometry)
+        weights = conv.weights
     else:
         if np.prod(synapse.size, dtype=np.int64) > MOST_WEIGHTS:
             raise InputError(f"connection {name}: neurobench has no sparse layer, and {synapse.size} weights are too many to write out")
@@ -120,8 +121,8 @@ def _replay(program: Program, events: Mapping[str, NDArray]) -> Any:
 
 def _shown(connection: Connection, spikes: NDArray) -> NDArray:
     """In the shape that the layer takes: an image, or a vector."""
-    synapse = connection.synapse
-    shape = synapse.input_shape if isinstance(synapse, Conv2d) else (synapse.size[1],)
+    conv = connection.synapse.convolution
+    shape = conv.input_shape if conv is not None else (connection.synapse.size[1],)
     return spikes.reshape(*spikes.shape[:2], *shape)
 
 

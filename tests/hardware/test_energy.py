@@ -11,7 +11,6 @@ from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, 
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.energy import Activity, estimate_energy, measure
 from snnfuse.hardware.energy.activity import origins
-from snnfuse.hardware.energy.operations import arrivals, fan_out
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.synapses import Sparse, Synapse
 
@@ -36,10 +35,10 @@ def test_operations_equal_those_of_the_matrix(data: st.DataObject, shape: tuple[
     rng = np.random.default_rng(0)
     spikes = rng.integers(0, 3, (2, group.size[1]))
     for effective in (False, True):
-        np.testing.assert_array_equal(fan_out(group, effective), pattern(group, effective).sum(0))
-    arrived = arrivals(group, spikes)
+        np.testing.assert_array_equal(group.fan_out(effective), pattern(group, effective).sum(0))
+    arrived = group.arrivals(spikes)
     np.testing.assert_array_equal(arrived, spikes @ pattern(group, False).T)
-    assert arrived.sum() == (spikes @ fan_out(group)).sum()
+    assert arrived.sum() == (spikes @ group.fan_out()).sum()
 
 
 def counted(case: Case) -> Activity:
@@ -148,4 +147,4 @@ def test_listed_zeros_are_stored_but_not_effective() -> None:
 
     matrix = sparse.csr_matrix((np.array([0, 4], np.int32), np.array([0, 0]), np.array([0, 1, 2])), (2, 1))
     group = Sparse(matrix)
-    assert fan_out(group).tolist() == [2] and fan_out(group, effective=True).tolist() == [1]
+    assert group.fan_out().tolist() == [2] and group.fan_out(effective=True).tolist() == [1]

@@ -8,7 +8,7 @@ from scipy import sparse
 from snnfuse.hardware import Conv2d, Dense, Sparse
 from snnfuse.hardware.backends.reference import synaptic_input
 from snnfuse.hardware.errors import FixedPointError, InputError
-from snnfuse.hardware.ir.synapses import granularity, sign_mode, synapse_count
+from snnfuse.hardware.ir.synapses import granularity, sign_mode
 
 
 def dense(*rows: list[int], **settings: int) -> Dense:
@@ -101,10 +101,10 @@ def test_synapses_are_counted_without_writing_a_convolution_out(
     groups: int, stride: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int]
 ) -> None:
     conv = Conv2d(np.full((4, 4 // groups, 3, 2), 5, np.int32), (4, 7, 6), stride, padding, dilation, groups)
-    counted = synapse_count(conv)
+    counted = conv.count
     assert "_matrix" not in vars(conv)
     assert counted == conv.matrix().nnz
-    assert synapse_count(Dense(np.zeros((3, 5), np.int32))) == 15
+    assert Dense(np.zeros((3, 5), np.int32)).count == 15
 
 
 INTEGERS = [np.int8, np.uint8, np.int16, np.int64, np.uint64]

@@ -12,7 +12,7 @@ from torch_programs import DEVICES, assert_same, one_layer, weights
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Product, Program, Relay, Sparse, SpikeInput
 from snnfuse.hardware.backends.torch_backend import devices
 from snnfuse.hardware.backends.torch_backend.arithmetic import State, lif_tensors, step
-from snnfuse.hardware.backends.torch_backend.precision import Precision, choose, needs_wrap24, needs_wrap32, program_bounds, row_sum
+from snnfuse.hardware.backends.torch_backend.precision import Precision, choose, needs_wrap24, needs_wrap32, program_bounds
 from snnfuse.hardware.backends.torch_backend.synapses import make_product, parts_of
 from snnfuse.hardware.ir.fixed_point import NEVER, STATE_LIMIT
 from snnfuse.hardware.ir.lif import LifState
@@ -95,9 +95,9 @@ def test_row_sums_of_every_synapse() -> None:
     dense = weights(rng, 5, 30)
     conv = Conv2d(weights(rng, 4, 2, 3, 3), (4, 7, 7), groups=2)
     expected = np.abs(dense).sum(1).max()
-    assert row_sum(Dense(dense)) == row_sum(Sparse(sparse.csr_matrix(dense))) == expected
-    assert row_sum(conv) == abs(conv.matrix()).sum(1).max()
-    assert row_sum(Sparse(sparse.csr_matrix((3, 4), dtype=np.int32))) == 0
+    assert Dense(dense).row_sum() == Sparse(sparse.csr_matrix(dense)).row_sum() == expected
+    assert conv.row_sum() == abs(conv.matrix()).sum(1).max()
+    assert Sparse(sparse.csr_matrix((3, 4), dtype=np.int32)).row_sum() == 0
 
 
 def test_payloads_of_graded_neurons_follow_from_what_arrives() -> None:

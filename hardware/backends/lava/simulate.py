@@ -15,7 +15,6 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.storage import save_program
-from snnfuse.hardware.ir.synapses import synapse_count
 
 WORKER = "snnfuse.hardware.backends.lava.worker"
 JOB = "job.json"
@@ -75,7 +74,7 @@ def simulate_on_lava(
 def default_time_limit(program: Program, steps: int) -> float:
     """Seconds that a run of so many steps may take: about ten times what it needs on two busy cores."""
     processes = len(program.nodes) + 2 * len(program.connections)
-    synapses = sum((1 + c.delay + c.lag) * synapse_count(c.synapse) for c in program.connections)
+    synapses = sum((1 + c.delay + c.lag) * c.synapse.count for c in program.connections)
     return START_S + steps * (processes * PROCESS_STEP_S + synapses * SYNAPSE_STEP_S)
 
 

@@ -14,7 +14,7 @@ from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.processes.shifted_conv import ShiftedConv
 from snnfuse.hardware.ir.fixed_point import INT32, MESSAGE_BITS, STATE_LIMIT
 from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Node, sends_numbers
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, synapse_count
+from snnfuse.hardware.ir.synapses import Conv2d
 
 INT8 = 127  # Lava keeps a Conv's geometry in int8
 LARGE = 1 << 20  # synapses from which on a kernel is not written out
@@ -27,10 +27,9 @@ def build_synapse(connection: Connection, source: Node, name: str) -> stock.Abst
     """
     payload = MESSAGE_BITS if sends_numbers(source) else 0  # Lava asks only whether it is zero
     delay = 0 if isinstance(source, Constant) else connection.delay + connection.lag
-    if not delay and fits_conv(connection.synapse, source):
-        return _conv(connection.synapse, payload, name)
-    if not delay and fits_shifted(connection.synapse, source):
-        return _conv(connection.synapse, payload, name, shift=-connection.synapse.exponent)
+    conv = connection.synapse.convolution
+    if conv is not None and not delay and (fits_conv(conv, source) or fits_shifted(conv, source)):
+        return _conv(conv, payload, name)
     options = {
         "name": name,
         "num_message_bits": payload,
@@ -39,7 +38,7 @@ def build_synapse(connection: Connection, source: Node, name: str) -> stock.Abst
     }
     matrix = connection.synapse.matrix()
     # Lava's DelayDense adds up payloads in 64 bits before its shift, every other synapse in 32.
-    if isinstance(connection.synapse, Dense) and not (delay and payload):
+    if not sparse.issparse(matrix) and not (delay and payload):
         return _dense(matrix, delay, options)
     return _sparse(sparse.csr_matrix(matrix, dtype=np.int32, copy=True), delay, options)
 
@@ -58,42 +57,40 @@ def _sparse(weights: sparse.csr_matrix, delay: int, options: dict) -> stock.Abst
     return stock.DelaySparse(weights=weights, delays=delays, max_delay=delay, **options)
 
 
-def fits_conv(synapse: object, source: Node) -> bool:
+def fits_conv(conv: Conv2d, source: Node) -> bool:
     """Whether Lava's Conv, given weights 2**exponent, sends the right sum for every input there can be.
 
     It wraps sums at 24 bits, so that none may reach 2**23: for binary spikes the sum of a kernel's absolute weights, for graded
     ones that times the largest payload, which only an input declares.
     """
-    return isinstance(synapse, Conv2d) and synapse.exponent >= 0 and _stays_in_range(synapse, source)
+    return conv.exponent >= 0 and _stays_in_range(conv, source)
 
 
-def fits_shifted(synapse: object, source: Node) -> bool:
+def fits_shifted(conv: Conv2d, source: Node) -> bool:
     """Whether a convolution with a negative exponent is better left one than written out, and its unshifted sums stay in range."""
-    is_large = isinstance(synapse, Conv2d) and synapse_count(synapse) >= LARGE
-    return is_large and synapse.exponent < 0 and _stays_in_range(synapse, source)
+    return conv.count >= LARGE and conv.exponent < 0 and _stays_in_range(conv, source)
 
 
-def _stays_in_range(synapse: Conv2d, source: Node) -> bool:
+def _stays_in_range(conv: Conv2d, source: Node) -> bool:
     """Whether the geometry fits Lava's registers, and no sum is wrapped."""
-    if max(*synapse.weights.shape[2:], *synapse.stride, *synapse.padding, *synapse.dilation, synapse.groups) > INT8:
+    if max(*conv.weights.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups) > INT8:
         return False
     largest = source.limit if isinstance(source, GradedInput) else INT32 if sends_numbers(source) else 1
-    reach = int(np.abs(synapse.weights.astype(np.int64)).sum((1, 2, 3)).max()) * largest << max(synapse.exponent, 0)
-    return reach < STATE_LIMIT
+    return conv.row_sum() * largest << max(conv.exponent, 0) < STATE_LIMIT
 
 
-def _conv(synapse: Conv2d, payload: int, name: str, shift: int = 0) -> stock.Conv:
+def _conv(conv: Conv2d, payload: int, name: str) -> stock.Conv:
     """Kernels (C_out, C_in, kH, kW) become (C_out, kW, kH, C_in), flipped, and every pair (x, y)."""
-    weight = (synapse.weights.astype(np.int32) << max(synapse.exponent, 0))[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
-    channels, height, width = synapse.input_shape
-    make = partial(ShiftedConv, shift=shift) if shift else stock.Conv
+    weight = (conv.weights << max(conv.exponent, 0))[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
+    channels, height, width = conv.input_shape
+    make = partial(ShiftedConv, shift=-conv.exponent) if conv.exponent < 0 else stock.Conv
     return make(
         weight=np.ascontiguousarray(weight),
         input_shape=(width, height, channels),
-        stride=synapse.stride[::-1],
-        padding=synapse.padding[::-1],
-        dilation=synapse.dilation[::-1],
-        groups=synapse.groups,
+        stride=conv.stride[::-1],
+        padding=conv.padding[::-1],
+        dilation=conv.dilation[::-1],
+        groups=conv.groups,
         num_message_bits=payload,
         name=name,
     )

@@ -26,7 +26,6 @@ from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import Connection, GradedInput, Node
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
 FLOAT32_BITS, FLOAT64_BITS = 24, 53  # integers up to 2**bits have no gaps: IEEE 754, significand with its hidden bit
 
@@ -63,13 +62,6 @@ def choose(row_sum: int, payload: int, float32: bool = True) -> Precision:
     return Precision("float64", bits, -(-payload.bit_length() // bits))
 
 
-def row_sum(synapse: Synapse) -> int:
-    """Largest sum of |weight| into one target; of a convolution, of a target that meets no padding."""
-    if isinstance(synapse, Conv2d):
-        return int(np.abs(synapse.weights.astype(np.int64)).sum((1, 2, 3)).max(initial=0))
-    return int(np.asarray(abs(synapse.matrix().astype(np.int64)).sum(1)).max())
-
-
 @dataclass(frozen=True)
 class Bounds:
     """Largest magnitudes in a program over all inputs.
@@ -94,7 +86,7 @@ class Bounds:
 
 def program_bounds(program: Program) -> Bounds:
     """Follow the largest payloads through a program, feed-forward sources first."""
-    bounds = Bounds({}, {c: row_sum(c.synapse) for c in program.connections})
+    bounds = Bounds({}, {c: c.synapse.row_sum() for c in program.connections})
     for name in program.order:
         bounds.payloads[name] = _payload(program, name, program.nodes[name], bounds)
     return bounds

@@ -6,16 +6,19 @@ the windows of its input: PyTorch's own may run by Winograd's or Fourier's trans
 """
 
 from collections.abc import Callable, Iterator
+from math import prod
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, int64_low32, shift
 from snnfuse.hardware.backends.torch_backend.precision import Bounds, Precision, choose
 from snnfuse.hardware.ir.fixed_point import INT32
+from snnfuse.hardware.ir.kinds import SYNAPSES, resolve
 from snnfuse.hardware.ir.nodes import Connection
-from snnfuse.hardware.ir.synapses import Conv2d, Sparse, Synapse
+from snnfuse.hardware.ir.synapses import Conv2d, Diagonal, Synapse
 
 Sums = Callable[[Tensor], Tensor]
 
@@ -87,24 +90,35 @@ def row_bytes(synapse: Synapse, precision: Precision) -> int:
     """Bytes that one row takes while it is multiplied: operand, windows, sums, and their float64 or int64 copies."""
     targets, sources = synapse.size
     width = 4 if precision.dtype == "float32" else 8
-    windows = np.prod(synapse.weights.shape[1:]) * synapse.groups * np.prod(synapse.output_shape[1:]) if isinstance(synapse, Conv2d) else 0
-    return int(2 * width * sources + width * windows + (width + 24) * targets)
+    conv = synapse.convolution
+    windows = prod(conv.weights.shape[1:]) * conv.groups * prod(conv.output_shape[1:]) if conv is not None else 0
+    return 2 * width * sources + width * windows + (width + 24) * targets
 
 
 def make_product(synapse: Synapse, dtype: torch.dtype, device: torch.device) -> Sums:
-    """W s as a function of payloads (rows, sources) to sums (rows, targets) of a dtype."""
-    if isinstance(synapse, Conv2d):
-        return _convolution(synapse, dtype, device)
-    if isinstance(synapse, Sparse):
-        matrix = _coordinates(synapse, dtype, device)
-        return lambda payloads: torch.sparse.mm(matrix, payloads.to(dtype).T).T
-    weights = torch.tensor(synapse.weights, dtype=dtype, device=device).T
+    """W s as a function of payloads (rows, sources) to sums (rows, targets) of a dtype: the kind's own, or by its convolution or matrix."""
+    own = SYNAPSES.of(synapse).torch
+    if own is not None:
+        return resolve(own)(synapse, dtype, device)
+    if synapse.convolution is not None:
+        return _convolution(synapse.convolution, dtype, device)
+    matrix = synapse.matrix()
+    if sparse.issparse(matrix):
+        coordinates = _coordinates(matrix, dtype, device)
+        return lambda payloads: torch.sparse.mm(coordinates, payloads.to(dtype).T).T
+    weights = torch.tensor(matrix, dtype=dtype, device=device).T
     return lambda payloads: payloads.to(dtype) @ weights
 
 
-def _coordinates(synapse: Sparse, dtype: torch.dtype, device: torch.device) -> Tensor:
+def elementwise(diagonal: Diagonal, dtype: torch.dtype, device: torch.device) -> Sums:
+    """W s of one-to-one synapses, as `make_product`."""
+    weights = torch.tensor(diagonal.weights, dtype=dtype, device=device)
+    return lambda payloads: payloads.to(dtype) * weights
+
+
+def _coordinates(matrix: sparse.csr_matrix, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A COO tensor: PyTorch's CSR products need MKL on CPUs."""
-    matrix = synapse.weights.tocoo()
+    matrix = matrix.tocoo()
     indices = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64)).to(device)
     values = torch.tensor(matrix.data, dtype=dtype, device=device)
     return torch.sparse_coo_tensor(indices, values, matrix.shape, check_invariants=True).coalesce()
@@ -132,11 +146,8 @@ def convolve(conv: Conv2d, weights: Tensor, payloads: Tensor) -> Tensor:
 
 def unfold(conv: Conv2d, x: Tensor) -> Tensor:
     """The input under each tap of the kernel: (rows, C_in, H, W) to (C_in, taps, rows, H_out, W_out)."""
-    (top, left), (down, right), (dy, dx) = conv.padding, conv.stride, conv.dilation
-    _, height, width = conv.output_shape
-    x = torch.nn.functional.pad(x.transpose(0, 1), (left, left, top, top))
-    taps = [
-        x[:, :, y * dy : y * dy + down * (height - 1) + 1 : down, z * dx : z * dx + right * (width - 1) + 1 : right]
-        for y, z in np.ndindex(*conv.weights.shape[2:])
-    ]
-    return torch.stack(taps, 1)
+    rows, columns = conv.weights.shape[2:]
+    windows = x.new_zeros(x.shape[1], rows * columns, len(x), *conv.output_shape[1:])
+    for (y, z), inputs, outputs in conv.geometry.taps():
+        windows[:, y * columns + z][outputs] = x.transpose(0, 1)[inputs]
+    return windows
