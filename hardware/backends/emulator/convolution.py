@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator.stored import Stored
 from snnfuse.hardware.ir.synapses import Conv2d
+from snnfuse.hardware.ir.synapses.geometry import Axis
 
 WIDTHS = (64, 32, 16, 8)  # lanes that the kernel can add at once
 
@@ -81,6 +82,11 @@ class _Phase:
     weights: NDArray[np.int16]
 
 
+def _phases(axis: Axis) -> list[int]:
+    """Positions modulo the stride that an input has along one axis, rising: a large stride has few of them."""
+    return np.unique((np.arange(axis.size) + axis.padding) % axis.stride).tolist()
+
+
 class _Maker:
     """Lays out the weights of every phase, and the sources."""
 
@@ -90,9 +96,10 @@ class _Maker:
         self.spacing = cell if conv.groups == 1 else self.share
         by_group = weights.reshape(conv.groups, self.share, per_group, *kernel)
         self.weights = by_group.transpose(0, 2, 3, 4, 1).reshape(conv.groups * per_group, *kernel, self.share)
-        longest = max((len(taps) for phase in range(conv.stride[1]) for _, taps in self._runs(phase)), default=0)
+        self.phases_y, self.phases_x = (_phases(axis) for axis in conv.geometry.axes)
+        longest = max((len(taps) for phase in self.phases_x for _, taps in self._runs(phase)), default=0)
         self.length = -(-longest * self.spacing // lanes) * lanes
-        self.phases = [self._phase(y, x) for y in range(conv.stride[0]) for x in range(conv.stride[1])]
+        self.phases = [self._phase(y, x) for y in self.phases_y for x in self.phases_x]
 
     def sources(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Offsets, and phase, of every source."""
@@ -100,11 +107,12 @@ class _Maker:
         channels, height, width = conv.input_shape
         row, phase_y = np.divmod(np.arange(height) + conv.padding[0], conv.stride[0])
         column, phase_x = np.divmod(np.arange(width) + conv.padding[1], conv.stride[1])
+        phase_y, phase_x = np.searchsorted(self.phases_y, phase_y), np.searchsorted(self.phases_x, phase_x)
         channel = np.arange(channels)[:, None, None]
-        phase = phase_y[:, None] * conv.stride[1] + phase_x
+        phase = phase_y[:, None] * len(self.phases_x) + phase_x
         sizes = [phase.weights.size for phase in self.phases]
         starts, each = np.cumsum([0, *sizes[:-1]])[phase], np.array(sizes)[phase] // channels
-        downs = [self.phases[y * conv.stride[1]].downs for y in phase_y]
+        downs = [self.phases[y * len(self.phases_x)].downs for y in phase_y]
         meets = np.array([any(y + down in self.rows for down in found) for y, found in zip(row.tolist(), downs)])
         first_channel = channel // conv.weights.shape[1] * self.share
         base = self.origin + (row - self.rows.start)[:, None] * self.pitch + column * self.cell + first_channel

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from snnfuse.hardware.backends.emulator import fields as f
 from snnfuse.hardware.backends.emulator.convolution import runs
@@ -16,7 +17,7 @@ from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, SpikeInput, sends_numbers
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Sparse, Synapse
+from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
 SMALLEST_SLICE = 8192  # neurons: slices cost a quarter more work in all, and a thread needs some 0.5 ms of it to gain from beginning
 DENSE_FROM = 0.25  # share of synapses from which listed ones are cheaper as rows
@@ -156,7 +157,7 @@ class _Planner:
 
     def _image(self, name: str) -> tuple[int, int, int] | None:
         """The output shape of the first convolution into a population."""
-        shapes = [c.synapse.output_shape for c in self.program.into(name) if isinstance(c.synapse, Conv2d)]
+        shapes = [conv.output_shape for c in self.program.into(name) if (conv := c.synapse.convolution) is not None]
         return shapes[0] if shapes else None
 
     def _population(self, index: int, node: Node, source: int) -> None:
@@ -226,11 +227,11 @@ class _Planner:
             p[column] = self.params.put(to_int32(constant)) if constant.any() else -1
 
     def _connection(self, connection: Connection, source: int, row: _Row) -> NDArray[np.int64]:
-        synapse, c = connection.synapse, np.zeros(f.C_COLUMNS, np.int64)
+        synapse, conv, c = connection.synapse, connection.synapse.convolution, np.zeros(f.C_COLUMNS, np.int64)
         c[f.C_SOURCE], c[f.C_PORT] = source, connection.port
         c[f.C_LAG], c[f.C_SHIFT] = connection.lag + connection.is_recurrent, max(-synapse.exponent, 0)
-        if isinstance(synapse, Conv2d) and synapse.output_shape == row.image:
-            self._convolution(c, synapse, self.rows[source], row)
+        if conv is not None and conv.output_shape == row.image:
+            self._convolution(c, conv, self.rows[source], row)
         else:
             self._matrix(c, synapse, self.rows[source], row)
         return c
@@ -256,7 +257,7 @@ class _Planner:
     def _matrix(self, c: NDArray[np.int64], synapse: Synapse, source: _Row, row: _Row) -> None:
         matrix = synapse.matrix()
         stored = self._store(c, synapse.values, synapse.exponent)
-        if isinstance(synapse, (Sparse, Conv2d)):
+        if issparse(matrix):
             matrix = matrix.tocsc()[row.order][:, source.order].tocsc()
             if matrix.nnz < DENSE_FROM * matrix.shape[0] * matrix.shape[1]:
                 self._listed(c, matrix, stored.factor)

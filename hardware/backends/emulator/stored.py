@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
 from snnfuse.hardware.ir.synapses import Synapse
 
@@ -54,12 +53,7 @@ def fits_16_bits(values: NDArray[np.int64], axes: tuple[int, ...]) -> bool:
 
 def largest_input(synapse: Synapse) -> int:
     """A bound of what binary spikes bring about at any target, in either direction."""
-    weights = synapse.weights.astype(np.int64)
-    if issparse(weights):
-        sums = (np.asarray(part.sum(1)) for part in (weights.minimum(0), weights.maximum(0)))
-    else:
-        sums = extremes(weights, tuple(range(1, weights.ndim)))
-    return max(int(np.abs(x).max(initial=0)) for x in sums) << max(synapse.exponent, 0)
+    return max(abs(sums) for sums in synapse.spike_sums()) << max(synapse.exponent, 0)
 
 
 def safe_rows(stored: Stored) -> int:

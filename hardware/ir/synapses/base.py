@@ -113,6 +113,12 @@ class Synapse(ABC):
         """A bound on the magnitudes of the weights into one target, added up."""
         return int(self.times(np.ones((1, self.size[1]), np.int64), np.abs(self.values)).max(initial=0))
 
+    def spike_sums(self) -> tuple[int, int]:
+        """Bounds on W s before the exponent's shift, over all binary spikes s and all targets: (lowest, highest)."""
+        ones = np.ones((1, self.size[1]), np.int64)
+        inhibition, excitation = (self.times(ones, weights) for weights in (np.minimum(self.values, 0), np.maximum(self.values, 0)))
+        return int(inhibition.min()), int(excitation.max())
+
     def fan_out(self, effective: bool = False) -> NDArray[np.int64]:
         """Synapses of each source neuron, int64 (sources,); with `effective`, those of weight other than 0 only."""
         counted = self.values != 0 if effective else np.ones_like(self.values)

@@ -121,6 +121,11 @@ class Conv2d(Synapse):
         """Of a target that meets no padding."""
         return int(np.abs(self.weights.astype(np.int64)).sum((1, 2, 3)).max(initial=0))
 
+    def spike_sums(self) -> tuple[int, int]:
+        """Of a target that meets no padding."""
+        inhibition, excitation = np.minimum(self.weights, 0), np.maximum(self.weights, 0)
+        return int(inhibition.sum((1, 2, 3)).min()), int(excitation.sum((1, 2, 3)).max())
+
     def arrivals(self, spikes: NDArray) -> NDArray[np.int64]:
         """All output channels of a group receive the same number, so that one is counted."""
         images = spikes.reshape(-1, self.groups, self.weights.shape[1], *self.input_shape[1:]).sum(2, keepdims=True, dtype=np.int64)
