@@ -5,12 +5,13 @@ hardware's synapse group.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.hardware.ir.synapses import Conv2d, Dense, Geometry, Sparse
+from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Geometry, Sparse
 
 MOSTLY = 0.25  # share of a kernel that is not zero below which only that share is written out
 DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
@@ -47,12 +48,22 @@ class SparseWeights:
         """The numbers to round."""
         return self.matrix.data
 
+    @cached_property
+    def is_diagonal(self) -> bool:
+        """Whether it connects each neuron with the one of the same index, and all of them."""
+        rows, columns = self.matrix.shape
+        return rows == columns == self.matrix.nnz and all(
+            np.array_equal(part[:rows], np.arange(rows)) for part in (self.matrix.indices, self.matrix.indptr)
+        )
+
     def scaled(self, rows: NDArray[np.float64]) -> "SparseWeights":
         """Each target neuron's weights times its factor in `rows` (out,)."""
         return SparseWeights(sparse.csr_matrix(sparse.diags(rows) @ self.matrix))
 
-    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Sparse:
+    def synapse(self, integers: NDArray[np.int32], exponent: int, bits: int) -> Sparse | Diagonal:
         """The hardware's group with these integers; a synapse that is 0 is not stored, unless all are."""
+        if self.is_diagonal and integers.all():
+            return Diagonal(integers, exponent, bits)
         held = sparse.csr_matrix((integers, self.matrix.indices.copy(), self.matrix.indptr.copy()), shape=self.matrix.shape)
         if integers.any():
             held.eliminate_zeros()

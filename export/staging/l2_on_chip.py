@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-from scipy import sparse
 
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
@@ -25,7 +24,7 @@ from snnfuse.hardware.ir.inverse_root import GAIN_BITS, GAIN_RANGE, InverseRoot
 from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Node
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Dense, Sparse
+from snnfuse.hardware.ir.synapses import Dense, Diagonal
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 EXTRA_STEPS = 2  # of latency, from a layer to its normalised spikes
@@ -65,7 +64,7 @@ def join(pipeline: Pipeline) -> Program:
 def normaliser(source: str, norm: str, product: str, size: int) -> Iterator[Connection]:
     """The four synapse groups of one L2: from a layer to its norm and its products, and from the norm to the products."""
     yield Connection(source, norm, Dense(np.ones((1, size), np.int32)))
-    yield Connection(source, product, Sparse(sparse.identity(size, np.int32, "csr")), delay=1, port=0)
+    yield Connection(source, product, Diagonal(np.ones(size, np.int32)), delay=1, port=0)
     yield Connection(norm, product, Dense(np.ones((size, 1), np.int32)), port=1)
 
 

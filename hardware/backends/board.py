@@ -5,7 +5,6 @@ chip. What the stand-in cannot tell is assumed and can be set: that adapters pas
 `output_delay`). Importing this module does not import Lava.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.lava.child import job_folder, run_module
 from snnfuse.hardware.backends.lava.compat import require_lava
-from snnfuse.hardware.backends.lava.simulate import JOB, default_time_limit, file_stem
+from snnfuse.hardware.backends.lava.simulate import default_time_limit, file_stem, write_job
 from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.chip import tier
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
@@ -24,7 +23,6 @@ from snnfuse.hardware.ir.nodes import Constant, sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Comparison, Recording, compare
-from snnfuse.hardware.ir.storage import save_program
 
 WORKER = "snnfuse.hardware.backends.lava.board_worker"
 QUEUE_S = 3600.0  # that a board may be waited for
@@ -167,13 +165,11 @@ def run_on_board(
     runs = batch // samples
     limit = QUEUE_S + default_time_limit(program, time * batch) if timeout is None else timeout
     with job_folder() as folder:
-        save_program(program, folder)
         for name, array in arrays.items():
             rows = np.ascontiguousarray(array.swapaxes(0, 1)).reshape(runs, samples * time, *array.shape[2:])
             for run in range(runs):
                 np.save(folder / f"{file_stem(program, name)}_{run}.npy", rows[run])
-        job = {"time": time, "samples": samples, "runs": runs, "nodes": recorded} | asdict(host)
-        (folder / JOB).write_text(json.dumps(job))
+        write_job(folder, program, {"time": time, "samples": samples, "runs": runs, "nodes": recorded} | asdict(host))
         run_module(WORKER, folder, limit, "Lava, running on a board,")
         spikes = {name: _read(folder, program, name, runs, time) for name in recorded}
     return make_recording(program, spikes, {}, "loihi2", arrays)

@@ -113,3 +113,7 @@ def _distinct(weights: NDArray[np.int32]) -> NDArray[np.int64]:
         sums += factors[first : first + ROWS] @ weights[first : first + ROWS].astype(np.int64)  # wraps, as it may
     return np.sort(np.unique(sums, return_index=True)[1])
 
+
+def stored_weights(synapse: Synapse) -> int:
+    """Weights that are stored, a convolution's kernel once."""
+    return synapse.values.size if synapse.convolution is not None else synapse.count

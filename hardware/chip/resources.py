@@ -13,6 +13,7 @@ from snnfuse.hardware.chip.boards import Board, find_board
 from snnfuse.hardware.chip.bounds import least_cores
 from snnfuse.hardware.chip.layers import Demand, Demands
 from snnfuse.hardware.chip.limits import Limit
+from snnfuse.hardware.chip.packing import stored_weights
 from snnfuse.hardware.chip.splitting import Load, Rule, Split, split
 from snnfuse.hardware.chip.tiers import Tier, tier
 from snnfuse.hardware.errors import DoesNotFitError, UnsupportedError
@@ -167,7 +168,7 @@ def _layer(program: Program, demand: Demand, board: Board, bounds: Mapping[str, 
     return Layer(
         name=demand.name,
         neurons=demand.neurons,
-        synapses=sum(c.synapse.values.size for c in program.into(demand.name)),
+        synapses=sum(stored_weights(c.synapse) for c in program.into(demand.name)),
         memory=held.all_words * board.value("word_bits") // 8,
         cores=chosen.cores,
         parts=str(chosen),

@@ -74,7 +74,7 @@ class MetricsCounter:
 
     def metrics(self) -> Metrics:
         zeros, weights = _zeros(self.links)
-        dense = self.steps * sum(_places(c.synapse)[1] for c in self.links)
+        dense = self.steps * sum(_layer(c.synapse)[2] for c in self.links)
         return Metrics(
             footprint=footprint(self.program),
             connection_sparsity=zeros / max(weights, 1),
@@ -100,13 +100,14 @@ def footprint(program: Program) -> int:
 
 
 def _zeros(links: list[Connection]) -> tuple[int, int]:
-    places = sum(_places(c.synapse)[0] for c in links)
-    return places - sum(int(np.count_nonzero(c.synapse.values)) for c in links), places
+    layers = [_layer(c.synapse) for c in links]
+    return sum(weights - filled for weights, filled, _ in layers), sum(weights for weights, _, _ in layers)
 
 
-def _places(synapse: Synapse) -> tuple[int, int]:
-    """Weights, and pairs that they connect, of the layer that the package has for a group: a convolution, or a full matrix."""
-    if synapse.convolution is not None:
-        return synapse.values.size, synapse.count
+def _layer(synapse: Synapse) -> tuple[int, int, int]:
+    """The layer that the package has for a group, a convolution or a full matrix: its weights, those not 0, and the pairs connected."""
+    conv = synapse.convolution
+    if conv is not None:
+        return conv.weights.size, int(np.count_nonzero(conv.weights)), conv.count
     pairs = synapse.size[0] * synapse.size[1]
-    return pairs, pairs
+    return pairs, int(synapse.fan_out(effective=True).sum()), pairs

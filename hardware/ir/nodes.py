@@ -92,6 +92,10 @@ class Connection:
     lag: int = 0
 
     def __post_init__(self) -> None:
+        if not isinstance(self.synapse, Synapse):
+            raise InputError(f"{self.source} -> {self.target}: {type(self.synapse).__name__} is no synapse group")
+        if not isinstance(self.port, (int, np.integer)):
+            raise InputError(f"{self.source} -> {self.target}: a port is an integer, not {self.port!r}")
         check_range(f"delay of {self.source} -> {self.target}", self.delay, *DELAY_RANGE)
         check_range(f"lag of {self.source} -> {self.target}", self.lag, 0, DELAY_RANGE[1] - self.delay)
 

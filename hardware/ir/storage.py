@@ -84,6 +84,12 @@ def load_program(folder: str | Path) -> Program:
         raise InputError(f"{path}: {error}") from error
 
 
+def foreign_modules(program: Program) -> list[str]:
+    """Modules of other packages that register kinds of a program, by name: what to import before it is read elsewhere."""
+    kinds = [*map(NEURONS.of, program.nodes.values()), *(SYNAPSES.of(c.synapse) for c in program.connections)]
+    return sorted({kind.source for kind in kinds if not kind.is_own})
+
+
 def _read_arrays(path: Path, expected: object) -> Arrays:
     try:
         blob = path.read_bytes()

@@ -222,3 +222,16 @@ def test_a_program_stays_as_it_was_checked(program: Program) -> None:
     nodes["stray"] = Lif((3,), 0, 0, 0)
     connections.append(Connection("hidden", "stray", Dense(np.ones((3, 20), np.int32))))
     assert "stray" not in same.nodes and same.connections == program.connections
+
+
+@pytest.mark.parametrize(
+    "link, message",
+    [
+        ({"port": 0.0}, "a port is an integer, not 0.0"),
+        ({"synapse": np.ones((1, 1))}, "ndarray is no synapse group"),
+        ({"lag": 1.0}, "lag of"),
+    ],
+)
+def test_what_compiled_code_indexes_with_is_an_integer(link: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Connection(**{"source": "x", "target": "n", "synapse": Dense(np.ones((1, 1), np.int32))} | link)

@@ -1,6 +1,7 @@
 """A Program written and read again is the same Program; anything else on disk is refused in one line."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from snnfuse.hardware import (
     Constant,
     Conv2d,
     Dense,
+    Diagonal,
     GradedInput,
     Lif,
     Output,
@@ -52,6 +54,7 @@ def program() -> Program:
         Connection("one", "fuse", Dense(np.full((12, 1), 7, np.int32))),
         Connection("fuse", "fuse", Dense(np.zeros((12, 12), np.int32))),
         Connection("sound", "sum", Sparse(sparse.identity(5, np.int32, "csr"))),
+        Connection("sound", "sum", Diagonal(even(5), exponent=2)),
         Connection("sum", "gate", Dense(even(4, 5))),
         Connection("vision.lif", "gate", Dense(even(4, 16)), port=1),
     )
@@ -160,6 +163,9 @@ def test_a_file_of_version_1_has_no_ports(tmp_path: Path) -> None:
         ((*LIF, "reset"), ["zero"], "nodes.vision.lif: reset: expected a string"),
         (("nodes", "sound", "scale"), -1, "nodes.sound: a graded input's scale must be positive"),
         ((*CONV, "stride"), [0, 1], r"connections\[0\]: synapse: stride: expected 2 integers of at least 1"),
+        ((*CONV, "stride"), [2**40, 1], r"connections\[0\]: synapse: a convolution's stride is two integers of at most 2147483647"),
+        ((*CONV, "padding"), [2**30, 2**30], r"connections\[0\]: synapse: a convolution .* more than 2147483647 neurons"),
+        ((*CONV, "groups"), -1, r"connections\[0\]: synapse: groups: -1 groups do not divide"),
         ((*CONV, "groups"), 0, r"connections\[0\]: synapse: groups: 0 groups do not divide"),
         ((*CONV, "input_shape"), [9, 9, 9], r"connections\[0\]: synapse: weights .* do not fit"),
         (("connections", 0, "target"), "nobody", "connection image -> nobody"),
@@ -214,6 +220,30 @@ def test_indices_beyond_the_matrix_are_refused(program: Program, tmp_path: Path)
     indices = load_file(tmp_path / "program.safetensors")["connections.2.weights.indices"]
     replace_arrays(tmp_path, {"connections.2.weights.indices": np.full_like(indices, 10**6)})
     with pytest.raises(InputError, match=r"connections\[2\]: synapse: weights: no valid CSR matrix"):
+        load_program(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "part, change, message",
+    [
+        ("indptr", lambda a: np.where(np.arange(len(a)) == len(a) - 1, -1, a), "indptr runs from 0 to -1"),
+        ("indptr", lambda a: np.where(np.arange(len(a)) == len(a) - 1, 0, a), "indptr runs from 0 to 0"),
+        ("indptr", lambda a: np.where(np.arange(len(a)) == 1, 10**6, a), "indptr falls"),
+        ("indptr", lambda a: a[:-1], "indptr has 12 entries, 12 rows need 13"),
+        ("indptr", lambda a: a[None], "indptr must be one row of integers"),
+        ("indices", lambda a: np.full_like(a, -1), "indices must be < 18 and not negative"),
+        ("indices", lambda a: a[:-1], "values, but"),
+        ("indices", lambda a: np.zeros_like(a), "twice"),
+        ("data", lambda a: a[:-1], "values, but"),
+    ],
+)
+def test_row_pointers_and_indices_that_mislead_are_refused(
+    program: Program, tmp_path: Path, part: str, change: Callable, message: str
+) -> None:
+    save_program(program, tmp_path)
+    name = f"connections.2.weights.{part}"
+    replace_arrays(tmp_path, {name: np.ascontiguousarray(change(load_file(tmp_path / "program.safetensors")[name]))})
+    with pytest.raises(InputError, match=rf"connections\[2\]: synapse: .*{message}"):
         load_program(tmp_path)
 
 

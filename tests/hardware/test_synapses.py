@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ring_synapse import Ring
 from scipy import sparse
 
-from snnfuse.hardware import Conv2d, Dense, Sparse
+from snnfuse.hardware import Conv2d, Dense, Diagonal, Sparse
 from snnfuse.hardware.backends.reference import synaptic_input
 from snnfuse.hardware.errors import FixedPointError, InputError
-from snnfuse.hardware.ir.synapses import granularity, sign_mode
+from snnfuse.hardware.ir.synapses import Synapse, granularity, sign_mode
 
 
 def dense(*rows: list[int], **settings: int) -> Dense:
@@ -169,3 +172,187 @@ def test_a_convolution_that_cannot_be_is_refused(geometry: dict, message: str) -
     channels = geometry.get("groups", 1)
     with pytest.raises(InputError, match=message):
         Conv2d(np.ones((3, 1, 2, 2), np.int32), (channels, 5, 5), **geometry)
+
+
+def some_csr(draw: st.DrawFn) -> sparse.csr_matrix:
+    rows, columns, seed = draw(st.integers(1, 5)), draw(st.integers(1, 6)), draw(st.integers(0, 99))
+    rng = np.random.default_rng(seed)
+    places = rng.random((rows, columns)) < draw(st.sampled_from([0.0, 0.3, 1.0]))
+    return sparse.csr_matrix((2 * rng.integers(1, 100, (rows, columns)) * places).astype(np.int32))
+
+
+@st.composite
+def damaged_csr(draw: st.DrawFn) -> sparse.csr_matrix:
+    """A CSR matrix whose parts were changed behind SciPy's back, in no, one or several places."""
+    matrix = some_csr(draw)
+    for _ in range(draw(st.integers(0, 3))):
+        part = draw(st.sampled_from(["indptr", "indptr", "indices", "data"]))
+        array = getattr(matrix, part).copy()
+        change = draw(st.sampled_from(["value", "value", "value", "shorter", "longer", "dtype", "shape"]))
+        if change == "value" and array.size:
+            value = draw(st.sampled_from([-(2**31), -1, 0, 1, 2, 3, 4, 6, 9, 2**31 - 1]))
+            array.flat[draw(st.integers(0, array.size - 1))] = np.array(value).astype(array.dtype)
+        elif change == "shorter":
+            array = array[: draw(st.integers(0, array.size))]
+        elif change == "longer":
+            array = np.concatenate([array, array[-1:], array[:1]])
+        elif change == "dtype":
+            array = array.astype(draw(st.sampled_from([np.int64, np.uint64, np.float64, np.int8, np.bool_])))
+        elif change == "shape":
+            array = array[None]
+        setattr(matrix, part, array)
+    return matrix
+
+
+def by_hand(matrix: sparse.csr_matrix) -> np.ndarray:
+    """What the parts of a CSR matrix say, without SciPy."""
+    full = np.zeros(matrix.shape, np.int64)
+    for row, (first, last) in enumerate(zip(matrix.indptr, matrix.indptr[1:])):
+        for place in range(first, last):
+            full[row, matrix.indices[place]] += matrix.data[place]
+    return full
+
+
+@settings(max_examples=500, deadline=None, derandomize=True, database=None)
+@given(matrix=damaged_csr())
+def test_damaged_sparse_weights_are_refused_or_mean_what_they_say(matrix: sparse.csr_matrix) -> None:
+    try:
+        group = Sparse(matrix)
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    full = by_hand(matrix)
+    messages = np.arange(2 * full.shape[1]).reshape(2, -1)
+    np.testing.assert_array_equal(group.times(messages), messages @ full.T)
+    np.testing.assert_array_equal(group.transposed_times(np.ones(len(full), np.int64)), full.sum(0))
+    assert np.diff(group.weights.indptr).min() >= 0 and group.count == len(group.weights.indices) == group.weights.indptr[-1]
+
+
+@pytest.mark.parametrize(
+    "indices, indptr, message",
+    [
+        ([0], [0, 5, -1], "indptr runs from 0 to -1, not from 0 to the 1 entries"),
+        ([0], [0, 5, 0], "indptr runs from 0 to 0, not from 0 to the 1 entries"),
+        ([0, 1], [0, 3, 2], "indptr falls"),
+        ([0], [1, 1, 1], "indptr runs from 1"),
+        ([0, 1], [0, 2], "indptr has 2 entries, 2 rows need 3"),
+        ([-1], [0, 1, 1], "indices must be < 4 and not negative, these are -1..-1"),
+    ],
+)
+def test_row_pointers_that_scipy_lets_pass_are_refused(indices: list[int], indptr: list[int], message: str) -> None:
+    matrix = sparse.csr_matrix((2, 4), dtype=np.int32)
+    matrix.data, matrix.indices, matrix.indptr = np.full(len(indices), 2, np.int32), np.array(indices), np.array(indptr)
+    with pytest.raises(InputError, match=message):
+        Sparse(matrix)
+
+
+def test_populations_that_compiled_code_cannot_count_are_refused() -> None:
+    with pytest.raises(InputError, match="shape must be two integers of 1..2147483647"):
+        Sparse(sparse.csr_matrix((1, 2**31), dtype=np.int32))
+    with pytest.raises(InputError, match=r"synapses from 0 to 3 neurons"):
+        Dense(np.zeros((3, 0), np.int32))
+
+
+HUGE = 2**31 - 1
+
+
+@pytest.mark.parametrize(
+    "geometry, message",
+    [
+        ({"padding": (2**40, 0)}, f"padding is two integers of at most {HUGE}"),
+        ({"stride": (2**63, 1)}, f"stride is two integers of at most {HUGE}"),
+        ({"padding": (HUGE, HUGE)}, f"more than {HUGE} neurons"),
+        ({"dilation": (HUGE, 1)}, "larger than its padded input"),
+        ({"groups": -1}, "-1 groups do not divide"),
+        ({"groups": 1.0}, "1.0 groups do not divide"),
+        ({"input_shape": (1, 5)}, "input shape is three integers"),
+        ({"input_shape": (1, 0, 5)}, "input shape is three integers of at least 1"),
+        ({"input_shape": (1, 5.0, 5)}, "input shape is three integers"),
+        ({"input_shape": (1, 2**20, 2**20)}, f"more than {HUGE} neurons"),
+    ],
+)
+def test_a_geometry_beyond_memory_or_integers_is_refused(geometry: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Conv2d(np.ones((3, 1, 2, 2), np.int32), **({"input_shape": (1, 5, 5)} | geometry))
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Conv2d:
+    """Small ones whose stride, padding and dilation may be larger than all else."""
+    groups, per_group, out = (draw(st.integers(1, 3)) for _ in range(3))
+    axes = []
+    for _ in range(2):
+        size, kernel, dilation = draw(st.integers(1, 6)), draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 5, 2**28]))
+        short = max(0, dilation * (kernel - 1) + 1 - size)
+        padding = -(-short // 2) + draw(st.integers(0, 3))
+        stride = draw(st.sampled_from([1, 2, 3, 7])) if padding < 99 else padding // draw(st.integers(1, 3)) + draw(st.integers(0, 2))
+        axes.append((size, kernel, stride, padding, dilation))
+    size, kernel, stride, padding, dilation = zip(*axes)
+    values = 2 * np.random.default_rng(draw(st.integers(0, 99))).integers(-100, 100, (groups * out, per_group, *kernel))
+    return Conv2d(values, (groups * per_group, *size), stride, padding, dilation, groups)
+
+
+def assert_like_its_matrix(group: Synapse, seed: int) -> None:
+    """Whatever a kind can do for less is what its matrix says."""
+    rng, full = np.random.default_rng(seed), group.matrix()
+    places = group.matrix(np.ones(group.values.shape, np.int64))
+    full, places = (m.toarray() if sparse.issparse(m) else m for m in (full, places))
+    assert group.size == full.shape and group.count == places.sum()
+    numbers, scores = rng.integers(-(2**31), 2**31, (3, full.shape[1])), rng.integers(-9, 9, len(full))
+    for messages in (numbers, numbers > 0, numbers / 2**20):
+        sums = group.times(messages)
+        assert sums.dtype == (np.float64 if messages.dtype == np.float64 else np.int64)
+        np.testing.assert_array_equal(sums, messages @ full.T.astype(sums.dtype))
+    np.testing.assert_array_equal(group.transposed_times(scores), full.T.astype(np.int64) @ scores)
+    np.testing.assert_array_equal(group.fan_out(), places.sum(0))
+    np.testing.assert_array_equal(group.fan_out(effective=True), (full != 0).sum(0))
+    np.testing.assert_array_equal(group.arrivals(numbers % 9), (numbers % 9) @ places.T)
+    assert group.row_sum() >= np.abs(full).sum(1).max()
+    lowest, highest = group.spike_sums()
+    assert lowest <= np.minimum(full, 0).sum(1).min() and highest >= np.maximum(full, 0).sum(1).max()
+    for target in range(len(full)):
+        row = np.zeros(full.shape[1], np.int64)
+        sources, weights = group.row(target)
+        row[sources] = weights
+        np.testing.assert_array_equal(row, full[target])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True, database=None)
+@given(conv=convolutions(), seed=st.integers(0, 99))
+def test_a_convolution_is_like_its_matrix_whatever_its_geometry(conv: Conv2d, seed: int) -> None:
+    assert_like_its_matrix(conv, seed)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        dense([2, -4, 0], [0, 6, 8]),
+        Sparse(csr([4, -6, 8], [3, 1, 0], [0, 2, 3])),
+        Diagonal(np.array([2, 0, -8])),
+        Ring(np.array([2, 0, -6]), 5),
+        Ring(np.array([8, 2]), 2),
+    ],
+)
+def test_every_kind_is_like_its_matrix(group: Synapse) -> None:
+    assert_like_its_matrix(group, 1)
+
+
+def test_groups_within_another_add_no_connection() -> None:
+    ones, ring = Diagonal(np.array([1, 1])), Ring(np.array([1, 1]), 2)
+    crossed = Sparse(sparse.csr_matrix(np.array([[0, 1], [1, 0]], np.int32)))
+    conv, wider = (Conv2d(np.ones((1, 1, 1, k), np.int32), (1, 1, 2), padding=(0, k // 2)) for k in (1, 3))
+    assert ones.connects_within(Sparse(sparse.identity(2, np.int32, "csr"))) and ones.connects_within(ring)
+    assert not ring.connects_within(ones) and not crossed.connects_within(ones) and not ones.connects_within(Diagonal(np.array([1])))
+    assert conv.connects_within(conv) and not conv.connects_within(wider) and not ones.connects_within(conv)
+    assert dense([1, 0], [0, 1]).connects_within(dense([1, 2], [3, 4])) and not dense([1, 0], [0, 1]).connects_within(ones)
+
+
+def test_one_to_one_weights_are_checked_and_kept() -> None:
+    with pytest.raises(InputError, match="one-to-one weights need one axis"):
+        Diagonal(np.ones((2, 2), np.int32))
+    with pytest.raises(FixedPointError, match="weight 1 is no multiple of 2"):
+        Diagonal(np.array([1, -2]))
+    with pytest.raises(InputError, match="from 0 to 0 neurons"):
+        Diagonal(np.zeros(0, np.int32))
+    with pytest.raises(ValueError, match="read-only"):
+        Diagonal(np.array([1, 2])).weights[0] = 3

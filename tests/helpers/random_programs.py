@@ -17,6 +17,7 @@ from snnfuse.hardware import (
     Constant,
     Conv2d,
     Dense,
+    Diagonal,
     GradedInput,
     InverseRoot,
     Lif,
@@ -192,6 +193,8 @@ def synapse(draw: st.DrawFn, source: tuple[int, ...], target: tuple[int, ...] | 
     size = int(np.prod(target or draw(shapes()))), int(np.prod(source))
     if draw(st.booleans()):
         return Dense(*draw(weights(size)))
+    if size[0] == size[1] and draw(st.booleans()):
+        return Diagonal(*draw(weights(size[:1])))
     return listed(draw, size)
 
 
@@ -207,7 +210,7 @@ def feedback(draw: st.DrawFn, shape: tuple[int, ...]) -> Synapse:
     size = int(np.prod(shape))
     kind = draw(st.sampled_from(["identity", "conv", "other"]))
     if kind == "identity":
-        return Sparse(sparse.identity(size, np.int32, "csr"))
+        return draw(st.sampled_from([Sparse(sparse.identity(size, np.int32, "csr")), Diagonal(np.ones(size, np.int32))]))
     if kind == "conv" and len(shape) == 3:
         kernel, groups = draw(st.sampled_from([1, 3])), draw(st.sampled_from([1, shape[0]]))
         values, exponent, bits = draw(weights((shape[0], shape[0] // groups, kernel, kernel)))

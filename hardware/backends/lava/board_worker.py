@@ -5,7 +5,6 @@ Events go from the host through a PyToNxAdapter to the chip, spikes come back th
 NeuroCore models: Lava's Loihi2HwCfg would otherwise run them on the CPU without a word.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,17 @@ from typing import Any
 import numpy as np
 
 from snnfuse.hardware.backends.lava.child import LavaFailed
-from snnfuse.hardware.backends.lava.simulate import JOB, file_stem
+from snnfuse.hardware.backends.lava.simulate import file_stem, read_job
 from snnfuse.hardware.backends.lava.worker import parts, run_child
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
 from snnfuse.hardware.ir.nodes import sends_numbers
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.storage import load_program
 
 
 def main(folder: Path) -> None:
     """Run the job; its recordings are files in the folder."""
-    job = json.loads((folder / JOB).read_text())
-    program = load_program(folder)
+    job, program = read_job(folder)
     choose_host(job)
     for part in parts(program):
         if part.neurons.keys() & set(job["nodes"]):

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +16,7 @@ from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.ir.storage import save_program
+from snnfuse.hardware.ir.storage import foreign_modules, load_program, save_program
 
 WORKER = "snnfuse.hardware.backends.lava.worker"
 JOB = "job.json"
@@ -98,13 +100,25 @@ def file_stem(program: Program, node: str) -> str:
 def _write_job(
     folder: Path, program: Program, events: Mapping[str, NDArray[np.int32]], nodes: list[str], with_states: set[str]
 ) -> None:
-    save_program(program, folder)
     for name, array in events.items():
         rows = np.ascontiguousarray(array.swapaxes(0, 1)).reshape(-1, *array.shape[2:])
         np.save(folder / f"{file_stem(program, name)}.npy", rows)
     time, batch = next(iter(events.values())).shape[:2]
-    job = {"time": time, "batch": batch, "nodes": nodes, "states": sorted(with_states)}
-    (folder / JOB).write_text(json.dumps(job))
+    write_job(folder, program, {"time": time, "batch": batch, "nodes": nodes, "states": sorted(with_states)})
+
+
+def write_job(folder: Path, program: Program, job: Mapping[str, Any]) -> None:
+    """Write a program and what to do with it into a folder, for `read_job` in a child process."""
+    save_program(program, folder)
+    (folder / JOB).write_text(json.dumps({**job, "modules": foreign_modules(program)}))
+
+
+def read_job(folder: Path) -> tuple[dict[str, Any], Program]:
+    """Inverse of `write_job`; imports the modules that the parent had imported for the program's kinds."""
+    job = json.loads((folder / JOB).read_text())
+    for module in job["modules"]:
+        import_module(module)
+    return job, load_program(folder)
 
 
 def _read(folder: Path, program: Program, node: str, variable: str, batch: int) -> NDArray:

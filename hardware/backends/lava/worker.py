@@ -1,6 +1,5 @@
 """What runs in the child process: `python -m snnfuse.hardware.backends.lava.worker FOLDER`, with a job that `simulate` wrote there."""
 
-import json
 import os
 import sys
 import traceback
@@ -10,16 +9,14 @@ from typing import NoReturn
 
 from snnfuse.hardware.backends.lava.child import ERROR, LavaFailed, watch_parent
 from snnfuse.hardware.backends.lava.compat import why_not_importable
-from snnfuse.hardware.backends.lava.simulate import JOB, file_stem
+from snnfuse.hardware.backends.lava.simulate import file_stem, read_job
 from snnfuse.hardware.errors import SnnfuseError
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.storage import load_program
 
 
 def main(folder: Path) -> None:
     """Run the job; its recordings are files in the folder."""
-    job = json.loads((folder / JOB).read_text())
-    program = load_program(folder)
+    job, program = read_job(folder)
     for part in parts(program):
         if part.neurons.keys() & set(job["nodes"]):
             run_part(folder, program, part, job)

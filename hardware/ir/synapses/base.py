@@ -78,7 +78,8 @@ class Synapse(ABC):
     @cached_property
     def count(self) -> int:
         """Connected pairs of neurons, those of weight 0 among them."""
-        return int(self.values.size)
+        places = self.matrix(np.ones_like(self.values))
+        return places.nnz if sparse.issparse(places) else places.size
 
     def check(self) -> None:
         """Raise FixedPointError for what a chip cannot hold, InputError for a population that is empty or beyond 2**31 - 1 neurons."""
