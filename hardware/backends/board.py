@@ -20,7 +20,7 @@ from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.chip import tier
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
 from snnfuse.hardware.ir.encoding import check_events
-from snnfuse.hardware.ir.nodes import Constant, sends_numbers
+from snnfuse.hardware.ir.nodes import Constant
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Comparison, Recording, compare
@@ -182,7 +182,7 @@ def run_on_board(
 def _read(folder: Path, program: Program, node: str, runs: int, time: int) -> NDArray:
     rows = np.concatenate([np.load(folder / f"{file_stem(program, node)}_{run}.npy") for run in range(runs)])
     values = np.ascontiguousarray(rows.reshape(-1, time, *rows.shape[1:]).swapaxes(0, 1))
-    return values if sends_numbers(program.nodes[node]) else values.astype(bool)
+    return values if program.nodes[node].sends_numbers else values.astype(bool)
 
 
 def holds_spikes(program: Program) -> bool:

@@ -17,7 +17,6 @@ from snnfuse.hardware.backends.lava.simulate import JOB, file_stem
 from snnfuse.hardware.backends.lava.worker import parts, run_child
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
-from snnfuse.hardware.ir.nodes import sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.storage import load_program
 
@@ -80,7 +79,7 @@ def run_part(folder: Path, program: Program, part: Program, job: Mapping[str, An
 
 def message(node: Any) -> dict[str, int]:
     """An adapter's argument for spikes that carry a payload."""
-    return {"num_message_bits": MESSAGE_BITS} if sends_numbers(node) else {}
+    return {"num_message_bits": MESSAGE_BITS} if node.sends_numbers else {}
 
 
 def lead_in(path: Path, blank: int) -> Path:
