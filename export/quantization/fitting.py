@@ -13,16 +13,12 @@ from snnfuse.export.lowering.network import Array, Network, Population, Projecti
 from snnfuse.export.lowering.weights import DenseWeights
 from snnfuse.export.quantization.rounding import Form, Rounded, Rounds, relative_error, round_bias, round_weights, voltage_units
 from snnfuse.hardware.ir.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, WEIGHT_BITS
-from snnfuse.hardware.ir.graded import Product
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, GradedInput, Neuron, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection, Input, Neuron
 from snnfuse.hardware.ir.synapses import Synapse
 
 EQUAL = 1e-5  # relative
 BIAS_FORM = Form((WEIGHT_BITS, WEIGHT_BITS), depth=2)  # a column of biases is small, so it always gets its rounding residue
-
-Input = SpikeInput | GradedInput
-
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -76,7 +72,7 @@ def effective(network: Network, projection: Projection, inputs: Mapping[str, Inp
     population = network.populations[projection.target]
     rows = (population.gain * population.current_gain).ravel()
     source = inputs.get(projection.source)
-    if isinstance(source, GradedInput):
+    if source is not None and source.sends_numbers:
         rows = rows * source.scale
     return replace(projection, weights=projection.weights.scaled(rows))
 
@@ -84,7 +80,7 @@ def effective(network: Network, projection: Projection, inputs: Mapping[str, Inp
 def sends_numbers(network: Network, source: str, inputs: Mapping[str, Input]) -> bool:
     """Whether an input or population sends graded spikes."""
     population = network.populations.get(source)
-    return isinstance(inputs.get(source), GradedInput) if population is None else population.sends_numbers
+    return inputs[source].sends_numbers if population is None else population.sends_numbers
 
 
 def build(
@@ -195,7 +191,7 @@ def connections(network: Network, name: str, fit: Fit, timed: bool = True) -> It
     for projection, groups in zip(network.into(name), fit.synapses):
         delay = network.delay(projection) if timed else 0
         for synapse in groups:
-            port = projection.port if isinstance(fit.lif, Product) else 0  # an AND adds both
+            port = min(projection.port, fit.lif.ports - 1)  # an AND adds both factors
             yield Connection(projection.source, name, synapse, delay, port, projection.lag)
     for synapse in fit.bias:
         yield Connection(constant_name(network), name, synapse)

@@ -121,10 +121,18 @@ def positive(name: str, value: int) -> int:
 def scores(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
     """One number per neuron of an output, (batch, *shape), by its declared decoder."""
     output = only_output(program, output)
+    return reduce_window(program.outputs[output].decoder, output_values(program, recording, output))
+
+
+def output_values(program: Program, recording: Recording, output: str) -> NDArray:
+    """What an output's decoder reduces, (time, batch, *shape): spikes, or a membrane."""
     rule = program.outputs[output]
-    if rule.decoder == "spike_count":
-        return reduce_window(rule.decoder, recording.spikes[output])
-    return reduce_window(rule.decoder, recording.states[rule.node][program.neurons[rule.node].membrane])
+    return recording.spikes[output] if rule.decoder == "spike_count" else membrane(program, recording, rule.node)
+
+
+def membrane(program: Program, recording: Recording, name: str) -> NDArray[np.int32]:
+    """The state that stands for a population's voltage, (time, batch, *shape)."""
+    return recording.states[name][program.neurons[name].membrane]
 
 
 def reduce_window(decoder: str, values: NDArray) -> NDArray:
