@@ -87,6 +87,7 @@ register_neuron(
         InverseRoot,
         {"shape": SHAPE, "gain": INTEGER},
         placement=Placement("inverse square root by three Newton iterations", "B", "assumed", "no public model: `ir/inverse_root.py`"),
+        emulator="snnfuse.hardware.backends.emulator.graded:inverse_root_form",
         torch="snnfuse.hardware.backends.torch_backend.neurons:inverse_root",
         lava="snnfuse.hardware.backends.lava.neurons:INVERSE_ROOT",
         bounds="snnfuse.hardware.overflow.graded:INVERSE_ROOT",

@@ -140,6 +140,7 @@ register_neuron(
         placement=Placement(
             "a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"
         ),
+        emulator="snnfuse.hardware.backends.emulator.lif:form",
         torch="snnfuse.hardware.backends.torch_backend.neurons:lif",
         lava="snnfuse.hardware.backends.lava.neurons:LIF",
         bounds="snnfuse.hardware.overflow.lif:LIF",
