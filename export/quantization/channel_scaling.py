@@ -27,7 +27,7 @@ def find_units(network: Network, name: str, inputs: Mapping[str, Input]) -> Arra
     readout, whose voltages are compared, weights that spell an operation, or neurons that are level.
     """
     population, into = network.populations[name], network.into(name)
-    if population.is_readout or not into or any(p.is_fixed for p in into):
+    if population.is_readout or population.own or not into or any(p.is_fixed for p in into):
         return None
     reach = np.max([LEAST_REACH * population.theta, *(_reach(network, p, inputs) for p in into)], axis=0)
     if any(isinstance(p.weights, ConvWeights) for p in into):

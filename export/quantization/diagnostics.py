@@ -31,7 +31,7 @@ def suspects(
         fits: of every population.
     """
     found = [s for name, array in x.items() for s in _of_input(name, array, inputs[name].sends_numbers)]
-    for name in (n for n in network.order if network.populations[n].kind == "neuron"):
+    for name in (n for n in network.order if not network.populations[n].counts):
         found += [*_of_weights(network, name, fits[name]), *_of_spikes(network, name, run, recording)]
     return tuple(found)
 

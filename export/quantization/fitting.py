@@ -25,7 +25,7 @@ class Fit:
     """A population in integers.
 
     Attributes:
-        lif: neurons; products and relays too (`exact_fit`).
+        lif: neurons; products and relays too (`exact_fit`), and kinds of their own.
         synapses: by projection, in the order of `Network.into`, each its groups.
         rounds: by projection, the grids that its groups lie on; `rounding.hold` turns float weights into such groups.
         bias: groups from the constant, (neurons, 1).
@@ -103,13 +103,32 @@ def build(
     """
     if rounded is None:
         rounded = [round_weights(p.weights, scale, form, g) for p, form, g in zip(projections, forms, graded)]
-    vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
     into_voltage, into_current = _split_bias(population, scale)
-    bias = round_bias(into_voltage)
     column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, BIAS_FORM)
-    if any(r is None for r in rounded) or bias is None or column is None or (vth < 1).any() or (vth > NEVER).any():
-        return None  # a threshold rounded to 0 would fire at anything
-    lif = Lif(
+    neurons = population.own.quantized(population.shape, scale) if population.own else _lif(population, scale, into_voltage)
+    if any(r is None for r in rounded) or column is None or neurons is None:
+        return None
+    rounding = relative_error([*rounded, column])
+    return Fit(
+        lif=neurons,
+        synapses=tuple(r.synapses for r in rounded),
+        rounds=tuple(r.rounds for r in rounded),
+        bias=column.synapses if into_current.any() else (),
+        forms=tuple(forms),
+        scale=scale,
+        rounding=rounding,
+        faithful=rounding < EQUAL and not population.own and _keeps_registers(population, neurons, scale, into_voltage),
+        saturated=sum(r.saturated for r in rounded),
+    )
+
+
+def _lif(population: Population, scale: float, into_voltage: Array) -> Lif | None:
+    """The registers at one scale; None where one does not hold its number. A threshold rounded to 0 would fire at anything."""
+    vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
+    bias = round_bias(into_voltage)
+    if bias is None or (vth < 1).any() or (vth > NEVER).any():
+        return None
+    return Lif(
         shape=population.shape,
         du=_scalar(_current_decay(population)),
         dv=_scalar(_decay(1.0 - population.beta, 0)),
@@ -118,21 +137,12 @@ def build(
         bias_exp=_scalar(bias[1]),
         reset=population.reset,
     )
-    rounding = relative_error([*rounded, column])
-    faithful = rounding < EQUAL and _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage) and _keeps_decays(population, lif)
-    if not population.is_readout:
-        faithful = faithful and _same(lif.vth, population.theta * scale)
-    return Fit(
-        lif=lif,
-        synapses=tuple(r.synapses for r in rounded),
-        rounds=tuple(r.rounds for r in rounded),
-        bias=column.synapses if into_current.any() else (),
-        forms=tuple(forms),
-        scale=scale,
-        rounding=rounding,
-        faithful=faithful,
-        saturated=sum(r.saturated for r in rounded),
-    )
+
+
+def _keeps_registers(population: Population, lif: Lif, scale: float, into_voltage: Array) -> bool:
+    """Whether biases, decays and thresholds were not rounded."""
+    same_bias = _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage)
+    return same_bias and _keeps_decays(population, lif) and (population.is_readout or _same(lif.vth, population.theta * scale))
 
 
 def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:
@@ -154,7 +164,7 @@ def _split_bias(population: Population, scale: float) -> tuple[Array, Array]:
     Neurons that forget their current at once may take their bias either way: into the voltage, unless it exceeds the mantissa there.
     """
     current = population.gain * population.current_gain * population.bias
-    if population.alpha is None:
+    if population.alpha is None and not population.own:
         voltage = voltage_units(population.voltage_bias + current, scale)
         if round_bias(voltage) is not None:
             return voltage, np.zeros_like(current)

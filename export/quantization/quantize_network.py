@@ -213,7 +213,7 @@ def fit_one(
     feedback: bool = True,
 ) -> Fit:
     """One population's fit, on some of the samples; `run` and `events` are of `calibration_run`. Products and relays are exact."""
-    if network.populations[name].kind != "neuron":
+    if network.populations[name].counts:
         return fit_exactly(network, name)
     chosen = search_samples(network, name, *run.spikes[name].shape[:2])
     sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in (p.source for p in network.into(name))}
@@ -259,7 +259,7 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
     run = simulate(network, x, voltages=False)
     layers = compare_runs(network, program, run, recording)
     for layer in layers:
-        if network.populations[layer.node].kind == "neuron":  # the others are exact, whatever arrives
+        if not network.populations[layer.node].counts:  # the others are exact, whatever arrives
             entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node])
     found = suspects(network, x, program.inputs, run, fits, recording)
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

@@ -23,7 +23,7 @@ from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Comparison, Recording, compare
-from snnfuse.hardware.ir.storage import save_program
+from snnfuse.hardware.ir.storage import foreign_modules, save_program
 
 WORKER = "snnfuse.hardware.backends.lava.board_worker"
 QUEUE_S = 3600.0  # that a board may be waited for
@@ -171,7 +171,7 @@ def run_on_board(
             rows = np.ascontiguousarray(array.swapaxes(0, 1)).reshape(runs, samples * time, *array.shape[2:])
             for run in range(runs):
                 np.save(folder / f"{file_stem(program, name)}_{run}.npy", rows[run])
-        job = {"time": time, "samples": samples, "runs": runs, "nodes": recorded} | asdict(host)
+        job = {"time": time, "samples": samples, "runs": runs, "nodes": recorded, "imports": foreign_modules(program)} | asdict(host)
         (folder / JOB).write_text(json.dumps(job))
         run_module(WORKER, folder, limit, "Lava, running on a board,")
         spikes = {name: _read(folder, program, name, runs, time) for name in recorded}

@@ -93,7 +93,8 @@ class NeuronKind(Kind):
         emulator: see `snnfuse.hardware.backends.emulator`.
         torch: see `snnfuse.hardware.backends.torch_backend.neurons`.
         lava: see `snnfuse.hardware.backends.lava.neurons`.
-        bounds: see `snnfuse.hardware.overflow.neurons`.
+        bounds: see `snnfuse.hardware.overflow.bounds`.
+        network: its float dynamics, for graphs that hold it; see `snnfuse.export.lowering.float_neurons`.
     """
 
     placement: Placement | None = None
@@ -101,6 +102,7 @@ class NeuronKind(Kind):
     torch: Form = None
     lava: Form = None
     bounds: Form = None
+    network: Form = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from snnfuse.hardware.ir.json_fields import (
     shown,
     text,
 )
-from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Registry
+from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Kind, Registry
 from snnfuse.hardware.ir.nodes import Connection, Output
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d
@@ -63,6 +63,13 @@ def save_program(program: Program, folder: str | Path) -> None:
         (folder / JSON_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write the program to {folder}: {error.strerror or error}") from error
+
+
+def foreign_modules(program: Program) -> list[str]:
+    """The modules of other packages that a process must import before it can load a program, sorted."""
+    kinds: list[Kind] = [NEURONS.of(node) for node in program.nodes.values()]
+    kinds += [SYNAPSES.of(connection.synapse) for connection in program.connections]
+    return sorted({kind.source for kind in kinds if not kind.is_own})
 
 
 def load_program(folder: str | Path) -> Program:
@@ -128,6 +135,8 @@ def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dic
 
 def _write(value: Any, registry: Registry[K], name: str, arrays: Arrays) -> dict[str, Any]:
     kind = registry.of(value)
+    if kind.source == "__main__":
+        raise InputError(f"{name}: {kind.name} is defined in the script that runs, where no reader can import it; move it to a module")
     ends = {"type": kind.name} if kind.is_own else {"type": kind.name, "module": kind.source}
     return ends | {f: field.write(getattr(value, f), f"{name}.{f}", arrays) for f, field in kind.fields.items()}
 

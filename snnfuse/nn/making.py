@@ -76,8 +76,8 @@ def _refuse_counting(network: Network) -> None:
     found = [f"{name} ({p.kind})" for name, p in network.populations.items() if p.kind != "neuron"]
     if found:
         raise UnsupportedError(
-            f"quantization-aware training computes neurons only, and this network multiplies or sums counts: {', '.join(found[:3])}; "
-            "train it in float and quantize it, which keeps products and sums exactly"
+            "quantization-aware training computes LIF neurons only, and this network multiplies or sums counts, or has neurons of another "
+            f"kind: {', '.join(found[:3])}; train it in float and quantize it"
         )
 
 

@@ -14,17 +14,16 @@ import numpy as np
 
 from snnfuse.hardware.backends.lava.child import LavaFailed
 from snnfuse.hardware.backends.lava.simulate import JOB, file_stem
-from snnfuse.hardware.backends.lava.worker import parts, run_child
+from snnfuse.hardware.backends.lava.worker import load_job, parts, run_child
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.storage import load_program
 
 
 def main(folder: Path) -> None:
     """Run the job; its recordings are files in the folder."""
     job = json.loads((folder / JOB).read_text())
-    program = load_program(folder)
+    program = load_job(folder, job)
     choose_host(job)
     for part in parts(program):
         if part.neurons.keys() & set(job["nodes"]):

@@ -14,7 +14,7 @@ from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.ir.storage import save_program
+from snnfuse.hardware.ir.storage import foreign_modules, save_program
 from snnfuse.hardware.ir.synapses import synapse_count
 
 WORKER = "snnfuse.hardware.backends.lava.worker"
@@ -104,7 +104,7 @@ def _write_job(
         rows = np.ascontiguousarray(array.swapaxes(0, 1)).reshape(-1, *array.shape[2:])
         np.save(folder / f"{file_stem(program, name)}.npy", rows)
     time, batch = next(iter(events.values())).shape[:2]
-    job = {"time": time, "batch": batch, "nodes": nodes, "states": sorted(with_states)}
+    job = {"time": time, "batch": batch, "nodes": nodes, "states": sorted(with_states), "imports": foreign_modules(program)}
     (folder / JOB).write_text(json.dumps(job))
 
 

@@ -1,5 +1,6 @@
 """What runs in the child process: `python -m snnfuse.hardware.backends.lava.worker FOLDER`, with a job that `simulate` wrote there."""
 
+import importlib
 import json
 import os
 import sys
@@ -19,10 +20,17 @@ from snnfuse.hardware.ir.storage import load_program
 def main(folder: Path) -> None:
     """Run the job; its recordings are files in the folder."""
     job = json.loads((folder / JOB).read_text())
-    program = load_program(folder)
+    program = load_job(folder, job)
     for part in parts(program):
         if part.neurons.keys() & set(job["nodes"]):
             run_part(folder, program, part, job)
+
+
+def load_job(folder: Path, job: dict) -> Program:
+    """The program of a job, once what its kinds are registered by, which the parent had imported, is imported here too."""
+    for module in job["imports"]:
+        importlib.import_module(module)
+    return load_program(folder)
 
 
 def parts(program: Program) -> list[Program]:
