@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
+from snnfuse.export.lowering.float_neurons import is_noted
 from snnfuse.export.lowering.network import Array
 from snnfuse.export.lowering.neuron_nodes import FIRING_NODES, INTEGRATORS, LEAKY_NODES, membrane
 from snnfuse.export.lowering.product_patterns import ProductNode
@@ -138,7 +139,7 @@ def _readout_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, membrane: str, d
 
 
 def _current(nodes: Mapping[str, nir.NIRNode], edges: Edges, membrane: str, dt: float) -> str | None:
-    if not isinstance(nodes[membrane], (*INTEGRATORS, nir.LIF, nir.IF)):  # it has a current of its own
+    if not isinstance(nodes[membrane], (*INTEGRATORS, nir.LIF, nir.IF)) or is_noted(nodes[membrane]):  # it has a current of its own
         return None
     found = (s for s, t in edges if t == membrane and isinstance(nodes[s], INTEGRATORS))
     return next((s for s in found if not (_is_sum(nodes[s], dt) and any(t != membrane for source, t in edges if source == s))), None)

@@ -188,7 +188,7 @@ class Lowering:
     def _projections(self, target: str) -> list[Projection]:
         ends = {*self.inputs, *self.cells}
         paths = self._paths(self._feeding(target), ends, ())
-        is_fixed = self._is_maximum(target, self.populations[target]) or self.populations[target].kind != "neuron"
+        is_fixed = self._is_maximum(target, self.populations[target]) or self.populations[target].counts
         found = [
             Projection(path[0], target, self._weights(path[0], target, c), c.lag, is_fixed, getattr(self.nodes[path[-1]], "port", 0))
             for path in paths
@@ -200,7 +200,7 @@ class Lowering:
 
     def _weights(self, source: str, target: str, composite: Composite) -> Weights:
         """A path's weights; a convolution that spreads or adds up counts is mostly zeros, and lists the weights that are not."""
-        counts = any(name in self.populations and self.populations[name].kind != "neuron" for name in (source, target))
+        counts = any(name in self.populations and self.populations[name].counts for name in (source, target))
         weights = composite.resolved()
         is_empty = isinstance(weights, ConvWeights) and np.count_nonzero(weights.kernel) <= LISTED * weights.kernel.size
         return from_matrix(weights.matrix) if counts and is_empty else weights

@@ -7,6 +7,7 @@ import nir
 import numpy as np
 from numpy.typing import ArrayLike
 
+from snnfuse.export.lowering.float_neurons import read_neuron
 from snnfuse.export.lowering.network import Array, Kind, Population
 from snnfuse.export.lowering.neuron_nodes import membrane, population
 from snnfuse.export.lowering.neuron_patterns import Cell, reset_by
@@ -43,6 +44,10 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
         return counting(shape, "product", nodes[cell.name].bounds)
     if cell.sums:
         return counting(shape, "relay")
+    own = read_neuron(cell.membrane, nodes[cell.membrane])
+    if own is not None:
+        own = own.written_out(lambda parameter, values: spread(cell.name, parameter, values, shape))
+        return replace(memoryless(shape, own.theta), kind="own", own=own)
     if isinstance(nodes[cell.membrane], nir.Threshold):
         return memoryless(shape, spread(cell.name, "a threshold", nodes[cell.name].threshold, shape))
     neuron = population(cell.membrane, nodes[cell.membrane], dt)
