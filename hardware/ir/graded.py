@@ -42,6 +42,7 @@ class Product:
     shape: tuple[int, ...]
     exponent: int = 0
     ports: ClassVar[int] = 2
+    states: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_range("product exponent", self.exponent, *PRODUCT_EXPONENT_RANGE)
@@ -58,6 +59,7 @@ class Relay:
 
     shape: tuple[int, ...]
     ports: ClassVar[int] = 1
+    states: ClassVar[tuple[str, ...]] = ()
 
 
 Graded = Product | Relay | InverseRoot
@@ -80,5 +82,5 @@ def send(v: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(v == np.iinfo(np.int32).min, 0, v).astype(np.int32)
 
 
-register_neuron(NeuronKind(Product, {"shape": SHAPE, "exponent": INTEGER}))
-register_neuron(NeuronKind(Relay, {"shape": SHAPE}))
+register_neuron(NeuronKind(Product, {"shape": SHAPE, "exponent": INTEGER}, emulator="snnfuse.hardware.backends.emulator.graded:product_form"))
+register_neuron(NeuronKind(Relay, {"shape": SHAPE}, emulator="snnfuse.hardware.backends.emulator.graded:relay_form"))

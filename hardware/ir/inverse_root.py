@@ -55,6 +55,7 @@ class InverseRoot:
     shape: tuple[int, ...]
     gain: int
     ports: ClassVar[int] = 1
+    states: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_range("inverse root gain", self.gain, *GAIN_RANGE)
@@ -72,4 +73,4 @@ def inverse_root(node: InverseRoot, a: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(a > 0, s, 0).astype(np.int32)
 
 
-register_neuron(NeuronKind(InverseRoot, {"shape": SHAPE, "gain": INTEGER}))
+register_neuron(NeuronKind(InverseRoot, {"shape": SHAPE, "gain": INTEGER}, emulator="snnfuse.hardware.backends.emulator.graded:inverse_root_form"))

@@ -69,6 +69,7 @@ class Lif:
     bias_exp: Int = 0
     reset: Reset = "zero"
     ports: ClassVar[int] = 1
+    states: ClassVar[tuple[str, ...]] = ("u", "v")
 
     def __post_init__(self) -> None:
         for name, low, high in RANGES:
@@ -120,4 +121,4 @@ def _after_spike(reset: Reset, v: NDArray[np.int64], spikes: NDArray[np.bool_], 
     return np.where(spikes, v - threshold, v) if reset == "subtract" else v
 
 
-register_neuron(NeuronKind(Lif, {"shape": SHAPE, **dict.fromkeys((name for name, *_ in RANGES), PARAMETER), "reset": TEXT}))
+register_neuron(NeuronKind(Lif, {"shape": SHAPE, **dict.fromkeys((name for name, *_ in RANGES), PARAMETER), "reset": TEXT}, emulator="snnfuse.hardware.backends.emulator.lif:form"))
