@@ -15,8 +15,7 @@ SOURCES = (
     "tracing.neuron_rows",
     "tracing.emit.layers",
     "tracing.capture.trace_ops",
-    "lowering.neuron_nodes",
-    "lowering.linear_nodes",
+    "lowering.nir_nodes",
     "netx.table",
 )
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.export.lowering.network import Array, Network, Population, Projection
 from snnfuse.export.lowering.populations import ANY_SPIKE, memoryless
 from snnfuse.export.lowering.unreset import with_reset_returned
@@ -65,7 +66,7 @@ def _above_zero(p: Population) -> Population:
 
 
 def _merged(network: Network, group: tuple[str, ...]) -> Network:
-    name = _free(network, f"loop({', '.join(group)})")
+    name = fresh_name(f"loop({', '.join(group)})", network.names)
     rows = _rows(network, group)
     size = max(r.stop for r in rows.values())
 
@@ -149,9 +150,3 @@ def _given_back(members: dict[str, Population], whole: Population, rows: dict[st
         if not population.has_memory:
             back[rows[name].start : rows[name].stop] = population.amount.ravel()
     return [from_matrix(sparse.diags(back, format="csr"))] if back.any() else []
-
-
-def _free(network: Network, name: str) -> str:
-    while name in network.populations or name in network.inputs or name in network.outputs:
-        name += "_"
-    return name

@@ -13,28 +13,12 @@ import nir
 import numpy as np
 
 from snnfuse.export.lowering.network import Array, Population
+from snnfuse.export.lowering.product_patterns import ProductNode
+from snnfuse.export.lowering.registry import GROUP, NeuronLowering, NodeLowering, register_lowering
 from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
-GROUP = "NIR node"
-FIRES: dict[type[nir.NIRNode], str] = {
-    nir.LIF: "a population that resets to zero",
-    nir.CubaLIF: "a population with a synaptic current that resets to zero; a spike meets the updated current",
-    nir.IF: "a population without a leak that resets to zero",
-}
-LEAKS: dict[type[nir.NIRNode], str] = {
-    nir.LI: "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF",
-    nir.I: "as LI, without a leak",
-    nir.CubaLI: "a readout of its membrane, with a synaptic current",
-}
-FIRING_NODES = tuple(FIRES)
-LEAKY_NODES = tuple(LEAKS)  # membranes without a threshold of their own
-INTEGRATORS = (nir.LI, nir.I)  # those without a synaptic current of their own
-NUMBERS = frozenset(
-    ("weight", "bias", "scale", "delay", "threshold", "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
-    + ("kernel_size", "stride", "padding", "dilation", "groups", "input_shape", "start_dim", "end_dim")
-)
-MAY_LACK = frozenset(("v_reset", "input_shape", "bias"))
+INTEGRATORS = (nir.LI, nir.I)  # membranes without a synaptic current of their own
 EULER_TOLERANCE = 1e-6  # how far dt/tau may exceed 1, relative: files hold tau in float32, which rounds by up to 6e-8
 
 
@@ -59,7 +43,7 @@ def population(name: str, node: nir.NIRNode, dt: float) -> Population:
     if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
         step = euler_step(name, "tau_syn", node.tau_syn, dt)
         neuron = replace(neuron, alpha=1.0 - step, current_gain=step * np.asarray(node.w_in, np.float64))
-    return _firing(name, node, neuron) if isinstance(node, FIRING_NODES) else neuron
+    return _firing(name, node, neuron) if isinstance(node, (nir.LIF, nir.IF, nir.CubaLIF)) else neuron
 
 
 def membrane(name: str, node: nir.NIRNode, dt: float) -> tuple[Array, Array, Array]:
@@ -95,11 +79,11 @@ def _firing(name: str, node: nir.NIRNode, neuron: Population) -> Population:
     return replace(neuron, theta=theta, reset_to=reset_to if reset_to.any() else None)
 
 
-def check_numbers(name: str, node: nir.NIRNode) -> None:
+def check_numbers(name: str, node: nir.NIRNode, lowering: NodeLowering) -> None:
     """InputError naming the node and parameter that holds anything but finite real numbers."""
-    for key in NUMBERS & vars(node).keys():
-        value = getattr(node, key)
-        if (value is None and key in MAY_LACK) or (key == "padding" and isinstance(value, (str, bytes))):
+    for key in lowering.numbers:
+        value = getattr(node, key, None)
+        if (value is None and key in lowering.optional) or (key == "padding" and isinstance(value, (str, bytes))):
             continue
         try:
             array = np.asarray(value)
@@ -115,25 +99,40 @@ def _shown(value: object) -> str:
     return "nothing" if value is None or getattr(value, "size", 1) == 0 else f"a {type(value).__name__}"
 
 
-def ops_rows() -> tuple[Row, ...]:
-    """What becomes of every node that holds a voltage, and of thresholds."""
-    kept = [(node.__name__, "", "exact", how) for node, how in (FIRES | LEAKS).items()]
-    shared = ", ".join(node.__name__ for node in FIRES)
-    rows = [Row(GROUP, *row) for row in kept]
-    rows += [
-        Row(GROUP, shared, "v_leak not 0", "exact", "a bias of the voltage"),
-        Row(GROUP, shared, "v_reset not 0", "approximate", "the voltage counts from v_reset, and starts there instead of at 0"),
-        Row(GROUP, shared, "v_threshold not above v_reset", "refused", "it fires at rest", "raise the threshold, or lower v_reset"),
-        Row(GROUP, ", ".join(node.__name__ for node in LEAKS), "read by another node than these", "refused",
-            "only spikes travel on the chip", "add a Threshold, or read it as an output"),
-        Row(GROUP, "I", "r = 1 / dt, of counts, read by layers", "exact", "a sum over time: a graded relay that feeds itself"),
-        Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's dt (--dt)"),
-        Row(GROUP, "Threshold", "on LI or I, with Scale(-theta) back to it", "exact", "reset by subtraction from the next voltage"),
-        Row(GROUP, "Threshold", "on LI or I, with Scale(-beta theta) back to it", "exact", "reset by subtraction at once"),
-        Row(GROUP, "Threshold", "on LI or I, without one of these", "exact", "a population that never resets"),
-        Row(GROUP, "Threshold", "after SumPool2d of spikes", "exact", "a maximum, if it lies in 0..1"),
-        Row(GROUP, "Threshold", "N of them on x and Scale(N) of q, at N + 1/2 to 2N - 1/2", "exact",
-            "a product of counts x and q, if it can be shown that x <= N and q <= 1: an AND neuron or a product neuron"),
-        Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
-    ]  # fmt: skip
-    return tuple(rows)
+_FIRING, _LEAKY = "LIF, CubaLIF, IF", "LI, I, CubaLI"
+_NEURON_ROWS = (
+    Row(GROUP, _FIRING, "v_leak not 0", "exact", "a bias of the voltage"),
+    Row(GROUP, _FIRING, "v_reset not 0", "approximate", "the voltage counts from v_reset, and starts there instead of at 0"),
+    Row(GROUP, _FIRING, "v_threshold not above v_reset", "refused", "it fires at rest", "raise the threshold, or lower v_reset"),
+    Row(GROUP, _LEAKY, "read by another node than these", "refused", "only spikes travel on the chip",
+        "add a Threshold, or read it as an output"),
+    Row(GROUP, "I", "r = 1 / dt, of counts, read by layers", "exact", "a sum over time: a graded relay that feeds itself"),
+    Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's dt (--dt)"),
+)  # fmt: skip
+_THRESHOLD_ROWS = (
+    Row(GROUP, "Threshold", "on LI or I, with Scale(-theta) back to it", "exact", "reset by subtraction from the next voltage"),
+    Row(GROUP, "Threshold", "on LI or I, with Scale(-beta theta) back to it", "exact", "reset by subtraction at once"),
+    Row(GROUP, "Threshold", "on LI or I, without one of these", "exact", "a population that never resets"),
+    Row(GROUP, "Threshold", "after SumPool2d of spikes", "exact", "a maximum, if it lies in 0..1"),
+    Row(GROUP, "Threshold", "N of them on x and Scale(N) of q, at N + 1/2 to 2N - 1/2", "exact",
+        "a product of counts x and q, if it can be shown that x <= N and q <= 1: an AND neuron or a product neuron"),
+    Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
+)  # fmt: skip
+_MEMBRANE, _CUBA = ("tau", "r", "v_leak"), ("tau_mem", "tau_syn", "r", "w_in", "v_leak")
+_RESET = ("v_threshold", "v_reset")
+
+
+def _register(kind: type[nir.NIRNode], how: str, *numbers: str, fires: bool = True, current: bool = True, rows: tuple[Row, ...] = ()) -> None:
+    options = {"population": population, "fires": fires, "takes_current": current}
+    register_lowering(kind, NeuronLowering(how, rows, numbers, ("v_reset",), **options))
+
+
+_register(nir.LIF, "a population that resets to zero", *_MEMBRANE, *_RESET)
+_register(nir.CubaLIF, "a population with a synaptic current that resets to zero; a spike meets the updated current", *_CUBA, *_RESET, current=False)
+_register(nir.IF, "a population without a leak that resets to zero", "r", *_RESET)
+_register(nir.LI, "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF",
+          *_MEMBRANE, fires=False)  # fmt: skip
+_register(nir.I, "as LI, without a leak", "r", fires=False)
+_register(nir.CubaLI, "a readout of its membrane, with a synaptic current", *_CUBA, fires=False, current=False, rows=_NEURON_ROWS)
+register_lowering(nir.Threshold, NodeLowering(rows=_THRESHOLD_ROWS, numbers=("threshold",)))
+register_lowering(ProductNode, NodeLowering())

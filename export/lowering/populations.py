@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from snnfuse.export.lowering.network import Array, Kind, Population
-from snnfuse.export.lowering.neuron_nodes import membrane, population
+from snnfuse.export.lowering.neuron_nodes import membrane
 from snnfuse.export.lowering.neuron_patterns import Cell, reset_by
 from snnfuse.export.lowering.product_patterns import ProductNode
+from snnfuse.export.lowering.registry import find_lowering, find_neuron
 from snnfuse.export.lowering.shapes import Shape, joined, spread
 from snnfuse.hardware.errors import UnsupportedError
 
-PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset", "threshold", "scale")
 ANY_SPIKE = 0.5  # between no spike and one
 
 
@@ -22,7 +22,8 @@ def own_shape(cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Shape:
     """The shape that a population's parameters say; a single one may stand for all neurons."""
     if isinstance(nodes[cell.name], ProductNode):
         return nodes[cell.name].shape
-    values = (getattr(nodes[node], key, None) for node in sorted(cell.inner) for key in PARAMETERS)
+    lowerings = ((nodes[node], find_lowering(nodes[node])) for node in sorted(cell.inner))
+    values = (getattr(node, key, None) for node, lowering in lowerings if lowering for key in lowering.numbers)
     return joined(cell.name, (np.shape(value) for value in values if value is not None))
 
 
@@ -45,7 +46,9 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
         return counting(shape, "relay")
     if isinstance(nodes[cell.membrane], nir.Threshold):
         return memoryless(shape, spread(cell.name, "a threshold", nodes[cell.name].threshold, shape))
-    neuron = population(cell.membrane, nodes[cell.membrane], dt)
+    kind = find_neuron(nodes[cell.membrane])
+    assert kind is not None, cell  # by find_cells
+    neuron = kind.population(cell.membrane, nodes[cell.membrane], dt)
     if cell.name != cell.membrane:
         neuron = _thresholded(neuron, cell, nodes)
     if cell.current is not None:
