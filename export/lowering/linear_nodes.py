@@ -13,7 +13,7 @@ from scipy import sparse
 
 from snnfuse.export.lowering.linear_map import LinearMap
 from snnfuse.export.lowering.product_patterns import Port
-from snnfuse.export.lowering.registry import GROUP, LinearLowering, register_lowering
+from snnfuse.export.lowering.registry import GROUP, LinearLowering
 from snnfuse.export.lowering.shapes import Shape, same_neurons, spread
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, from_matrix
 from snnfuse.export.ops_table import Row
@@ -142,34 +142,26 @@ _DELAY_ROWS = (
 )
 _SHARED_ROWS = (
     Row(GROUP, "Linear, Conv2d, ...", "several in a row", "exact", "composed into one, before anything is rounded"),
-    Row(GROUP, "Linear, Conv2d, ...", "side by side", "exact", "added into one, where they are of one structure and delay"),
+    Row(GROUP, "Linear, Conv2d, ...", "side by side, with more of them behind", "exact", "added into one, where structure and delay agree"),
     Row(GROUP, "Conv1d, Conv2d", "groups over 1", "exact", "a grouped convolution, which nir 1.0.8 itself cannot check"),
     Row(GROUP, "Conv1d, Conv2d", "padding same that is uneven", "refused", "readers differ in the side", "write it in numbers"),
 )
-_CONVOLUTION = ("weight", "bias", "stride", "padding", "dilation", "groups", "input_shape")
 _POOL = ("kernel_size", "stride", "padding")
+_KERNEL = ("weight", "bias", "stride", "padding", "dilation", "groups", "input_shape")
+_CONVOLUTION = {"numbers": _KERNEL, "optional": ("bias", "input_shape")}
+_PADDED = "a convolution, and a bias; padding in numbers, valid or same"
+_LAGS = "synapses that lag; each neuron may have its own"
+_BIASED = "synapses, and a bias of what they lead to"
 
-register_lowering(nir.Affine, LinearLowering("synapses, and a bias of what they lead to", numbers=("weight", "bias"), optional=("bias",), maps=_linear))
-register_lowering(nir.Linear, LinearLowering("synapses", numbers=("weight",), maps=_linear))
-register_lowering(nir.Scale, LinearLowering("a factor in the synapses before or behind it", numbers=("scale",), maps=_scale))
-register_lowering(
-    nir.Delay,
-    LinearLowering("synapses that lag; each neuron may have its own", _DELAY_ROWS, numbers=("delay",), maps=_delay, shifts_time=True),
-)
-register_lowering(
-    nir.Conv1d,
-    LinearLowering("a convolution of height 1, and a bias", numbers=_CONVOLUTION, optional=("bias", "input_shape"), maps=_convolution),
-)
-register_lowering(
-    nir.Conv2d,
-    LinearLowering(
-        "a convolution, and a bias; padding in numbers, valid or same",
-        numbers=_CONVOLUTION,
-        optional=("bias", "input_shape"),
-        maps=_convolution,
-    ),
-)
-register_lowering(nir.AvgPool2d, LinearLowering("synapses of one weight; padding counts", numbers=_POOL, maps=_pool))
-register_lowering(nir.SumPool2d, LinearLowering("synapses of weight 1", numbers=_POOL, maps=_pool))
-register_lowering(nir.Flatten, LinearLowering("the order of neurons", _SHARED_ROWS, numbers=("start_dim", "end_dim"), maps=_flatten))
-register_lowering(Port, LinearLowering(maps=_port))
+LOWERINGS: dict[type[nir.NIRNode], LinearLowering] = {
+    nir.Affine: LinearLowering(_BIASED, maps=_linear, numbers=("weight", "bias"), optional=("bias",)),
+    nir.Linear: LinearLowering("synapses", maps=_linear, numbers=("weight",)),
+    nir.Scale: LinearLowering("a factor in the synapses before or behind it", maps=_scale, numbers=("scale",)),
+    nir.Delay: LinearLowering(_LAGS, _DELAY_ROWS, maps=_delay, numbers=("delay",), shifts_time=True),
+    nir.Conv1d: LinearLowering("a convolution of height 1, and a bias", maps=_convolution, **_CONVOLUTION),
+    nir.Conv2d: LinearLowering(_PADDED, maps=_convolution, **_CONVOLUTION),
+    nir.AvgPool2d: LinearLowering("synapses of one weight; padding counts", maps=_pool, numbers=_POOL),
+    nir.SumPool2d: LinearLowering("synapses of weight 1", maps=_pool, numbers=_POOL),
+    nir.Flatten: LinearLowering("the order of neurons", _SHARED_ROWS, maps=_flatten, numbers=("start_dim", "end_dim")),
+    Port: LinearLowering(maps=_port),
+}

@@ -6,7 +6,8 @@ from one population with one lag meet, they are added, so that a stage of parall
     M(s, n) = W_n sum over the sources p of n of M(s, p)
 
 Maps of different structure (a convolution beside a matrix, or beside spikes passed on as they are) stay apart until something has to be
-multiplied with them, because they are cheaper apart. Biases take the same way: c(n) = W_n sum of c(p) + b_n.
+multiplied with them, because they are cheaper apart. So do two chains of nodes that meet only in the population itself: each rounds to
+integers of its own scale. Biases take the same way: c(n) = W_n sum of c(p) + b_n.
 """
 
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator
@@ -75,10 +76,11 @@ def fold_regions(lowering: Lowering) -> Lowering:
 
 @dataclass(frozen=True, eq=False)
 class _Term:
-    """What a node puts out, as far as it comes from one population."""
+    """What a node puts out, as far as it comes from one population; a sum of several ways, or a chain of nodes."""
 
     source: str
     map: LinearMap
+    is_sum: bool = False
 
     @property
     def meets(self) -> Hashable:
@@ -89,6 +91,15 @@ class _Term:
     def like(self) -> Hashable:
         """What terms share that become one at once."""
         return self.source, self.map.lag, self.map.shape, self.map.structure
+
+    @property
+    def like_at_end(self) -> Hashable:
+        """What terms share that become one in a population."""
+        return self.like if self.is_sum else id(self)
+
+    def then(self, after: LinearMap) -> "_Term":
+        """The same behind one more map."""
+        return replace(self, map=self.map.then(after))
 
 
 @dataclass(eq=False)
@@ -126,7 +137,7 @@ class _Fold:
         own = {shape: self._maps(name, shape) for shape in dict.fromkeys(term.map.shape for term in arriving)}
         if any(each.weights is not None for maps in own.values() for each in maps):
             arriving = _added(arriving, lambda term: term.meets)
-        behind = [_Term(term.source, term.map.then(each)) for term in arriving for each in own[term.map.shape]]
+        behind = [term.then(each) for term in arriving for each in own[term.map.shape]]
         for term in behind:
             self._check(name, term)
         return _added(behind, lambda term: term.like)
@@ -147,9 +158,9 @@ class _Fold:
 
     def _way(self, source: str, name: str) -> str:
         """The linear nodes on a way to a node, in words."""
-        graph = self.lowering.graph
-        inner = (lambda n: (t for t in graph.targets(n) if t in self.lowering.shapes and not self.lowering.is_end(t)))
-        return source if source == name else _shown(shortest_way(source, name, inner))
+        linear = {each for region in self.lowering.regions for each in region}
+        way = shortest_way(source, name, lambda n: (target for target in self.lowering.graph.targets(n) if target in linear))
+        return source if source == name else _shown(way)
 
     def _constant(self, name: str, sources: Iterable[str]) -> Array | None:
         """What a linear node puts out when no spike arrives; None for zero."""
@@ -175,7 +186,7 @@ class _Fold:
             ports.setdefault(getattr(self.lowering.nodes[head], "port", 0), []).extend(terms)
         is_fixed = self.lowering.is_maximum(target, population) or population.kind != "neuron"
         for port, terms in ports.items():
-            for term in _added(terms, lambda term: term.like):
+            for term in _added(terms, lambda term: term.like_at_end):
                 yield Projection(term.source, target, self._weights(term, target), term.map.lag, is_fixed, port)
         if self.lowering.cells[target].sums:
             yield Projection(target, target, LinearMap(self.lowering.shapes[target]).resolved(), is_fixed=True)
@@ -218,7 +229,7 @@ def _added(terms: Iterable[_Term], key: Callable[[_Term], K]) -> tuple[_Term, ..
     found: dict[K, _Term] = {}
     for term in terms:
         before = found.get(key(term))
-        found[key(term)] = term if before is None else replace(before, map=before.map.plus(term.map))
+        found[key(term)] = term if before is None else _Term(term.source, before.map.plus(term.map), is_sum=True)
     return tuple(found.values())
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from snnfuse.export.lowering.network import Array, Population
 from snnfuse.export.lowering.product_patterns import ProductNode
-from snnfuse.export.lowering.registry import GROUP, NeuronLowering, NodeLowering, register_lowering
+from snnfuse.export.lowering.registry import GROUP, NeuronLowering, NodeLowering
 from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
@@ -122,17 +122,21 @@ _MEMBRANE, _CUBA = ("tau", "r", "v_leak"), ("tau_mem", "tau_syn", "r", "w_in", "
 _RESET = ("v_threshold", "v_reset")
 
 
-def _register(kind: type[nir.NIRNode], how: str, *numbers: str, fires: bool = True, current: bool = True, rows: tuple[Row, ...] = ()) -> None:
-    options = {"population": population, "fires": fires, "takes_current": current}
-    register_lowering(kind, NeuronLowering(how, rows, numbers, ("v_reset",), **options))
+_LIF = "a population that resets to zero"
+_CUBA_LIF = "a population with a synaptic current that resets to zero; a spike meets the updated current"
+_IF = "a population without a leak that resets to zero"
+_LI = "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF"
+_CUBA_LI = "a readout of its membrane, with a synaptic current"
+_READ = {"population": population, "fires": False}
+_FIRES = {"population": population, "optional": ("v_reset",)}
 
-
-_register(nir.LIF, "a population that resets to zero", *_MEMBRANE, *_RESET)
-_register(nir.CubaLIF, "a population with a synaptic current that resets to zero; a spike meets the updated current", *_CUBA, *_RESET, current=False)
-_register(nir.IF, "a population without a leak that resets to zero", "r", *_RESET)
-_register(nir.LI, "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF",
-          *_MEMBRANE, fires=False)  # fmt: skip
-_register(nir.I, "as LI, without a leak", "r", fires=False)
-_register(nir.CubaLI, "a readout of its membrane, with a synaptic current", *_CUBA, fires=False, current=False, rows=_NEURON_ROWS)
-register_lowering(nir.Threshold, NodeLowering(rows=_THRESHOLD_ROWS, numbers=("threshold",)))
-register_lowering(ProductNode, NodeLowering())
+LOWERINGS: dict[type[nir.NIRNode], NodeLowering] = {
+    nir.LIF: NeuronLowering(_LIF, numbers=(*_MEMBRANE, *_RESET), **_FIRES),
+    nir.CubaLIF: NeuronLowering(_CUBA_LIF, numbers=(*_CUBA, *_RESET), takes_current=False, **_FIRES),
+    nir.IF: NeuronLowering(_IF, numbers=("r", *_RESET), **_FIRES),
+    nir.LI: NeuronLowering(_LI, numbers=_MEMBRANE, **_READ),
+    nir.I: NeuronLowering("as LI, without a leak", numbers=("r",), **_READ),
+    nir.CubaLI: NeuronLowering(_CUBA_LI, _NEURON_ROWS, numbers=_CUBA, takes_current=False, **_READ),
+    nir.Threshold: NodeLowering(rows=_THRESHOLD_ROWS, numbers=("threshold",)),
+    ProductNode: NodeLowering(),
+}

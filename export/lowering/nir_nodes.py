@@ -3,10 +3,18 @@
 import nir
 
 from snnfuse.export.lowering import linear_nodes, neuron_nodes
-from snnfuse.export.lowering.registry import GROUP, NodeLowering, find_linear, find_lowering, known_types, register_lowering, registered_rows
+from snnfuse.export.lowering.registry import (
+    GROUP,
+    NodeLowering,
+    find_linear,
+    find_lowering,
+    known_types,
+    register_lowering,
+    registered_rows,
+)
 from snnfuse.export.ops_table import Row
 
-__all__ = ["find_linear", "find_lowering", "known_types", "linear_nodes", "neuron_nodes", "ops_rows"]
+__all__ = ["find_linear", "find_lowering", "known_types", "ops_rows", "register_lowering"]
 
 _INPUT_ROWS = (Row(GROUP, "Input", "", "exact", "an input: binary spikes, or graded ones for analog values"),)
 _OUTPUT_ROWS = (
@@ -23,8 +31,9 @@ _GRAPH_ROWS = (
     Row(GROUP, "a loop", "without a neuron", "refused", "nothing in it takes a step", "put a neuron in it"),
 )
 
-register_lowering(nir.Input, NodeLowering(rows=_INPUT_ROWS))
-register_lowering(nir.Output, NodeLowering(rows=_OUTPUT_ROWS))
+_ENDS = {nir.Input: NodeLowering(rows=_INPUT_ROWS), nir.Output: NodeLowering(rows=_OUTPUT_ROWS)}
+for _kind, _lowering in (neuron_nodes.LOWERINGS | linear_nodes.LOWERINGS | _ENDS).items():
+    register_lowering(_kind, _lowering)
 
 
 def ops_rows() -> tuple[Row, ...]:

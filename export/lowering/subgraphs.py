@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import nir
 import numpy as np
 
-from snnfuse.export.lowering.graph import Edge, Graph
+from snnfuse.export.lowering.graph import Graph
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 DEEPEST = 32  # subgraphs within each other; a graph that holds itself has no end

@@ -39,8 +39,8 @@ def flat() -> nir.NIRGraph:
 
 
 def test_nested_graphs_are_the_same_written_out(tmp_path) -> None:
-    nodes, edges = inlined(nested())
-    assert nodes.keys() == flat().nodes.keys() and {*edges} == {*flat().edges}
+    written = inlined(nested())
+    assert written.nodes.keys() == flat().nodes.keys() and {*written.edges} == {*flat().edges}
     x = {"input": spikes(50, 3, 4)}
     expected = nir_equations.simulate(flat(), x)["output"]
     nir.write(tmp_path / "graph.nir", nested())
