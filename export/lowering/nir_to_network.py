@@ -50,20 +50,15 @@ def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = No
         ledger += (MISSING_DT,)
     elif None not in (dt, notes.dt) and dt != notes.dt:
         ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
-    watch = watch or (lambda name, value: None)
-    flat = inlined(graph)
-    watch(SUBGRAPHS.name, flat)
-    network = _with_proven_products(flat, chosen, ledger, watch)
+    network = _with_proven_products(SUBGRAPHS(graph, watch=watch), chosen, ledger, watch)
     return replace(network, ledger=network.ledger + tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1))))
 
 
-def _with_proven_products(graph: Graph, dt: float, ledger: Ledger, watch: Watch) -> Network:
+def _with_proven_products(graph: Graph, dt: float, ledger: Ledger, watch: Watch | None) -> Network:
     """A graph whose products are products where that can be proven, and thresholds where it cannot."""
     without: frozenset[str] = frozenset()
     while True:
-        found = with_products(graph, without)
-        watch(PRODUCTS.name, found)
-        lowered = run_passes(LOWERING, Lowering(found, dt), watch)
+        lowered = run_passes(LOWERING, Lowering(PRODUCTS(graph, without, watch=watch), dt), watch)
         network = Network(lowered.inputs, lowered.populations, lowered.projections, lowered.outputs, dt, ledger)
         failed = unproven(network)
         if not failed:

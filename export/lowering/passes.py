@@ -25,6 +25,13 @@ class Pass(Generic[T]):
         """What it does, the first sentence of its docstring."""
         return (self.run.__doc__ or "").strip().partition("\n\n")[0].replace("\n    ", " ")
 
+    def __call__(self, value: Any, *args: Any, watch: Watch | None = None) -> T:
+        """What it makes of a value; `watch` is told."""
+        result = self.run(value, *args)
+        if watch is not None:
+            watch(self.name, result)
+        return result
+
     def __str__(self) -> str:
         return f"{self.name}: {self.summary}"
 
@@ -32,7 +39,5 @@ class Pass(Generic[T]):
 def run_passes(passes: Sequence[Pass[T]], value: T, watch: Watch | None = None) -> T:
     """What a row of passes makes of a value, one after the other; `watch` is told after each."""
     for each in passes:
-        value = each.run(value)
-        if watch is not None:
-            watch(each.name, value)
+        value = each(value, watch=watch)
     return value
