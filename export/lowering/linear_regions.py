@@ -92,11 +92,6 @@ class _Term:
         """What terms share that become one at once."""
         return self.source, self.map.lag, self.map.shape, self.map.structure
 
-    @property
-    def like_at_end(self) -> Hashable:
-        """What terms share that become one in a population."""
-        return self.like if self.is_sum else id(self)
-
     def then(self, after: LinearMap) -> "_Term":
         """The same behind one more map."""
         return replace(self, map=self.map.then(after))
@@ -186,7 +181,7 @@ class _Fold:
             ports.setdefault(getattr(self.lowering.nodes[head], "port", 0), []).extend(terms)
         is_fixed = self.lowering.is_maximum(target, population) or population.kind != "neuron"
         for port, terms in ports.items():
-            for term in _added(terms, lambda term: term.like_at_end):
+            for term in _added_at_end(terms):
                 yield Projection(term.source, target, self._weights(term, target), term.map.lag, is_fixed, port)
         if self.lowering.cells[target].sums:
             yield Projection(target, target, LinearMap(self.lowering.shapes[target]).resolved(), is_fixed=True)
@@ -222,6 +217,12 @@ def _linear(lowering: Lowering, name: str) -> LinearLowering:
     found = find_linear(lowering.nodes[name])
     assert found is not None, name  # regions hold nothing else
     return found
+
+
+def _added_at_end(terms: list[_Term]) -> tuple[_Term, ...]:
+    """Terms that meet in a population: chains stay apart, and whatever is like a sum becomes part of it."""
+    sums = {term.like for term in terms if term.is_sum}
+    return _added(terms, lambda term: term.like if term.like in sums else id(term))
 
 
 def _added(terms: Iterable[_Term], key: Callable[[_Term], K]) -> tuple[_Term, ...]:
