@@ -63,15 +63,25 @@ def fold_regions(lowering: Lowering) -> Lowering:
     """Fold every linear region into projections, and its biases into what populations add to their input.
 
     Raises:
-        InputError: shapes that meet do not fit each other.
+        InputError: shapes that meet do not fit each other, or weights or biases grow beyond all numbers where they are multiplied.
         UnsupportedError: a delay is longer than a synapse's, or a bias is delayed.
     """
     fold = _Fold(lowering)
-    for region in lowering.regions:
-        fold.fold(region)
-    projections = tuple(p for name in lowering.cells for p in fold.projections(name))
-    populations = {name: replace(p, bias=fold.bias(name, p)) for name, p in lowering.populations.items()}
+    with np.errstate(over="ignore", invalid="ignore"):  # checked at the end, with names
+        for region in lowering.regions:
+            fold.fold(region)
+        projections = tuple(p for name in lowering.cells for p in fold.projections(name))
+        populations = {name: replace(p, bias=fold.bias(name, p)) for name, p in lowering.populations.items()}
+    for p in projections:
+        _check_finite(p.weights.values, f"the weights from {p.source!r} to {p.target!r}")
+    for name, p in populations.items():
+        _check_finite(p.bias, f"the bias of {name!r}")
     return replace(lowering, projections=projections, populations=populations)
+
+
+def _check_finite(values: Array, what: str) -> None:
+    if not np.isfinite(values).all():
+        raise InputError(f"{what}: no finite numbers once the layers on the way are multiplied out; scale these down")
 
 
 @dataclass(frozen=True, eq=False)

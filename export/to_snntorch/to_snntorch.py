@@ -134,7 +134,9 @@ def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype)
         return Layer(nn.Flatten(1 + int(node.start_dim) % len(shape), 1 + int(node.end_dim) % len(shape)), shape)
     if isinstance(node, (nir.AvgPool2d, nir.SumPool2d)):
         return Layer(_pool(node), shape)
-    return Layer(_convolution(name, node, dtype), shape)
+    if isinstance(node, (nir.Conv1d, nir.Conv2d)):
+        return Layer(_convolution(name, node, dtype), shape)
+    raise UnsupportedError(f"node {name!r} is a {type(node).__name__}, which torch has no layer for; write it as NIR's own nodes")
 
 
 def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> nn.Module:

@@ -10,7 +10,7 @@ from snnfuse.export import lower, quantize, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights
 from snnfuse.hardware import Program
-from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.errors import InputError, UnsupportedError
 
 Array = np.ndarray
 
@@ -77,6 +77,11 @@ def test_three_thousand_in_a_row() -> None:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     network = lower(in_stages([[nir.Affine(turn, np.zeros(2))] for _ in range(3000)], size=2))
     np.testing.assert_allclose(dense(network), np.eye(2), atol=1e-10)
+
+
+def test_weights_that_grow_beyond_all_numbers_are_refused_by_name() -> None:
+    with pytest.raises(InputError, match="the weights from 'input' to 'lif': no finite numbers once the layers on the way are"):
+        lower(in_stages([[nir.Scale(np.ones(4)), nir.Scale(np.ones(4))] for _ in range(1100)]))
 
 
 def test_biases_take_every_way() -> None:
