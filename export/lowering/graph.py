@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Mapping
 from itertools import chain, count
+from typing import TypeVar
 
 import nir
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 Edge = tuple[str, str]
+N = TypeVar("N", bound=nir.NIRNode)
 
 
 class Graph:
@@ -64,6 +66,12 @@ class Graph:
         for target in self.targets(name):
             self.disconnect(name, target)
         del self.nodes[name]
+
+
+def of_kind(node: nir.NIRNode, kind: type[N]) -> N:
+    """The node itself, which is known to be of a kind."""
+    assert isinstance(node, kind), node
+    return node
 
 
 def fresh_name(name: str, *taken: Container[str]) -> str:

@@ -79,20 +79,22 @@ def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, shape: Shape, dt: flo
         _expect(name, declared == tuple(shape[1:]), shape, f"a convolution declared for {declared}")
     stride, dilation = (per_axis(value, axes) for value in (node.stride, node.dilation))
     padding = as_padding(name, node.padding, kernel.shape[2:], stride, dilation)
-    if axes == 1:  # a row of height 1
-        kernel, stride, dilation, padding = kernel[:, :, None, :], (1, *stride), (1, *dilation), (0, *padding)
-        shape = (shape[0], 1, shape[1])
-    weights = ConvWeights(kernel, tuple(int(n) for n in shape), stride, padding, dilation, int(node.groups))
+    kernel = kernel[:, :, None, :] if axes == 1 else kernel
+    height, width = _two(1, shape[1:])
+    weights = ConvWeights(
+        kernel, (int(shape[0]), int(height), int(width)), _two(1, stride), _two(0, padding), _two(1, dilation), int(node.groups)
+    )
     out = _output_shape(name, weights)
     return (LinearMap(out if axes == 2 else (out[0], out[2]), weights),)
 
 
 def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape, dt: float) -> Maps:
     _expect(name, len(shape) == 3, shape, "a pooling over two axes")
-    size = per_axis(node.kernel_size, 2)
+    channels, height, width = shape
+    size, stride, padding = (_two(1, per_axis(value, 2)) for value in (node.kernel_size, node.stride, node.padding))
     value = 1.0 / np.prod(size) if isinstance(node, nir.AvgPool2d) else 1.0  # torch's count_include_pad=True
-    kernel = np.full((shape[0], 1, *size), value)
-    weights = ConvWeights(kernel, shape, per_axis(node.stride, 2), per_axis(node.padding, 2), (1, 1), groups=shape[0])
+    kernel = np.full((channels, 1, *size), value)
+    weights = ConvWeights(kernel, (channels, height, width), stride, padding, groups=channels)
     return (LinearMap(_output_shape(name, weights), weights),)
 
 
@@ -100,6 +102,12 @@ def _output_shape(name: str, conv: ConvWeights) -> Shape:
     window = f"a window of {conv.kernel.shape[2:]}, stride {conv.stride}, dilation {conv.dilation}, padding {conv.padding},"
     _expect(name, min((*conv.stride, *conv.dilation)) > 0 and min(conv.output_shape) > 0, conv.input_shape, window)
     return conv.output_shape
+
+
+def _two(first: int, values: Sequence[int]) -> tuple[int, int]:
+    """Two numbers, for height and width; of one axis, which is a row of height 1, `first` and the number."""
+    height, width = (first, *values)[-2:]
+    return height, width
 
 
 def per_axis(value: object, axes: int) -> tuple[int, ...]:

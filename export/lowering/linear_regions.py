@@ -172,11 +172,11 @@ class _Fold:
         node, lowering = self.lowering.nodes[name], _linear(self.lowering, name)
         parts = [self.constants[source] for source in sources if source in self.constants]
         (own, *_) = self._maps(name, self.lowering.shapes[self.lowering.graph.sources(name)[0]])
-        total = named(name, lowering.bias, name, node, own.shape)
+        total: Array | None = named(name, lowering.bias, name, node, own.shape)
         if lowering.shifts_time and any(part.any() for part in parts):
             raise UnsupportedError(f"node {name!r} delays a bias, which would begin only then; move the bias behind the delay")
         for part in () if lowering.shifts_time else parts:
-            passed = (own.resolved().matrix @ part.ravel()).reshape(own.shape)
+            passed = np.reshape(own.resolved().matrix @ part.ravel(), own.shape)
             total = passed if total is None else total + passed
         return total
 
@@ -215,7 +215,10 @@ class _Fold:
     def bias(self, target: str, neuron: Population) -> Array:
         """Everything that linear nodes on the way to a population add to its input."""
         parts = (self.constants[head] for head in self.lowering.feeding(target) if head in self.constants)
-        return sum((part.reshape(neuron.shape) for part in parts), np.zeros(neuron.shape))
+        total = np.zeros(neuron.shape)
+        for part in parts:
+            total = total + part.reshape(neuron.shape)
+        return total
 
 
 def node_maps(lowering: Lowering, name: str, shape: Shape) -> tuple[LinearMap, ...]:

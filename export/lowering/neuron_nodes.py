@@ -18,11 +18,13 @@ from snnfuse.export.lowering.registry import GROUP, NeuronLowering, NodeLowering
 from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
+Firing = nir.LIF | nir.CubaLIF | nir.IF
+Leaky = nir.LI | nir.CubaLI | nir.I
 INTEGRATORS = (nir.LI, nir.I)  # membranes without a synaptic current of their own
 EULER_TOLERANCE = 1e-6  # how far dt/tau may exceed 1, relative: files hold tau in float32, which rounds by up to 6e-8
 
 
-def population(name: str, node: nir.NIRNode, dt: float) -> Population:
+def population(name: str, node: Firing | Leaky, dt: float) -> Population:
     """A firing node, or a membrane as a readout that never fires; parameters keep the shapes that the node gives them.
 
     Raises:
@@ -46,7 +48,7 @@ def population(name: str, node: nir.NIRNode, dt: float) -> Population:
     return _firing(name, node, neuron) if isinstance(node, (nir.LIF, nir.IF, nir.CubaLIF)) else neuron
 
 
-def membrane(name: str, node: nir.NIRNode, dt: float) -> tuple[Array, Array, Array]:
+def membrane(name: str, node: Firing | Leaky, dt: float) -> tuple[Array, Array, Array]:
     """beta, gain and what v_leak adds to the voltage on every step."""
     r = np.asarray(node.r, np.float64)
     if isinstance(node, (nir.IF, nir.I)):
@@ -68,7 +70,7 @@ def euler_step(name: str, parameter: str, tau: Array, dt: float) -> Array:
     return np.minimum(step, 1.0)
 
 
-def _firing(name: str, node: nir.NIRNode, neuron: Population) -> Population:
+def _firing(name: str, node: Firing, neuron: Population) -> Population:
     theta = np.asarray(node.v_threshold, np.float64)
     reset_to = np.zeros_like(theta) if node.v_reset is None else np.asarray(node.v_reset, np.float64)
     if not (theta > reset_to).all():

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from snnfuse.export.lowering.graph import Graph
+from snnfuse.export.lowering.graph import Graph, of_kind
 from snnfuse.export.lowering.network import Array
 from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
 from snnfuse.export.lowering.product_patterns import ProductNode
@@ -96,20 +96,22 @@ def find_cells(graph: Graph, dt: float) -> dict[str, Cell]:
 
 def _loop_at(graph: Graph, threshold: str, dt: float) -> Cell | None:
     before = graph.sources(threshold)
-    if len(before) != 1 or not isinstance(graph.nodes[before[0]], INTEGRATORS):
+    integrator, nodes = before[0] if len(before) == 1 else "", graph.nodes
+    node = nodes.get(integrator)
+    if not isinstance(node, INTEGRATORS):
         return None
-    integrator, nodes = before[0], graph.nodes
     scales = [t for t in graph.targets(threshold) if isinstance(nodes[t], nir.Scale) and graph.has_edge(t, integrator)]
     try:
-        beta, gain, _ = membrane(integrator, nodes[integrator], dt)
-        theta = np.asarray(nodes[threshold].threshold, np.float64)
-        resets = [name for name in scales if reset_by(-gain * np.asarray(nodes[name].scale, np.float64), theta, beta)]
+        beta, gain, _ = membrane(integrator, node, dt)
+        theta = np.asarray(of_kind(nodes[threshold], nir.Threshold).threshold, np.float64)
+        taken = {name: -gain * np.asarray(of_kind(nodes[name], nir.Scale).scale, np.float64) for name in scales}
+        resets = [name for name in scales if reset_by(taken[name], theta, beta)]
     except ValueError as error:  # NumPy's, of shapes
         if isinstance(error, SnnfuseError):
             raise
         parts = ", ".join(map(repr, (integrator, threshold, *scales)))
         raise InputError(f"nodes {parts} make up one neuron, and their parameters do not fit each other: {error}") from error
-    if not resets and _is_sum(nodes[integrator], dt) and any(t not in (threshold, *scales) for t in graph.targets(integrator)):
+    if not resets and _is_sum(node, dt) and any(t not in (threshold, *scales) for t in graph.targets(integrator)):
         return None  # several read the sum
     return Cell(threshold, integrator, resets[0] if resets else None, _current(graph, integrator, dt))
 

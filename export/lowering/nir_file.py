@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import nir
 from nir.serialization import hdf2dict
 
@@ -24,7 +25,7 @@ def read_graph(path: str | Path) -> nir.NIRGraph:
     return graph
 
 
-def _graph(path: Path, file: object) -> nir.NIRNode:
+def _graph(path: Path, file: h5py.File) -> nir.NIRNode:
     try:
         return nir.dict2NIRNode(_unchecked(hdf2dict(file["node"])))
     except Exception as error:  # nir raises anything at all on a damaged or foreign file

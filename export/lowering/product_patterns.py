@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import nir
 import numpy as np
 
-from snnfuse.export.lowering.graph import Graph
+from snnfuse.export.lowering.graph import Graph, of_kind
 
 
 @dataclass(eq=False)
@@ -74,7 +74,7 @@ class _Product:
 
     def nodes(self, graph: Graph) -> Iterator[tuple[str, ProductNode | Port]]:
         """What stands for the thresholds."""
-        shape = tuple(np.shape(graph.nodes[self.parts[0].thresholds[0]].threshold))
+        shape = _shape(graph, self.parts[0].thresholds[0])
         yield self.name, ProductNode(shape, (self.parts[0].count, max(1, len(self.levels))))
         yield from ((self.port(i), Port(shape, i)) for i in range(2))
 
@@ -95,6 +95,12 @@ def _uniform(graph: Graph, name: str, kind: type[nir.NIRNode], key: str) -> floa
     if value.dtype.kind not in "fiub":  # a damaged graph's, which lowering refuses by name, as above
         return None
     return float(value.flat[0]) if value.size and (value == value.flat[0]).all() else None
+
+
+def _shape(graph: Graph, name: str) -> tuple[int, ...]:
+    """Of the numbers of a Threshold or Scale."""
+    node = graph.nodes[name]
+    return np.shape(node.threshold if isinstance(node, nir.Threshold) else of_kind(node, nir.Scale).scale)
 
 
 def with_products(graph: Graph, without: frozenset[str] = frozenset()) -> Graph:
@@ -120,7 +126,7 @@ def _all_gated(graph: Graph) -> list[_Gated]:
     for name in graph.of_type(nir.Threshold):
         sources, targets = graph.sources(name), graph.targets(name)
         if len(sources) > 1 and _uniform(graph, name, nir.Threshold, "threshold"):
-            key = frozenset(sources), frozenset(targets), np.shape(graph.nodes[name].threshold)
+            key = frozenset(sources), frozenset(targets), _shape(graph, name)
             groups.setdefault(key, []).append(name)
     found = (_gated(graph, sources, targets, names) for (sources, targets, _), names in groups.items())
     return [gated for gated in found if gated is not None]
@@ -131,7 +137,7 @@ def _gated(graph: Graph, sources: frozenset[str], targets: frozenset[str], names
     count, thetas = len(names), {_uniform(graph, name, nir.Threshold, "threshold"): name for name in names}
     gates = [s for s in sources if _uniform(graph, s, nir.Scale, "scale") == count and {*graph.targets(s)} == {*names}]
     wanted = [count + n - 0.5 for n in range(1, count + 1)]
-    if len(gates) != 1 or sorted(thetas) != wanted or np.shape(graph.nodes[gates[0]].scale) != np.shape(graph.nodes[names[0]].threshold):
+    if len(gates) != 1 or thetas.keys() != {*wanted} or _shape(graph, gates[0]) != _shape(graph, names[0]):
         return None
     return _Gated(tuple(thetas[theta] for theta in wanted), sources - {gates[0]}, gates[0], targets)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import nir
 import numpy as np
@@ -57,8 +58,8 @@ class LinearLowering(NodeLowering):
         shifts_time: whether it has a lag, so that no bias can pass through it.
     """
 
-    maps: Callable[[str, nir.NIRNode, Shape, float], tuple[LinearMap, ...]]
-    bias: Callable[[str, nir.NIRNode, Shape], Array | None] = own_bias
+    maps: Callable[[str, Any, Shape, float], tuple[LinearMap, ...]]
+    bias: Callable[[str, Any, Shape], Array | None] = own_bias
     shifts_time: bool = False
 
 
@@ -72,7 +73,7 @@ class NeuronLowering(NodeLowering):
         takes_current: whether an integrator before it is its synaptic current.
     """
 
-    population: Callable[[str, nir.NIRNode, float], Population]
+    population: Callable[[str, Any, float], Population]
     fires: bool = True
     takes_current: bool = True
 

@@ -3,7 +3,7 @@
 A subgraph's Input and Output pass on what they get, so that they vanish, and their edges join.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import nir
 import numpy as np
@@ -33,7 +33,7 @@ def _written_out(graph: nir.NIRGraph) -> tuple[Graph, list[str]]:
     opened = [(graph, "", iter(_items(graph, "")))]
     while opened:
         graph, prefix, items = opened[-1]
-        inner = next((item for item in items if not _added(flat, prefix, *item)), None)
+        inner = _add_nodes(flat, prefix, items)
         if inner is not None:
             name, subgraph = inner
             opened.append((subgraph, f"{prefix}{name}.", iter(_items(subgraph, f"{prefix}{name}."))))
@@ -47,14 +47,15 @@ def _written_out(graph: nir.NIRGraph) -> tuple[Graph, list[str]]:
     return flat, ports
 
 
-def _added(flat: Graph, prefix: str, name: str, node: nir.NIRNode) -> bool:
-    """Add a node, unless it is a graph."""
-    if isinstance(node, nir.NIRGraph):
-        return False
-    if prefix + name in flat.nodes:
-        raise InputError(f"two nodes are called {prefix + name!r} once subgraphs are written out; rename one")
-    flat.nodes[prefix + name] = node
-    return True
+def _add_nodes(flat: Graph, prefix: str, items: Iterator[tuple[str, nir.NIRNode]]) -> tuple[str, nir.NIRGraph] | None:
+    """Add nodes up to the next that is a graph, which is returned with its name; None behind the last."""
+    for name, node in items:
+        if isinstance(node, nir.NIRGraph):
+            return name, node
+        if prefix + name in flat.nodes:
+            raise InputError(f"two nodes are called {prefix + name!r} once subgraphs are written out; rename one")
+        flat.nodes[prefix + name] = node
+    return None
 
 
 def _items(graph: nir.NIRGraph, prefix: str) -> list[tuple[str, nir.NIRNode]]:

@@ -65,7 +65,7 @@ def _summed(terms: list[tuple[sparse.csr_matrix, Count]]) -> Count | NoCount:
     if (np.abs(every / unit - np.rint(every / unit)) > WHOLE * every / unit).any():
         return NoCount("its weights are no multiples of one number")
     whole = [sparse.csr_matrix((np.rint(w / unit), m.indices, m.indptr), m.shape) for w, (m, _) in zip(weights, terms, strict=True)]
-    return Count(unit, sum(m @ count.most for m, (_, count) in zip(whole, terms, strict=True)))
+    return Count(unit, np.sum([m @ count.most for m, (_, count) in zip(whole, terms, strict=True)], axis=0))
 
 
 def _of_nodes(names: list[str], graph: Graph, known: Mapping[str, Array]) -> dict[str, Count | NoCount]:
