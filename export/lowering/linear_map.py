@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import sparse
 
+from snnfuse.export.lowering.convolution_chain import chained
 from snnfuse.export.lowering.network import Array
 from snnfuse.export.lowering.shapes import Shape, size
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, Weights, from_matrix
@@ -28,8 +29,7 @@ class LinearMap:
     def structure(self) -> tuple[object, ...]:
         """What maps that add without losing their structure have in common: one-to-one, a convolution's geometry, dense or sparse."""
         if isinstance(self.weights, ConvWeights):
-            w = self.weights
-            return ConvWeights, w.kernel.shape, w.input_shape, w.stride, w.padding, w.dilation, w.groups
+            return ConvWeights, self.weights.geometry
         return (type(self.weights),)
 
     def resolved(self) -> Weights:
@@ -40,13 +40,16 @@ class LinearMap:
         return self.weights.scaled(np.full(count, self.factor)) if self.factor != 1.0 else self.weights
 
     def then(self, after: "LinearMap") -> "LinearMap":
-        """This map and another one behind it, as one; a convolution between maps that are one-to-one stays one."""
+        """This map and another one behind it, as one; convolutions in a row are one where they can be."""
         factor, lag = self.factor * after.factor, self.lag + after.lag
         if self.weights is None or after.weights is None:
             return LinearMap(after.shape, self.weights if after.weights is None else after.weights, factor, lag)
         if after.selects:
             return LinearMap(after.shape, from_matrix(after.weights.matrix @ sparse.csr_matrix(self.resolved().matrix)), lag=lag)
-        return LinearMap(after.shape, from_matrix(after.weights.matrix @ self.weights.matrix), factor, lag)
+        whole = None
+        if isinstance(self.weights, ConvWeights) and isinstance(after.weights, ConvWeights):
+            whole = chained(self.weights, after.weights)
+        return LinearMap(after.shape, whole or from_matrix(after.weights.matrix @ self.weights.matrix), factor, lag)
 
     def plus(self, other: "LinearMap") -> "LinearMap":
         """The sum of two maps from one source to one shape, with the same lag; it has their structure where they share one."""
