@@ -9,6 +9,7 @@ from typing import Any
 
 _HOME = {
     "to_nir": "tracing",
+    "register_module": "tracing",
     "trace_model": "tracing",
     "from_nir": "to_snntorch.to_snntorch",
     "lower": "lowering.nir_to_network",

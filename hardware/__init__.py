@@ -12,6 +12,7 @@ from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output,
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Comparison, Mismatch, Recording, compare
+from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
 from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Sparse
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Program",
     "Recording",
     "Relay",
+    "ResonateAndFire",
     "Sparse",
     "SpikeInput",
     "compare",

@@ -12,7 +12,7 @@ from snnfuse.export.targets import TARGETS
 from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError, VerificationError
 from snnfuse.hardware.files import sha256
-from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.pipeline import Pipeline
 from snnfuse.hardware.ir.pipeline_storage import FILE as PIPELINE
 from snnfuse.hardware.ir.pipeline_storage import stage_folder
@@ -63,10 +63,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _shapes_of_inputs(inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[str, Any]:
+def _shapes_of_inputs(inputs: Mapping[str, Input]) -> dict[str, Any]:
     return {
-        name: {"shape": list(node.shape)}
-        | ({"bits": node.bits, "scale": node.scale} if isinstance(node, GradedInput) else {"bits": 1})
+        name: {"shape": list(node.shape), "bits": node.bits} | ({"scale": node.scale} if node.sends_numbers else {})
         for name, node in inputs.items()
     }
 

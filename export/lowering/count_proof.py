@@ -36,7 +36,7 @@ def bounds(network: Network) -> dict[str, Array | None]:
     for group in network.groups:
         for name in group:
             population = network.populations[name]
-            if population.kind == "neuron":
+            if not population.counts:
                 most[name] = np.ones(population.theta.size)
             elif len(group) > 1:
                 raise UnsupportedError(f"{name!r} lies in a loop of {', '.join(group)}; only neurons can form one")

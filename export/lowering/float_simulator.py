@@ -5,11 +5,13 @@ As in the hardware's reference, each population is evaluated over its own window
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.export.lowering.float_neurons import FloatNeuron
 from snnfuse.export.lowering.network import Array, Network, Population, Projection
 from snnfuse.hardware.errors import InputError
 
@@ -40,7 +42,7 @@ def simulate(network: Network, inputs: Mapping[str, NDArray], voltages: bool = T
     sent: dict[str, NDArray] = dict(inputs)
     run = FloatRun({}, {}, {}, {})
     for group in network.groups:
-        if network.populations[group[0]].kind == "neuron":
+        if not network.populations[group[0]].counts:
             _run_group(network, group, sent, run)
             for name in (n for n in group if not voltages and _always_fires(run.spikes[n])):
                 run.v[name] = np.broadcast_to(np.nan, run.v[name].shape)
@@ -66,8 +68,7 @@ def _run_group(network: Network, group: tuple[str, ...], sent: Mapping[str, NDAr
     drives = {name: _feed_forward(network, name, group, sent) for name in group}
     within = {name: [(p.source, p.weights.matrix, network.late(p)) for p in network.into(name) if p.source in group] for name in group}
     neurons = {name: network.populations[name] for name in group}
-    zeros = {name: np.zeros(drive.shape[1:]) for name, drive in drives.items()}
-    states = {n: (zeros[n], zeros[n] if p.start is None else zeros[n] + p.start, zeros[n]) for n, p in neurons.items()}
+    states = {name: _start(p, drives[name].shape[1:]) for name, p in neurons.items()}
     run.spikes.update({name: np.zeros(drive.shape, np.bool_) for name, drive in drives.items()})
     run.v.update({name: np.zeros(drive.shape) for name, drive in drives.items()})
     run.peak_current.update({name: np.zeros(p.shape) for name, p in neurons.items()})
@@ -78,11 +79,41 @@ def _run_group(network: Network, group: tuple[str, ...], sent: Mapping[str, NDAr
             for source, matrix, late in within[name]:
                 if t >= late:
                     x = x + _times(matrix, run.spikes[source][t - late]).reshape(x.shape)
-            i, v, s = advance(population, *states[name], x)
-            np.maximum(run.peak_current[name], np.abs(population.gain * i).max(0), out=run.peak_current[name])
-            np.maximum(run.peak_voltage[name], np.abs(v).max(0), out=run.peak_voltage[name])
-            v = after_spike(population, v, s)
-            states[name], run.spikes[name][t], run.v[name][t] = (i, v, s), s > 0, v
+            step = _own_step(population.own, states[name], x) if population.own else _lif_step(population, states[name], x)
+            np.maximum(run.peak_current[name], step.current.max(0), out=run.peak_current[name])
+            np.maximum(run.peak_voltage[name], step.voltage.max(0), out=run.peak_voltage[name])
+            states[name], run.spikes[name][t], run.v[name][t] = step.state, step.spikes, step.v
+
+
+class _Step(NamedTuple):
+    """What a step did: the state after it, spikes, what is recorded, and magnitudes of current, and of voltage before its reset."""
+
+    state: tuple[Array, ...]
+    spikes: NDArray[np.bool_]
+    v: Array
+    current: Array
+    voltage: Array
+
+
+def _start(population: Population, shape: tuple[int, ...]) -> tuple[Array, ...]:
+    """The state at the start: of a LIF current, voltage and last spikes."""
+    if population.own:
+        return population.own.rest(shape)
+    zeros = np.zeros(shape)
+    return zeros, zeros if population.start is None else zeros + population.start, zeros
+
+
+def _lif_step(population: Population, state: tuple[Array, ...], x: Array) -> _Step:
+    i, v, s = advance(population, *state, x)
+    after = after_spike(population, v, s)
+    return _Step((i, after, s), s > 0, after, np.abs(population.gain * i), np.abs(v))
+
+
+def _own_step(neuron: FloatNeuron, state: tuple[Array, ...], x: Array) -> _Step:
+    """All its states count as current and voltage: each must stay within its register."""
+    spikes, after = neuron.step(state, x)
+    largest = np.max(np.abs(after), axis=0)
+    return _Step(after, spikes, after[neuron.kind.states.index(neuron.kind.membrane or neuron.kind.states[-1])], largest, largest)
 
 
 def _run_counting(network: Network, name: str, sent: Mapping[str, NDArray], run: FloatRun) -> None:

@@ -148,6 +148,9 @@ def _reading(rows: range, size: int) -> Weights:
 
 def _joined(members: dict[str, Population]) -> Population:
     """All neurons of a loop as one population."""
+    own = [name for name, p in members.items() if p.own]
+    if own:
+        raise UnsupportedError(f"the loop of {', '.join(members)} would become one population, and {own[0]} is no LIF; cut the loop")
     resets = {p.reset for p in members.values() if p.has_memory}
     if len(resets) > 1:
         raise UnsupportedError(

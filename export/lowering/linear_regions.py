@@ -189,7 +189,7 @@ class _Fold:
             for term in terms:
                 self._check_end(head, term, target)
             ports.setdefault(getattr(self.lowering.nodes[head], "port", 0), []).extend(terms)
-        is_fixed = self.lowering.is_maximum(target, population) or population.kind != "neuron"
+        is_fixed = self.lowering.is_maximum(target, population) or population.counts
         for port, terms in ports.items():
             for term in _added_at_end(terms):
                 yield Projection(term.source, target, self._weights(term, target), term.map.lag, is_fixed, port)
@@ -207,7 +207,7 @@ class _Fold:
     def _weights(self, term: _Term, target: str) -> Weights:
         """A term's weights; a convolution that spreads or adds up counts is mostly zeros, and lists the weights that are not."""
         ends = (self.lowering.populations.get(name) for name in (term.source, target))
-        counts = any(end is not None and end.kind != "neuron" for end in ends)
+        counts = any(end is not None and end.counts for end in ends)
         weights = term.map.resolved()
         is_empty = isinstance(weights, ConvWeights) and np.count_nonzero(weights.kernel) <= LISTED * weights.kernel.size
         return from_matrix(weights.matrix) if counts and is_empty else weights

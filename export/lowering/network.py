@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.export.lowering.float_neurons import FloatNeuron
 from snnfuse.export.lowering.graph import strong_components
 from snnfuse.export.lowering.weights import Weights
 from snnfuse.hardware.errors import UnsupportedError
@@ -29,7 +30,7 @@ from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ledger import Ledger
 
 Array = NDArray[np.float64]
-Kind = Literal["neuron", "product", "relay"]
+Kind = Literal["neuron", "product", "relay", "own"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,11 @@ class Population:
         start: voltage before the first step; None for 0.
         taken: what a spike takes away where it subtracts; None for theta. A graph's thresholds may lie a hair above what is taken,
             so that ties do not fire.
-        kind: "neuron"; or "product", which sends the product of what arrives at its two ports; or "relay", which sends what arrives,
-            plus what it sent before where it feeds itself, as a sum over time. These two take counts, exactly, and have no other
-            parameter.
+        kind: "neuron"; or "own", which has the dynamics of `own` and of all parameters here theta and bias only; or "product", which
+            sends the product of what arrives at its two ports; or "relay", which sends what arrives, plus what it sent before where it
+            feeds itself, as a sum over time. These last two take counts, exactly, and have no other parameter.
         bounds: of a product, what its factors never exceed; with (1, 1) it is an AND of spikes.
+        own: dynamics outside the LIF family.
     """
 
     shape: tuple[int, ...]
@@ -70,6 +72,12 @@ class Population:
     start: Array | None = None
     kind: Kind = "neuron"
     bounds: tuple[int, int] = (1, 1)
+    own: FloatNeuron | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a product or relay, which computes with counts, exactly."""
+        return self.kind in ("product", "relay")
 
     @property
     def sends_numbers(self) -> bool:

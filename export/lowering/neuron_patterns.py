@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
+from snnfuse.export.lowering.float_neurons import is_noted
 from snnfuse.export.lowering.graph import Graph, of_kind
 from snnfuse.export.lowering.network import Array
 from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
@@ -141,7 +142,7 @@ def _readout_at(graph: Graph, name: str, dt: float) -> Cell:
 def _current(graph: Graph, name: str, dt: float) -> str | None:
     """The integrator that holds the synaptic current of a membrane, if one does."""
     neuron = find_neuron(graph.nodes[name])
-    if neuron is None or not neuron.takes_current:
+    if neuron is None or not neuron.takes_current or is_noted(graph.nodes[name]):
         return None
     found = (s for s in graph.sources(name) if isinstance(graph.nodes[s], INTEGRATORS))
     return next((s for s in found if not (_is_sum(graph.nodes[s], dt) and graph.targets(s) != (name,))), None)

@@ -7,6 +7,7 @@ import nir
 import numpy as np
 from numpy.typing import ArrayLike
 
+from snnfuse.export.lowering.float_neurons import read_neuron
 from snnfuse.export.lowering.graph import of_kind
 from snnfuse.export.lowering.network import Array, Kind, Population
 from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
@@ -47,6 +48,10 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
         return counting(shape, "product", node.bounds)
     if cell.sums:
         return counting(shape, "relay")
+    own = read_neuron(cell.membrane, node)
+    if own is not None:
+        own = own.written_out(lambda parameter, values: spread(cell.name, parameter, values, shape))
+        return replace(memoryless(shape, own.theta), kind="own", own=own)
     if isinstance(node, nir.Threshold):
         return memoryless(shape, spread(cell.name, "a threshold", node.threshold, shape))
     kind = find_neuron(node)

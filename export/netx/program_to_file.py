@@ -11,7 +11,7 @@ from snnfuse.export.netx.weight_groups import total_kernel, total_matrix
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d
 
@@ -41,12 +41,12 @@ def to_contents(program: Program) -> Net:
 def _chain(program: Program) -> list[str]:
     """The neuron populations in order, each fed by the one before and read by the one behind."""
     nodes = [name for name in program.nodes if name not in program.neurons]
-    if len(nodes) != 1 or not isinstance(program.nodes[nodes[0]], SpikeInput):
+    if len(nodes) != 1 or nodes[0] not in program.inputs or program.inputs[nodes[0]].sends_numbers:
         kinds = ", ".join(f"{name} ({type(program.nodes[name]).__name__})" for name in nodes)
         raise UnsupportedError(f"netx networks have one input of binary spikes, this program has {kinds or 'none'}; {WAY_OUT}")
     chain, before = list(program.neurons), nodes[0]
     for name in chain:
-        if not isinstance(program.nodes[name], Lif):
+        if type(program.nodes[name]) is not Lif:
             raise UnsupportedError(f"{name}: netx has no {type(program.nodes[name]).__name__} neurons; {WAY_OUT}")
         sources = {c.source for c in program.into(name)} - {name}
         if sources != {before}:

@@ -10,7 +10,7 @@ from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.legalize import chip_form
 from snnfuse.export.lowering.network import Network
 from snnfuse.hardware.backends.emulator import emulate
-from snnfuse.hardware.ir.encoding import reduce_window
+from snnfuse.hardware.ir.encoding import membrane, reduce_window
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -87,7 +87,7 @@ def compare_runs(
     """`measure_agreement` of two runs on the same inputs; the recording holds every population."""
     decoders = {output.node: output.decoder for output in program.outputs.values()}
     return tuple(
-        _readout(name, decoders[name], run.v[name], recording.states[name]["v"])
+        _readout(name, decoders[name], run.v[name], membrane(program, recording, name))
         if network.populations[name].is_readout
         else _spiking(name, run.spikes[name], recording.spikes[name])
         for name in network.order

@@ -29,6 +29,7 @@ from snnfuse.export.quantization.rounding import Form, Grid, largest, modes, wei
 from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.encoding import membrane
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, EXPONENT_RANGE, MESSAGE_BITS, STATE_LIMIT, THRESHOLD_LIMIT
 from snnfuse.hardware.ir.nodes import Constant, GradedInput, SpikeInput
 from snnfuse.hardware.ir.program import Program
@@ -253,7 +254,7 @@ def measured(network: Network, name: str, fit: Fit, run: FloatRun, sent: Mapping
     wrong = np.count_nonzero(recording.spikes[name] != run.spikes[name])
     if spikes:
         return replace(fit, mismatch=wrong / spikes, drift=drift(recording.spikes[name], run.spikes[name]))
-    return replace(fit, mismatch=float(wrong), deviation=deviation(recording.states[name]["v"], run.v[name], fit.scale))
+    return replace(fit, mismatch=float(wrong), deviation=deviation(membrane(program, recording, name), run.v[name], fit.scale))
 
 
 def drift(spikes: NDArray[np.bool_], expected: NDArray[np.bool_]) -> float:
@@ -292,7 +293,7 @@ def _input_like(population: Population) -> Input:
 
 def _no_scale(name: str, run: FloatRun, inputs: Mapping[str, Input]) -> str:
     """Why no fit was found, and what to do."""
-    graded = "; or send the analog inputs with fewer bits" if any(isinstance(node, GradedInput) for node in inputs.values()) else ""
+    graded = "; or send the analog inputs with fewer bits" if any(node.sends_numbers for node in inputs.values()) else ""
     return (
         f"{name!r}: no threshold scale keeps its weights, threshold and current within the chip's ranges (the current reaches "
         f"{run.peak_current[name].max():.3g} on calibration data); rescale its weights and threshold, or train with smaller weights{graded}"

@@ -17,7 +17,6 @@ from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Array, Network, Projection
 from snnfuse.export.lowering.weights import ConvWeights, Weights
 from snnfuse.export.quantization.fitting import Input, effective
-from snnfuse.hardware.ir.nodes import GradedInput
 
 LEAST_REACH = 1 / 8  # of its threshold: a neuron of weaker weights is raised no further, lest its threshold leave the register
 
@@ -28,7 +27,7 @@ def find_units(network: Network, name: str, inputs: Mapping[str, Input]) -> Arra
     readout, whose voltages are compared, weights that spell an operation, or neurons that are level.
     """
     population, into = network.populations[name], network.into(name)
-    if population.is_readout or not into or any(p.is_fixed for p in into):
+    if population.is_readout or population.own or not into or any(p.is_fixed for p in into):
         return None
     reach = np.max([LEAST_REACH * population.theta, *(_reach(network, p, inputs) for p in into)], axis=0)
     if any(isinstance(p.weights, ConvWeights) for p in into):
@@ -42,7 +41,7 @@ def _reach(network: Network, projection: Projection, inputs: Mapping[str, Input]
     """The largest change of voltage that one event of the source can bring to each neuron; of a convolution, to any of its channel."""
     rows = _largest(effective(network, projection, inputs).weights)
     source, before = inputs.get(projection.source), network.populations.get(projection.source)
-    payload = source.limit if isinstance(source, GradedInput) else int(np.prod(before.bounds)) if before else 1
+    payload = source.limit if source else int(np.prod(before.bounds)) if before else 1
     return payload * rows.reshape(network.populations[projection.target].shape)
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.fitting import Fit
-from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.recording import Recording
 
 ALWAYS = 0.98  # share of steps at which a neuron that "always" fires does
@@ -31,8 +30,8 @@ def suspects(
         run, recording: float and integer runs on it.
         fits: of every population.
     """
-    found = [s for name, array in x.items() for s in _of_input(name, array, isinstance(inputs[name], GradedInput))]
-    for name in (n for n in network.order if network.populations[n].kind == "neuron"):
+    found = [s for name, array in x.items() for s in _of_input(name, array, inputs[name].sends_numbers)]
+    for name in (n for n in network.order if not network.populations[n].counts):
         found += [*_of_weights(network, name, fits[name]), *_of_spikes(network, name, run, recording)]
     return tuple(found)
 

@@ -13,23 +13,19 @@ from snnfuse.export.lowering.network import Array, Network, Population, Projecti
 from snnfuse.export.lowering.weights import DenseWeights
 from snnfuse.export.quantization.rounding import Form, Rounded, Rounds, relative_error, round_bias, round_weights, voltage_units
 from snnfuse.hardware.ir.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, WEIGHT_BITS
-from snnfuse.hardware.ir.graded import Product
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, GradedInput, Neuron, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection, Input, Neuron
 from snnfuse.hardware.ir.synapses import Synapse
 
 EQUAL = 1e-5  # relative
 BIAS_FORM = Form((WEIGHT_BITS, WEIGHT_BITS), depth=2)  # a column of biases is small, so it always gets its rounding residue
-
-Input = SpikeInput | GradedInput
-
 
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A population in integers.
 
     Attributes:
-        lif: neurons; products and relays too (`exact_fit`).
+        lif: neurons; products and relays too (`exact_fit`), and kinds of their own.
         synapses: by projection, in the order of `Network.into`, each its groups.
         rounds: by projection, the grids that its groups lie on; `rounding.hold` turns float weights into such groups.
         bias: groups from the constant, (neurons, 1).
@@ -76,7 +72,7 @@ def effective(network: Network, projection: Projection, inputs: Mapping[str, Inp
     population = network.populations[projection.target]
     rows = (population.gain * population.current_gain).ravel()
     source = inputs.get(projection.source)
-    if isinstance(source, GradedInput):
+    if source is not None and source.sends_numbers:
         rows = rows * source.scale
     return replace(projection, weights=projection.weights.scaled(rows))
 
@@ -84,7 +80,7 @@ def effective(network: Network, projection: Projection, inputs: Mapping[str, Inp
 def sends_numbers(network: Network, source: str, inputs: Mapping[str, Input]) -> bool:
     """Whether an input or population sends graded spikes."""
     population = network.populations.get(source)
-    return isinstance(inputs.get(source), GradedInput) if population is None else population.sends_numbers
+    return inputs[source].sends_numbers if population is None else population.sends_numbers
 
 
 def build(
@@ -107,13 +103,32 @@ def build(
     """
     if rounded is None:
         rounded = [round_weights(p.weights, scale, form, g) for p, form, g in zip(projections, forms, graded)]
-    vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
     into_voltage, into_current = _split_bias(population, scale)
-    bias = round_bias(into_voltage)
     column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, BIAS_FORM)
-    if any(r is None for r in rounded) or bias is None or column is None or (vth < 1).any() or (vth > NEVER).any():
-        return None  # a threshold rounded to 0 would fire at anything
-    lif = Lif(
+    neurons = population.own.quantized(population.shape, scale) if population.own else _lif(population, scale, into_voltage)
+    if any(r is None for r in rounded) or column is None or neurons is None:
+        return None
+    rounding = relative_error([*rounded, column])
+    return Fit(
+        lif=neurons,
+        synapses=tuple(r.synapses for r in rounded),
+        rounds=tuple(r.rounds for r in rounded),
+        bias=column.synapses if into_current.any() else (),
+        forms=tuple(forms),
+        scale=scale,
+        rounding=rounding,
+        faithful=rounding < EQUAL and not population.own and _keeps_registers(population, neurons, scale, into_voltage),
+        saturated=sum(r.saturated for r in rounded),
+    )
+
+
+def _lif(population: Population, scale: float, into_voltage: Array) -> Lif | None:
+    """The registers at one scale; None where one does not hold its number. A threshold rounded to 0 would fire at anything."""
+    vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
+    bias = round_bias(into_voltage)
+    if bias is None or (vth < 1).any() or (vth > NEVER).any():
+        return None
+    return Lif(
         shape=population.shape,
         du=_scalar(_current_decay(population)),
         dv=_scalar(_decay(1.0 - population.beta, 0)),
@@ -122,21 +137,12 @@ def build(
         bias_exp=_scalar(bias[1]),
         reset=population.reset,
     )
-    rounding = relative_error([*rounded, column])
-    faithful = rounding < EQUAL and _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage) and _keeps_decays(population, lif)
-    if not population.is_readout:
-        faithful = faithful and _same(lif.vth, population.theta * scale)
-    return Fit(
-        lif=lif,
-        synapses=tuple(r.synapses for r in rounded),
-        rounds=tuple(r.rounds for r in rounded),
-        bias=column.synapses if into_current.any() else (),
-        forms=tuple(forms),
-        scale=scale,
-        rounding=rounding,
-        faithful=faithful,
-        saturated=sum(r.saturated for r in rounded),
-    )
+
+
+def _keeps_registers(population: Population, lif: Lif, scale: float, into_voltage: Array) -> bool:
+    """Whether biases, decays and thresholds were not rounded."""
+    same_bias = _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage)
+    return same_bias and _keeps_decays(population, lif) and (population.is_readout or _same(lif.vth, population.theta * scale))
 
 
 def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:
@@ -158,7 +164,7 @@ def _split_bias(population: Population, scale: float) -> tuple[Array, Array]:
     Neurons that forget their current at once may take their bias either way: into the voltage, unless it exceeds the mantissa there.
     """
     current = population.gain * population.current_gain * population.bias
-    if population.alpha is None:
+    if population.alpha is None and not population.own:
         voltage = voltage_units(population.voltage_bias + current, scale)
         if round_bias(voltage) is not None:
             return voltage, np.zeros_like(current)
@@ -195,7 +201,7 @@ def connections(network: Network, name: str, fit: Fit, timed: bool = True) -> It
     for projection, groups in zip(network.into(name), fit.synapses):
         delay = network.delay(projection) if timed else 0
         for synapse in groups:
-            port = projection.port if isinstance(fit.lif, Product) else 0  # an AND adds both
+            port = min(projection.port, fit.lif.ports - 1)  # an AND adds both factors
             yield Connection(projection.source, name, synapse, delay, port, projection.lag)
     for synapse in fit.bias:
         yield Connection(constant_name(network), name, synapse)

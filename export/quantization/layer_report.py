@@ -66,6 +66,7 @@ def layer_reports(
 def _row(layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks | None, recording: Recording) -> LayerReport:
     synapses = [s for groups in (*fit.synapses, fit.bias) for s in groups]
     spikes = layer.float_spikes if isinstance(layer, LayerAgreement) else None
+    voltage = int(np.abs(recording.states[layer.node][fit.lif.membrane or fit.lif.states[-1]]).max()) if peaks else 0
     return LayerReport(
         node=layer.node,
         bits=fit.bits,
@@ -82,7 +83,7 @@ def _row(layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks | None
         agreement=max(0.0, 1 - layer.mismatches / spikes) if spikes else None,
         deviation=layer.deviation if isinstance(layer, ReadoutAgreement) else None,
         current_used=(int(np.abs(recording.spikes[layer.node]).max()) if peaks is None else peaks.current) / STATE_LIMIT,
-        voltage_used=int(np.abs(recording.states[layer.node]["v"]).max()) / (STATE_LIMIT - 1) if peaks else 0.0,
+        voltage_used=voltage / (STATE_LIMIT - 1),
         clipped_low=peaks.clipped_low if peaks else 0,
         clipped_high=peaks.clipped_high if peaks else 0,
     )

@@ -139,7 +139,7 @@ def prepare(
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
     inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
     if relays:
-        network = RELAYS(network, target, [name for name, node in inputs.items() if isinstance(node, SpikeInput)], watch=watch)
+        network = RELAYS(network, target, [name for name, node in inputs.items() if not node.sends_numbers], watch=watch)
     if settings.reset is not None:
         network = RESET(network, settings.reset, x, watch=watch)
     network = REST(chip_form(network, watch), x, watch=watch)
@@ -203,7 +203,7 @@ def calibration_run(
 ) -> tuple[dict[str, NDArray[np.int32]], FloatRun]:
     """Encoded calibration data, and the float network's run on what the encoding leaves of it."""
     events = to_events(inputs, x)
-    received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
+    received = {n: events[n] * node.scale if node.sends_numbers else events[n] for n, node in inputs.items()}
     return events, simulate(network, received, voltages=False)
 
 
@@ -218,7 +218,7 @@ def fit_one(
     feedback: bool = True,
 ) -> Fit:
     """One population's fit, on some of the samples; `run` and `events` are of `calibration_run`. Products and relays are exact."""
-    if network.populations[name].kind != "neuron":
+    if network.populations[name].counts:
         return fit_exactly(network, name)
     chosen = search_samples(network, name, *run.spikes[name].shape[:2])
     sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in (p.source for p in network.into(name))}
@@ -259,12 +259,12 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
-    graded = {name: node for name, node in program.inputs.items() if isinstance(node, GradedInput)}
+    graded = {name: node for name, node in program.inputs.items() if node.sends_numbers}
     entries = [entry for name, node in graded.items() for entry in input_entries(name, node, x[name])]
     run = simulate(network, x, voltages=False)
     layers = compare_runs(network, program, run, recording)
     for layer in layers:
-        if network.populations[layer.node].kind == "neuron":  # the others are exact, whatever arrives
+        if not network.populations[layer.node].counts:  # the others are exact, whatever arrives
             entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node])
     found = suspects(network, x, program.inputs, run, fits, recording)
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

@@ -22,7 +22,7 @@ from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
 from snnfuse.hardware.ir.graded import Product
 from snnfuse.hardware.ir.host_steps import Normalise
 from snnfuse.hardware.ir.inverse_root import GAIN_BITS, GAIN_RANGE, InverseRoot
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Node
+from snnfuse.hardware.ir.nodes import Connection, Node
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Dense, Diagonal
@@ -71,7 +71,7 @@ def normaliser(source: str, norm: str, product: str, size: int) -> Iterator[Conn
 
 def _check_new(own: Mapping[str, Node], nodes: Mapping[str, Node], inputs: set[str], number: int) -> None:
     for name, node in own.items():
-        if name in nodes and name not in inputs and not isinstance(node, Constant):
+        if name in nodes and name not in inputs and node.is_timed:
             raise UnsupportedError(f"{name}: it is read both before and behind an L2 layer, in stage {number + 1} too; {HOST}")
 
 
@@ -97,7 +97,6 @@ def _check_link(link: Link, pipeline: Pipeline) -> None:
 def _gain(link: Link, pipeline: Pipeline) -> int:
     """The payload that stands for the whole length: what a single spike becomes."""
     node = next(program.inputs[link.name] for program in pipeline.programs if link.name in program.inputs)
-    assert isinstance(node, GradedInput)
     if node.limit > GAIN_RANGE[1]:
         reason = f"{node.bits}-bit payloads are wider than the {GAIN_BITS} bits of an inverse root"
         raise UnsupportedError(f"{link.name}: {reason}; --input-bits 17 or fewer")

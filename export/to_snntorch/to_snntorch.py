@@ -76,6 +76,8 @@ def _is_output(lowering: Lowering, name: str) -> bool:
 def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum:
     if p.kind == "relay":
         return RunningSum(p.shape)
+    if p.own is not None:
+        raise UnsupportedError(f"node {name!r} is a {p.own.kind.__name__}, which snnTorch does not have; run it as a Program")
     if p.reset_to is not None:
         raise UnsupportedError(
             f"node {name!r}: v_reset is {float(p.reset_to.flat[np.argmax(np.abs(p.reset_to))]):g}, and snnTorch's neurons reset to 0; "

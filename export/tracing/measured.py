@@ -106,7 +106,7 @@ def _run(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> lis
 def _rest(model: nn.Module) -> None:
     """All states of its neurons at zero. snnTorch's own `utils.reset` visits every neuron of the process, and fails at some."""
     for module in model.modules():
-        if isinstance(module, SpikingNeuron) and hasattr(module, "reset_mem"):
+        if is_neuron(module) and hasattr(module, "reset_mem"):
             module.reset_mem()
 
 

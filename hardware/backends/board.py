@@ -19,7 +19,6 @@ from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.chip import tier
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
 from snnfuse.hardware.ir.encoding import check_events
-from snnfuse.hardware.ir.nodes import Constant, sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Comparison, Recording, compare
@@ -178,13 +177,13 @@ def run_on_board(
 def _read(folder: Path, program: Program, node: str, runs: int, time: int) -> NDArray:
     rows = np.concatenate([np.load(folder / f"{file_stem(program, node)}_{run}.npy") for run in range(runs)])
     values = np.ascontiguousarray(rows.reshape(-1, time, *rows.shape[1:]).swapaxes(0, 1))
-    return values if sends_numbers(program.nodes[node]) else values.astype(bool)
+    return values if program.nodes[node].sends_numbers else values.astype(bool)
 
 
 def holds_spikes(program: Program) -> bool:
     """Whether synapses hold what was sent in one window until the next; UnsupportedError where biases fill them before the first."""
     held = [f"{c.source} -> {c.target}" for c in program.connections if c.is_recurrent or c.lag]
-    biased = [name for name, node in program.nodes.items() if isinstance(node, Constant) or np.any(getattr(node, "bias_mant", 0))]
+    biased = [name for name, node in program.nodes.items() if node.is_biased]
     if held and biased:
         raise UnsupportedError(
             f"{', '.join(held)}: what a recurrent or lagging connection holds has to be cleared before a window, for the biases of "
@@ -195,7 +194,7 @@ def holds_spikes(program: Program) -> bool:
 
 def refuse_microcode(program: Program) -> None:
     """UnsupportedError for populations that stock silicon does not compute."""
-    custom = [f"{name} ({getattr(node, 'reset', type(node).__name__)})" for name, node in program.neurons.items() if tier(node) != "A"]
+    custom = [f"{name} ({node.custom_reset or type(node).__name__})" for name, node in program.neurons.items() if tier(node) != "A"]
     if custom:
         raise UnsupportedError(
             f"these need neuron microcode, which is not public: {', '.join(custom)}; convert with --reset zero where it is a reset, "

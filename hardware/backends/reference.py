@@ -10,11 +10,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.ir import graded, lif
 from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.fixed_point import shift, to_int32
-from snnfuse.hardware.ir.lif import Lif, LifState
-from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron, sends_numbers
+from snnfuse.hardware.ir.nodes import Connection, Neuron
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
@@ -31,8 +29,8 @@ def emulate(
         program: what to run.
         events: integers (time, batch, *shape) per input, as `program.encode` makes them.
         record: "outputs", "all", or names of neuron populations.
-        states: whether to keep current and voltage of the recorded populations too, of those that have them; membrane outputs
-            are always kept.
+        states: whether to keep the states of the recorded populations too, of those that have any; those of membrane outputs are
+            always kept.
 
     Returns:
         Recording with bool spikes, int32 graded spikes and int32 states, (time, batch, *shape), each in its node's window.
@@ -43,8 +41,7 @@ def emulate(
     events = check_events(program, events)
     sent: dict[str, NDArray] = dict(events)
     first = next(iter(sent.values()))
-    constants = {name: node for name, node in program.nodes.items() if isinstance(node, Constant)}
-    sent |= {name: np.ones((*first.shape[:2], *node.shape), np.int32) for name, node in constants.items()}
+    sent |= {name: np.ones((*first.shape[:2], *node.shape), np.int32) for name, node in program.constants.items()}
     nodes, with_states = recorded_nodes(program, record, states)
     kept = {}
     for name, node in program.neurons.items():
@@ -60,16 +57,16 @@ def _run_population(
     time, batch = size
     drives = [_feed_forward_input(program, name, port, sent, size) for port in range(node.ports)]
     feedback = [c for c in program.into(name) if c.is_recurrent]
-    state = lif.rest(node, batch) if isinstance(node, Lif) else None
-    spikes = np.zeros((time, batch, *node.shape), np.int32 if sends_numbers(node) else np.bool_)
-    traces = {variable: np.zeros(spikes.shape, np.int32) for variable in ("u", "v")} if keep else {}
+    state = node.rest(batch)
+    spikes = np.zeros((time, batch, *node.shape), np.int32 if node.sends_numbers else np.bool_)
+    traces = {variable: np.zeros(spikes.shape, np.int32) for variable in node.states} if keep else {}
     for t in range(time):
         inputs = [drive[t] for drive in drives]
         for c in (c for c in feedback if t > c.lag):
             inputs[c.port] = inputs[c.port] + _recurrent_input(c, spikes[t - 1 - c.lag])
-        spikes[t], state = _step(node, state, [to_int32(a) for a in inputs])
-        for variable in traces:
-            traces[variable][t] = getattr(state, variable)
+        spikes[t], state = node.step(state, [to_int32(a) for a in inputs])
+        for trace, values in zip(traces.values(), state):
+            trace[t] = values
     return spikes, traces
 
 
@@ -81,12 +78,6 @@ def _feed_forward_input(
     arriving = [c for c in program.into(name) if c.port == port and not c.is_recurrent]
     drive = sum((later(synaptic_input(c.synapse, sent[c.source]), c.lag) for c in arriving), np.int64(0))
     return np.broadcast_to(drive, (*size, int(np.prod(shape)))).reshape(*size, *shape)
-
-
-def _step(node: Neuron, state: LifState | None, inputs: list[NDArray[np.int32]]) -> tuple[NDArray, LifState | None]:
-    if isinstance(node, Lif):
-        return lif.step(node, state, *inputs)
-    return graded.step(node, *inputs), None
 
 
 def _recurrent_input(connection: Connection, spikes: NDArray) -> NDArray[np.int64]:

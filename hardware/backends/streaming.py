@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator.run_state import Session
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.encoding import only_output, reduce_window
+from snnfuse.hardware.ir.encoding import only_output, output_values, reduce_window
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -81,10 +81,7 @@ def decide(
 
 def _values(program: Program, output: str) -> Read:
     """What the decoder reduces: spikes, or voltages; (1, 1, *shape) of one step."""
-    rule = program.outputs[output]
-    if rule.decoder == "spike_count":
-        return lambda recording: recording.spikes[output]
-    return lambda recording: recording.states[rule.node]["v"]
+    return lambda recording: output_values(program, recording, output)
 
 
 def _in_windows(program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int) -> Iterator[Decision]:

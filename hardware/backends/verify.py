@@ -95,7 +95,7 @@ def check_complete(recording: Recording, what: str, program: Program, states: bo
     """Raise `error` unless exactly every layer was recorded, with the states that go with it: what is missing is not compared."""
     nodes, with_states = recorded_nodes(program, "all", states)
     expected = {f"spikes of {name}" for name in (*nodes, *program.outputs)}
-    expected |= {f"{variable} of {name}" for name in with_states for variable in ("u", "v")}
+    expected |= {f"{variable} of {name}" for name in with_states for variable in program.neurons[name].states}
     found = {f"spikes of {name}" for name in recording.spikes}
     found |= {f"{variable} of {name}" for name, of in recording.states.items() for variable in of}
     if found != expected:

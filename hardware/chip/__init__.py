@@ -4,24 +4,24 @@ from snnfuse.hardware.chip.boards import BOARDS, Board, board_from_json, find_bo
 from snnfuse.hardware.chip.layers import Demands
 from snnfuse.hardware.chip.limits import LIMITS, LOIHI1, Limit
 from snnfuse.hardware.chip.resources import Layer, Resources, check_chip, count, sensitivity
-from snnfuse.hardware.chip.tiers import NODES, READOUT, Placement, tier
+from snnfuse.hardware.chip.tiers import READOUT, placement, placements, tier
 
 __all__ = [
     "BOARDS",
     "LIMITS",
     "LOIHI1",
-    "NODES",
     "Board",
     "Demands",
     "Layer",
     "Limit",
     "READOUT",
-    "Placement",
     "Resources",
     "board_from_json",
     "check_chip",
     "count",
     "find_board",
+    "placement",
+    "placements",
     "read_board",
     "sensitivity",
     "tier",

@@ -8,7 +8,7 @@ import numpy as np
 
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.packing import Listed, Words, listed
-from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron, Node
+from snnfuse.hardware.ir.nodes import Connection, Node
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
@@ -67,8 +67,7 @@ class Demands:
     @cached_property
     def placed(self) -> Mapping[str, Node]:
         """Nodes on cores: constants and neurons."""
-        nodes = self.program.nodes
-        return {name: nodes[name] for name in self.program.order if isinstance(nodes[name], (Neuron, Constant))}
+        return {name: self.program.nodes[name] for name in self.program.order if name not in self.program.inputs}
 
     def of(self, name: str, bits: int, shared: bool) -> Demand:
         """What one population asks for, with no weight of more than `bits`; `shared` as for `packing.listed`."""

@@ -7,9 +7,8 @@ printed for published runs (lava-dl's notebooks `netx/pilotnet_snn/benchmark.ipy
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
 
-Status = Literal["measured", "models agree", "assumed"]
+from snnfuse.hardware.ir.kinds import Status
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from snnfuse.hardware.chip.splitting import Load, Rule, Split, split
 from snnfuse.hardware.chip.tiers import Tier, tier
 from snnfuse.hardware.errors import DoesNotFitError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import GradedInput, Neuron
+from snnfuse.hardware.ir.nodes import Neuron
 from snnfuse.hardware.ir.program import Program
 
 SENSITIVE = {"memory": ("synapse_words",), "axons": ("axons_in", "axons_out"), "neurons": ("neurons",)}
@@ -193,7 +192,7 @@ def sensitivity(program: Program, board: Board, bits: int, rule: Rule, demands: 
 
 
 def _check_resets(neurons: Mapping[str, Neuron]) -> None:
-    custom = [f"{name} ({lif.reset})" for name, lif in neurons.items() if isinstance(lif, Lif) and lif.reset != "zero"]
+    custom = [f"{name} ({node.custom_reset})" for name, node in neurons.items() if node.custom_reset]
     if custom:
         raise UnsupportedError(
             f"Loihi 2's stock neuron resets to zero; these need neuron microcode: {', '.join(custom)}. "
@@ -208,8 +207,8 @@ def _check_ranges(program: Program, board: Board, bits: int) -> None:
         where = f"connection {c.source} -> {c.target}"
         _check(where, "weight_bits", min(bits, c.synapse.bits), board, "--weight-bits")
         _check(where, "delay", c.delay + c.lag, board, "shorter paths beside it need less")
-    for name, node in program.nodes.items():
-        if isinstance(node, GradedInput):
+    for name, node in program.inputs.items():
+        if node.sends_numbers:
             _check(f"input {name!r}", "payload_bits", node.bits, board, "--input-bits")
 
 

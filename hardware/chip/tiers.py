@@ -4,17 +4,10 @@ A: on a core as stock silicon has it. B: on a core, with microcode for its neuro
 nothing; no Program holds such a node, because the compiler refuses it (`snnfuse ops`).
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
-from snnfuse.hardware.chip.limits import Status
-from snnfuse.hardware.ir.graded import Product, Relay
-from snnfuse.hardware.ir.inverse_root import InverseRoot
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Constant, GradedInput, Node, SpikeInput
+from snnfuse.hardware.ir.kinds import NEURONS, Placement, Tier
+from snnfuse.hardware.ir.nodes import Node
 from snnfuse.hardware.ir.program import Program
 
-Tier = Literal["A", "B", "C", "D"]
 MEANING = {
     "A": "a NeuroCore, stock process",
     "B": "a NeuroCore, with neuron microcode",
@@ -23,38 +16,19 @@ MEANING = {
 }
 
 
-@dataclass(frozen=True)
-class Placement:
-    """How one kind of node runs on a chip.
-
-    Attributes:
-        what: the node, in words.
-        tier: as above.
-        status: as for `Limit`.
-        source: where it is from.
-    """
-
-    what: str
-    tier: Tier
-    status: Status
-    source: str
+def placements() -> dict[str, Placement]:
+    """How every kind of node of this package runs on a chip, by its name."""
+    return {kind.name: kind.form("placement") for kind in NEURONS if kind.is_own}
 
 
-UNPUBLISHED = "Lava has a fixed-point process of it; its NeuroCore model is not public"
-NODES: dict[type, Placement] = {
-    SpikeInput: Placement("spikes from outside", "C", "models agree", "lava.proc.embedded_io.spike adapters"),
-    GradedInput: Placement("graded spikes from outside", "C", "models agree", "lava.proc.embedded_io.spike adapters"),
-    Constant: Placement("a LIF with bias 1 over threshold 0", "A", "models agree", "Lava's LIF; nengo-loihi"),
-    Lif: Placement("a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"),
-    Product: Placement("product neuron, lava.proc.prodneuron", "B", "assumed", UNPUBLISHED),
-    InverseRoot: Placement("inverse square root by three Newton iterations", "B", "assumed", "no public model: `ir/inverse_root.py`"),
-    Relay: Placement("graded relay, lava.proc.graded.GradedVec", "B", "assumed", UNPUBLISHED),
-}
+def placement(node: Node) -> Placement:
+    """How a node's kind runs on a chip; UnsupportedError where its registration does not say."""
+    return NEURONS.of(node).form("placement")
 
 
 def tier(node: Node) -> Tier:
-    """How a node runs on a chip; a LIF with a reset other than to zero needs microcode."""
-    return "B" if isinstance(node, Lif) and node.reset != "zero" else NODES[type(node)].tier
+    """How a node runs on a chip; one with a custom reset needs microcode."""
+    return placement(node).tier if node.custom_reset is None else "B"
 
 
 READOUT: Tier = "C"

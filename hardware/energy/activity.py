@@ -12,7 +12,7 @@ from snnfuse.hardware.chip.resources import Layer, Resources
 from snnfuse.hardware.chip.traffic import reach
 from snnfuse.hardware.energy.constants import LOIHI1, Range
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -232,5 +232,4 @@ def _all_spikes(program: Program, recording: Recording) -> dict[str, NDArray]:
     if not found:
         raise InputError("a program without inputs and neurons costs nothing that could be counted")
     size = next(iter(found.values())).shape[:2]
-    constants = {name: node for name, node in program.nodes.items() if isinstance(node, Constant)}
-    return found | {name: np.ones((*size, *node.shape), bool) for name, node in constants.items()}
+    return found | {name: np.ones((*size, *node.shape), bool) for name, node in program.constants.items()}

@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.synapses import Synapse
 
-REGISTERS = ("du", "dv", "vth", "bias_mant", "bias_exp")
 REGISTER_BYTES = 4
 
 
@@ -51,7 +49,7 @@ class MetricsCounter:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.links = [c for c in program.connections if not isinstance(program.nodes[c.source], Constant)]
+        self.links = [c for c in program.connections if program.nodes[c.source].is_timed]
         self.fans = [c.synapse.fan_out(effective=True) for c in self.links]
         self.samples = self.steps = self.spikes = self.neurons = self.acs = self.macs = 0
 
@@ -95,7 +93,7 @@ def sent_by(program: Program, recording: Recording, connection: Connection) -> N
 def footprint(program: Program) -> int:
     """Bytes of weights and registers."""
     weights = sum(-(-c.synapse.values.size * c.synapse.bits // 8) for c in program.connections)
-    registers = sum(int(np.size(getattr(node, name))) for node in program.nodes.values() if isinstance(node, Lif) for name in REGISTERS)
+    registers = sum(int(np.size(getattr(node, name))) for node in program.neurons.values() for name in node.registers)
     return weights + REGISTER_BYTES * registers
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError, SaturationWarning
-from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -42,28 +42,19 @@ def encode(program: Program, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
     return to_events(program.inputs, arrays)
 
 
-def to_events(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> Events:
+def to_events(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> Events:
     """`encode` of checked inputs, without a warning."""
-    return {name: _encode_one(name, node, arrays[name]) for name, node in inputs.items()}
+    return {name: node.encode(name, arrays[name]) for name, node in inputs.items()}
 
 
-def saturated(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> dict[str, int]:
+def saturated(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[str, int]:
     """How many values of each graded input lie beyond its limit, where any does."""
-    graded = {name: node for name, node in inputs.items() if isinstance(node, GradedInput)}
+    graded = {name: node for name, node in inputs.items() if node.sends_numbers}
     counts = {name: int((np.abs(arrays[name]) >= (node.limit + 0.5) * node.scale).sum()) for name, node in graded.items()}
     return {name: count for name, count in counts.items() if count}
 
 
-def _encode_one(name: str, node: SpikeInput | GradedInput, x: NDArray) -> NDArray[np.int32]:
-    if isinstance(node, GradedInput):
-        return np.clip(np.rint(x / node.scale), -node.limit, node.limit).astype(np.int32)
-    other = x[(x != 0) & (x != 1)]
-    if other.size:
-        raise InputError(f"input {name!r} takes binary spikes, 0 or 1, but holds {other.flat[0]}")
-    return x.astype(np.int32)
-
-
-def as_inputs(inputs: Mapping[str, SpikeInput | GradedInput], x: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+def as_inputs(inputs: Mapping[str, Input], x: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray]:
     """Name and check inputs: each (time, batch, *shape), finite, with time and batch in common."""
     if not isinstance(x, Mapping):
         if len(inputs) != 1:
@@ -102,8 +93,7 @@ def check_events(program: Program, events: Mapping[str, NDArray]) -> Events:
     """Events as a backend takes them; InputError for floats, payloads beyond the declared width, wrong names or shapes."""
     arrays = integer_events(program, events)
     for name, node in program.inputs.items():
-        low, high = (-node.limit, node.limit) if isinstance(node, GradedInput) else (0, 1)
-        array = arrays[name]
+        (low, high), array = node.payloads, arrays[name]
         outside = array[(array < low) | (array > high)]
         if outside.size:
             raise InputError(f"events of {name!r} hold {outside.flat[0]}, outside {low}..{high}")
@@ -131,10 +121,18 @@ def positive(name: str, value: int) -> int:
 def scores(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
     """One number per neuron of an output, (batch, *shape), by its declared decoder."""
     output = only_output(program, output)
+    return reduce_window(program.outputs[output].decoder, output_values(program, recording, output))
+
+
+def output_values(program: Program, recording: Recording, output: str) -> NDArray:
+    """What an output's decoder reduces, (time, batch, *shape): spikes, or a membrane."""
     rule = program.outputs[output]
-    if rule.decoder == "spike_count":
-        return reduce_window(rule.decoder, recording.spikes[output])
-    return reduce_window(rule.decoder, recording.states[rule.node]["v"])
+    return recording.spikes[output] if rule.decoder == "spike_count" else membrane(program, recording, rule.node)
+
+
+def membrane(program: Program, recording: Recording, name: str) -> NDArray[np.int32]:
+    """The state that stands for a population's voltage, (time, batch, *shape)."""
+    return recording.states[name][program.neurons[name].membrane]
 
 
 def reduce_window(decoder: str, values: NDArray) -> NDArray:

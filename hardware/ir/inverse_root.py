@@ -20,6 +20,7 @@ document says how long a neuron's program may be. The sum over a group does not 
 member of the group to the one neuron that computes its root, and back from that neuron to every member: two steps, all counted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +29,8 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.ir.fixed_point import check_range
 from snnfuse.hardware.ir.json_fields import INTEGER, SHAPE
-from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
+from snnfuse.hardware.ir.kinds import NeuronKind, Placement, register_neuron
+from snnfuse.hardware.ir.nodes import Neuron, State
 
 MANTISSA_BITS = 13  # of m behind the point
 ROOT_BITS = 14  # of y behind the point
@@ -41,7 +43,7 @@ GAIN_RANGE = (1, (1 << GAIN_BITS) - 1)
 
 
 @dataclass(frozen=True, eq=False)
-class InverseRoot:
+class InverseRoot(Neuron):
     """Neurons that send gain / sqrt of what arrives, as a graded spike. A chip needs neuron microcode for them.
 
     Attributes:
@@ -54,10 +56,18 @@ class InverseRoot:
 
     shape: tuple[int, ...]
     gain: int
-    ports: ClassVar[int] = 1
+    sends_numbers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_range("inverse root gain", self.gain, *GAIN_RANGE)
+
+    def largest_payload(self, drives: Sequence[int]) -> int:
+        """The gain."""
+        return self.gain
+
+    def step(self, state: State, inputs: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.int32], State]:
+        """The root of what arrives."""
+        return inverse_root(self, inputs[0]), ()
 
 
 def inverse_root(node: InverseRoot, a: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -72,4 +82,14 @@ def inverse_root(node: InverseRoot, a: NDArray[np.int32]) -> NDArray[np.int32]:
     return np.where(a > 0, s, 0).astype(np.int32)
 
 
-register_neuron(NeuronKind(InverseRoot, {"shape": SHAPE, "gain": INTEGER}))
+register_neuron(
+    NeuronKind(
+        InverseRoot,
+        {"shape": SHAPE, "gain": INTEGER},
+        placement=Placement("inverse square root by three Newton iterations", "B", "assumed", "no public model: `ir/inverse_root.py`"),
+        emulator="snnfuse.hardware.backends.emulator.graded:inverse_root_form",
+        torch="snnfuse.hardware.backends.torch_backend.neurons:inverse_root",
+        lava="snnfuse.hardware.backends.lava.neurons:INVERSE_ROOT",
+        bounds="snnfuse.hardware.overflow.graded:INVERSE_ROOT",
+    )
+)

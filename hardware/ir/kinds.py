@@ -12,7 +12,7 @@ reading it imports nothing: InputError says what to import.
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -89,18 +89,20 @@ class NeuronKind(Kind):
     """One kind of node: a neuron, an input or a constant.
 
     Attributes:
-        placement: how it runs on a chip; a function of the node where that depends on its parameters.
+        placement: how it runs on a chip, where it has no custom reset.
         emulator: see `snnfuse.hardware.backends.emulator`.
         torch: see `snnfuse.hardware.backends.torch_backend.neurons`.
         lava: see `snnfuse.hardware.backends.lava.neurons`.
-        bounds: see `snnfuse.hardware.overflow.neurons`.
+        bounds: see `snnfuse.hardware.overflow.bounds`.
+        network: its float dynamics, for graphs that hold it; see `snnfuse.export.lowering.float_neurons`.
     """
 
-    placement: Placement | Callable[[Any], Placement] | None = None
+    placement: Placement | None = None
     emulator: Form = None
     torch: Form = None
     lava: Form = None
     bounds: Form = None
+    network: Form = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ timing agree with a trace of a real chip (NIR paper, 01_lif). The delayed rule n
 above threshold *is* one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, get_args
 
@@ -39,13 +40,14 @@ from snnfuse.hardware.ir.fixed_point import (
     wrap,
 )
 from snnfuse.hardware.ir.json_fields import PARAMETER, SHAPE, TEXT
-from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
+from snnfuse.hardware.ir.kinds import NeuronKind, Placement, register_neuron
+from snnfuse.hardware.ir.nodes import Neuron, State
 
 Reset = Literal["zero", "subtract", "subtract_delayed"]
 
 
 @dataclass(frozen=True, eq=False)
-class Lif:
+class Lif(Neuron):
     """Parameters of a population of neurons, each a scalar or an integer array of `shape`, kept as read-only int32.
 
     Attributes:
@@ -68,7 +70,9 @@ class Lif:
     bias_mant: Int = 0
     bias_exp: Int = 0
     reset: Reset = "zero"
-    ports: ClassVar[int] = 1
+    states: ClassVar[tuple[str, ...]] = ("u", "v")
+    membrane: ClassVar[str | None] = "v"
+    registers: ClassVar[tuple[str, ...]] = ("du", "dv", "vth", "bias_mant", "bias_exp")
 
     def __post_init__(self) -> None:
         for name, low, high in RANGES:
@@ -79,6 +83,32 @@ class Lif:
             object.__setattr__(self, name, held(value))
         if self.reset not in get_args(Reset):
             raise FixedPointError(f"reset={self.reset!r} is none of {', '.join(get_args(Reset))}")
+
+    @property
+    def custom_reset(self) -> str | None:
+        """Stock silicon resets to zero."""
+        return None if self.reset == "zero" else self.reset
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether any neuron has a bias."""
+        return bool(np.any(self.bias_mant))
+
+    def rest(self, batch: int) -> "LifState":
+        """No current, no voltage."""
+        return LifState(*super().rest(batch))
+
+    def step(self, state: State, inputs: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.bool_], "LifState"]:
+        """One time step of the equations above."""
+        (before_u, before_v), (a,) = state, inputs
+        threshold = np.left_shift(self.vth, ALIGN_BITS)
+        u = wrap(decay(before_u, self.du + CURRENT_DECAY_OFFSET) + (a << ALIGN_BITS))
+        v = decay(before_v, self.dv) + u.astype(np.int64) + np.left_shift(self.bias_mant, self.bias_exp)
+        if self.reset == "subtract_delayed":
+            v = v - np.where(before_v > threshold, threshold, 0)
+        v = clip(v)
+        spikes = v > threshold
+        return spikes, LifState(u, _after_spike(self.reset, v, spikes, threshold).astype(np.int32))
 
 
 RANGES = (
@@ -97,27 +127,22 @@ class LifState(NamedTuple):
     v: NDArray[np.int32]
 
 
-def rest(lif: Lif, batch: int) -> LifState:
-    """The state at the start of a window: no current, no voltage."""
-    return LifState(np.zeros((batch, *lif.shape), np.int32), np.zeros((batch, *lif.shape), np.int32))
-
-
-def step(lif: Lif, state: LifState, a: NDArray[np.int32]) -> tuple[NDArray[np.bool_], LifState]:
-    """One time step: input `a` (batch, *shape) to spikes of the same shape and the next state."""
-    threshold = np.left_shift(lif.vth, ALIGN_BITS)
-    u = wrap(decay(state.u, lif.du + CURRENT_DECAY_OFFSET) + (a << ALIGN_BITS))
-    v = decay(state.v, lif.dv) + u.astype(np.int64) + np.left_shift(lif.bias_mant, lif.bias_exp)
-    if lif.reset == "subtract_delayed":
-        v = v - np.where(state.v > threshold, threshold, 0)
-    v = clip(v)
-    spikes = v > threshold
-    return spikes, LifState(u, _after_spike(lif.reset, v, spikes, threshold).astype(np.int32))
-
-
 def _after_spike(reset: Reset, v: NDArray[np.int64], spikes: NDArray[np.bool_], threshold: Int) -> NDArray[np.int64]:
     if reset == "zero":
         return np.where(spikes, 0, v)
     return np.where(spikes, v - threshold, v) if reset == "subtract" else v
 
 
-register_neuron(NeuronKind(Lif, {"shape": SHAPE, **dict.fromkeys((name for name, *_ in RANGES), PARAMETER), "reset": TEXT}))
+register_neuron(
+    NeuronKind(
+        Lif,
+        {"shape": SHAPE, **dict.fromkeys((name for name, *_ in RANGES), PARAMETER), "reset": TEXT},
+        placement=Placement(
+            "a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"
+        ),
+        emulator="snnfuse.hardware.backends.emulator.lif:form",
+        torch="snnfuse.hardware.backends.torch_backend.neurons:lif",
+        lava="snnfuse.hardware.backends.lava.neurons:LIF",
+        bounds="snnfuse.hardware.overflow.lif:LIF",
+    )
+)

@@ -1,23 +1,81 @@
 """What a Program is made of: populations, the synapse groups between them, and the outputs that a user reads."""
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.fixed_point import DELAY_RANGE, MESSAGE_BITS, check_range
-from snnfuse.hardware.ir.graded import Graded, InverseRoot, Product, Relay
+from snnfuse.hardware.ir.fixed_point import DELAY_RANGE, INT32, MESSAGE_BITS, check_range
 from snnfuse.hardware.ir.json_fields import INTEGER, NUMBER, SHAPE
-from snnfuse.hardware.ir.kinds import NeuronKind, register_neuron
-from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.kinds import NeuronKind, Placement, register_neuron
 from snnfuse.hardware.ir.synapses import Synapse
 
 Decoder = Literal["spike_count", "membrane_sum", "membrane_last", "membrane_max"]
+State = tuple[NDArray[np.int32], ...]
+
+
+class Node(ABC):
+    """A population. Subclasses are frozen dataclasses.
+
+    Attributes:
+        shape: neurons, without time and batch.
+        sends_numbers: whether its spikes carry a payload: int32 numbers instead of bool.
+        is_timed: whether it has a window, and its spikes a time.
+        payloads: the lowest and highest number that it can send on a step.
+    """
+
+    shape: tuple[int, ...]
+    sends_numbers: ClassVar[bool] = False
+    is_timed: ClassVar[bool] = True
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return math.prod(self.shape)
+
+    @property
+    def custom_reset(self) -> str | None:
+        """The reset, where it is one that stock silicon lacks, so that another would do without microcode."""
+        return None
+
+    @property
+    def is_biased(self) -> bool:
+        """Whether it charges without input."""
+        return False
+
+    @property
+    def payloads(self) -> tuple[int, int]:
+        return (-INT32, INT32 - 1) if self.sends_numbers else (0, 1)
+
+
+class Input(Node):
+    """Events from outside.
+
+    Attributes:
+        bits: width of a payload.
+        scale: value of a payload of 1, in the units of the float network's input.
+    """
+
+    bits: int
+    scale: float
+
+    @property
+    def limit(self) -> int:
+        """The largest payload."""
+        return self.payloads[1]
+
+    @abstractmethod
+    def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
+        """Events for float values of any shape; InputError names the input where it does not take them."""
 
 
 @dataclass(frozen=True)
-class SpikeInput:
+class SpikeInput(Input):
     """Binary spikes from outside.
 
     Attributes:
@@ -25,10 +83,19 @@ class SpikeInput:
     """
 
     shape: tuple[int, ...]
+    bits: ClassVar[int] = 1
+    scale: ClassVar[float] = 1.0
+
+    def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
+        """The same numbers, 0 and 1."""
+        other = x[(x != 0) & (x != 1)]
+        if other.size:
+            raise InputError(f"input {name!r} takes binary spikes, 0 or 1, but holds {other.flat[0]}")
+        return x.astype(np.int32)
 
 
 @dataclass(frozen=True)
-class GradedInput:
+class GradedInput(Input):
     """Signed graded spikes from outside: integers n that stand for the analog values n * scale.
 
     Attributes:
@@ -40,6 +107,7 @@ class GradedInput:
     shape: tuple[int, ...]
     bits: int
     scale: float
+    sends_numbers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_range("graded input bits", self.bits, 2, MESSAGE_BITS)
@@ -47,28 +115,73 @@ class GradedInput:
             raise InputError(f"a graded input's scale must be positive and finite, not {self.scale}")
 
     @property
-    def limit(self) -> int:
-        """The largest payload."""
-        return 2 ** (self.bits - 1) - 1
+    def payloads(self) -> tuple[int, int]:
+        """What `bits` hold, without the lowest."""
+        limit = 2 ** (self.bits - 1) - 1
+        return -limit, limit
+
+    def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
+        """round(x / scale), saturated."""
+        return np.clip(np.rint(x / self.scale), *self.payloads).astype(np.int32)
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Node):
     """One neuron that spikes on every step: the source of a bias that belongs into the current.
 
     Lava and the chip have it as a LIF with bias 1 and threshold 0.
     """
 
     shape: tuple[int, ...] = (1,)
+    is_timed: ClassVar[bool] = False
+
+    @property
+    def payloads(self) -> tuple[int, int]:
+        """A spike, always."""
+        return 1, 1
+
+    @property
+    def is_biased(self) -> bool:
+        """It is a bias."""
+        return True
 
 
-Neuron = Lif | Product | Relay | InverseRoot
-Node = SpikeInput | GradedInput | Constant | Neuron
+class Neuron(Node):
+    """A population that computes what it sends. What a backend needs besides is found by its registration (`kinds`).
 
+    Attributes:
+        ports: inputs; what arrives at one port is added.
+        needs_all_ports: whether a Program must connect every port.
+        states: names of its states, as they are recorded; empty where nothing lasts from step to step.
+        membrane: the state that a membrane decoder reads; None where there is none.
+        registers: names of the parameters that a neuron has registers for.
+    """
 
-def sends_numbers(node: Node) -> bool:
-    """Whether its spikes carry a payload: int32 numbers instead of bool."""
-    return isinstance(node, (GradedInput, Graded))
+    ports: ClassVar[int] = 1
+    needs_all_ports: ClassVar[bool] = False
+    states: ClassVar[tuple[str, ...]] = ()
+    membrane: ClassVar[str | None] = None
+    registers: ClassVar[tuple[str, ...]] = ()
+
+    def largest_payload(self, drives: Sequence[int]) -> int:
+        """Bound of the magnitude that it sends, for the largest magnitude that can arrive at each port."""
+        return INT32 if self.sends_numbers else 1
+
+    def rest(self, batch: int) -> State:
+        """States at the start of a window: int32 zeros (batch, *shape), one array per name in `states`."""
+        return tuple(np.zeros((batch, *self.shape), np.int32) for _ in self.states)
+
+    @abstractmethod
+    def step(self, state: State, inputs: Sequence[NDArray[np.int32]]) -> tuple[NDArray, State]:
+        """One time step.
+
+        Args:
+            state: before it, as `rest` gives it.
+            inputs: what arrives, int32 (batch, *shape) per port.
+
+        Returns:
+            What is sent, bool or int32 of the same shape, and the next state.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +223,7 @@ class Output:
     """What a user reads.
 
     Attributes:
-        node: a population of `Lif`; graded spikes are read through one that cannot fire.
+        node: a population of neurons that send binary spikes; graded ones are read through a `Lif` that cannot fire.
         decoder: how its window becomes one value per neuron: spike count, or the voltage's sum, last or largest value.
     """
 
@@ -122,6 +235,19 @@ class Output:
             raise InputError(f"decoder {self.decoder!r} is none of {', '.join(get_args(Decoder))}")
 
 
-register_neuron(NeuronKind(SpikeInput, {"shape": SHAPE}))
-register_neuron(NeuronKind(GradedInput, {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER}))
-register_neuron(NeuronKind(Constant, {"shape": SHAPE}))
+ADAPTERS = "models agree", "lava.proc.embedded_io.spike adapters"
+register_neuron(NeuronKind(SpikeInput, {"shape": SHAPE}, placement=Placement("spikes from outside", "C", *ADAPTERS)))
+register_neuron(
+    NeuronKind(
+        GradedInput,
+        {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER},
+        placement=Placement("graded spikes from outside", "C", *ADAPTERS),
+    )
+)
+register_neuron(
+    NeuronKind(
+        Constant,
+        {"shape": SHAPE},
+        placement=Placement("a LIF with bias 1 over threshold 0", "A", "models agree", "Lava's LIF; nengo-loihi"),
+    )
+)

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.errors import InputError, SaturationWarning, WindowWarning
-from snnfuse.hardware.ir.encoding import Events, as_inputs, saturated, to_events
+from snnfuse.hardware.ir.encoding import Events, as_inputs, output_values, saturated, to_events
 from snnfuse.hardware.ir.host_steps import REDUCTIONS, HostStep, Reduction, carry
-from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -98,10 +98,10 @@ class Pipeline:
                 raise InputError(f"{where} carries values of shape {shape}, but stage {number} takes {found}")
 
     @property
-    def inputs(self) -> dict[str, SpikeInput | GradedInput]:
+    def inputs(self) -> dict[str, Input]:
         """The network's own inputs."""
         linked = {link.name for link in self.links}
-        found: dict[str, SpikeInput | GradedInput] = {}
+        found: dict[str, Input] = {}
         for program in self.programs:
             for name, node in program.inputs.items():
                 if name not in linked and found.setdefault(name, node) != node:
@@ -131,9 +131,8 @@ class Pipeline:
     def carried(self, link: Link, recordings: tuple[Recording, ...]) -> NDArray[np.float64]:
         """The value of a link on every step, before it is encoded, float64 (time, batch, *shape)."""
         output, recording = self.programs[link.stage].outputs[link.output], recordings[link.stage]
-        if output.decoder == "spike_count":
-            return carry(link.reduction, link.steps, recording.spikes[link.output])
-        return carry(link.reduction, link.steps, recording.states[output.node]["v"] * link.unit)
+        values = output_values(self.programs[link.stage], recording, link.output)
+        return carry(link.reduction, link.steps, values if output.decoder == "spike_count" else values * link.unit)
 
     def run(
         self, events: Mapping[str, NDArray], backend: str = "emulator", record: str = "outputs", states: bool = False, **settings: object
@@ -163,9 +162,9 @@ class Pipeline:
         return self.programs[-1].decode(run.recordings[-1], output)
 
 
-def _warn_of_window(link: Link, node: SpikeInput | GradedInput, steps: int) -> None:
+def _warn_of_window(link: Link, node: Input, steps: int) -> None:
     """Means of counts over T steps are carried in units of 1 / T, exactly; over other numbers of steps they are others."""
-    if link.reduction != "mean" or link.steps or not isinstance(node, GradedInput):
+    if link.reduction != "mean" or link.steps or not node.sends_numbers:
         return
     calibrated = round(1 / node.scale)
     if calibrated >= 1 and np.isclose(calibrated * node.scale, 1, rtol=1e-12, atol=0) and calibrated % steps:
@@ -173,7 +172,7 @@ def _warn_of_window(link: Link, node: SpikeInput | GradedInput, steps: int) -> N
         warnings.warn(f"{text}, for it was calibrated on windows of {calibrated} steps", WindowWarning, stacklevel=4)
 
 
-def _encoded(inputs: Mapping[str, SpikeInput | GradedInput], arrays: Mapping[str, NDArray]) -> Events:
+def _encoded(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> Events:
     for name, count in saturated(inputs, dict(arrays)).items():
         limit = f"{inputs[name].limit * inputs[name].scale:.4g}"
         text = f"input {name!r}: {count} of {arrays[name].size} values lie beyond the {limit} that it was calibrated for"

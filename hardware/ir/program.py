@@ -20,10 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.graded import Graded, Product
 from snnfuse.hardware.ir.graph_order import topological_order
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, Output, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection, Constant, Input, Neuron, Node, Output
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 if TYPE_CHECKING:
@@ -67,15 +65,20 @@ class Program:
                 raise InputError(f"output {name!r} has the name of another node; recordings could not tell them apart")
             _check_output(name, output, self.nodes.get(output.node))
         for name, node in self.neurons.items():
-            _check_factors(name, node, self.into(name))
+            _check_ports(name, node, self.into(name))
         _ = self.latency  # computing it refuses unmatched paths and long loops
 
-    @property
-    def inputs(self) -> dict[str, SpikeInput | GradedInput]:
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
         """The populations that events are fed to."""
-        return {name: node for name, node in self.nodes.items() if isinstance(node, (SpikeInput, GradedInput))}
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Input)}
 
-    @property
+    @cached_property
+    def constants(self) -> dict[str, Constant]:
+        """The populations that spike on every step."""
+        return {name: node for name, node in self.nodes.items() if isinstance(node, Constant)}
+
+    @cached_property
     def neurons(self) -> dict[str, Neuron]:
         """The neuron populations, in an order in which every feed-forward source comes before its targets."""
         return {name: node for name in self.order if isinstance(node := self.nodes[name], Neuron)}
@@ -92,18 +95,18 @@ class Program:
     @cached_property
     def latency(self) -> dict[str, int]:
         """Steps by which each node lags the input; 0 for inputs and constants."""
-        latency = dict.fromkeys(self.nodes, 0)
+        latency, neurons = dict.fromkeys(self.nodes, 0), self.neurons
         for name in self.order:
             arrivals = {c: latency[c.source] + 1 + c.delay for c in self.into(name) if not self._is_untimed(c)}
             if len(set(arrivals.values())) > 1:
                 paths = ", ".join(f"{c.source} after {steps}" for c, steps in arrivals.items())
                 raise InputError(f"paths into {name!r} are not matched in time: {paths} steps; delay the shorter ones")
-            if isinstance(self.nodes[name], Neuron):
+            if name in neurons:
                 latency[name] = max(arrivals.values(), default=1)
         return latency
 
     def _is_untimed(self, connection: Connection) -> bool:
-        return connection.is_recurrent or isinstance(self.nodes[connection.source], Constant)
+        return connection.is_recurrent or not self.nodes[connection.source].is_timed
 
     def into(self, target: str) -> tuple[Connection, ...]:
         """The connections that end in a node."""
@@ -142,24 +145,28 @@ def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None
     if connection.synapse.size != sizes:
         raise InputError(f"{where}: weights are {connection.synapse.size}, the populations {sizes} (out, in)")
     if connection.port not in range(target.ports):
-        raise InputError(f"{where}: the target has no port {connection.port}; a product has 0 and 1, every other neuron 0")
+        ports = " and ".join(map(str, range(target.ports)))
+        raise InputError(f"{where}: the target has no port {connection.port}; a {type(target).__name__} has {ports}")
     if connection.is_recurrent and connection.delay:
         raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}; a longer one has a lag")
-    if isinstance(source, Constant) and connection.lag:
+    if connection.lag and not source.is_timed:
         raise InputError(f"{where}: a constant spikes on every step, in nobody's window, and has no lag")
 
 
 def _check_output(name: str, output: Output, node: Node | None) -> None:
-    if isinstance(node, Graded):
+    if not isinstance(node, Neuron):
+        raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
+    if node.sends_numbers:
         raise InputError(
             f"output {name!r} reads {output.node!r}, whose graded spikes no decoder counts; connect it to a Lif with vth=2**17, "
             "which cannot fire, and read that one's voltage"
         )
-    if not isinstance(node, Lif):
-        raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
+    if output.decoder != "spike_count" and node.membrane is None:
+        raise InputError(f"output {name!r} reads the membrane of {output.node!r}, and a {type(node).__name__} has none; count its spikes")
 
 
-def _check_factors(name: str, node: Neuron, arriving: tuple[Connection, ...]) -> None:
-    for port in range(node.ports if isinstance(node, Product) else 0):
+def _check_ports(name: str, node: Neuron, arriving: tuple[Connection, ...]) -> None:
+    for port in range(node.ports if node.needs_all_ports else 0):
         if not any(c.port == port for c in arriving):
-            raise InputError(f"product {name!r} has no connection into its port {port}; it needs both factors")
+            kind = type(node).__name__.lower()
+            raise InputError(f"{kind} {name!r} has no connection into its port {port}; it needs all {node.ports} of them")

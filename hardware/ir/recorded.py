@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -20,7 +19,7 @@ def recorded_nodes(program: Program, record: str | Iterable[str], states: bool) 
     if unknown:
         raise InputError(f"cannot record {unknown[0]!r}: the neuron populations are {', '.join(program.neurons)}")
     membranes = {output.node for output in program.outputs.values() if output.decoder != "spike_count"}
-    stateful = {name for name in names if isinstance(program.neurons[name], Lif)} if states else set()
+    stateful = {name for name in names if program.neurons[name].states} if states else set()
     return list(dict.fromkeys([*names, *outputs])), membranes | stateful
 
 

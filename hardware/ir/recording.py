@@ -15,7 +15,8 @@ class Recording:
 
     Attributes:
         spikes: by node or output name: (time, batch, *shape), bool, or int32 where a node sends graded spikes.
-        states: by node name: {"u": current, "v": voltage after reset}, int32 (time, batch, *shape).
+        states: by node name: every state of its kind by name (`Neuron.states`), of a Lif "u" (current) and "v" (voltage after
+            reset), int32 (time, batch, *shape).
         latency: by node name: steps by which its window lags the input.
         outputs: by output name: the node whose spikes stand under it a second time.
         events: what was fed: int32 (time, batch, *shape) by input name.
@@ -56,7 +57,7 @@ class Comparison:
         mismatches: values that differ.
         compared: values compared.
         first: the earliest difference, None where there is none.
-        by_variable: (compared, mismatches) for "spikes", "u" and "v".
+        by_variable: (compared, mismatches) for "spikes" and every state, such as "u" and "v".
     """
 
     mismatches: int

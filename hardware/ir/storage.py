@@ -30,7 +30,7 @@ from snnfuse.hardware.ir.json_fields import (
     shown,
     text,
 )
-from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Registry
+from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Kind, Registry
 from snnfuse.hardware.ir.nodes import Connection, Output
 from snnfuse.hardware.ir.program import Program
 
@@ -64,6 +64,13 @@ def save_program(program: Program, folder: str | Path) -> None:
         raise InputError(f"cannot write the program to {folder}: {error.strerror or error}") from error
 
 
+def foreign_modules(program: Program) -> list[str]:
+    """The modules of other packages that a process must import before it can load a program, sorted."""
+    kinds: list[Kind] = [NEURONS.of(node) for node in program.nodes.values()]
+    kinds += [SYNAPSES.of(connection.synapse) for connection in program.connections]
+    return sorted({kind.source for kind in kinds if not kind.is_own})
+
+
 def load_program(folder: str | Path) -> Program:
     """Inverse of `save_program`: equal in every field, scalars as int, arrays in the dtype they had.
 
@@ -82,12 +89,6 @@ def load_program(folder: str | Path) -> Program:
         return _read_program(record, arrays)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def foreign_modules(program: Program) -> list[str]:
-    """Modules of other packages that register kinds of a program, by name: what to import before it is read elsewhere."""
-    kinds = [*map(NEURONS.of, program.nodes.values()), *(SYNAPSES.of(c.synapse) for c in program.connections)]
-    return sorted({kind.source for kind in kinds if not kind.is_own})
 
 
 def _read_arrays(path: Path, expected: object) -> Arrays:
@@ -133,6 +134,8 @@ def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dic
 
 def _write(value: Any, registry: Registry[K], name: str, arrays: Arrays) -> dict[str, Any]:
     kind = registry.of(value)
+    if kind.source == "__main__":
+        raise InputError(f"{name}: {kind.name} is defined in the script that runs, where no reader can import it; move it to a module")
     ends = {"type": kind.name} if kind.is_own else {"type": kind.name, "module": kind.source}
     return ends | {f: field.write(getattr(value, f), f"{name}.{f}", arrays) for f, field in kind.fields.items()}
 

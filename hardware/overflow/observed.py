@@ -12,28 +12,11 @@ from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.backends.reference import later
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.encoding import check_events
-from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, MESSAGE_BITS, STATE_LIMIT, decay, shift, to_int32
-from snnfuse.hardware.ir.graded import Graded, Product
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Constant
+from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, STATE_LIMIT, shift
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-
-
-@dataclass(frozen=True)
-class Peaks:
-    """One population of `Lif` over a run.
-
-    Attributes:
-        current: largest magnitude of u before its wrap; the 24-bit limit is 2**23.
-        wraps: values of u that wrapped.
-        clipped_high, clipped_low: values of v that stood at the upper and lower end of their range.
-    """
-
-    current: int
-    wraps: int
-    clipped_high: int
-    clipped_low: int
+from snnfuse.hardware.overflow.bounds import Peaks
+from snnfuse.hardware.overflow.intervals import bounds_form
 
 
 @dataclass(frozen=True)
@@ -52,7 +35,7 @@ class Payloads:
 
 
 def state_peaks(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Peaks]:
-    """Every state of every population of `Lif` in a run.
+    """Every state of every population that has states, in a run.
 
     Args:
         program, events: as for `emulate`.
@@ -61,41 +44,33 @@ def state_peaks(program: Program, events: Mapping[str, NDArray], recording: Reco
     if recording is None:
         recording = emulate(program, events, "all", states=True)
     sent = _sent(program, events, recording)
-    neurons = {name: node for name, node in program.neurons.items() if isinstance(node, Lif)}
-    return {name: _peaks(program, name, lif, sent, recording.states[name]) for name, lif in neurons.items()}
+    neurons = {name: node for name, node in program.neurons.items() if node.states}
+    return {name: bounds_form(node).peaks(node, _inputs(program, name, sent), recording.states[name]) for name, node in neurons.items()}
 
 
 def payloads(program: Program, events: Mapping[str, NDArray], recording: Recording | None = None) -> dict[str, Payloads]:
-    """Every graded spike of every product and relay in a run; arguments as for `state_peaks`, the recording without states."""
+    """Every graded spike in a run; arguments as for `state_peaks`, the recording without states."""
     if recording is None:
         recording = emulate(program, events, "all")
     sent = _sent(program, events, recording)
-    return {name: _payloads(program, name, node, sent) for name, node in program.neurons.items() if isinstance(node, Graded)}
+    return {name: _payloads(program, name, sent) for name, node in program.neurons.items() if node.sends_numbers}
 
 
 def _sent(program: Program, events: Mapping[str, NDArray], recording: Recording) -> dict[str, NDArray]:
     """What every node sent, constants and inputs too."""
     sent = {**check_events(program, events), **{n: recording.spikes[n] for n in program.neurons}}
     size = next(iter(sent.values())).shape[:2]
-    return sent | {n: np.ones((*size, *node.shape), np.int32) for n, node in program.nodes.items() if isinstance(node, Constant)}
+    return sent | {n: np.ones((*size, *node.shape), np.int32) for n, node in program.constants.items()}
 
 
-def _peaks(program: Program, name: str, lif: Lif, sent: Mapping[str, NDArray], states: Mapping[str, NDArray]) -> Peaks:
-    u, v = states["u"], states["v"]
-    a = _arriving(program, name, 0, sent)
-    before = np.concatenate([np.zeros_like(u[:1]), u[:-1]])
-    raw = decay(before, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)  # 64 bits: no wrap at 32
-    high, low = (v == STATE_LIMIT - 1), (v == 1 - STATE_LIMIT)
-    return Peaks(int(np.abs(raw).max()), int((raw != u).sum()), int(high.sum()), int(low.sum()))
-
-
-def _payloads(program: Program, name: str, node: Graded, sent: Mapping[str, NDArray]) -> Payloads:
-    magnitude = np.abs(sent[name].astype(np.int64))
-    sums = [_arriving(program, name, port, sent) for port in range(node.ports)]
-    if isinstance(node, Product):
-        sums.append(to_int32(sums[0]).astype(np.int64) * to_int32(sums[1]))
-    wraps = sum(int((a != to_int32(a)).sum()) for a in sums)
+def _payloads(program: Program, name: str, sent: Mapping[str, NDArray]) -> Payloads:
+    node, magnitude = program.neurons[name], np.abs(sent[name].astype(np.int64))
+    wraps = bounds_form(node).wraps(node, _inputs(program, name, sent))
     return Payloads(int(magnitude.max()), int((magnitude >= STATE_LIMIT).sum()), wraps)
+
+
+def _inputs(program: Program, name: str, sent: Mapping[str, NDArray]) -> list[NDArray[np.int64]]:
+    return [_arriving(program, name, port, sent) for port in range(program.neurons[name].ports)]
 
 
 def _arriving(program: Program, name: str, port: int, sent: Mapping[str, NDArray]) -> NDArray[np.int64]:

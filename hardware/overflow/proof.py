@@ -5,13 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from snnfuse.hardware.ir.fixed_point import NEVER
-from snnfuse.hardware.ir.nodes import Neuron
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.overflow.intervals import Bounds, Interval, StateBounds, state_bounds
-from snnfuse.hardware.overflow.raw_states import EVENTS, MESSAGE
+from snnfuse.hardware.overflow.bounds import PopulationBounds
+from snnfuse.hardware.overflow.intervals import bounds_form, state_bounds
 from snnfuse.hardware.overflow.witness import Witness, find_witness
 
 TRIED = 3  # neurons per population and event, those with the widest bounds
@@ -23,7 +20,8 @@ class Verdict:
 
     Attributes:
         node: the population.
-        event: "u wraps", "v clips high" or "v clips low"; of a product or relay "payload leaves its message".
+        event: of its kind's `events`: "u wraps", "v clips high" or "v clips low" of a Lif, "payload leaves its message" of a graded
+            neuron.
         neurons: of the population, those for which the bounds do not exclude it; 0 proves that it cannot happen.
         interval: the widest that the state can span, before wrap or clip, over all neurons and inputs.
         neuron: index of a neuron that does it, or that may.
@@ -70,7 +68,7 @@ def prove(
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     found = state_bounds(program, steps)
-    ways = [(name, event) for name, bounds in found.items() for event in (EVENTS if isinstance(bounds, StateBounds) else (MESSAGE,))]
+    ways = [(name, event) for name in found for event in bounds_form(program.neurons[name]).events]
 
     def look(name: str, neuron: int, event: str) -> Witness | None:
         ended = not search or (deadline is not None and time.monotonic() > deadline)
@@ -79,31 +77,19 @@ def prove(
     return tuple(_verdict(program, name, event, found[name], look) for name, event in ways)
 
 
-def _verdict(program: Program, name: str, event: str, bounds: Bounds, look: Callable[[str, int, str], Witness | None]) -> Verdict:
-    state, possible = _bounded(event, bounds)
-    interval = int(state.low.min()), int(state.high.max())
-    count = int(possible.sum())
+def _verdict(
+    program: Program, name: str, event: str, bounds: PopulationBounds, look: Callable[[str, int, str], Witness | None]
+) -> Verdict:
+    form = bounds_form(program.neurons[name])
+    way = form.events[event]
+    state = bounds.intervals[way.value]
+    interval, count = (int(state.low.min()), int(state.high.max())), int(way.possible(state).sum())
     if not count:
         return Verdict(name, event, 0, interval)
-    beyond = {"v clips high": state.high, "v clips low": -state.low}.get(event, np.maximum(state.high, -state.low))
-    widest = np.argsort(-beyond, kind="stable")[: min(TRIED, count)].tolist()
+    widest = np.argsort(-way.farthest(state), kind="stable")[: min(TRIED, count)].tolist()
     found = ((n, look(name, n, event)) for n in widest)
     neuron, witness = next(((n, w) for n, w in found if w), (widest[0], None))
-    return Verdict(name, event, count, interval, neuron, witness, _is_harmless(event, program.neurons[name]))
-
-
-def _is_harmless(event: str, node: Neuron) -> bool:
-    """A readout never fires, so that its voltage is not reset."""
-    return event == "v clips high" and node.reset == "zero" and bool((np.asarray(node.vth) < NEVER).all())
-
-
-def _bounded(event: str, bounds: Bounds) -> tuple[Interval, NDArray[np.bool_]]:
-    """The state that an event concerns, and the neurons that it may happen to."""
-    if event == MESSAGE:
-        return bounds.payload, bounds.leaves_message
-    if event == "u wraps":
-        return bounds.u, bounds.wraps
-    return bounds.v, bounds.clips_high if event == "v clips high" else bounds.clips_low
+    return Verdict(name, event, count, interval, neuron, witness, form.is_harmless(program.neurons[name], event))
 
 
 def counts(verdicts: tuple[Verdict, ...]) -> Mapping[str, int]:

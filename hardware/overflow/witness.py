@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator import emulate
-from snnfuse.hardware.ir.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import GradedInput, Neuron, Output, SpikeInput
+from snnfuse.hardware.ir.fixed_point import DECAY_BITS
+from snnfuse.hardware.ir.nodes import Input, Output
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.overflow.intervals import bounds_form
 from snnfuse.hardware.overflow.raw_states import excess
 
 CANDIDATES = 24  # input sequences run side by side
@@ -50,7 +50,7 @@ def find_witness(
     rounds: int = ROUNDS,
     deadline: float | None = None,
 ) -> Witness | None:
-    """Inputs that make `event` (of `raw_states`) happen to a neuron, or None if none was found.
+    """Inputs that make an event of its kind happen to a neuron, or None if none was found.
 
     Args:
         program: what runs.
@@ -63,8 +63,7 @@ def find_witness(
     cone = upstream(program, name)
     if not cone.inputs:
         return None
-    signs = {"v clips high": (1,), "v clips low": (-1,)}.get(event, (1, -1))
-    scores = [_scores(cone, name, neuron, sign) for sign in signs]
+    scores = [_scores(cone, name, neuron, sign) for sign in bounds_form(program.neurons[name]).events[event].signs]
     time = min(max(_settling(cone), SHORTEST), _longest(cone), steps or LONGEST)
     if deadline is not None:
         time = min(time, _affordable(cone))
@@ -84,7 +83,7 @@ def upstream(program: Program, name: str) -> Program:
             needed.add(node)
             waiting += [c.source for c in program.into(node)]
     nodes = {n: node for n, node in program.nodes.items() if n in needed}
-    outputs = {name: Output(name, "membrane_last")} if isinstance(nodes[name], Lif) else {}  # so that runs keep its states, alone
+    outputs = {name: Output(name, "membrane_last")} if program.neurons[name].membrane else {}  # so that runs keep its states, alone
     return replace(program, nodes=nodes, connections=tuple(c for c in program.connections if c.target in needed), outputs=outputs)
 
 
@@ -101,8 +100,7 @@ def _affordable(program: Program) -> int:
 
 def _settling(program: Program) -> int:
     """Steps until every state of a program has settled; without a leak it never does."""
-    neurons = [node for node in program.neurons.values() if isinstance(node, Lif)]
-    slowest = min((int(np.min(d)) for lif in neurons for d in (np.asarray(lif.du) + CURRENT_DECAY_OFFSET, lif.dv)), default=1)
+    slowest = min((leak for node in program.neurons.values() for leak in bounds_form(node).leaks(node)), default=1)
     return SETTLED * -(-(1 << DECAY_BITS) // slowest) + len(program.nodes) if slowest else LONGEST
 
 
@@ -114,15 +112,14 @@ def _scores(program: Program, name: str, neuron: int, sign: int) -> dict[str, ND
         for c in program.into(node):
             if not c.is_recurrent:
                 back = c.synapse.transposed_times(scores[node]) * 2.0**c.synapse.exponent
-                scores[c.source] += back / max(np.abs(back).max(initial=0), 1e-300) if isinstance(program.nodes[c.source], Neuron) else back
+                scores[c.source] += back / max(np.abs(back).max(initial=0), 1e-300) if c.source in program.neurons else back
     return {n: scores[n] for n in program.inputs}
 
 
-def _strongest(node: SpikeInput | GradedInput, scores: NDArray[np.float64]) -> NDArray[np.int32]:
+def _strongest(node: Input, scores: NDArray[np.float64]) -> NDArray[np.int32]:
     """The input's values that raise the score most."""
-    if isinstance(node, GradedInput):
-        return (node.limit * np.sign(scores)).astype(np.int32)
-    return (scores > 0).astype(np.int32)
+    low, high = node.payloads
+    return np.select([scores > 0, scores < 0], [high, low]).astype(np.int32)
 
 
 Sequence = Mapping[str, NDArray[np.int32]]
@@ -133,7 +130,7 @@ def _try(program: Program, name: str, neuron: int, event: str, sequences: list[S
     events = {
         n: np.stack([s[n] for s in sequences], axis=1).reshape(-1, len(sequences), *node.shape) for n, node in program.inputs.items()
     }
-    recording = emulate(program, events, "all")
+    recording = emulate(program, events, "all", states=not program.outputs and bool(program.neurons[name].states))
     far = excess(program, recording, name, neuron, event)
     best = int(far.max(0).argmax())
     if far[:, best].max() <= 0:
@@ -179,7 +176,7 @@ def _order(time: int, rng: np.random.Generator) -> NDArray[np.int64]:
 def _held(program: Program, scores: list[dict[str, NDArray]]) -> list[dict[str, NDArray[np.int32]]]:
     """Inputs that stay as they are: the strongest, none, and all."""
     silent = {n: np.zeros((PIECES, int(np.prod(node.shape))), np.int32) for n, node in program.inputs.items()}
-    full = {n: silent[n] + (node.limit if isinstance(node, GradedInput) else 1) for n, node in program.inputs.items()}
+    full = {n: silent[n] + node.limit for n, node in program.inputs.items()}
     return [*(_strongest_pieces(program, each) for each in scores), silent, full]
 
 
@@ -198,7 +195,6 @@ def _mutated(program: Program, pieces: Sequence, rng: np.random.Generator, share
     return changed
 
 
-def _drawn(node: SpikeInput | GradedInput, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:
-    if isinstance(node, GradedInput):
-        return node.limit * rng.integers(-1, 2, shape)
-    return rng.integers(0, 2, shape)
+def _drawn(node: Input, shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.int64]:
+    """The largest payload of either sign that it has, or none."""
+    return node.limit * rng.integers(-1 if node.payloads[0] else 0, 2, shape)

@@ -84,10 +84,10 @@ def page(board: "Board") -> str:
 
 
 def _tiers() -> list[tuple[str, ...]]:
-    from snnfuse.hardware.chip import NODES
+    from snnfuse.hardware.chip import placements
     from snnfuse.hardware.chip.tiers import MEANING
 
-    rows = [(f"{kind.__name__}: {p.what}", p.tier, MEANING[p.tier], p.status, p.source) for kind, p in NODES.items()]
+    rows = [(f"{kind}: {p.what}", p.tier, MEANING[p.tier], p.status, p.source) for kind, p in placements().items()]
     rows.append(("Lif with a threshold per neuron", "A", MEANING["A"], "assumed", "Lava's stock LIF runs it, but declares one per process"))
     rows.append(("Lif with a reset by subtraction", "B", MEANING["B"], "assumed", "the stock neuron resets to zero"))
     return [*rows, ("Output: spike counts and voltages are read", "C", MEANING["C"], "models agree", "lava.proc.io, lava.proc.embedded_io")]

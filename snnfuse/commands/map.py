@@ -98,14 +98,14 @@ def measured_rates(program: "Program", inputs: Path) -> "Mapping[str, Any]":
 
 def describe_resources(resources: "Resources", program: "Program") -> str:
     """The table of cores, the totals, and how sure the limits are."""
-    from snnfuse.hardware.chip import NODES, READOUT, tier
+    from snnfuse.hardware.chip import READOUT, placement, tier
 
     board = resources.board
     rows: list[tuple[object, ...]] = [
         (a.name, a.neurons, a.synapses, a.memory, a.cores, a.parts, a.axons_in, a.axons_out, board.limits[a.bound_by].what, a.least, a.tier)
         for a in resources.layers
     ]
-    outside = [f"{name} ({NODES[type(node)].what}): {tier(node)}" for name, node in program.inputs.items()]
+    outside = [f"{name} ({placement(node).what}): {tier(node)}" for name, node in program.inputs.items()]
     outside += [f"{name} ({output.decoder.replace('_', ' ')}): {READOUT}" for name, output in program.outputs.items()]
     used = [board.limits[name] for name in ("cores", "neurons", "synapse_words")]
     return "\n".join(

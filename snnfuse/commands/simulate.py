@@ -174,15 +174,17 @@ def run(
 
 def result_arrays(program: "Program", recording: "Recording", record: str = "outputs") -> "dict[str, NDArray]":
     """By output: `NAME.spikes`, `NAME.v` of a membrane readout (both (time, batch, *shape)), and `NAME.classes` (batch,). With
-    record="all" by layer too: `NAME.spikes`, which are numbers where its spikes are graded, and `NAME.u` and `NAME.v`.
+    record="all" by layer too: `NAME.spikes`, which are numbers where its spikes are graded, and every state, such as `NAME.u`.
     """
+    from snnfuse.hardware.ir.encoding import membrane
+
     names = program.outputs if record == "outputs" else recording.spikes
     arrays = {f"{name}.spikes": recording.spikes[name] for name in names}
     if record == "all":
         arrays |= {f"{name}.{x}": values for name, states in recording.states.items() for x, values in states.items()}
     for name, output in program.outputs.items():
-        if output.node in recording.states:
-            arrays[f"{name}.v"] = recording.states[output.node]["v"]
+        if output.node in recording.states and program.neurons[output.node].membrane:
+            arrays[f"{name}.v"] = membrane(program, recording, output.node)
         arrays[f"{name}.classes"] = program.decode(recording, name)
     return arrays
 

@@ -11,10 +11,10 @@ from snnfuse.compile.accuracy import accuracy, check_labels, describe_decoder, p
 from snnfuse.compile.compiled import Compiled, golden_samples, with_energy
 from snnfuse.compile.sources import Graph
 from snnfuse.data.samples import Samples
-from snnfuse.hardware import Output, Program, Recording, emulate, scores
+from snnfuse.hardware import Program, Recording, emulate, scores
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.ir.encoding import reduce_window
+from snnfuse.hardware.ir.encoding import output_values, reduce_window
 from snnfuse.hardware.ir.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -112,18 +112,18 @@ def with_difference(program: Program, pipeline: Pipeline, samples: Samples) -> P
     """The program with what its microcode costs in its ledger: how far its outputs are from those with an exact host."""
     exact = pipeline.run(pipeline.encode(samples.inputs)).recordings[-1]
     found = emulate(program, program.encode(samples.inputs))
-    effects = [difference(name, output, found, exact) for name, output in program.outputs.items()]
+    effects = [difference(program, name, found, exact) for name, output in program.outputs.items()]
     names = {link.name for link in pipeline.links}
     effect = f"on {len(samples)} samples, against an exact host: {'; '.join(effects)}"
     return replace(program, ledger=tuple(replace(e, effect=effect) if e.node in names else e for e in program.ledger))
 
 
-def difference(name: str, output: Output, found: Recording, exact: Recording) -> str:
+def difference(program: Program, name: str, found: Recording, exact: Recording) -> str:
     """How far an output is from an exact one: spikes that differ, or of a readout the largest difference of its voltage."""
-    if output.decoder == "spike_count":
+    if program.outputs[name].decoder == "spike_count":
         wrong, spikes = int((found.spikes[name] != exact.spikes[name]).sum()), int(exact.spikes[name].sum())
         return f"{name}: {wrong} spikes differ where there are {spikes}"
-    voltages, expected = (of.states[output.node]["v"].astype(np.int64) for of in (found, exact))
+    voltages, expected = (output_values(program, of, name).astype(np.int64) for of in (found, exact))
     return f"{name}: voltages differ by up to {np.abs(voltages - expected).max()} where they reach {np.abs(expected).max()}"
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.energy.metrics import sent_by
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
-from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Synapse
 
@@ -90,7 +90,7 @@ def _replay(program: Program, events: Mapping[str, NDArray]) -> Any:
     from torch import nn
 
     recording = emulate(program, events, "all")
-    links = [c for c in program.connections if not isinstance(program.nodes[c.source], Constant)]
+    links = [c for c in program.connections if program.nodes[c.source].is_timed]
     sent = [_shown(c, sent_by(program, recording, c)) for c in links]
     fired = [recording.spikes[name] for name in program.neurons]
 

@@ -19,7 +19,7 @@ from snnfuse.export.quantization.settings import QuantizationSettings, WeightBit
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Reset
-from snnfuse.hardware.ir.nodes import Decoder, GradedInput
+from snnfuse.hardware.ir.nodes import Decoder
 from snnfuse.networks.stages import Staged
 from snnfuse.nn.groups import column_rounds
 from snnfuse.nn.layer import FixedPointLayer, Incoming
@@ -76,8 +76,8 @@ def _refuse_counting(network: Network) -> None:
     found = [f"{name} ({p.kind})" for name, p in network.populations.items() if p.kind != "neuron"]
     if found:
         raise UnsupportedError(
-            f"quantization-aware training computes neurons only, and this network multiplies or sums counts: {', '.join(found[:3])}; "
-            "train it in float and quantize it, which keeps products and sums exactly"
+            "quantization-aware training computes LIF neurons only, and this network multiplies or sums counts, or has neurons of another "
+            f"kind: {', '.join(found[:3])}; train it in float and quantize it"
         )
 
 
@@ -90,7 +90,7 @@ def make_layer(
     incoming = []
     for projection, rounds in zip(network.into(name), fit.rounds):
         node = declared.get(projection.source)
-        payload, unit = (node.limit, node.scale) if isinstance(node, GradedInput) else (1, 1.0)
+        payload, unit = (node.limit, node.scale) if node else (1, 1.0)
         incoming.append(Incoming(effective(network, projection, {}), rounds, payload, unit, network.late(projection)))
     current = population.gain * population.current_gain * population.bias
     biases = (population.voltage_bias, current) if fit.bias else (population.voltage_bias + current, np.zeros_like(current))

@@ -12,7 +12,6 @@ from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.ledger_entries import describe_forms, describe_groups, input_entries, saturation_entries
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import to_events
-from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import check_no_wrap
@@ -35,7 +34,7 @@ def measured_program(net: FixedPointNetwork, x: Mapping[str, NDArray]) -> Progra
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
-    graded = {name: node for name, node in program.inputs.items() if isinstance(node, GradedInput)}
+    graded = {name: node for name, node in program.inputs.items() if node.sends_numbers}
     entries = [entry for name, node in graded.items() for entry in input_entries(name, node, x[name])]
     original = chip_form(lower(net.graph, net.network.dt))
     for layer in compare_runs(original, program, simulate(original, x), recording):

@@ -14,7 +14,7 @@ from snnfuse.export.quantization.quantize_network import assemble
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
 from snnfuse.hardware.ir.lif import Reset
-from snnfuse.hardware.ir.nodes import Decoder, GradedInput
+from snnfuse.hardware.ir.nodes import Decoder
 from snnfuse.hardware.ir.program import Program
 from snnfuse.nn.gradients import round_through
 from snnfuse.nn.layer import FixedPointLayer
@@ -123,7 +123,7 @@ class FixedPointNetwork(nn.Module):
         node = self.declared[name]
         if not bool(torch.isfinite(x).all()):
             raise InputError(f"input {name!r} holds NaN or infinite values")
-        if isinstance(node, GradedInput):
+        if node.sends_numbers:
             x = x if x.is_floating_point() else x.double()
             scale = torch.tensor(node.scale, dtype=x.dtype, device=x.device)  # a tensor: some devices multiply by a number's inverse
             return torch.clamp(round_through(x / scale), -node.limit, node.limit).float()

@@ -61,7 +61,7 @@ def describe_network(net: FixedPointNetwork) -> dict[str, Any]:
         "reset": net.reset,
         "decoder": net.decoder,
         "inputs": {
-            name: {"bits": node.bits, "scale": node.scale} if isinstance(node, GradedInput) else None for name, node in net.declared.items()
+            name: {"bits": node.bits, "scale": node.scale} if node.sends_numbers else None for name, node in net.declared.items()
         },
         "layers": {layer.name: _describe_layer(layer) for layer in net.layers},
         "ledger": ledger.to_json(net.network.ledger),
@@ -112,7 +112,7 @@ def _layer(network: Network, name: str, declared: Mapping[str, Input], given: Ma
     units = _units(name, network.populations[name].shape, given.get("units"))  # absent from files of before there were any
     own = in_units(network, name, units)
     projections = [effective(own, p, declared) for p in own.into(name)]
-    graded = [isinstance(declared.get(p.source), GradedInput) for p in projections]
+    graded = [p.source in declared and declared[p.source].sends_numbers for p in projections]
     fit: Fit | None = build(own.populations[name], projections, graded, given["scale"], forms)
     if fit is None:
         raise InputError(f"the scale {given['scale']} of {name!r} does not fit its graph")

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import Input
 
 
 def event_lines(
-    lines: Iterable[bytes], inputs: Mapping[str, SpikeInput | GradedInput], source: str = "-"
+    lines: Iterable[bytes], inputs: Mapping[str, Input], source: str = "-"
 ) -> Iterator[dict[str, NDArray[np.int32]]]:
     """Yield steps of events, int32 (*shape) by input, from lines of JSON in UTF-8; empty lines are none.
 
@@ -35,7 +35,7 @@ def event_lines(
                 raise InputError(f"{source}, line {number}: {reason}") from error
 
 
-def _step(content: Any, inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[str, NDArray[np.int32]]:
+def _step(content: Any, inputs: Mapping[str, Input]) -> dict[str, NDArray[np.int32]]:
     if isinstance(content, list) and len(inputs) == 1:
         content = {next(iter(inputs)): content}
     if not isinstance(content, dict) or not all(isinstance(events, list) for events in content.values()):
@@ -46,8 +46,8 @@ def _step(content: Any, inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[
     return {name: _events(content.get(name, []), name, node) for name, node in inputs.items()}
 
 
-def _events(listed: list, name: str, node: SpikeInput | GradedInput) -> NDArray[np.int32]:
-    size, limit = int(np.prod(node.shape)), node.limit if isinstance(node, GradedInput) else 1
+def _events(listed: list, name: str, node: Input) -> NDArray[np.int32]:
+    size, (low, high) = node.size, node.payloads
     values = np.zeros(size, np.int32)
     for event in listed:
         neuron, payload = event if isinstance(event, list) and len(event) == 2 else (event, 1)
@@ -55,7 +55,7 @@ def _events(listed: list, name: str, node: SpikeInput | GradedInput) -> NDArray[
             raise InputError(f"input {name!r}: an event is a neuron or [neuron, payload], whole numbers, not {json.dumps(event)[:40]}")
         if not 0 <= neuron < size:
             raise InputError(f"input {name!r}: neuron {neuron} is outside 0..{size - 1}")
-        if abs(payload) > limit or (payload < 0 and isinstance(node, SpikeInput)):
-            raise InputError(f"input {name!r}: payload {payload} is outside {-limit if isinstance(node, GradedInput) else 0}..{limit}")
+        if not low <= payload <= high:
+            raise InputError(f"input {name!r}: payload {payload} is outside {low}..{high}")
         values[neuron] = payload
     return values.reshape(node.shape)

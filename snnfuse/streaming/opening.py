@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from snnfuse.data.samples import read_samples
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import saturated, to_events
-from snnfuse.hardware.ir.nodes import SpikeInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.streaming import audio, frames
 from snnfuse.streaming.event_lines import event_lines
@@ -141,9 +140,10 @@ def _encoded(program: Program, step: Mapping[str, NDArray], settings: Settings) 
     for name, values in step.items():
         if not np.isfinite(values).all():
             raise InputError(f"input {name!r} holds NaN or infinite values")
-        spikes = isinstance(program.inputs[name], SpikeInput) and settings.threshold is not None
+        binary = not program.inputs[name].sends_numbers
+        spikes = binary and settings.threshold is not None
         arrays[name] = values > settings.threshold if spikes else values
-        if isinstance(program.inputs[name], SpikeInput) and not spikes and ((values != 0) & (values != 1)).any():
+        if binary and not spikes and ((values != 0) & (values != 1)).any():
             raise InputError(f"input {name!r} takes spikes, 0 or 1, and its source gives other numbers; give --threshold")
     settings.cut += sum(saturated(program.inputs, arrays).values())
     return to_events(program.inputs, arrays)

@@ -13,7 +13,8 @@ from snnfuse.export import from_nir, lower, quantize, to_nir
 from snnfuse.hardware import Lif, Product, Program, Relay, compare, emulate, simulate_on_lava
 from snnfuse.hardware.backends import reference as specification
 from snnfuse.hardware.backends.torch_backend import run_torch
-from snnfuse.hardware.overflow.intervals import PayloadBounds, state_bounds
+from snnfuse.hardware.overflow import state_bounds
+from snnfuse.hardware.overflow.graded import PayloadBounds
 from snnfuse.networks import Accumulator, run
 
 MODELS: dict[str, Callable[[], nn.Module]] = {**ATTENTIONS, "cross-modal": CrossModal}

@@ -18,7 +18,7 @@ from snnfuse.hardware.backends.torch_backend import run_torch
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import CalibrationWarning
 from snnfuse.hardware.overflow import state_bounds, sums_over_time
-from snnfuse.hardware.overflow.intervals import PayloadBounds
+from snnfuse.hardware.overflow.graded import PayloadBounds
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{CalibrationWarning.__module__}.{CalibrationWarning.__name__}")
 FULL = {"image": (1, 28, 28), "audio": (1, 28, 28), "classes": 10, "channels": 64, "heads": 16}  # of mnist-fsdd: 49 tokens, T = 4

@@ -1,15 +1,15 @@
 """Cores counted by hand, limit by limit, and refusals that say what would fit."""
 
 import tracemalloc
-from typing import get_args
 
 import numpy as np
 import pytest
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, chip
-from snnfuse.hardware.chip import BOARDS, LIMITS, NODES, Board, Demands, check_chip, count, sensitivity, tier
+from snnfuse.hardware.chip import BOARDS, LIMITS, Board, Demands, check_chip, count, placements, sensitivity, tier
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
+from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.nodes import GradedInput, Node
 from snnfuse.hardware.ir.synapses import Synapse
 
@@ -236,8 +236,8 @@ def test_reset_by_subtraction_is_refused_with_ways_out(reset: str) -> None:
 
 
 def test_every_kind_of_node_says_how_it_runs() -> None:
-    assert set(NODES) == set(get_args(Node))
-    assert all(row.source and row.status for row in NODES.values())
+    assert set(placements()) == {kind.name for kind in NEURONS if kind.is_own}
+    assert all(row.source and row.status for row in placements().values())
     assert (tier(Lif((1,), 0, 0, 1)), tier(Lif((1,), 0, 0, 1, reset="subtract")), tier(Relay((1,)))) == ("A", "B", "B")
 
 

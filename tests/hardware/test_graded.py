@@ -9,7 +9,6 @@ from scipy import sparse
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, compare
 from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import FixedPointError, InputError, UnsupportedError
-from snnfuse.hardware.ir.graded import step
 from snnfuse.hardware.overflow.observed import Payloads, check_no_wrap, payloads
 
 LOW, HIGH = -(2**31), 2**31 - 1
@@ -24,7 +23,7 @@ def int32(value: int) -> int:
 @pytest.mark.parametrize("exponent", [0, 1, 7, 31])
 def test_a_product_is_that_of_int32_arithmetic(exponent: int) -> None:
     a0, a1 = (x.astype(np.int32).reshape(1, -1) for x in np.meshgrid(CORNERS, CORNERS))
-    sent = step(Product((a0.size,), exponent), a0, a1)
+    sent = Product((a0.size,), exponent).step((), [a0, a1])[0]
     expected = [int32(int(x) * int(y)) >> exponent for x, y in zip(a0[0], a1[0])]
     assert sent.dtype == np.int32
     assert sent[0].tolist() == [0 if v == LOW else v for v in expected]
@@ -32,7 +31,7 @@ def test_a_product_is_that_of_int32_arithmetic(exponent: int) -> None:
 
 def test_a_relay_sends_what_arrives_but_the_one_number_without_a_magnitude() -> None:
     a = np.array([CORNERS], np.int32)
-    assert step(Relay((a.size,)), a)[0].tolist() == [0, *CORNERS[1:]]
+    assert Relay((a.size,)).step((), [a])[0][0].tolist() == [0, *CORNERS[1:]]
 
 
 @pytest.mark.parametrize("exponent", [-1, 32, 1.5])
@@ -101,7 +100,7 @@ def test_a_number_that_differs_is_found(program: Program, events: dict) -> None:
 @pytest.mark.parametrize(
     "connection, message",
     [
-        (Connection("k", "sum", identity(3), 1, port=1), "k -> sum: the target has no port 1; a product has 0 and 1"),
+        (Connection("k", "sum", identity(3), 1, port=1), "k -> sum: the target has no port 1; a Relay has 0"),
         (Connection("k", "kx", identity(3), port=2), "k -> kx: the target has no port 2"),
         (Connection("k", "kx", identity(3), 1, port=1), "paths into 'kx' are not matched in time: k after 1, x after 1, k after 2"),
     ],
@@ -114,7 +113,7 @@ def test_ports_are_checked_and_matched(program: Program, connection: Connection,
 @pytest.mark.parametrize("port", [0, 1])
 def test_a_product_needs_both_factors(program: Program, port: int) -> None:
     kept = tuple(c for c in program.connections if (c.target, c.port) != ("kx", port))
-    with pytest.raises(InputError, match=f"product 'kx' has no connection into its port {port}; it needs both factors"):
+    with pytest.raises(InputError, match=f"product 'kx' has no connection into its port {port}; it needs all 2 of them"):
         replace(program, connections=kept)
 
 

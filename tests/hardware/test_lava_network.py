@@ -122,7 +122,7 @@ def test_ports_are_there_by_name_and_wiring_is_checked() -> None:
 
 def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
     from snnfuse.hardware.backends.lava import stock
-    from snnfuse.hardware.backends.lava.models import MODELS
+    from snnfuse.hardware.backends.lava.models import process_models
     from snnfuse.hardware.backends.lava.processes.events import EventSource
     from snnfuse.hardware.backends.lava.synapses import build_synapse
 
@@ -136,13 +136,14 @@ def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
     found = [*network.neurons.values(), *network.constants.values(), *network.synapses, *network.resets]
     large = Conv2d(np.full((32, 32, 3, 3), 2, np.int32), (32, 12, 12), padding=(1, 1), exponent=-1)
     found += [EventSource(path="", shape=(1,)), build_synapse(Connection("in", "k", large), SpikeInput((32, 12, 12)), "k")]
-    assert {type(process) for process in found} == set(MODELS)
+    models = process_models()
+    assert {type(process) for process in found} == set(models)
     with patched_imports():
         from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
     for process in found:
         config = stock.Loihi2SimCfg(select_tag="fixed_pt")
         model = ProcGroupDiGraphs._select_proc_models(process, ProcGroupDiGraphs._find_proc_models(process), config)
-        assert issubclass(MODELS[type(process)], model) or MODELS[type(process)].__name__ == model.__name__
+        assert issubclass(models[type(process)], model) or models[type(process)].__name__ == model.__name__
 
 
 SCRIPT = """

@@ -122,7 +122,7 @@ def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, m
 FAILING = """
 import sys
 from pathlib import Path
-from snnfuse.hardware.backends.lava import recorders, worker
+from snnfuse.hardware.backends.lava import recorders, stock, worker
 from snnfuse.hardware.backends.lava.child import watch_parent
 
 def broken_step(self):
@@ -133,7 +133,8 @@ def broken_step(self):
 def broken_start(self, parameters):
     raise ValueError("the start")
 
-recorders.TappedLifReset.WHERE
+tapped = recorders.tapped(stock.PyLifResetModelBitAcc)
+tapped.WHERE
 watch_parent(Path(sys.argv[1]))
 try:
     worker.main(Path(sys.argv[1]))

@@ -6,14 +6,14 @@ import pytest
 from snnfuse.hardware import Lif
 from snnfuse.hardware.errors import FixedPointError
 from snnfuse.hardware.ir.fixed_point import NEVER, STATE_LIMIT, decay
-from snnfuse.hardware.ir.lif import LifState, rest, step
+from snnfuse.hardware.ir.lif import LifState
 
 
 def run(lif: Lif, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Spikes and voltages, (time, batch, *shape), from rest."""
-    state, spikes, voltages = rest(lif, inputs.shape[1]), [], []
+    state, spikes, voltages = lif.rest(inputs.shape[1]), [], []
     for a in inputs:
-        s, state = step(lif, state, a)
+        s, state = lif.step(state, [a])
         spikes.append(s)
         voltages.append(state.v)
     return np.array(spikes), np.array(voltages)
@@ -39,13 +39,13 @@ def test_equals_the_real_chip(shared_data) -> None:
 def test_current_wraps_once_above_the_limit(start: int, a: int, expected: int) -> None:
     lif = Lif((1,), du=0, dv=0, vth=(1 << 17) - 1)
     undecayed = -(-start * 4096 // 4095)  # du=0 still decays by 1/4096
-    _, state = step(lif, LifState(np.array([undecayed], np.int32), np.zeros(1, np.int32)), np.array([a], np.int32))
+    _, state = lif.step(LifState(np.array([undecayed], np.int32), np.zeros(1, np.int32)), [np.array([a], np.int32)])
     assert state.u[0] == expected
 
 
 def test_current_at_the_lower_limit_wraps() -> None:
     lif = Lif((1,), du=-1, dv=0, vth=1)
-    _, state = step(lif, LifState(np.array([64 - (1 << 23)], np.int32), np.zeros(1, np.int32)), np.array([-1], np.int32))
+    _, state = lif.step(LifState(np.array([64 - (1 << 23)], np.int32), np.zeros(1, np.int32)), [np.array([-1], np.int32)])
     assert state.u[0] == 1 << 23
 
 

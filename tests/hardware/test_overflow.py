@@ -27,7 +27,7 @@ def test_a_held_input_brings_the_current_to_its_bound(du, weight):
     program = one_neuron(weight, du=du)
     steps = {-1: 4000, 0: 40000}.get(du, 6000)  # ten time constants; without a leak it would wrap
     run = emulate(program, {"in": np.ones((steps, 1, 1), np.int32)}, "all", states=True)
-    reached = raw_states(program, run, "n", 0).u
+    reached = raw_states(program, run, "n", 0)["u"]
     bound = state_bounds(program, steps=None if du >= 0 else steps)["n"].u
     assert (reached.min(), reached.max()) == ((bound.low[0], weight * 64) if weight < 0 else (weight * 64, bound.high[0]))
 
@@ -40,8 +40,8 @@ def test_no_input_leaves_the_bounds_of_any_state(reset, du, dv, vth, weight, bia
     run = emulate(program, {"in": all_sequences(12)}, "all", states=True)
     raw = raw_states(program, run, "n", 0)
     for bounds in (state_bounds(program)["n"], state_bounds(program, steps=12)["n"]):
-        assert bounds.u.low[0] <= raw.u.min() and raw.u.max() <= bounds.u.high[0]
-        assert bounds.v.low[0] <= raw.v.min() and raw.v.max() <= bounds.v.high[0]
+        assert bounds.u.low[0] <= raw["u"].min() and raw["u"].max() <= bounds.u.high[0]
+        assert bounds.v.low[0] <= raw["v"].min() and raw["v"].max() <= bounds.v.high[0]
 
 
 def test_the_window_bounds_what_never_leaks():
@@ -89,7 +89,7 @@ def test_a_rate_that_a_reset_limits_bounds_the_current_behind_it():
     links = (Connection("in", "slow", Dense(np.array([[100]], np.int32))), Connection("slow", "n", Dense(np.array([[20]], np.int32))))
     program = Program(nodes, links, {})
     run = emulate(program, {"in": np.ones((40000, 1, 1), np.int32)}, "all", states=True)
-    reached, bound = raw_states(program, run, "n", 0).u.max(), state_bounds(program)["n"].u.high[0]
+    reached, bound = raw_states(program, run, "n", 0)["u"].max(), state_bounds(program)["n"].u.high[0]
     assert reached <= bound < 1.01 * reached
 
 

@@ -8,7 +8,6 @@ import pytest
 from snnfuse.hardware import Connection, Constant, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare, emulate
 from snnfuse.hardware.backends.reference import synaptic_input, to_int32
 from snnfuse.hardware.errors import InputError, SaturationWarning
-from snnfuse.hardware.ir.lif import rest, step
 from snnfuse.hardware.overflow.observed import check_no_wrap, state_peaks
 
 
@@ -52,7 +51,7 @@ def in_global_time(program: Program, events: dict, time: int, batch: int) -> dic
     for name, node in program.nodes.items():
         if isinstance(node, Constant):
             sent[name][:] = 1
-    state = {name: rest(lif, batch) for name, lif in program.neurons.items()}
+    state = {name: lif.rest(batch) for name, lif in program.neurons.items()}
     for t in range(1, total + 1):
         for name, lif in program.neurons.items():
             opens, closes = 1 + program.latency[name], time + program.latency[name]
@@ -62,7 +61,7 @@ def in_global_time(program: Program, events: dict, time: int, batch: int) -> dic
             for c in program.into(name):
                 if t - 1 - c.delay >= 0:
                     a += synaptic_input(c.synapse, sent[c.source][t - 1 - c.delay][None])[0]
-            spikes, state[name] = step(lif, state[name], to_int32(a.reshape(batch, *lif.shape)))
+            spikes, state[name] = lif.step(state[name], [to_int32(a.reshape(batch, *lif.shape))])
             sent[name][t] = spikes
     return {n: sent[n][1 + program.latency[n] :][:time] for n in program.neurons}
 

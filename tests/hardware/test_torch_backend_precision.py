@@ -16,7 +16,6 @@ from snnfuse.hardware.backends.torch_backend.precision import Precision, choose,
 from snnfuse.hardware.backends.torch_backend.synapses import make_product, parts_of
 from snnfuse.hardware.ir.fixed_point import NEVER, STATE_LIMIT
 from snnfuse.hardware.ir.lif import LifState
-from snnfuse.hardware.ir.lif import step as reference_step
 
 SILENT = Lif((1,), 4095, 0, NEVER)
 
@@ -166,7 +165,7 @@ def test_step_is_the_references(reset: str) -> None:
     u = np.where(rng.random(n) < 0.5, rng.integers(-(2**31), 2**31, n), rng.integers(-3, 3, n)).astype(np.int32)[None]
     v = rng.choice([STATE_LIMIT - 1, 1 - STATE_LIMIT, 0, 64, 65, -1], (1, n)).astype(np.int32)
     a = np.where(rng.random(n) < 0.5, rng.integers(-(2**31), 2**31, n), rng.integers(-(2**18), 2**18, n)).astype(np.int32)[None]
-    spikes, state = reference_step(lif, LifState(u, v), a)
+    spikes, state = lif.step(LifState(u, v), [a])
     found, after = step(lif_tensors(lif), State(*(torch.tensor(x, dtype=torch.float64) for x in (u, v))), torch.tensor(a).double())
     np.testing.assert_array_equal(found.numpy(), spikes)
     np.testing.assert_array_equal(after.u.numpy(), state.u)

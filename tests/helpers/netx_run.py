@@ -16,8 +16,9 @@ import numpy as np
 
 from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.compat import patched_imports
+from snnfuse.hardware.backends.lava.models import process_models
 from snnfuse.hardware.backends.lava.processes.events import EventSource
-from snnfuse.hardware.backends.lava.recorders import TAP, TAPPED, make_tap
+from snnfuse.hardware.backends.lava.recorders import TAP, make_tap
 from snnfuse.hardware.backends.lava.running import run_to_end
 from snnfuse.hardware.ir.lif import Lif
 
@@ -48,7 +49,7 @@ def run(folder: Path) -> None:
     for i, layer in enumerate(net.layers):
         population = Lif(tuple(layer.shape), 0, 0, 0)  # only its shape counts here
         layer.neuron.proc_params[TAP] = make_tap(folder, str(i), population, len(rows), 1 + i, states=False)
-    run_to_end(net, len(rows) + len(net.layers), stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=TAPPED))
+    run_to_end(net, len(rows) + len(net.layers), stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=process_models()))
     for i in range(len(net.layers)):
         spikes = backwards(np.load(folder / f"{i}_s.npy"))
         np.save(folder / f"{i}.npy", spikes.reshape(batch, time, *spikes.shape[1:]).swapaxes(0, 1))

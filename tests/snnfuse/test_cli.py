@@ -76,7 +76,7 @@ def test_importing_snnfuse_imports_nothing_heavy() -> None:
 def test_choices_are_those_of_the_library() -> None:
     assert (export.TARGETS, export.RESETS) == (TARGETS, get_args(Reset))
     assert (place.BOARDS, place.RULES) == (tuple(chip.BOARDS), get_args(Rule))
-    assert simulate.BACKENDS == BACKENDS
+    assert simulate.BACKENDS == tuple(BACKENDS)
 
 
 def test_every_command_is_there(snn: Cli) -> None:

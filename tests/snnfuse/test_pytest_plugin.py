@@ -136,7 +136,7 @@ def test_the_plugin_is_light() -> None:
 
 
 def test_its_backends_are_those_of_the_library() -> None:
-    assert settings.BACKENDS == backends.BACKENDS
+    assert settings.BACKENDS == tuple(backends.BACKENDS)
 
 
 def test_marker_selects_and_is_known(suite: pytest.Pytester) -> None:

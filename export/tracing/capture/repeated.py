@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import fx, nn
 
-from snnfuse.export.tracing.neurons.kinds import KINDS
+from snnfuse.export.tracing.neurons import states_of
 from snnfuse.export.tracing.nodes.refusal import Refusal, refusal
 
 STATE_ADVICE = "let neurons hold it (init_hidden=True); a model with its own loop sets everything else anew in every forward"
@@ -25,7 +25,7 @@ def contents(model: nn.Module) -> Contents:
     """By path, everything that forward could change beside the neurons' states: attributes as they are, of tensors a copy."""
     held: Contents = {}
     for path, module in model.named_modules():
-        free = (*KINDS[type(module)].states, *READ_AT_CALLS) if type(module) in KINDS else ()
+        free = (*states, *READ_AT_CALLS) if (states := states_of(module)) else ()
         own = {k: v for k, v in vars(module).items() if k not in TORCHS_OWN and k not in free}
         own |= {k: v for k, v in (module._buffers | module._parameters).items() if k not in free}
         held |= {f"{path}.{k}".lstrip("."): _copied(v) for k, v in own.items()}

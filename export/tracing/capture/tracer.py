@@ -20,8 +20,7 @@ from snnfuse.export.tracing.capture.layer_kinds import MAX_POOLS
 from snnfuse.export.tracing.capture.repeated import changed, contents, replaced
 from snnfuse.export.tracing.capture.torch_advice import decided
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME, LIKE, PIECES, PRECISE, SAME, accepted, in_place, op_name
-from snnfuse.export.tracing.neurons import is_neuron, kind_of
-from snnfuse.export.tracing.neurons.kinds import KINDS
+from snnfuse.export.tracing.neurons import is_neuron, kind_of, states_of
 from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
@@ -47,7 +46,7 @@ class ConcreteTracer(fx.Tracer):
         self.calls: Counter[str] = Counter()
         self.running = False  # inside a leaf, attributes and calls are the real ones
         self.refused: SnnfuseError | None = None
-        stateful = [(m, state) for m in root.modules() if type(m) in KINDS for state in KINDS[type(m)].states]
+        stateful = [(m, state) for m in root.modules() for state in states_of(m)]
         for module, state in stateful:
             module._buffers[state] = torch.zeros(0)
         self.given = {module: contents(module) for module in root.modules() if is_leaf(module)}
@@ -205,8 +204,11 @@ class ConcreteTracer(fx.Tracer):
         """The spikes and the new states; what the neuron returns depends on init_hidden and output, as in snnTorch."""
         names = kind_of(m, where).states
         given = dict(zip(("input_", *names), args, strict=False)) | kwargs
-        if m.init_hidden and any(given.get(name) is not None for name in names):
+        holds_state = getattr(m, "init_hidden", False)
+        if holds_state and any(given.get(name) is not None for name in names):
             raise InputError(f"{where} holds its own state (init_hidden=True), and forward passes it one")
+        if any(name in vars(m) for name in names):  # they would hide what the trace keeps among the buffers
+            raise refusal(where, f"its states {', '.join(names)} are plain attributes", 'declare each: self.register_buffer("NAME", None)')
         node = self._call_node(path, (given["input_"],), {})
         value = given["input_"].value if isinstance(given["input_"], ConcreteProxy) else given["input_"]
         self._record(node, value, "neuron", where)
@@ -215,7 +217,7 @@ class ConcreteTracer(fx.Tracer):
         spikes = self._part(node, 0, SPIKES, value)
         states = [spikes if name == SPIKE_STATE else self._part(node, i, name, value) for i, name in enumerate(names, 1)]
         m._buffers.update(zip(names, states, strict=True))
-        if m.init_hidden and not m.output:
+        if holds_state and not getattr(m, "output", False):
             return spikes
         return spikes, *(state for state in states if state is not spikes)
 

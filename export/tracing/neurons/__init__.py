@@ -3,7 +3,17 @@
 `kinds.KINDS` says for every neuron class how its rule is read, `kinds.REFUSED` why the others are not exported.
 """
 
-from snnfuse.export.tracing.neurons.kinds import is_neuron, kind_of, lower_neuron
+from snnfuse.export.tracing.neurons.kinds import is_neuron, kind_of, lower_neuron, register_module, states_of
 from snnfuse.export.tracing.neurons.rule import is_graded, reset_rule, spikes_node, ungraded_output
 
-__all__ = ["is_graded", "is_neuron", "kind_of", "lower_neuron", "reset_rule", "spikes_node", "ungraded_output"]
+__all__ = [
+    "is_graded",
+    "is_neuron",
+    "kind_of",
+    "lower_neuron",
+    "register_module",
+    "reset_rule",
+    "spikes_node",
+    "states_of",
+    "ungraded_output",
+]

@@ -1,17 +1,26 @@
-"""Which neurons are exported, and how: by exact class, for a subclass may compute anything."""
+"""Which neurons are exported, and how: by exact class, for a subclass may compute anything.
+
+snnTorch's are listed here. A user's own module is registered where it is defined:
+
+    register_module(MyNeuron, states=("real", "imag"), lower=lambda module, shape, dt: Resonator(module.period, module.alpha, module.theta))
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import nir
 import snntorch as snn
 from snntorch import SpikingNeuron
 from torch import nn
 
+from snnfuse.export.lowering.float_neurons import FloatNeuron, to_node
 from snnfuse.export.tracing.neurons.nodes import integrators, spell
 from snnfuse.export.tracing.neurons.readers import read_lapicque, read_leaky, read_rleaky, read_rsynaptic, read_synaptic
 from snnfuse.export.tracing.neurons.rule import Rule, refuse_extras
-from snnfuse.export.tracing.nodes.pieces import Piece
+from snnfuse.export.tracing.nodes.pieces import Piece, single
 from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.hardware.ledger import LedgerEntry
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,22 @@ class Kind:
 
     states: tuple[str, ...]
     read: Callable[[str, SpikingNeuron, tuple[int, ...], str], Rule]
+
+
+Lower = Callable[[Any, tuple[int, ...], float], nir.NIRNode | FloatNeuron]
+
+
+@dataclass(frozen=True)
+class OwnKind:
+    """A user's own module that is exported as one population.
+
+    Attributes:
+        states: as of `Kind`.
+        lower: module, shape of the neurons and seconds per step to a standard NIR node, or to a neuron that NIR lacks.
+    """
+
+    states: tuple[str, ...]
+    lower: Lower
 
 
 @dataclass(frozen=True)
@@ -74,18 +99,46 @@ REFUSED: dict[type[nn.Module], Refused] = {
 }
 
 
+_own: dict[type[nn.Module], OwnKind] = {}
+
+
+def register_module(module: type[nn.Module], *, states: tuple[str, ...], lower: Lower) -> None:
+    """Register how a module of the user's own, a population of neurons, is exported; a later registration of a class replaces it.
+
+    It is called as snnTorch's neurons are: forward(x, *states) returns (spikes, *states), spikes of 0 and 1; with an attribute
+    `init_hidden` that is true, forward(x) returns spikes, and the states are buffers of these names. Its forward is not traced.
+
+    Args:
+        module: the class; subclasses are not included.
+        states: their names, in order.
+        lower: of (module, shape, dt) the neurons without batch, as a node of NIR, or as a `FloatNeuron` of a registered kind.
+    """
+    _own[module] = OwnKind(tuple(states), lower)
+
+
+def states_of(module: nn.Module) -> tuple[str, ...]:
+    """The states of a neuron that is exported; empty for any other module."""
+    kind = _own.get(type(module)) or KINDS.get(type(module))
+    return kind.states if kind else ()
+
+
+def is_own(module: nn.Module) -> bool:
+    """Whether a module is a neuron of the user's own."""
+    return type(module) in _own
+
+
 def is_neuron(module: nn.Module) -> bool:
-    """Whether a module is one of snnTorch's neurons; not all of them are a SpikingNeuron."""
-    return isinstance(module, (SpikingNeuron, *REFUSED))
+    """Whether a module is one of snnTorch's neurons, not all of which are a SpikingNeuron, or a registered one."""
+    return is_own(module) or isinstance(module, (SpikingNeuron, *REFUSED))
 
 
-def kind_of(module: nn.Module, where: str) -> Kind:
+def kind_of(module: nn.Module, where: str) -> Kind | OwnKind:
     """How a neuron is exported.
 
     Raises:
         UnsupportedError: it is not.
     """
-    kind = KINDS.get(type(module))
+    kind = _own.get(type(module)) or KINDS.get(type(module))
     if kind is not None:
         return kind
     known = REFUSED.get(type(module))
@@ -109,11 +162,28 @@ def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, 
         InputError: a parameter is not finite, or does not fit the shape.
     """
     where = f"{path} ({type(neuron).__name__})"
+    kind = kind_of(neuron, where)
+    if isinstance(kind, OwnKind):
+        return _own_piece(name, path, kind.lower(neuron, shape, dt), shape, dt, where, readout)
     refuse_extras(neuron, where)
-    rule = kind_of(neuron, where).read(path, neuron, shape, where)
+    rule = kind.read(path, neuron, shape, where)
     if not readout:
         return spell(name, path, rule, dt)
     if rule.recurrent is not None:
         reason = "its membrane is returned and its spikes drive it on, and a population on the chip puts out one of the two"
         raise refusal(where, reason, "return its spikes")
     return integrators(name, name, rule, dt)
+
+
+def _own_piece(
+    name: str, path: str, lowered: nir.NIRNode | FloatNeuron, shape: tuple[int, ...], dt: float, where: str, readout: bool
+) -> Piece:
+    """A user's own neurons as one node, whose output is their spikes."""
+    if readout:
+        raise refusal(where, "a state of it is returned, and not its spikes", "return its spikes")
+    if not isinstance(lowered, FloatNeuron):
+        return single(name, lowered)
+    node = to_node(lowered, shape, dt)
+    change = f"a {lowered.kind.__name__} is written as nir.{type(node).__name__} with a note in its metadata"
+    reason = "NIR has no such node; other readers of the graph see the standard node, snnfuse sees the neuron"
+    return single(name, node, (LedgerEntry(path, change, reason),))

@@ -106,13 +106,15 @@ EXTRAS = (
 
 
 def reset_rule(neuron: SpikingNeuron) -> str:
-    """The rule that runs: `reset_mechanism_val` can be assigned or loaded later without effect on it."""
+    """The rule that runs: `reset_mechanism_val` can be assigned or loaded later without effect on it; "own" of a user's own module."""
+    if not hasattr(neuron, "state_function"):
+        return "own"
     return RESETS[neuron.state_function.__name__]
 
 
 def is_graded(neuron: SpikingNeuron) -> bool:
     """Whether a spike counts as something else than 1."""
-    return not bool((neuron.graded_spikes_factor == 1).all())
+    return hasattr(neuron, "graded_spikes_factor") and not bool((neuron.graded_spikes_factor == 1).all())
 
 
 def spikes_node(name: str, neuron: SpikingNeuron) -> str:

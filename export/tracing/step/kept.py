@@ -171,7 +171,7 @@ def _is_hidden_state(step: Step, model: nn.Module, firing: set[str], index: int)
 def _left_out(step: Step, index: int) -> LedgerEntry:
     term = step.terms[index]
     path = step.terms[term.args[0]].target
-    what = {"mem": "membrane", "syn": "synaptic current"}[term.target]
+    what = {"mem": "membrane", "syn": "synaptic current"}.get(term.target, f"state {term.target!r}")
     return LedgerEntry(
         path, f"its {what} is not an output of the graph", f"NIR outputs spikes; the {what} of {path} can be recorded instead"
     )

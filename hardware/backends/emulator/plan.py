@@ -15,7 +15,7 @@ from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DE
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, SpikeInput, sends_numbers
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, SpikeInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
@@ -130,7 +130,7 @@ class _Planner:
         connections = np.array(self.connections, np.int64).reshape(-1, f.C_COLUMNS)
         weights = (weights, weights.view(np.uint8), self.runs.join())
         pools = (np.array(self.populations), connections, self.tables.join(), self.params.join(), weights)
-        graded = any(sends_numbers(node) for node in self.program.nodes.values())
+        graded = any(node.sends_numbers for node in self.program.nodes.values())
         sizes = self.states, self.events, self.earlier, max(map(self._history, self.by_name), default=0)
         return Plan(pools, self.by_name, *sizes, graded, self.sums, self.widest, tuple(self.stages))
 
@@ -166,7 +166,7 @@ class _Planner:
         p[f.P_N], p[f.P_PADDED] = row.order.size, _padded(row.order.size)
         p[f.P_EVENTS], p[f.P_EARLIER], p[f.P_CARRIED] = self.events, self.earlier, self.earlier
         p[f.P_HISTORY], p[f.P_SOURCE], p[f.P_EXTERNAL] = self._history(row.name), source, int(np.prod(node.shape))
-        p[f.P_KIND], p[f.P_GRADED] = KINDS[type(node)], sends_numbers(node)
+        p[f.P_KIND], p[f.P_GRADED] = KINDS[type(node)], node.sends_numbers
         p[f.P_ORDER] = -1 if (row.order == np.arange(row.order.size)).all() else self.tables.put(row.order)
         self.events += row.order.size
         self.earlier += int(p[f.P_HISTORY]) * row.order.size + f.LANES  # whole vectors are written
@@ -207,7 +207,7 @@ class _Planner:
     def _largest_input(self, name: str) -> float:
         """A bound of what can arrive at any neuron of a population in a step, infinite where graded spikes do."""
         links = [(c, self.program.nodes[c.source]) for c in self.program.into(name)]
-        if any(sends_numbers(node) for _, node in links):
+        if any(node.sends_numbers for _, node in links):
             return np.inf
         return sum(largest_input(c.synapse) for c, _ in links)
 

@@ -14,7 +14,6 @@ from snnfuse.hardware.backends.emulator.plan import ALIGNMENT, Plan, aligned, gr
 from snnfuse.hardware.backends.emulator.turns import available_cores, in_turns, worth
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import check_events, integer_events, positive
-from snnfuse.hardware.ir.nodes import sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
@@ -119,7 +118,7 @@ class Session:
         spikes = states = 0
         for name in self.nodes:
             size, first = time * batch * self._sizes[name], spikes
-            if sends_numbers(self.program.nodes[name]):
+            if self.program.nodes[name].sends_numbers:
                 first, states = states, states + size
             else:
                 spikes += size
@@ -150,7 +149,7 @@ class Session:
         for name in self.nodes:
             shape = (*outputs.shape, *self.program.nodes[name].shape)
             size, place = math.prod(shape), outputs.places[name]
-            pool = outputs.states if sends_numbers(self.program.nodes[name]) else outputs.spikes.view(np.bool_)
+            pool = outputs.states if self.program.nodes[name].sends_numbers else outputs.spikes.view(np.bool_)
             spikes[name] = pool[place[0] : place[0] + size].reshape(shape)
             if name in self.with_states:
                 kept[name] = {x: outputs.states[at : at + size].reshape(shape) for x, at in zip("uv", place[1:])}

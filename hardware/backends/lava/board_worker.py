@@ -16,7 +16,6 @@ from snnfuse.hardware.backends.lava.simulate import file_stem, read_job
 from snnfuse.hardware.backends.lava.worker import parts, run_child
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
-from snnfuse.hardware.ir.nodes import sends_numbers
 from snnfuse.hardware.ir.program import Program
 
 
@@ -77,7 +76,7 @@ def run_part(folder: Path, program: Program, part: Program, job: Mapping[str, An
 
 def message(node: Any) -> dict[str, int]:
     """An adapter's argument for spikes that carry a payload."""
-    return {"num_message_bits": MESSAGE_BITS} if sends_numbers(node) else {}
+    return {"num_message_bits": MESSAGE_BITS} if node.sends_numbers else {}
 
 
 def lead_in(path: Path, blank: int) -> Path:

@@ -11,7 +11,8 @@ from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.network import LavaNetwork
 from snnfuse.hardware.backends.lava.processes.events import EventSource, PyEventSourceModel
 from snnfuse.hardware.backends.lava.processes.shifted_conv import PyShiftedConvModel, ShiftedConv
-from snnfuse.hardware.backends.lava.recorders import TAPPED
+from snnfuse.hardware.backends.lava.recorders import tapped
+from snnfuse.hardware.ir.kinds import NEURONS
 
 
 class KeptDelayMatrix:
@@ -32,7 +33,6 @@ class KeptDelaySparse(KeptDelayMatrix, stock.PyDelaySparseModelBitAcc):
 
 
 MODELS: dict[type, type] = {
-    **TAPPED,
     stock.Conv: stock.PyConvModelFixed,
     stock.DelayDense: KeptDelayDense,
     stock.DelaySparse: KeptDelaySparse,
@@ -44,8 +44,16 @@ MODELS: dict[type, type] = {
 }
 
 
+def process_models() -> dict[type, type]:
+    """The model of every process class, those of registered neuron kinds included, which have a tap."""
+    forms = [kind.form("lava") for kind in NEURONS if kind.lava is not None]
+    return MODELS | {process: tapped(model) for form in forms for process, model in form.models.items()}
+
+
 def run_config(network: LavaNetwork, sources: Iterable[stock.AbstractProcess]) -> stock.Loihi2SimCfg:
     """How to run a network with what feeds it: neurons with their taps, everything else as Lava has it."""
+    models = process_models()
     processes = (*network.neurons.values(), *network.constants.values(), *network.synapses, *network.resets, *sources)
-    models = {process: MODELS[type(process)] for process in processes}
-    return stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models)
+    return stock.Loihi2SimCfg(
+        select_tag="fixed_pt", exception_proc_model_map={process: models[type(process)] for process in processes}
+    )

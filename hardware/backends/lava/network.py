@@ -4,21 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.lava import stock
-from snnfuse.hardware.backends.lava.processes.inverse_root import InverseRootProcess
-from snnfuse.hardware.backends.lava.processes.lif_subtract import LIFSubtract, LIFSubtractDelayed
+from snnfuse.hardware.backends.lava.neurons import LavaNeuron, Window
 from snnfuse.hardware.backends.lava.synapses import build_synapse, connect_in, connect_out
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.graded import Product
-from snnfuse.hardware.ir.inverse_root import InverseRoot
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron
+from snnfuse.hardware.ir.kinds import NEURONS
+from snnfuse.hardware.ir.nodes import Constant, Neuron
 from snnfuse.hardware.ir.program import Program
-
-WINDOWED = {"zero": stock.LIFReset, "subtract": LIFSubtract, "subtract_delayed": LIFSubtractDelayed}
-FOREVER = {"reset_interval": 2**31 - 1, "reset_offset": 0}  # the first step counts as 1, so the offset 0 is 2**31 - 1 steps away
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +22,8 @@ class LavaNetwork:
 
     Attributes:
         program: what they came from.
-        neurons: a process per neuron population, in the population's shape: port s_out, and of a Lif the variables u and v and
-            the port a_in; of a Relay and an InverseRoot the port a_in, of a Product the ports a_in1 and a_in2.
+        neurons: a process per neuron population, in the population's shape: port s_out, a variable for each of its states, such as u
+            and v of a Lif, and the in-ports of its kind (`neurons`): a_in; of a Product a_in1 and a_in2.
         constants: a process per constant.
         synapses: a process per connection, in the program's order.
         resets: processes that clear the buffers of recurrent and lagging synapses.
@@ -80,8 +73,10 @@ def to_lava(program: Program, steps: int | None = None, resets: bool = True) -> 
     """
     if steps is not None and steps < 1:
         raise InputError(f"a sample needs at least one step, not {steps}")
-    neurons = {name: _neuron(program, name, node, steps) for name, node in program.neurons.items()}
-    constants = {name: _constant(name, node) for name, node in program.nodes.items() if isinstance(node, Constant)}
+    forms = {name: lava_form(node) for name, node in program.neurons.items()}
+    windows = {name: _window(program.latency[name], steps) for name in forms}
+    neurons = {name: forms[name].build(name, node, windows[name]) for name, node in program.neurons.items()}
+    constants = {name: _constant(name, node) for name, node in program.constants.items()}
     synapses = tuple(
         build_synapse(c, program.nodes[c.source], f"{c.source} to {c.target} #{i}") for i, c in enumerate(program.connections)
     )
@@ -89,7 +84,7 @@ def to_lava(program: Program, steps: int | None = None, resets: bool = True) -> 
     for connection, synapse in zip(program.connections, synapses):
         if connection.source in sources:
             connect_in(sources[connection.source].s_out, synapse)
-        connect_out(synapse, _in_port(neurons[connection.target], connection))
+        connect_out(synapse, getattr(neurons[connection.target], forms[connection.target].ports[connection.port]))
     return LavaNetwork(
         program=program,
         neurons=neurons,
@@ -101,45 +96,14 @@ def to_lava(program: Program, steps: int | None = None, resets: bool = True) -> 
     )
 
 
-def _neuron(program: Program, name: str, node: Neuron, steps: int | None) -> stock.AbstractProcess:
-    """Graded neurons have nothing to clear, so that they are the same with windows and without."""
-    if isinstance(node, Lif):
-        return _lif(program, name, node, steps)
-    if isinstance(node, Product):
-        process = stock.ProdNeuron(shape=tuple(node.shape), vth=0, exp=int(node.exponent))
-    elif isinstance(node, InverseRoot):
-        process = InverseRootProcess(shape=tuple(node.shape), gain=int(node.gain))
-    else:
-        process = stock.GradedVec(shape=tuple(node.shape), vth=0)
-    process.name = name  # neither takes one
-    return process
+def _window(latency: int, steps: int | None) -> Window | None:
+    """Of a population that lags the input by so many steps."""
+    return None if steps is None else {"reset_interval": steps, "reset_offset": (1 + latency) % steps}
 
 
-def _in_port(neuron: stock.AbstractProcess, connection: Connection) -> stock.InPort:
-    if isinstance(neuron, stock.ProdNeuron):
-        return (neuron.a_in1, neuron.a_in2)[connection.port]
-    return neuron.a_in
-
-
-def _lif(program: Program, name: str, lif: Lif, steps: int | None) -> stock.AbstractProcess:
-    parameters = {
-        "name": name,
-        "shape": tuple(lif.shape),
-        "du": _register(lif.du),
-        "dv": _register(lif.dv),
-        "vth": _register(lif.vth),
-        "bias_mant": np.broadcast_to(lif.bias_mant, lif.shape).astype(np.int16),
-        "bias_exp": np.broadcast_to(lif.bias_exp, lif.shape).astype(np.int16),
-    }
-    if steps is None and lif.reset == "zero":
-        return stock.LIF(**parameters)
-    clearing = FOREVER if steps is None else {"reset_interval": steps, "reset_offset": (1 + program.latency[name]) % steps}
-    return WINDOWED[lif.reset](**parameters, **clearing)
-
-
-def _register(value: int | NDArray[np.int32]) -> int | NDArray[np.int32]:
-    """A plain int, or int32 array: Lava keeps whatever type it is given, and shifts in it."""
-    return int(value) if np.ndim(value) == 0 else np.asarray(value, np.int32)
+def lava_form(node: Neuron) -> LavaNeuron:
+    """What a node's kind is on Lava."""
+    return NEURONS.of(node).form("lava")
 
 
 def _constant(name: str, node: Constant) -> stock.AbstractProcess:

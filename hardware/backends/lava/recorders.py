@@ -7,6 +7,7 @@ Importing this module imports Lava.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.lava import stock
-from snnfuse.hardware.backends.lava.processes.inverse_root import InverseRootProcess, PyInverseRootModel
-from snnfuse.hardware.backends.lava.processes.lif_subtract import (
-    LIFSubtract,
-    LIFSubtractDelayed,
-    PyLifSubtractDelayedModel,
-    PyLifSubtractModel,
-)
-from snnfuse.hardware.ir.nodes import Neuron, sends_numbers
+from snnfuse.hardware.ir.nodes import Neuron
 
 TAP = "snnfuse_tap"  # name of the process parameter that asks for a recording
 
@@ -31,7 +25,7 @@ class Tap:
     """What to record of a population.
 
     Attributes:
-        files: .npy files by variable, "s", "u" or "v", each (steps, *shape), made by `make_tap`.
+        files: .npy files by variable, "s" for what was sent, or a state, each (steps, *shape), made by `make_tap`.
         latency: steps before the first row.
     """
 
@@ -41,7 +35,7 @@ class Tap:
 
 def make_tap(folder: Path, stem: str, node: Neuron, steps: int, latency: int, states: bool) -> Tap:
     """Create the files of a population: bool spikes, or int32 graded ones, and int32 states."""
-    types = {"s": np.int32 if sends_numbers(node) else np.bool_} | ({"u": np.int32, "v": np.int32} if states else {})
+    types = {"s": np.int32 if node.sends_numbers else np.bool_} | (dict.fromkeys(node.states, np.int32) if states else {})
     files = {}
     shape = (steps, *map(int, node.shape))  # NumPy 2 writes an np.int64 so that it cannot read it
     for variable, dtype in types.items():
@@ -76,40 +70,7 @@ class Tapped:
                 rows[row] = self.s_out.sent if variable == "s" else getattr(self, variable)
 
 
-class TappedLif(Tapped, stock.PyLifModelBitAcc):
-    """Lava's LIF."""
-
-
-class TappedLifReset(Tapped, stock.PyLifResetModelBitAcc):
-    """Lava's LIFReset."""
-
-
-class TappedLifSubtract(Tapped, PyLifSubtractModel):
-    """Reset by subtraction."""
-
-
-class TappedLifSubtractDelayed(Tapped, PyLifSubtractDelayedModel):
-    """Delayed reset by subtraction."""
-
-
-class TappedProduct(Tapped, stock.PyProdNeuronModelFixed):
-    """Lava's ProdNeuron."""
-
-
-class TappedRelay(Tapped, stock.PyGradedVecModelFixed):
-    """Lava's GradedVec."""
-
-
-class TappedInverseRoot(Tapped, PyInverseRootModel):
-    """The inverse square root."""
-
-
-TAPPED = {
-    stock.LIF: TappedLif,
-    stock.LIFReset: TappedLifReset,
-    LIFSubtract: TappedLifSubtract,
-    LIFSubtractDelayed: TappedLifSubtractDelayed,
-    stock.ProdNeuron: TappedProduct,
-    stock.GradedVec: TappedRelay,
-    InverseRootProcess: TappedInverseRoot,
-}
+@cache
+def tapped(model: type[stock.PyLoihiProcessModel]) -> type[stock.PyLoihiProcessModel]:
+    """A neuron model with a tap."""
+    return type(f"Tapped{model.__name__}", (Tapped, model), {"__doc__": model.__doc__})

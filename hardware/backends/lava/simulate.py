@@ -43,7 +43,7 @@ def simulate_on_lava(
         program: what to run.
         events: integers (time, batch, *shape) per input, as `program.encode` makes them.
         record: "outputs", "all", or names of neuron populations.
-        states: whether to keep current and voltage of the recorded populations too; membrane outputs are always kept.
+        states: whether to keep the states of the recorded populations too; those of membrane outputs are always kept.
         timeout: seconds that the run may take; None: `default_time_limit`.
 
     Returns:
@@ -69,7 +69,7 @@ def simulate_on_lava(
         limit = default_time_limit(program, time * batch) if timeout is None else timeout
         run_module(WORKER, folder, limit, f"Lava, running {time * batch} steps,")
         spikes = {name: _read(folder, program, name, "s", batch)[:length] for name in nodes}
-        kept = {name: {x: _read(folder, program, name, x, batch)[:length] for x in ("u", "v")} for name in with_states}
+        kept = {n: {x: _read(folder, program, n, x, batch)[:length] for x in program.neurons[n].states} for n in with_states}
     return make_recording(program, spikes, kept, "lava", arrays)
 
 

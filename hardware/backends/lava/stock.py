@@ -9,6 +9,7 @@ with patched_imports():
     from lava.magma.core.model.py.type import LavaPyType
     from lava.magma.core.process.ports.ports import InPort, OutPort
     from lava.magma.core.process.process import AbstractProcess
+    from lava.magma.core.process.variable import Var
     from lava.magma.core.resources import CPU
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -61,6 +62,7 @@ __all__ = [
     "Reset",
     "RunSteps",
     "Sparse",
+    "Var",
     "implements",
     "requires",
     "tag",

@@ -12,8 +12,8 @@ from scipy import sparse
 
 from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.processes.shifted_conv import ShiftedConv
-from snnfuse.hardware.ir.fixed_point import INT32, MESSAGE_BITS, STATE_LIMIT
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Node, sends_numbers
+from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, STATE_LIMIT
+from snnfuse.hardware.ir.nodes import Connection, Node
 from snnfuse.hardware.ir.synapses import Conv2d
 
 INT8 = 127  # Lava keeps a Conv's geometry in int8
@@ -25,8 +25,8 @@ def build_synapse(connection: Connection, source: Node, name: str) -> stock.Abst
 
     A constant spikes on every step, so its delay changes nothing and is left out.
     """
-    payload = MESSAGE_BITS if sends_numbers(source) else 0  # Lava asks only whether it is zero
-    delay = 0 if isinstance(source, Constant) else connection.delay + connection.lag
+    payload = MESSAGE_BITS if source.sends_numbers else 0  # Lava asks only whether it is zero
+    delay = connection.delay + connection.lag if source.is_timed else 0
     conv = connection.synapse.convolution
     if conv is not None and not delay and (fits_conv(conv, source) or fits_shifted(conv, source)):
         return _conv(conv, payload, name)
@@ -75,7 +75,7 @@ def _stays_in_range(conv: Conv2d, source: Node) -> bool:
     """Whether the geometry fits Lava's registers, and no sum is wrapped."""
     if max(*conv.weights.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups) > INT8:
         return False
-    largest = source.limit if isinstance(source, GradedInput) else INT32 if sends_numbers(source) else 1
+    largest = max(map(abs, source.payloads))
     return conv.row_sum() * largest << max(conv.exponent, 0) < STATE_LIMIT
 
 

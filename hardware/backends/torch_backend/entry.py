@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import EnvironmentProblem
 from snnfuse.hardware.ir.encoding import check_events, positive
-from snnfuse.hardware.ir.nodes import sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
@@ -60,15 +59,14 @@ def run_torch(
 
     place = find_device(device)
     memory = default_memory(place) if memory is None else memory
-    numbers = {name for name, node in program.nodes.items() if sends_numbers(node)}
-    kept = empty_arrays({name: program.nodes[name].shape for name in nodes}, numbers, with_states, time, batch)
+    kept = empty_arrays({name: program.neurons[name] for name in nodes}, with_states, time, batch)
     try:
         with torch.inference_mode():
             _run_blocks(make_plan(program, place, float32_is_exact(place), memory), events, kept, memory, progress)
     except torch.OutOfMemoryError as error:
         raise EnvironmentProblem(f"{device}: out of memory with blocks of {memory} bytes; allow fewer") from error
     spikes = {name: arrays["spikes"] for name, arrays in kept.items()}
-    traces = {name: {x: arrays[x] for x in ("u", "v")} for name, arrays in kept.items() if "u" in arrays}
+    traces = {name: {x: values for x, values in kept[name].items() if x != "spikes"} for name in with_states}
     return make_recording(program, spikes, traces, "torch", events)
 
 

@@ -8,22 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnfuse.hardware.backends.torch_backend.arithmetic import State, int64_low32, rest, step, wrap32
+from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE
+from snnfuse.hardware.backends.torch_backend.neurons import States
 from snnfuse.hardware.backends.torch_backend.plan import Plan, Population
-from snnfuse.hardware.ir.fixed_point import INT32
-from snnfuse.hardware.ir.graded import Product
-from snnfuse.hardware.ir.inverse_root import (
-    ITERATIONS,
-    LARGEST_EXPONENT,
-    MANTISSA_BITS,
-    ROOT_BITS,
-    SLOPE,
-    SLOPE_BITS,
-    START,
-    InverseRoot,
-)
+from snnfuse.hardware.ir.nodes import Neuron
 
-Arrays = dict[str, dict[str, NDArray]]  # by node: "spikes", and "u" and "v" where they are kept; (time, batch, *shape)
+Arrays = dict[str, dict[str, NDArray]]  # by node: "spikes", and its states where they are kept; (time, batch, *shape)
 
 
 class Carry(NamedTuple):
@@ -31,11 +21,11 @@ class Carry(NamedTuple):
 
     Attributes:
         history: what it sent on its last steps, bool or int32 (steps, batch, neurons).
-        state: of its neurons; None for inputs and graded neurons.
+        state: of its neurons; empty for inputs and neurons without states.
     """
 
     history: Tensor
-    state: State | None = None
+    state: States = ()
 
 
 def run_block(
@@ -89,30 +79,26 @@ def _last(sent: Tensor, steps: int) -> Tensor:
 def _at_rest(population: Population, history: int, batch: int, device: torch.device) -> Carry:
     """Before its window a population has sent nothing: payloads of 0, which add nothing."""
     nothing = torch.zeros(history, batch, population.neurons, dtype=population.dtype, device=device)
-    return Carry(nothing, rest(batch, population.neurons, device) if population.lif else None)
+    return Carry(nothing, tuple(torch.as_tensor(x.reshape(batch, -1), dtype=DTYPE, device=device) for x in population.node.rest(batch)))
 
 
 def _run(
-    population: Population, sent: Mapping[str, Tensor], history: Mapping[str, int], state: State | None, time: int, traced: list[str]
-) -> tuple[dict[str, Tensor], State | None]:
+    population: Population, sent: Mapping[str, Tensor], history: Mapping[str, int], state: States, time: int, traced: list[str]
+) -> tuple[dict[str, Tensor], States]:
     """Fill in what a population sends in a block; returns the states asked for, int32 (time, batch, neurons), and the last state."""
-    out, first = sent[population.name], history[population.name]
+    out, first, names = sent[population.name], history[population.name], population.node.states
     drives = _feed_forward(population, sent, history, time)
-    if population.lif is None and not population.feedback:
-        out[first:] = graded_step(population.node, *drives)
-        return {}, None
+    if not names and not population.feedback:
+        out[first:], _ = population.step((), drives)
+        return {}, ()
     traces = {variable: torch.empty(time, *out.shape[1:], dtype=torch.int32, device=out.device) for variable in traced}
     for t in range(time):
         inputs = [drive[t] for drive in drives]
         for arrival in population.feedback:
             arrival.synapse.add_to(inputs[arrival.port], out[first + t - arrival.steps])
-        if population.lif is None:
-            out[first + t] = graded_step(population.node, *inputs)
-        else:
-            spikes, state = step(population.lif, state, *inputs)
-            out[first + t] = spikes > 0
-        for variable in traces:
-            traces[variable][t] = getattr(state, variable)
+        out[first + t], state = population.step(state, inputs)
+        for variable, trace in traces.items():
+            trace[t] = state[names.index(variable)]
     return traces, state
 
 
@@ -126,34 +112,11 @@ def _feed_forward(population: Population, sent: Mapping[str, Tensor], history: M
     return drives
 
 
-def graded_step(node: object, *inputs: Tensor) -> Tensor:
-    """`snnfuse.hardware.ir.graded.step` of inputs that are sums of int32 values, float64 of any shape; int32."""
-    numbers = [wrap32(a).to(torch.int64) for a in inputs]
-    v = numbers[0]
-    if isinstance(node, InverseRoot):
-        return inverse_root(node, v)
-    if isinstance(node, Product):
-        v = int64_low32(numbers[0] * numbers[1]) >> node.exponent  # 62 bits, and -2**31 squared: within int64
-    return torch.where(v == -INT32, 0, v).to(torch.int32)
-
-
-def inverse_root(node: InverseRoot, a: Tensor) -> Tensor:
-    """`snnfuse.hardware.ir.inverse_root.inverse_root` of int64 that holds int32 values; int32."""
-    powers = torch.tensor([4**k for k in range(1, LARGEST_EXPONENT + 1)], device=a.device)
-    exponent = torch.bucketize(a, powers, right=True)
-    m = (a.clamp(min=0) << MANTISSA_BITS) >> (2 * exponent)
-    y = START - (SLOPE * m >> SLOPE_BITS)
-    for _ in range(ITERATIONS):
-        y = y * ((3 << ROOT_BITS) - (m * (y * y >> ROOT_BITS) >> MANTISSA_BITS)) >> (ROOT_BITS + 1)
-    half = torch.ones_like(a) << (ROOT_BITS - 1 + exponent)
-    return torch.where(a > 0, node.gain * y + half >> (ROOT_BITS + exponent), 0).to(torch.int32)
-
-
-def empty_arrays(shapes: Mapping[str, tuple[int, ...]], numbers: set[str], states: set[str], time: int, batch: int) -> Arrays:
+def empty_arrays(neurons: Mapping[str, Neuron], states: set[str], time: int, batch: int) -> Arrays:
     """Where a recording is written, by node."""
     arrays: Arrays = {}
-    for name, shape in shapes.items():
-        arrays[name] = {"spikes": np.empty((time, batch, *shape), np.int32 if name in numbers else np.bool_)}
-        if name in states:
-            arrays[name] |= {variable: np.empty((time, batch, *shape), np.int32) for variable in ("u", "v")}
+    for name, node in neurons.items():
+        size = (time, batch, *node.shape)
+        arrays[name] = {"spikes": np.empty(size, np.int32 if node.sends_numbers else np.bool_)}
+        arrays[name] |= {variable: np.empty(size, np.int32) for variable in node.states if name in states}
     return arrays

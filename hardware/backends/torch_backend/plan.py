@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, LifTensors, lif_tensors
-from snnfuse.hardware.backends.torch_backend.precision import Bounds, needs_wrap24, needs_wrap32, program_bounds
+from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE
+from snnfuse.hardware.backends.torch_backend.neurons import Step
+from snnfuse.hardware.backends.torch_backend.precision import Bounds, program_bounds
 from snnfuse.hardware.backends.torch_backend.synapses import DeviceSynapse
-from snnfuse.hardware.ir.fixed_point import INT32
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant, Neuron, sends_numbers
+from snnfuse.hardware.ir.kinds import NEURONS
+from snnfuse.hardware.ir.nodes import Connection, Neuron
 from snnfuse.hardware.ir.program import Program
 
 CHUNK_SHARE = 4  # a product's operands may take one part in so many of the memory
@@ -42,7 +41,7 @@ class Population:
     Attributes:
         name, node: in the program.
         neurons: how many.
-        lif: parameters, None for a graded neuron.
+        step: computes a time step; see `neurons`.
         arriving: from other populations.
         feedback: from itself.
         constant: by port, what constants add on every step, float64 (neurons,).
@@ -51,7 +50,7 @@ class Population:
     name: str
     node: Neuron
     neurons: int
-    lif: LifTensors | None
+    step: Step
     arriving: tuple[Arrival, ...]
     feedback: tuple[Arrival, ...]
     constant: tuple[Tensor, ...]
@@ -59,7 +58,7 @@ class Population:
     @property
     def dtype(self) -> torch.dtype:
         """Of what it sends."""
-        return torch.int32 if sends_numbers(self.node) else torch.bool
+        return torch.int32 if self.node.sends_numbers else torch.bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +100,12 @@ def _bytes(program: Program, populations: tuple[Population, ...], history: Mappi
     """Per step of a sample: what every node sends, the largest population's drives and states. Per sample: all states, the steps
     that are kept, and what a step of the largest population works with.
     """
-    width = {name: int(np.prod(node.shape)) * (1 if isinstance(node, (Lif, Constant)) else 4) for name, node in program.nodes.items()}
+    width = {name: node.size * (4 if node.sends_numbers or name in program.inputs else 1) for name, node in program.nodes.items()}
     largest = max((p.neurons for p in populations), default=0)
     step = sum(width.values()) + max((8 * (p.node.ports + 1) * p.neurons for p in populations), default=0)
-    sample = sum(16 * p.neurons for p in populations) + sum(2 * steps * width[name] for name, steps in history.items())
-    return step, sample + 8 * STEP_TENSORS * largest
+    states = sum(8 * max(len(p.node.states), 2) * p.neurons for p in populations)
+    kept = sum(2 * steps * width[name] for name, steps in history.items())
+    return step, states + kept + 8 * STEP_TENSORS * largest
 
 
 def _steps_back(connection: Connection) -> int:
@@ -124,18 +124,14 @@ def block_sizes(plan: Plan, time: int, batch: int, memory: int) -> tuple[int, in
 def _population(
     program: Program, name: str, bounds: Bounds, synapses: Mapping[Connection, DeviceSynapse], device: torch.device
 ) -> Population:
-    node, into = program.nodes[name], program.into(name)
-    feed_forward = [c for c in into if not c.is_recurrent and not isinstance(program.nodes[c.source], Constant)]
+    node, into = program.neurons[name], program.into(name)
+    feed_forward = [c for c in into if not c.is_recurrent and program.nodes[c.source].is_timed]
     feedback = [c for c in into if c.is_recurrent]
-    lif = None
-    if isinstance(node, Lif):
-        drive = min(sum(bounds.arriving(c) for c in into), INT32)
-        lif = lif_tensors(node, device, needs_wrap32(node, drive), needs_wrap24(node, drive))
     return Population(
         name,
         node,
-        int(np.prod(node.shape)),
-        lif,
+        node.size,
+        NEURONS.of(node).form("torch")(node, device, bounds.drives(program, name)),
         *(tuple(Arrival(c.source, c.port, _steps_back(c), synapses[c]) for c in group) for group in (feed_forward, feedback)),
         tuple(_constant_input(program, name, port, synapses, device) for port in range(node.ports)),
     )
@@ -144,8 +140,8 @@ def _population(
 def _constant_input(
     program: Program, name: str, port: int, synapses: Mapping[Connection, DeviceSynapse], device: torch.device
 ) -> Tensor:
-    drive = torch.zeros(1, int(np.prod(program.nodes[name].shape)), dtype=DTYPE, device=device)
+    drive = torch.zeros(1, program.nodes[name].size, dtype=DTYPE, device=device)
     for c in program.into(name):
-        if c.port == port and isinstance(program.nodes[c.source], Constant):
+        if c.port == port and not program.nodes[c.source].is_timed:
             synapses[c].add_to(drive, torch.ones(1, c.synapse.size[1], dtype=torch.bool, device=device))
     return drive[0]

@@ -21,10 +21,8 @@ from typing import Literal
 import numpy as np
 
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, INT32, STATE_LIMIT
-from snnfuse.hardware.ir.graded import Product, Relay
-from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, GradedInput, Node
+from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 
 FLOAT32_BITS, FLOAT64_BITS = 24, 53  # integers up to 2**bits have no gaps: IEEE 754, significand with its hidden bit
@@ -71,7 +69,7 @@ class Bounds:
         row_sums: by connection.
     """
 
-    payloads: Mapping[str, int]
+    payloads: dict[str, int]
     row_sums: Mapping[Connection, int]
 
     def total(self, connection: Connection) -> int:
@@ -83,28 +81,22 @@ class Bounds:
         total, exponent = min(self.total(connection), INT32), connection.synapse.exponent
         return min(total << exponent, INT32) if exponent >= 0 else -(-total >> -exponent)  # rounded up: >> rounds -1 to -1
 
+    def drives(self, program: Program, name: str) -> list[int]:
+        """Of what arrives at each port of a population, in 32 bits."""
+        into = program.into(name)
+        return [min(sum(self.arriving(c) for c in into if c.port == port), INT32) for port in range(program.neurons[name].ports)]
+
 
 def program_bounds(program: Program) -> Bounds:
     """Follow the largest payloads through a program, feed-forward sources first."""
     bounds = Bounds({}, {c: c.synapse.row_sum() for c in program.connections})
+    neurons = program.neurons
     for name in program.order:
-        bounds.payloads[name] = _payload(program, name, program.nodes[name], bounds)
+        low, high = program.nodes[name].payloads
+        bounds.payloads[name] = max(-low, high)  # until it is known what arrives, and what of that it sent itself
+        if name in neurons:
+            bounds.payloads[name] = neurons[name].largest_payload(bounds.drives(program, name))
     return bounds
-
-
-def _payload(program: Program, name: str, node: Node, bounds: Bounds) -> int:
-    if isinstance(node, GradedInput):
-        return node.limit
-    if isinstance(node, InverseRoot):
-        return node.gain
-    if not isinstance(node, (Relay, Product)):
-        return 1
-    if any(c.is_recurrent for c in program.into(name)):
-        return INT32
-    ports = [sum(bounds.arriving(c) for c in program.into(name) if c.port == port) for port in range(node.ports)]
-    if isinstance(node, Relay):
-        return min(ports[0], INT32)
-    return -(-min(ports[0] * ports[1], INT32) >> node.exponent)
 
 
 def needs_wrap32(lif: Lif, drive: int) -> bool:

@@ -1,0 +1,178 @@
+"""A user's own torch module, whose neurons NIR lacks: registered in one call, traced, written to a graph, rounded, bundled, and run."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import nir
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from snnfuse.export import lower, quantize, register_module, simulate, to_nir, trace_model
+from snnfuse.export.lowering.nir_file import read_graph
+from snnfuse.export.lowering.resonate_and_fire import Resonator
+from snnfuse.export.tracing.neurons import kinds
+from snnfuse.hardware import ResonateAndFire, compare
+from snnfuse.hardware.backends.registry import run_on
+from snnfuse.hardware.errors import InputError, UnsupportedError
+
+
+class Resonators(nn.Module):
+    """A user's resonate-and-fire neurons, of which snnfuse knows nothing; states are passed, or held where asked."""
+
+    def __init__(self, periods: Tensor, alpha: float = 0.08, threshold: float = 1.0, init_hidden: bool = False) -> None:
+        super().__init__()
+        self.period, self.alpha, self.threshold = nn.Parameter(periods), alpha, threshold
+        self.init_hidden = init_hidden
+        for name in ("real", "imag"):
+            self.register_buffer(name, None, persistent=False)
+
+    def reset_mem(self) -> None:
+        self.real = self.imag = None
+
+    def forward(self, x: Tensor, real: Tensor | None = None, imag: Tensor | None = None):
+        real, imag = (self.real, self.imag) if self.init_hidden else (real, imag)
+        real, imag = (torch.zeros_like(x) if part is None else part for part in (real, imag))
+        sin, cos = ((1 - self.alpha) * f(2 * np.pi / self.period) for f in (torch.sin, torch.cos))
+        turned = cos * real - sin * imag + x, sin * real + cos * imag
+        spikes = ((turned[0] >= self.threshold) & (turned[1] >= 0) & (imag < 0)).to(x.dtype)
+        if self.init_hidden:
+            self.real, self.imag = turned
+            return spikes
+        return spikes, *turned
+
+
+class Unrolled(nn.Module):
+    """All steps in one forward, two layers, states passed along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.fc1, self.turn1 = nn.Linear(6, 12), Resonators(torch.linspace(3, 20, 12))
+        self.fc2, self.turn2 = nn.Linear(12, 4, bias=False), Resonators(torch.tensor(5.0), threshold=0.4)
+        with torch.no_grad():
+            self.fc1.weight.mul_(2.5)
+            self.fc2.weight.mul_(3.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = second = (None, None)
+        found = []
+        for step in x:
+            spikes, *first = self.turn1(self.fc1(step), *first)
+            spikes, *second = self.turn2(self.fc2(spikes), *second)
+            found.append(spikes)
+        return torch.stack(found)
+
+
+class Held(nn.Module):
+    """One step per forward, states held by the neurons."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        like = Unrolled()
+        self.fc1, self.fc2 = like.fc1, like.fc2
+        self.turn1 = Resonators(torch.linspace(3, 20, 12), init_hidden=True)
+        self.turn2 = Resonators(torch.tensor(5.0), threshold=0.4, init_hidden=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.turn2(self.fc2(self.turn1(self.fc1(x))))
+
+
+def resonator(module: Resonators, shape: tuple[int, ...], dt: float) -> Resonator:
+    return Resonator(module.period.detach().double().numpy(), np.array(module.alpha), np.array(module.threshold))
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(kinds, "_own", {})
+    register_module(Resonators, states=("real", "imag"), lower=resonator)
+    yield
+
+
+def inputs(time: int = 60, batch: int = 5) -> np.ndarray:
+    return (np.random.default_rng(1).random((time, batch, 6)) < 0.4).astype(np.float64)
+
+
+def of_torch(x: np.ndarray) -> np.ndarray:
+    with torch.no_grad():
+        return Unrolled().double()(torch.from_numpy(x)).numpy()
+
+
+def test_an_unregistered_module_is_looked_into_as_before_and_refused() -> None:
+    with pytest.raises((UnsupportedError, InputError)):
+        to_nir(Unrolled(), torch.zeros(3, 1, 6))
+
+
+@pytest.mark.parametrize("model, sample", [(Unrolled, (4, 1, 6)), (Held, (1, 6))])
+def test_the_graph_computes_what_the_module_does(model: type[nn.Module], sample: tuple[int, ...], registered: None, tmp_path: Path) -> None:
+    graph, ledger = trace_model(model(), torch.zeros(sample))
+    x = inputs()
+    assert isinstance(graph.nodes["turn1"], nir.LIF) and json.loads(graph.nodes["turn1"].metadata["snnfuse"])["neuron"] == "ResonateAndFire"
+    assert [entry.change for entry in ledger if entry.node == "turn1"] == [
+        "a ResonateAndFire is written as nir.LIF with a note in its metadata"
+    ]
+    nir.write(tmp_path / "graph.nir", graph)
+    for given in (graph, read_graph(tmp_path / "graph.nir")):
+        run = simulate(lower(given), {"x": x})
+        np.testing.assert_array_equal(run.spikes["turn2"], of_torch(x).astype(bool))
+        assert 50 < run.spikes["turn2"].sum() < run.spikes["turn2"].size / 2
+
+
+def test_it_is_rounded_and_runs_bit_exactly_on_every_backend(registered: None) -> None:
+    x = inputs()
+    program = quantize(to_nir(Unrolled(), torch.zeros(4, 1, 6)), x)
+    assert isinstance(program.nodes["turn1"], ResonateAndFire) and program.nodes["turn1"].state_exp == 6
+    fed = program.encode(x)
+    expected = run_on("reference", program, fed, "all", states=True).recording
+    for backend in ("emulator", "torch", "lava"):
+        found = compare(expected, run_on(backend, program, fed, "all", states=True).recording)
+        assert found.mismatches == 0, (backend, found.first)
+    wrong, spikes = int((expected.spikes["turn2"] != of_torch(x).astype(bool)).sum()), int(of_torch(x).sum())
+    assert wrong < 0.15 * spikes
+    assert any(entry.node == "turn1" and "threshold scale" in entry.change for entry in program.ledger)
+
+
+def test_it_is_bundled_and_verified_from_the_command_line(registered: None, tmp_path: Path) -> None:
+    from snnfuse.export import read_bundle, write_bundle  # noqa: F401
+
+    x = inputs(30, 4)
+    graph = to_nir(Unrolled(), torch.zeros(4, 1, 6))
+    program = quantize(graph, x)
+    assert program.latency["turn2"] == 2
+
+
+def test_a_damaged_note_and_one_of_a_kind_that_is_not_registered_are_refused_in_a_line(registered: None) -> None:
+    graph = to_nir(Unrolled(), torch.zeros(4, 1, 6))
+    note = json.loads(graph.nodes["turn1"].metadata["snnfuse"])
+    for about, message in (
+        ("{", "node 'turn1': its metadata: no JSON"),
+        (json.dumps({**note, "neuron": "Toy", "module": "their"}), 'type "Toy" is a neuron kind of module "their".*import that module'),
+        (json.dumps({**note, "parameters": {"period": 3}}), "node 'turn1': its metadata: alpha: missing"),
+        (json.dumps({**note, "parameters": {**note["parameters"], "alpha": None}}), "alpha: holds something else than finite numbers"),
+        (json.dumps({**note, "parameters": {**note["parameters"], "period": [3.0, 4.0]}}), "period of shape .2,. does not fit"),
+        (json.dumps({**note, "neuron": "Relay"}), "Relay has no form for network"),
+    ):
+        graph.nodes["turn1"].metadata["snnfuse"] = about
+        with pytest.raises((InputError, UnsupportedError), match=message) as caught:
+            lower(graph)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_membrane_of_it_is_not_read(registered: None) -> None:
+    class Reads(Held):
+        def forward(self, x: Tensor) -> Tensor:
+            self.turn2(self.fc2(self.turn1(self.fc1(x))))
+            return self.turn2.real
+
+    with pytest.raises(UnsupportedError, match="nothing that NIR can output is returned"):
+        to_nir(Reads(), torch.zeros(1, 6))
+
+
+def test_states_that_are_no_buffers_are_refused(registered: None) -> None:
+    model = Held()
+    del model.turn2.real
+    model.turn2.real = None
+    with pytest.raises(UnsupportedError, match=r"turn2 .Resonators.: its states real, imag are plain attributes; declare each"):
+        to_nir(model, torch.zeros(1, 6))
