@@ -13,6 +13,8 @@ _HOME = {
     "trace_model": "tracing",
     "from_nir": "to_snntorch.to_snntorch",
     "lower": "lowering.nir_to_network",
+    "passes": "lowering.pass_list",
+    "register_lowering": "lowering.nir_nodes",
     "simulate": "lowering.float_simulator",
     "quantize": "quantization.quantize_network",
     "measure_agreement": "quantization.agreement",

@@ -6,7 +6,6 @@ netx layer) says beside its dispatch what it does with each, as rows. `snnfuse o
 
 import importlib
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal, get_args
 
 Decision = Literal["exact", "approximate", "refused"]
@@ -15,8 +14,7 @@ SOURCES = (
     "tracing.neuron_rows",
     "tracing.emit.layers",
     "tracing.capture.trace_ops",
-    "lowering.neuron_nodes",
-    "lowering.linear_nodes",
+    "lowering.nir_nodes",
     "netx.table",
 )
 
@@ -48,7 +46,6 @@ class Row:
             raise ValueError(f"{self.group} {self.name}: a refusal needs a way out")
 
 
-@cache
 def rows(sources: tuple[str, ...] = SOURCES) -> tuple[Row, ...]:
-    """Every row, group by group: `ops_rows()` of each module that decides, asked once."""
+    """Every row, group by group: `ops_rows()` of each module that decides."""
     return tuple(row for source in sources for row in importlib.import_module(f"snnfuse.export.{source}").ops_rows())

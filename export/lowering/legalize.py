@@ -15,18 +15,21 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
+from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.export.lowering.network import Array, Network, Population, Projection
+from snnfuse.export.lowering.passes import Pass, Watch, run_passes
 from snnfuse.export.lowering.populations import ANY_SPIKE, memoryless
 from snnfuse.export.lowering.unreset import with_reset_returned
 from snnfuse.export.lowering.weights import Weights, from_matrix
 from snnfuse.hardware.errors import UnsupportedError
 
 
-def chip_form(network: Network) -> Network:
+def chip_form(network: Network, watch: Watch | None = None) -> Network:
     """The network in a Program's terms.
 
     Args:
         network: as `lower` gives it; one in chip form already comes back as it is.
+        watch: called after each pass with its name and what it gave.
 
     Returns:
         Network without loops of several populations, with thresholds above 0 and resets to 0. A loop's population is called
@@ -36,14 +39,48 @@ def chip_form(network: Network) -> Network:
     Raises:
         UnsupportedError: a loop of populations that reset differently, or paths too different in length.
     """
-    network = with_reset_returned(network)
-    populations = {name: _above_zero(_reset_to_zero(p)) for name, p in network.populations.items()}
-    network = replace(network, populations=populations)
+    return run_passes(LEGALIZE, network, watch)
+
+
+def with_resets_to_zero(network: Network) -> Network:
+    """Count every voltage from where it resets to."""
+    return replace(network, populations={name: _reset_to_zero(p) for name, p in network.populations.items()})
+
+
+def with_thresholds_above_zero(network: Network) -> Network:
+    """Raise thresholds that are not above 0, and the voltages with them, where nothing lasts a step."""
+    return replace(network, populations={name: _above_zero(p) for name, p in network.populations.items()})
+
+
+def with_loops_merged(network: Network) -> Network:
+    """Make one population of those that form a loop.
+
+    Raises:
+        UnsupportedError: they reset differently.
+    """
     for group in network.groups:
         if len(group) > 1:
             network = _merged(network, group)
+    return network
+
+
+def with_timing_checked(network: Network) -> Network:
+    """Check that no synapse would have to delay by more steps than it can.
+
+    Raises:
+        UnsupportedError: one would, by name.
+    """
     network.check_timing()
     return network
+
+
+LEGALIZE: tuple[Pass[Network], ...] = (
+    Pass("resets returned", with_reset_returned),
+    Pass("resets to zero", with_resets_to_zero),
+    Pass("thresholds above zero", with_thresholds_above_zero),
+    Pass("loops merged", with_loops_merged),
+    Pass("timing", with_timing_checked),
+)
 
 
 def _reset_to_zero(p: Population) -> Population:
@@ -65,7 +102,7 @@ def _above_zero(p: Population) -> Population:
 
 
 def _merged(network: Network, group: tuple[str, ...]) -> Network:
-    name = _free(network, f"loop({', '.join(group)})")
+    name = fresh_name(f"loop({', '.join(group)})", network.names)
     rows = _rows(network, group)
     size = max(r.stop for r in rows.values())
 
@@ -152,9 +189,3 @@ def _given_back(members: dict[str, Population], whole: Population, rows: dict[st
         if not population.has_memory:
             back[rows[name].start : rows[name].stop] = population.amount.ravel()
     return [from_matrix(sparse.diags(back, format="csr"))] if back.any() else []
-
-
-def _free(network: Network, name: str) -> str:
-    while name in network.populations or name in network.inputs or name in network.outputs:
-        name += "_"
-    return name

@@ -12,7 +12,6 @@ Populations that reach each other form a loop, and every connection within one t
 step before. A connection outside takes none. Delays come on top.
 """
 
-import graphlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,13 +19,13 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from snnfuse.export.lowering.float_neurons import FloatNeuron
+from snnfuse.export.lowering.graph import strong_components
 from snnfuse.export.lowering.weights import Weights
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
+from snnfuse.hardware.ir.graph_order import topological_order
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ledger import Ledger
 
@@ -141,26 +140,41 @@ class Network:
     dt: float
     ledger: Ledger = ()
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that are taken: of inputs, populations and outputs."""
+        return frozenset({*self.inputs, *self.populations, *self.outputs})
+
     def into(self, target: str) -> tuple[Projection, ...]:
         """The projections that end in a population."""
-        return tuple(p for p in self.projections if p.target == target)
+        return self._into.get(target, ())
+
+    @cached_property
+    def _into(self) -> dict[str, tuple[Projection, ...]]:
+        found: dict[str, list[Projection]] = {}
+        for projection in self.projections:
+            found.setdefault(projection.target, []).append(projection)
+        return {target: tuple(projections) for target, projections in found.items()}
 
     @cached_property
     def groups(self) -> tuple[tuple[str, ...], ...]:
         """Populations that form a loop, and every other one alone; sources before targets."""
         within = [(p.source, p.target) for p in self.projections if p.source in self.populations]
-        members = _loops(list(self.populations), within)
-        group_of = {name: i for i, group in enumerate(members) for name in group}
-        sources = {i: {group_of[s] for s, t in within if group_of[t] == i} - {i} for i in range(len(members))}
-        return tuple(members[i] for i in graphlib.TopologicalSorter(sources).static_order())
+        first = strong_components(self.populations, within)
+        members: dict[str, list[str]] = {}
+        for name in self.populations:
+            members.setdefault(first[name], []).append(name)
+        between = [(first[s], first[t]) for s, t in within if first[s] != first[t]]
+        return tuple(tuple(members[name]) for name in topological_order(members, between))
 
     @cached_property
-    def _group_of(self) -> dict[str, tuple[str, ...]]:
+    def group_of(self) -> Mapping[str, tuple[str, ...]]:
+        """The group of `groups` that each population is in."""
         return {name: group for group in self.groups for name in group}
 
     def late(self, projection: Projection) -> int:
         """Steps between what a source sends and its arrival: the lag, and one more within a loop."""
-        return projection.lag + (projection.target in self._group_of.get(projection.source, ()))
+        return projection.lag + (projection.target in self.group_of.get(projection.source, ()))
 
     @cached_property
     def depth(self) -> dict[str, int]:
@@ -191,15 +205,3 @@ class Network:
     def order(self) -> list[str]:
         """Populations, every feed-forward source before its targets."""
         return sorted(self.populations, key=self.depth.__getitem__)
-
-
-def _loops(names: list[str], edges: list[tuple[str, str]]) -> list[tuple[str, ...]]:
-    """The strongly connected components of a graph, each in the order of `names`."""
-    index = {name: i for i, name in enumerate(names)}
-    ends = np.array([(index[s], index[t]) for s, t in edges], np.int64).reshape(-1, 2).T
-    links = sparse.csr_matrix((np.ones(ends.shape[1]), tuple(ends)), shape=(len(names),) * 2)
-    _, labels = connected_components(links, directed=True, connection="strong")
-    found: dict[int, list[str]] = {}
-    for name, label in zip(names, labels.tolist()):
-        found.setdefault(label, []).append(name)
-    return [tuple(group) for group in found.values()]

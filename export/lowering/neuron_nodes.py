@@ -13,32 +13,18 @@ import nir
 import numpy as np
 
 from snnfuse.export.lowering.network import Array, Population
+from snnfuse.export.lowering.product_patterns import ProductNode
+from snnfuse.export.lowering.registry import GROUP, NeuronLowering, NodeLowering
 from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
-GROUP = "NIR node"
-FIRES: dict[type[nir.NIRNode], str] = {
-    nir.LIF: "a population that resets to zero",
-    nir.CubaLIF: "a population with a synaptic current that resets to zero; a spike meets the updated current",
-    nir.IF: "a population without a leak that resets to zero",
-}
-LEAKS: dict[type[nir.NIRNode], str] = {
-    nir.LI: "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF",
-    nir.I: "as LI, without a leak",
-    nir.CubaLI: "a readout of its membrane, with a synaptic current",
-}
-FIRING_NODES = tuple(FIRES)
-LEAKY_NODES = tuple(LEAKS)  # membranes without a threshold of their own
-INTEGRATORS = (nir.LI, nir.I)  # those without a synaptic current of their own
-NUMBERS = frozenset(
-    ("weight", "bias", "scale", "delay", "threshold", "tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset")
-    + ("kernel_size", "stride", "padding", "dilation", "groups", "input_shape", "start_dim", "end_dim")
-)
-MAY_LACK = frozenset(("v_reset", "input_shape", "bias"))
+Firing = nir.LIF | nir.CubaLIF | nir.IF
+Leaky = nir.LI | nir.CubaLI | nir.I
+INTEGRATORS = (nir.LI, nir.I)  # membranes without a synaptic current of their own
 EULER_TOLERANCE = 1e-6  # how far dt/tau may exceed 1, relative: files hold tau in float32, which rounds by up to 6e-8
 
 
-def population(name: str, node: nir.NIRNode, dt: float) -> Population:
+def population(name: str, node: Firing | Leaky, dt: float) -> Population:
     """A firing node, or a membrane as a readout that never fires; parameters keep the shapes that the node gives them.
 
     Raises:
@@ -59,10 +45,10 @@ def population(name: str, node: nir.NIRNode, dt: float) -> Population:
     if isinstance(node, (nir.CubaLIF, nir.CubaLI)):
         step = euler_step(name, "tau_syn", node.tau_syn, dt)
         neuron = replace(neuron, alpha=1.0 - step, current_gain=step * np.asarray(node.w_in, np.float64))
-    return _firing(name, node, neuron) if isinstance(node, FIRING_NODES) else neuron
+    return _firing(name, node, neuron) if isinstance(node, (nir.LIF, nir.IF, nir.CubaLIF)) else neuron
 
 
-def membrane(name: str, node: nir.NIRNode, dt: float) -> tuple[Array, Array, Array]:
+def membrane(name: str, node: Firing | Leaky, dt: float) -> tuple[Array, Array, Array]:
     """beta, gain and what v_leak adds to the voltage on every step."""
     r = np.asarray(node.r, np.float64)
     if isinstance(node, (nir.IF, nir.I)):
@@ -84,7 +70,7 @@ def euler_step(name: str, parameter: str, tau: Array, dt: float) -> Array:
     return np.minimum(step, 1.0)
 
 
-def _firing(name: str, node: nir.NIRNode, neuron: Population) -> Population:
+def _firing(name: str, node: Firing, neuron: Population) -> Population:
     theta = np.asarray(node.v_threshold, np.float64)
     reset_to = np.zeros_like(theta) if node.v_reset is None else np.asarray(node.v_reset, np.float64)
     if not (theta > reset_to).all():
@@ -95,11 +81,11 @@ def _firing(name: str, node: nir.NIRNode, neuron: Population) -> Population:
     return replace(neuron, theta=theta, reset_to=reset_to if reset_to.any() else None)
 
 
-def check_numbers(name: str, node: nir.NIRNode) -> None:
+def check_numbers(name: str, node: nir.NIRNode, lowering: NodeLowering) -> None:
     """InputError naming the node and parameter that holds anything but finite real numbers."""
-    for key in NUMBERS & vars(node).keys():
-        value = getattr(node, key)
-        if (value is None and key in MAY_LACK) or (key == "padding" and isinstance(value, (str, bytes))):
+    for key in lowering.numbers:
+        value = getattr(node, key, None)
+        if (value is None and key in lowering.optional) or (key == "padding" and isinstance(value, (str, bytes))):
             continue
         try:
             array = np.asarray(value)
@@ -115,25 +101,44 @@ def _shown(value: object) -> str:
     return "nothing" if value is None or getattr(value, "size", 1) == 0 else f"a {type(value).__name__}"
 
 
-def ops_rows() -> tuple[Row, ...]:
-    """What becomes of every node that holds a voltage, and of thresholds."""
-    kept = [(node.__name__, "", "exact", how) for node, how in (FIRES | LEAKS).items()]
-    shared = ", ".join(node.__name__ for node in FIRES)
-    rows = [Row(GROUP, *row) for row in kept]
-    rows += [
-        Row(GROUP, shared, "v_leak not 0", "exact", "a bias of the voltage"),
-        Row(GROUP, shared, "v_reset not 0", "approximate", "the voltage counts from v_reset, and starts there instead of at 0"),
-        Row(GROUP, shared, "v_threshold not above v_reset", "refused", "it fires at rest", "raise the threshold, or lower v_reset"),
-        Row(GROUP, ", ".join(node.__name__ for node in LEAKS), "read by another node than these", "refused",
-            "only spikes travel on the chip", "add a Threshold, or read it as an output"),
-        Row(GROUP, "I", "r = 1 / dt, of counts, read by layers", "exact", "a sum over time: a graded relay that feeds itself"),
-        Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's dt (--dt)"),
-        Row(GROUP, "Threshold", "on LI or I, with Scale(-theta) back to it", "exact", "reset by subtraction from the next voltage"),
-        Row(GROUP, "Threshold", "on LI or I, with Scale(-beta theta) back to it", "exact", "reset by subtraction at once"),
-        Row(GROUP, "Threshold", "on LI or I, without one of these", "exact", "a population that never resets"),
-        Row(GROUP, "Threshold", "after SumPool2d of spikes", "exact", "a maximum, if it lies in 0..1"),
-        Row(GROUP, "Threshold", "N of them on x and Scale(N) of q, at N + 1/2 to 2N - 1/2", "exact",
-            "a product of counts x and q, if it can be shown that x <= N and q <= 1: an AND neuron or a product neuron"),
-        Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
-    ]  # fmt: skip
-    return tuple(rows)
+_FIRING, _LEAKY = "LIF, CubaLIF, IF", "LI, I, CubaLI"
+_NEURON_ROWS = (
+    Row(GROUP, _FIRING, "v_leak not 0", "exact", "a bias of the voltage"),
+    Row(GROUP, _FIRING, "v_reset not 0", "approximate", "the voltage counts from v_reset, and starts there instead of at 0"),
+    Row(GROUP, _FIRING, "v_threshold not above v_reset", "refused", "it fires at rest", "raise the threshold, or lower v_reset"),
+    Row(GROUP, _LEAKY, "read by another node than these", "refused", "only spikes travel on the chip",
+        "add a Threshold, or read it as an output"),
+    Row(GROUP, "I", "r = 1 / dt, of counts, read by layers", "exact", "a sum over time: a graded relay that feeds itself"),
+    Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's dt (--dt)"),
+)  # fmt: skip
+_THRESHOLD_ROWS = (
+    Row(GROUP, "Threshold", "on LI or I, with Scale(-theta) back to it", "exact", "reset by subtraction from the next voltage"),
+    Row(GROUP, "Threshold", "on LI or I, with Scale(-beta theta) back to it", "exact", "reset by subtraction at once"),
+    Row(GROUP, "Threshold", "on LI or I, without one of these", "exact", "a population that never resets"),
+    Row(GROUP, "Threshold", "after SumPool2d of spikes", "exact", "a maximum, if it lies in 0..1"),
+    Row(GROUP, "Threshold", "N of them on x and Scale(N) of q, at N + 1/2 to 2N - 1/2", "exact",
+        "a product of counts x and q, if it can be shown that x <= N and q <= 1: an AND neuron or a product neuron"),
+    Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
+)  # fmt: skip
+_MEMBRANE, _CUBA = ("tau", "r", "v_leak"), ("tau_mem", "tau_syn", "r", "w_in", "v_leak")
+_RESET = ("v_threshold", "v_reset")
+
+
+_LIF = "a population that resets to zero"
+_CUBA_LIF = "a population with a synaptic current that resets to zero; a spike meets the updated current"
+_IF = "a population without a leak that resets to zero"
+_LI = "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF"
+_CUBA_LI = "a readout of its membrane, with a synaptic current"
+_READ = {"population": population, "fires": False}
+_FIRES = {"population": population, "optional": ("v_reset",)}
+
+LOWERINGS: dict[type[nir.NIRNode], NodeLowering] = {
+    nir.LIF: NeuronLowering(_LIF, numbers=(*_MEMBRANE, *_RESET), **_FIRES),
+    nir.CubaLIF: NeuronLowering(_CUBA_LIF, numbers=(*_CUBA, *_RESET), takes_current=False, **_FIRES),
+    nir.IF: NeuronLowering(_IF, numbers=("r", *_RESET), **_FIRES),
+    nir.LI: NeuronLowering(_LI, numbers=_MEMBRANE, **_READ),
+    nir.I: NeuronLowering("as LI, without a leak", numbers=("r",), **_READ),
+    nir.CubaLI: NeuronLowering(_CUBA_LI, _NEURON_ROWS, numbers=_CUBA, takes_current=False, **_READ),
+    nir.Threshold: NodeLowering(rows=_THRESHOLD_ROWS, numbers=("threshold",)),
+    ProductNode: NodeLowering(),
+}

@@ -14,20 +14,20 @@
 Any LI may be an I, which does not leak. Reset by subtraction is a loop because NIR has no word for it.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import nir
 import numpy as np
 
 from snnfuse.export.lowering.float_neurons import is_noted
+from snnfuse.export.lowering.graph import Graph, of_kind
 from snnfuse.export.lowering.network import Array
-from snnfuse.export.lowering.neuron_nodes import FIRING_NODES, INTEGRATORS, LEAKY_NODES, membrane
+from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
 from snnfuse.export.lowering.product_patterns import ProductNode
+from snnfuse.export.lowering.registry import find_neuron
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ir.lif import Reset
 
-Edges = list[tuple[str, str]]
 UNIT = 1e-6  # how far r dt of a sum may lie from 1: files may hold float32
 SAME = 1e-5  # relative; parameters may be float32, and thresholds nudged by 1e-6
 
@@ -68,23 +68,22 @@ class Cell:
         return frozenset(fires | loop | ({(self.current, self.membrane)} if self.current else set()))
 
 
-def find_cells(nodes: Mapping[str, nir.NIRNode], edges: Iterable[tuple[str, str]], dt: float) -> dict[str, Cell]:
+def find_cells(graph: Graph, dt: float) -> dict[str, Cell]:
     """Every population of a graph by name, in the order of the nodes, with steps of dt seconds.
 
     Raises:
         UnsupportedError: a membrane or threshold that is part of none.
     """
-    edges = list(edges)
-    loops = [loop for name, node in nodes.items() if isinstance(node, nir.Threshold) and (loop := _loop_at(nodes, edges, name, dt))]
-    inside = frozenset().union(*(loop.inner for loop in loops))
-    leaky = [name for name, node in nodes.items() if isinstance(node, LEAKY_NODES) and name not in inside]
-    readouts = [_readout_at(nodes, edges, name, dt) for name in leaky if _is_read(nodes, edges, name)]
-    inside = inside.union(*(readout.inner for readout in readouts))
-    firing = [name for name, node in nodes.items() if name not in inside and _fires(node)]
-    single = [Cell(name, name, None, _current(nodes, edges, name, dt)) for name in firing]
-    inside = inside.union(*(cell.inner for cell in single))
-    sums = [Cell(name, name, sums=True) for name in leaky if name not in inside and _is_sum(nodes[name], dt)]
-    inside = inside.union(*(cell.inner for cell in sums))
+    loops = [loop for name in graph.of_type(nir.Threshold) if (loop := _loop_at(graph, name, dt))]
+    inside = {name for loop in loops for name in loop.inner}
+    leaky = [name for name, node in graph.nodes.items() if name not in inside and _is_membrane(node)]
+    readouts = [_readout_at(graph, name, dt) for name in leaky if _is_read(graph, name)]
+    inside |= {name for readout in readouts for name in readout.inner}
+    firing = [name for name, node in graph.nodes.items() if name not in inside and _fires(node)]
+    single = [Cell(name, name, None, _current(graph, name, dt)) for name in firing]
+    inside |= {name for cell in single for name in cell.inner}
+    sums = [Cell(name, name, sums=True) for name in leaky if name not in inside and _is_sum(graph.nodes[name], dt)]
+    inside |= {cell.name for cell in sums}
     for name in leaky:
         if name not in inside:
             raise UnsupportedError(
@@ -92,28 +91,30 @@ def find_cells(nodes: Mapping[str, nir.NIRNode], edges: Iterable[tuple[str, str]
             )
     cells = {cell.name: cell for cell in (*loops, *readouts, *single, *sums)}
     for cell in cells.values():
-        _check_closed(cell, edges)
-    return {name: cells[name] for name in nodes if name in cells}
+        _check_closed(cell, graph)
+    return {name: cells[name] for name in graph.nodes if name in cells}
 
 
-def _loop_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, threshold: str, dt: float) -> Cell | None:
-    before = [s for s, t in edges if t == threshold]
-    if len(before) != 1 or not isinstance(nodes[before[0]], INTEGRATORS):
+def _loop_at(graph: Graph, threshold: str, dt: float) -> Cell | None:
+    before = graph.sources(threshold)
+    integrator, nodes = before[0] if len(before) == 1 else "", graph.nodes
+    node = nodes.get(integrator)
+    if not isinstance(node, INTEGRATORS):
         return None
-    integrator = before[0]
-    scales = [t for s, t in edges if s == threshold and isinstance(nodes[t], nir.Scale) and (t, integrator) in edges]
+    scales = [t for t in graph.targets(threshold) if isinstance(nodes[t], nir.Scale) and graph.has_edge(t, integrator)]
     try:
-        beta, gain, _ = membrane(integrator, nodes[integrator], dt)
-        theta = np.asarray(nodes[threshold].threshold, np.float64)
-        resets = [name for name in scales if reset_by(-gain * np.asarray(nodes[name].scale, np.float64), theta, beta)]
+        beta, gain, _ = membrane(integrator, node, dt)
+        theta = np.asarray(of_kind(nodes[threshold], nir.Threshold).threshold, np.float64)
+        taken = {name: -gain * np.asarray(of_kind(nodes[name], nir.Scale).scale, np.float64) for name in scales}
+        resets = [name for name in scales if reset_by(taken[name], theta, beta)]
     except ValueError as error:  # NumPy's, of shapes
         if isinstance(error, SnnfuseError):
             raise
         parts = ", ".join(map(repr, (integrator, threshold, *scales)))
         raise InputError(f"nodes {parts} make up one neuron, and their parameters do not fit each other: {error}") from error
-    if not resets and _is_sum(nodes[integrator], dt) and any(t not in (threshold, *scales) for s, t in edges if s == integrator):
+    if not resets and _is_sum(node, dt) and any(t not in (threshold, *scales) for t in graph.targets(integrator)):
         return None  # several read the sum
-    return Cell(threshold, integrator, resets[0] if resets else None, _current(nodes, edges, integrator, dt))
+    return Cell(threshold, integrator, resets[0] if resets else None, _current(graph, integrator, dt))
 
 
 def reset_by(taken: Array, theta: Array, beta: Array) -> Reset | None:
@@ -129,20 +130,22 @@ def reset_by(taken: Array, theta: Array, beta: Array) -> Reset | None:
     return "subtract_delayed" if delayed <= immediate else "subtract"
 
 
-def _is_read(nodes: Mapping[str, nir.NIRNode], edges: Edges, name: str) -> bool:
+def _is_read(graph: Graph, name: str) -> bool:
     """Whether outputs are all that a membrane leads to."""
-    return all(isinstance(nodes[t], nir.Output) for s, t in edges if s == name)
+    return all(isinstance(graph.nodes[target], nir.Output) for target in graph.targets(name))
 
 
-def _readout_at(nodes: Mapping[str, nir.NIRNode], edges: Edges, membrane: str, dt: float) -> Cell:
-    return Cell(membrane, membrane, None, _current(nodes, edges, membrane, dt))
+def _readout_at(graph: Graph, name: str, dt: float) -> Cell:
+    return Cell(name, name, None, _current(graph, name, dt))
 
 
-def _current(nodes: Mapping[str, nir.NIRNode], edges: Edges, membrane: str, dt: float) -> str | None:
-    if not isinstance(nodes[membrane], (*INTEGRATORS, nir.LIF, nir.IF)) or is_noted(nodes[membrane]):  # it has a current of its own
+def _current(graph: Graph, name: str, dt: float) -> str | None:
+    """The integrator that holds the synaptic current of a membrane, if one does."""
+    neuron = find_neuron(graph.nodes[name])
+    if neuron is None or not neuron.takes_current or is_noted(graph.nodes[name]):
         return None
-    found = (s for s, t in edges if t == membrane and isinstance(nodes[s], INTEGRATORS))
-    return next((s for s in found if not (_is_sum(nodes[s], dt) and any(t != membrane for source, t in edges if source == s))), None)
+    found = (s for s in graph.sources(name) if isinstance(graph.nodes[s], INTEGRATORS))
+    return next((s for s in found if not (_is_sum(graph.nodes[s], dt) and graph.targets(s) != (name,))), None)
 
 
 def _is_sum(node: nir.NIRNode, dt: float) -> bool:
@@ -150,19 +153,24 @@ def _is_sum(node: nir.NIRNode, dt: float) -> bool:
     return isinstance(node, nir.I) and bool(np.allclose(np.asarray(node.r, np.float64) * dt, 1.0, rtol=0, atol=UNIT))
 
 
+def _is_membrane(node: nir.NIRNode) -> bool:
+    neuron = find_neuron(node)
+    return neuron is not None and not neuron.fires
+
+
 def _fires(node: nir.NIRNode) -> bool:
-    return isinstance(node, (nir.Threshold, ProductNode, *FIRING_NODES))
+    neuron = find_neuron(node)
+    return isinstance(node, (nir.Threshold, ProductNode)) or (neuron is not None and neuron.fires)
 
 
-def _check_closed(cell: Cell, edges: Edges) -> None:
+def _check_closed(cell: Cell, graph: Graph) -> None:
     """Nothing else may read or feed what becomes the inside of one neuron."""
-    for source, target in edges:
-        if (source, target) in cell.edges:
-            continue
-        enters = target in cell.inner and target != cell.entry
-        leaves = source in cell.inner and source != cell.name
-        if enters or leaves:
-            raise UnsupportedError(
-                f"edge {source!r} -> {target!r} {'enters' if enters else 'leaves'} the inside of the neuron {cell.name!r}; "
-                f"only {cell.entry!r} takes input and only {cell.name!r} gives output"
-            )
+    entering = [(s, name) for name in sorted(cell.inner - {cell.entry}) for s in graph.sources(name)]
+    leaving = [(name, t) for name in sorted(cell.inner - {cell.name}) for t in graph.targets(name)]
+    for edges, verb in ((entering, "enters"), (leaving, "leaves")):
+        for source, target in edges:
+            if (source, target) not in cell.edges:
+                raise UnsupportedError(
+                    f"edge {source!r} -> {target!r} {verb} the inside of the neuron {cell.name!r}; "
+                    f"only {cell.entry!r} takes input and only {cell.name!r} gives output"
+                )

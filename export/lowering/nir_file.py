@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import h5py
 import nir
 from nir.serialization import hdf2dict
 
@@ -24,10 +25,21 @@ def read_graph(path: str | Path) -> nir.NIRGraph:
     return graph
 
 
-def _graph(path: Path, file: object) -> nir.NIRNode:
+def _graph(path: Path, file: h5py.File) -> nir.NIRNode:
     try:
-        return nir.dict2NIRNode(hdf2dict(file["node"]) | {"type_check": False})  # shapes are checked where it is lowered, with names
+        return nir.dict2NIRNode(_unchecked(hdf2dict(file["node"])))
     except Exception as error:  # nir raises anything at all on a damaged or foreign file
         said = " ".join(str(error).split())
         what = f"{type(error).__name__}: {said}" if said else "its nodes are not those of a file that nir.write makes"
         raise InputError(f"{path}: no readable NIR graph: {what}") from error
+
+
+def _unchecked(content: dict) -> dict:
+    """The same, with graphs and graphs within them that nir takes as they are: shapes are checked by lowering, with names."""
+    waiting = [content]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node.get("nodes"), dict):
+            node["type_check"] = False
+            waiting += [inner for inner in node["nodes"].values() if isinstance(inner, dict)]
+    return content

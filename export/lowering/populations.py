@@ -8,22 +8,25 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from snnfuse.export.lowering.float_neurons import read_neuron
+from snnfuse.export.lowering.graph import of_kind
 from snnfuse.export.lowering.network import Array, Kind, Population
-from snnfuse.export.lowering.neuron_nodes import membrane, population
+from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
 from snnfuse.export.lowering.neuron_patterns import Cell, reset_by
 from snnfuse.export.lowering.product_patterns import ProductNode
+from snnfuse.export.lowering.registry import find_lowering, find_neuron
 from snnfuse.export.lowering.shapes import Shape, joined, spread
 from snnfuse.hardware.errors import UnsupportedError
 
-PARAMETERS = ("tau", "tau_mem", "tau_syn", "r", "w_in", "v_leak", "v_threshold", "v_reset", "threshold", "scale")
 ANY_SPIKE = 0.5  # between no spike and one
 
 
 def own_shape(cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Shape:
     """The shape that a population's parameters say; a single one may stand for all neurons."""
-    if isinstance(nodes[cell.name], ProductNode):
-        return nodes[cell.name].shape
-    values = (getattr(nodes[node], key, None) for node in sorted(cell.inner) for key in PARAMETERS)
+    product = nodes[cell.name]
+    if isinstance(product, ProductNode):
+        return product.shape
+    lowerings = ((nodes[node], find_lowering(nodes[node])) for node in sorted(cell.inner))
+    values = (getattr(node, key, None) for node, lowering in lowerings if lowering for key in lowering.numbers)
     return joined(cell.name, (np.shape(value) for value in values if value is not None))
 
 
@@ -40,28 +43,34 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
         UnsupportedError: a threshold is not positive, or does not lie above where the voltage resets to.
         InputError: a time constant is shorter than dt, or a parameter does not fit the shape.
     """
-    if isinstance(nodes[cell.membrane], ProductNode):
-        return counting(shape, "product", nodes[cell.name].bounds)
+    node = nodes[cell.membrane]
+    if isinstance(node, ProductNode):
+        return counting(shape, "product", node.bounds)
     if cell.sums:
         return counting(shape, "relay")
-    own = read_neuron(cell.membrane, nodes[cell.membrane])
+    own = read_neuron(cell.membrane, node)
     if own is not None:
         own = own.written_out(lambda parameter, values: spread(cell.name, parameter, values, shape))
         return replace(memoryless(shape, own.theta), kind="own", own=own)
-    if isinstance(nodes[cell.membrane], nir.Threshold):
-        return memoryless(shape, spread(cell.name, "a threshold", nodes[cell.name].threshold, shape))
-    neuron = population(cell.membrane, nodes[cell.membrane], dt)
+    if isinstance(node, nir.Threshold):
+        return memoryless(shape, spread(cell.name, "a threshold", node.threshold, shape))
+    kind = find_neuron(node)
+    assert kind is not None, cell  # by find_cells
+    neuron = kind.population(cell.membrane, node, dt)
     if cell.name != cell.membrane:
         neuron = _thresholded(neuron, cell, nodes)
     if cell.current is not None:
-        neuron = _with_current(neuron, cell.current, nodes[cell.current], dt)
+        current = nodes[cell.current]
+        assert isinstance(current, INTEGRATORS), cell
+        neuron = _with_current(neuron, cell.current, current, dt)
     return _written_out(neuron, cell.name, shape)
 
 
 def memoryless(shape: Shape, theta: ArrayLike) -> Population:
     """A neuron without memory: v' = I, s = v' > theta. With theta = ANY_SPIKE it is a maximum of spikes, with an infinite one a readout."""
     zeros, ones = np.zeros(shape), np.ones(shape)
-    return Population(shape, beta=zeros, gain=ones, theta=theta * ones, alpha=None, current_gain=ones, bias=zeros, voltage_bias=zeros)
+    theta = np.asarray(theta, np.float64) * ones
+    return Population(shape, beta=zeros, gain=ones, theta=theta, alpha=None, current_gain=ones, bias=zeros, voltage_bias=zeros)
 
 
 def counting(shape: Shape, kind: Kind, bounds: tuple[int, int] = (1, 1)) -> Population:
@@ -71,13 +80,14 @@ def counting(shape: Shape, kind: Kind, bounds: tuple[int, int] = (1, 1)) -> Popu
 
 def _thresholded(neuron: Population, cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Population:
     """A membrane with a threshold on it, which resets it by subtraction, or not at all."""
-    theta = np.asarray(nodes[cell.name].threshold, np.float64)
+    theta = np.asarray(of_kind(nodes[cell.name], nir.Threshold).threshold, np.float64)
     if (theta <= 0).any():
         raise UnsupportedError(f"node {cell.name!r}: threshold must be positive, not {float(theta.min()):g}; shift the voltage or retrain")
     if cell.scale is None:
         return replace(neuron, theta=theta, reset="none")
-    taken = -neuron.gain * np.asarray(nodes[cell.scale].scale, np.float64)
+    taken = -neuron.gain * np.asarray(of_kind(nodes[cell.scale], nir.Scale).scale, np.float64)
     reset = reset_by(taken, theta, neuron.beta)
+    assert reset is not None, cell  # by find_cells
     return replace(neuron, theta=theta, reset=reset, taken=_before_leak(taken, neuron.beta) if reset == "subtract" else taken)
 
 

@@ -4,6 +4,7 @@ NIR's neurons say their shape by their parameters, often one number for all neur
 Arrays of one shape in C order are the same neurons as their flattening, and as nothing else: (2, 3, 4) is not (4, 3, 2).
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ Shape = tuple[int, ...]
 
 def size(shape: Shape) -> int:
     """How many neurons."""
-    return int(np.prod(shape))
+    return math.prod(shape)
 
 
 def same_neurons(a: Shape, b: Shape) -> bool:

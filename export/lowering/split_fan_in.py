@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.export.lowering.network import Network, Projection
 from snnfuse.export.lowering.populations import counting
 from snnfuse.export.lowering.weights import ConvWeights, from_matrix
@@ -73,7 +74,7 @@ def with_relays(network: Network, target: Target = LAVA, spikes: Collection[str]
 def _all_shared(network: Network, name: str, axons: int, spikes: Collection[str]) -> Iterator[_Shared]:
     """For every port and lag, the projections that could share a relay, where they are large; none of a loop, where a further neuron
     would take a step too many."""
-    loop = next(group for group in network.groups if name in group)
+    loop = network.group_of[name]
     ways: dict[tuple[int, int], list[Projection]] = {}
     for p in network.into(name):
         counts = p.source in network.populations or p.source in spikes
@@ -114,7 +115,7 @@ def _pays(shared: _Shared, axons: int) -> bool:
 
 def _relayed(network: Network, name: str, shared: _Shared) -> Network:
     """With one relay before a population."""
-    relay = _free(network, name)
+    relay = fresh_name(f"{name}.relay", network.names)
     count, start, into = shared.columns.shape[1], 0, []
     for p in shared.projections:
         size = p.weights.matrix.shape[1]
@@ -129,10 +130,3 @@ def _relayed(network: Network, name: str, shared: _Shared) -> Network:
     projections = (*(p for p in network.projections if id(p) not in gone), *into, out)
     populations = {**network.populations, relay: counting((count,), "relay")}
     return replace(network, populations=populations, projections=projections)
-
-
-def _free(network: Network, name: str) -> str:
-    relay = f"{name}.relay"
-    while relay in network.populations or relay in network.inputs or relay in network.outputs:
-        relay += "_"
-    return relay

@@ -3,49 +3,59 @@
 A subgraph's Input and Output pass on what they get, so that they vanish, and their edges join.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import nir
 import numpy as np
 
+from snnfuse.export.lowering.graph import Graph
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
-Edges = tuple[tuple[str, str], ...]
-Flat = tuple[dict[str, nir.NIRNode], Edges]
 DEEPEST = 32  # subgraphs within each other; a graph that holds itself has no end
 
 
-def inlined(graph: nir.NIRGraph) -> Flat:
+def inlined(graph: nir.NIRGraph) -> Graph:
     """The nodes and edges of a graph without subgraphs; each edge once.
 
     Raises:
         InputError: an edge names no node, or a node is none of NIR's.
         UnsupportedError: an edge leads to a subgraph with several inputs or from one with several outputs, so that it could mean any.
     """
-    nodes, edges, ports = _written_out(graph, "", 0)
+    flat, ports = _written_out(graph)
     for name in ports:
-        edges = _without(name, nodes, edges)
-    return nodes, tuple(dict.fromkeys(edges))
+        _pass_on(name, flat)
+    return flat
 
 
-def _written_out(graph: nir.NIRGraph, prefix: str, depth: int) -> tuple[dict[str, nir.NIRNode], list[tuple[str, str]], list[str]]:
-    """Nodes, edges, and the names of the subgraphs' inputs and outputs among the nodes."""
-    if depth > DEEPEST:
-        raise InputError(f"{prefix.rstrip('.')!r} is a subgraph within {DEEPEST} others; does the graph hold itself?")
-    nodes: dict[str, nir.NIRNode] = {}
-    inner: list[tuple[str, str]] = []
-    ports: list[str] = []
-    for name, node in _items(graph, prefix):
-        if not isinstance(node, nir.NIRGraph):
-            _add(nodes, prefix + name, node)
+def _written_out(graph: nir.NIRGraph) -> tuple[Graph, list[str]]:
+    """All nodes and edges, and the names of the subgraphs' inputs and outputs; a subgraph's edges come before those around it."""
+    flat, ports = Graph(), list[str]()
+    opened = [(graph, "", iter(_items(graph, "")))]
+    while opened:
+        graph, prefix, items = opened[-1]
+        inner = _add_nodes(flat, prefix, items)
+        if inner is not None:
+            name, subgraph = inner
+            opened.append((subgraph, f"{prefix}{name}.", iter(_items(subgraph, f"{prefix}{name}."))))
+            if len(opened) > DEEPEST + 1:
+                raise InputError(f"{prefix}{name} is a subgraph within {DEEPEST} others; does the graph hold itself?")
             continue
-        found, edges, further = _written_out(node, f"{prefix}{name}.", depth + 1)
-        for each in found.items():
-            _add(nodes, *each)
-        inner += edges
-        own = (f"{prefix}{name}.{child}" for child, kind in node.nodes.items() if isinstance(kind, (nir.Input, nir.Output)))
-        ports += [*further, *own]
-    return nodes, [*inner, *(_ends(graph, prefix, edge) for edge in _edges(graph, prefix))], ports
+        for edge in _edges(graph, prefix):
+            flat.connect(*_ends(graph, prefix, edge))
+        ports += [prefix + name for name, node in graph.nodes.items() if prefix and isinstance(node, (nir.Input, nir.Output))]
+        opened.pop()
+    return flat, ports
+
+
+def _add_nodes(flat: Graph, prefix: str, items: Iterator[tuple[str, nir.NIRNode]]) -> tuple[str, nir.NIRGraph] | None:
+    """Add nodes up to the next that is a graph, which is returned with its name; None behind the last."""
+    for name, node in items:
+        if isinstance(node, nir.NIRGraph):
+            return name, node
+        if prefix + name in flat.nodes:
+            raise InputError(f"two nodes are called {prefix + name!r} once subgraphs are written out; rename one")
+        flat.nodes[prefix + name] = node
+    return None
 
 
 def _items(graph: nir.NIRGraph, prefix: str) -> list[tuple[str, nir.NIRNode]]:
@@ -65,12 +75,6 @@ def _edges(graph: nir.NIRGraph, prefix: str) -> list[tuple[str, str]]:
             if not isinstance(name, str) or name not in graph.nodes:
                 raise InputError(f"edge {edge[0]!r} -> {edge[1]!r}: the graph has no node {prefix}{name!s}")
     return [(edge[0], edge[1]) for edge in graph.edges]
-
-
-def _add(nodes: dict[str, nir.NIRNode], name: str, node: nir.NIRNode) -> None:
-    if name in nodes:
-        raise InputError(f"two nodes are called {name!r} once subgraphs are written out; rename one")
-    nodes[name] = node
 
 
 def _ends(graph: nir.NIRGraph, prefix: str, edge: tuple[str, str]) -> tuple[str, str]:
@@ -93,12 +97,13 @@ def _port(node: nir.NIRNode, name: str, kind: type, word: str) -> str:
     return f"{name}.{ports[0]}"
 
 
-def _without(name: str, nodes: dict[str, nir.NIRNode], edges: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _pass_on(name: str, graph: Graph) -> None:
     """Join the edges around a node that passes on what it gets; where a joined edge would exist twice, it stays as a factor of 1."""
-    sources, targets = [s for s, t in edges if t == name], [t for s, t in edges if s == name]
+    sources, targets = graph.sources(name), graph.targets(name)
     joined = [(s, t) for s in sources for t in targets]
-    if not joined or name in sources or {*joined} & {*edges}:
-        nodes[name] = nir.Scale(np.ones(1))
-        return edges
-    del nodes[name]
-    return [edge for edge in edges if name not in edge] + joined
+    if not joined or name in sources or any(graph.has_edge(*edge) for edge in joined):
+        graph.nodes[name] = nir.Scale(np.ones(1))
+        return
+    graph.remove(name)
+    for source, target in joined:
+        graph.connect(source, target)

@@ -13,8 +13,8 @@ from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.legalize import chip_form
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
-from snnfuse.export.lowering.resets import from_rest, with_reset
-from snnfuse.export.lowering.split_fan_in import with_relays
+from snnfuse.export.lowering.pass_list import RELAYS, RESET, REST
+from snnfuse.export.lowering.passes import Watch
 from snnfuse.export.lowering.weights import count_connections
 from snnfuse.export.quantization.agreement import compare_runs
 from snnfuse.export.quantization.calibration import fit_population
@@ -64,6 +64,7 @@ def quantize(
     input_bits: int = 12,
     max_groups: int = 2,
     decoder: Decoder | None = None,
+    watch: Watch | None = None,
 ) -> Program:
     """Turn a float graph into integers, choosing scales by the spikes they keep on calibration data.
 
@@ -78,6 +79,7 @@ def quantize(
         input_bits: 2..24, payload of a graded input with its sign.
         max_groups: groups in which one weight may be stored, 1 or more; a further one is used only where one loses too many spikes.
         decoder: how outputs are read; by default spike count, and the membrane's sum for a readout.
+        watch: called after every pass of `snnfuse.export.passes` with its name and the graph or float network that it gave.
 
     Returns:
         Program whose ledger lists every change of meaning with its effect on the calibration data.
@@ -91,7 +93,7 @@ def quantize(
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
     settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder)
-    return quantize_measured(graph, calibration, settings).program
+    return quantize_measured(graph, calibration, settings, watch=watch).program
 
 
 def quantize_measured(
@@ -100,6 +102,7 @@ def quantize_measured(
     settings: QuantizationSettings = DEFAULTS,
     target: Target = LAVA,
     declared: Mapping[str, Input] = MappingProxyType({}),
+    watch: Watch | None = None,
 ) -> Quantized:
     """`quantize`, with what it came to in every layer.
 
@@ -108,8 +111,9 @@ def quantize_measured(
         settings: how to round.
         target: what the program is for, whose board's limits shape it.
         declared: inputs that are taken as they are there, not as the data suggests.
+        watch: as of `quantize`.
     """
-    network, x, inputs = prepare(graph, calibration, settings, target, declared)
+    network, x, inputs = prepare(graph, calibration, settings, target, declared, watch=watch)
     fits = fit_all(network, x, inputs, settings, target)
     program = assemble(network, fits, inputs, settings.decoder)
     found = with_effects(network, program, x, fits)
@@ -125,19 +129,20 @@ def prepare(
     target: Target = LAVA,
     declared: Mapping[str, Input] = MappingProxyType({}),
     relays: bool = True,
+    watch: Watch | None = None,
 ) -> tuple[Network, dict[str, NDArray], dict[str, Input]]:
     """What is to be rounded: the float network in the target's terms, with its changes of meaning so far in its ledger, the calibration
     data by input, and the inputs as `declared`, or else as that data declares them; with graded relays where they pay, unless told
     otherwise. Arguments and errors as of `quantize_measured`.
     """
-    network, bits = lower(graph, settings.dt), min(settings.input_bits, target.payload_bits)
+    network, bits = lower(graph, settings.dt, watch), min(settings.input_bits, target.payload_bits)
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
     inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
     if relays:
-        network = with_relays(network, target, [name for name, node in inputs.items() if not node.sends_numbers])
+        network = RELAYS(network, target, [name for name, node in inputs.items() if not node.sends_numbers], watch=watch)
     if settings.reset is not None:
-        network = with_reset(network, settings.reset, x)
-    network = from_rest(chip_form(network), x)
+        network = RESET(network, settings.reset, x, watch=watch)
+    network = REST(chip_form(network, watch), x, watch=watch)
     _check_not_silent(x)
     return network, x, inputs
 

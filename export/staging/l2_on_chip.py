@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
 from snnfuse.hardware.ir.graded import Product
@@ -53,7 +54,7 @@ def join(pipeline: Pipeline) -> Program:
             _check_link(link, pipeline)
             source = program.outputs[link.output].node
             gain = _gain(link, pipeline)
-            norm = _free(f"{link.name}_norm", nodes, pipeline)
+            norm = fresh_name(f"{link.name}_norm", nodes, *(p.nodes for p in pipeline.programs))
             nodes |= {norm: InverseRoot((1,), gain), link.name: Product(nodes[source].shape)}
             links += normaliser(source, norm, link.name, int(np.prod(nodes[source].shape)))
             latency[link.name] = latency[source] + EXTRA_STEPS
@@ -100,11 +101,6 @@ def _gain(link: Link, pipeline: Pipeline) -> int:
         reason = f"{node.bits}-bit payloads are wider than the {GAIN_BITS} bits of an inverse root"
         raise UnsupportedError(f"{link.name}: {reason}; --input-bits 17 or fewer")
     return node.limit
-
-
-def _free(name: str, nodes: Mapping[str, Node], pipeline: Pipeline) -> str:
-    taken = {*nodes, *(n for program in pipeline.programs for n in program.nodes)}
-    return name if name not in taken else _free(f"{name}_", nodes, pipeline)
 
 
 def _ledger(pipeline: Pipeline) -> Ledger:

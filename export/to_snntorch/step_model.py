@@ -1,13 +1,14 @@
 """A snnTorch model made of a graph: its layers and neurons, stepped in order, with the loops' last spikes kept in between."""
 
-import graphlib
 from collections.abc import Mapping
 
 import snntorch as snn
 import torch
 from torch import nn
 
+from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.export.lowering.shapes import Shape
+from snnfuse.hardware.ir.graph_order import topological_order
 
 
 class StepModel(nn.Module):
@@ -31,9 +32,11 @@ class StepModel(nn.Module):
         self.inputs, self.outputs = dict(inputs), tuple(outputs)
         self.keys = _keys([*layers])
         self.layers = nn.ModuleDict({self.keys[name]: layer for name, layer in layers.items()})
-        self.terms = {name: [(s, (s, t) in late) for s, t in edges if t == name] for name in (*layers, *outputs)}
-        before = {name: [s for s, is_late in terms if not is_late] for name, terms in self.terms.items()}
-        self.order = tuple(name for name in graphlib.TopologicalSorter(before).static_order() if name in self.terms)
+        self.terms: dict[str, list[tuple[str, bool]]] = {name: [] for name in (*layers, *outputs)}
+        for source, target in edges:
+            self.terms[target].append((source, (source, target) in late))
+        at_once = [edge for edge in edges if edge not in late and edge[0] in self.terms]
+        self.order = topological_order(self.terms, at_once)
         self.remembered = tuple(dict.fromkeys(s for s, _ in sorted(late)))
         self.last: dict[str, torch.Tensor] = {}
 
@@ -71,13 +74,12 @@ class StepModel(nn.Module):
 
 def _keys(names: list[str]) -> dict[str, str]:
     """Attribute names for nodes: torch takes no dots, and none that its modules have already."""
-    taken: dict[str, str] = {}
+    keys: dict[str, str] = {}
+    taken = {*dir(nn.ModuleDict)}
     for name in names:
-        key = name.replace(".", "__")
-        while key in taken.values() or hasattr(nn.ModuleDict, key):
-            key += "_"
-        taken[name] = key
-    return taken
+        keys[name] = fresh_name(name.replace(".", "__"), taken)
+        taken.add(keys[name])
+    return keys
 
 
 class Neuron(nn.Module):

@@ -22,10 +22,13 @@ import snntorch as snn
 import torch
 from torch import nn
 
+from snnfuse.export.lowering.graph import strong_components
 from snnfuse.export.lowering.linear_nodes import as_padding, delay_steps, per_axis
 from snnfuse.export.lowering.network import Array, Population
-from snnfuse.export.lowering.nir_to_network import Lowering, named, time_step
+from snnfuse.export.lowering.nir_to_network import LOWERING, time_step
+from snnfuse.export.lowering.passes import run_passes
 from snnfuse.export.lowering.shapes import size, spread
+from snnfuse.export.lowering.state import Lowering, named
 from snnfuse.export.lowering.subgraphs import inlined
 from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepModel
 from snnfuse.hardware.errors import UnsupportedError
@@ -53,33 +56,21 @@ def from_nir(graph: nir.NIRGraph, dt: float | None = None, dtype: torch.dtype = 
     """
     if dtype not in MARGINS:
         raise UnsupportedError(f"snnTorch computes in float32 or float64, not {dtype}")
-    lowering = Lowering(*inlined(graph), time_step(graph, dt))
-    lowering.network(())  # refuses by name whatever has no meaning in discrete time
-    neurons = {name: _neuron(name, lowering.populations[name], dtype) for name in lowering.cells if not _is_output(lowering, name)}
-    linear = {name: node for name, node in lowering.nodes.items() if name in lowering.shapes and name not in {*neurons, *lowering.inputs}}
-    layers = {name: named(name, _layer, name, node, lowering, dtype) for name, node in linear.items() if not isinstance(node, nir.Output)}
-    inside = frozenset().union(*(cell.edges for cell in lowering.cells.values()))
-    entries = {cell.entry: name for name, cell in lowering.cells.items()}
-    edges = [(s, entries.get(t, t)) for s, t in lowering.edges if (s, t) not in inside]
-    late = {(s, t) for s, t in edges if s in lowering.cells and _reaches(edges, t, s)}
-    layers = {name: ({**neurons, **layers})[name] for name in lowering.nodes if name in neurons or name in layers}
-    return StepModel(lowering.inputs, layers, edges, late, [n for n in lowering.nodes if _is_output(lowering, n)])
+    lowering = run_passes(LOWERING, Lowering(inlined(graph), time_step(graph, dt)))  # refuses whatever has no meaning in discrete time
+    layers: dict[str, nn.Module] = {}
+    for name in lowering.nodes:
+        if name in lowering.cells and not _is_output(lowering, name):
+            layers[name] = _neuron(name, lowering.populations[name], dtype)
+        elif name in lowering.shapes and not lowering.is_end(name):
+            layers[name] = named(name, _layer, name, lowering.nodes[name], lowering, dtype)
+    edges = lowering.outer_edges
+    loop = strong_components({name: None for edge in edges for name in edge}, edges)
+    late = {(s, t) for s, t in edges if s in lowering.cells and loop[s] == loop[t]}
+    return StepModel(lowering.inputs, layers, edges, late, lowering.graph.of_type(nir.Output))
 
 
 def _is_output(lowering: Lowering, name: str) -> bool:
     return isinstance(lowering.nodes[name], nir.Output)
-
-
-def _reaches(edges: list[tuple[str, str]], start: str, goal: str) -> bool:
-    seen, waiting = set(), [start]
-    while waiting:
-        here = waiting.pop()
-        if here == goal:
-            return True
-        if here not in seen:
-            seen.add(here)
-            waiting += [t for s, t in edges if s == here]
-    return False
 
 
 def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum:
@@ -133,7 +124,7 @@ def _tensors(dtype: torch.dtype) -> Callable[[Array], torch.Tensor]:
 
 def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype) -> Layer:
     """A linear node as torch's layer."""
-    shape = lowering.shapes[lowering.sources(name)[0]]
+    shape = lowering.shapes[lowering.graph.sources(name)[0]]
     if isinstance(node, (nir.Affine, nir.Linear)):
         shape = (size(shape),)
         return Layer(_weighted(nn.Linear(shape[0], node.weight.shape[0], bias=isinstance(node, nir.Affine)), node, dtype), shape)
@@ -145,7 +136,9 @@ def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype)
         return Layer(nn.Flatten(1 + int(node.start_dim) % len(shape), 1 + int(node.end_dim) % len(shape)), shape)
     if isinstance(node, (nir.AvgPool2d, nir.SumPool2d)):
         return Layer(_pool(node), shape)
-    return Layer(_convolution(name, node, dtype), shape)
+    if isinstance(node, (nir.Conv1d, nir.Conv2d)):
+        return Layer(_convolution(name, node, dtype), shape)
+    raise UnsupportedError(f"node {name!r} is a {type(node).__name__}, which torch has no layer for; write it as NIR's own nodes")
 
 
 def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> nn.Module:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import networkx
 import nir
@@ -16,6 +17,7 @@ from snnfuse.export.tracing.nodes.refusal import Refusal
 GROUP = "snnTorch neuron"
 
 
+@cache
 def ops_rows() -> tuple[Row, ...]:
     """One row per neuron and case."""
     return tuple(row(case) for case in cases())

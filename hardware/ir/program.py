@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.graph_order import topological_order
 from snnfuse.hardware.ir.nodes import Connection, Constant, Input, Neuron, Node, Output
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
@@ -85,7 +86,11 @@ class Program:
     @cached_property
     def order(self) -> tuple[str, ...]:
         """All nodes, feed-forward sources first."""
-        return topological_order(self.nodes, [(c.source, c.target) for c in self.connections if not c.is_recurrent])
+        order = topological_order(self.nodes, [(c.source, c.target) for c in self.connections if not c.is_recurrent])
+        if len(order) < len(self.nodes):
+            left = ", ".join(sorted(self.nodes.keys() - {*order}))
+            raise InputError(f"a feedback loop longer than one synapse cannot be matched in time: {left}")
+        return order
 
     @cached_property
     def latency(self) -> dict[str, int]:
@@ -109,7 +114,10 @@ class Program:
 
     @cached_property
     def _into(self) -> dict[str, tuple[Connection, ...]]:
-        return {name: tuple(c for c in self.connections if c.target == name) for name in self.nodes}
+        found: dict[str, list[Connection]] = {}
+        for connection in self.connections:
+            found.setdefault(connection.target, []).append(connection)
+        return {name: tuple(connections) for name, connections in found.items()}
 
     def with_ledger(self, *entries: LedgerEntry) -> "Program":
         """The same program with entries appended to its ledger."""
@@ -126,22 +134,6 @@ class Program:
         from snnfuse.hardware.ir.encoding import decode
 
         return decode(self, recording, output)
-
-
-def topological_order(nodes: Mapping[str, object], edges: list[tuple[str, str]]) -> tuple[str, ...]:
-    """Nodes with every edge pointing forward, otherwise in the order given; InputError names a loop."""
-    waiting = {name: {s for s, t in edges if t == name} for name in nodes}
-    order: list[str] = []
-    while waiting:
-        ready = [name for name, sources in waiting.items() if not sources]
-        if not ready:
-            raise InputError(f"a feedback loop longer than one synapse cannot be matched in time: {', '.join(sorted(waiting))}")
-        order += ready
-        for name in ready:
-            del waiting[name]
-        for sources in waiting.values():
-            sources.difference_update(ready)
-    return tuple(order)
 
 
 def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None:

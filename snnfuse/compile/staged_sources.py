@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from snnfuse.export import trace_model
+from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.export.lowering.graph_metadata import KEY, read_notes
 from snnfuse.export.staging.staged import StagedGraph
 from snnfuse.hardware.errors import InputError, UnsupportedError
@@ -67,14 +68,10 @@ def _traced(stage: Stage, number: int, values: Mapping[str, Tensor], path: str, 
     inputs = dict(zip((name for name, node in graph.nodes.items() if isinstance(node, nir.Input)), stage.inputs, strict=True))
     outputs = {name for name, node in graph.nodes.items() if isinstance(node, nir.Output)}
     prefix = f"{path}." if path else ""
-    inner = {name: _free(f"{prefix}{name}", {*stage.inputs}) for name in graph.nodes if name not in inputs and name not in outputs}
-    names = {**inputs, **inner, **{name: _free(name, {*stage.inputs, *inner.values()}) for name in outputs}}
+    inner = {name: fresh_name(f"{prefix}{name}", stage.inputs) for name in graph.nodes if name not in inputs and name not in outputs}
+    names = {**inputs, **inner, **{name: fresh_name(name, stage.inputs, {*inner.values()}) for name in outputs}}
     returned = {position: names[name] for name, position in json.loads(graph.metadata[KEY])["outputs"].items()}
     return _renamed(graph, names, prefix, returned), returned
-
-
-def _free(name: str, taken: set[str]) -> str:
-    return name if name not in taken else _free(f"{name}_", taken)
 
 
 def _renamed(graph: nir.NIRGraph, names: Mapping[str, str], prefix: str, returned: Mapping[int, str]) -> nir.NIRGraph:

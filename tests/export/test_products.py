@@ -137,7 +137,7 @@ def test_a_sum_that_exceeds_its_bound_on_data_is_refused() -> None:
 
 def test_quantization_aware_training_refuses_products_by_name() -> None:
     x = pictures()
-    with pytest.raises(UnsupportedError, match=r"sums counts: .*\((product|relay)\).*train it in float and quantize it"):
+    with pytest.raises(UnsupportedError, match=r"sums counts, .*: .*\((product|relay)\).*train it in float and quantize it"):
         quantization_aware(ATTENTIONS["temporal"](), x)
 
 

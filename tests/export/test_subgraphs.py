@@ -7,6 +7,7 @@ import pytest
 from lowering_graphs import DT, RNG, graph, lif, spikes
 
 from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.subgraphs import inlined
 from snnfuse.hardware.errors import InputError, UnsupportedError
@@ -39,8 +40,8 @@ def flat() -> nir.NIRGraph:
 
 
 def test_nested_graphs_are_the_same_written_out(tmp_path) -> None:
-    nodes, edges = inlined(nested())
-    assert nodes.keys() == flat().nodes.keys() and {*edges} == {*flat().edges}
+    written = inlined(nested())
+    assert written.nodes.keys() == flat().nodes.keys() and {*written.edges} == {*flat().edges}
     x = {"input": spikes(50, 3, 4)}
     expected = nir_equations.simulate(flat(), x)["output"]
     nir.write(tmp_path / "graph.nir", nested())
@@ -82,3 +83,14 @@ def test_a_graph_that_holds_itself_is_one_line() -> None:
     endless.nodes["a"] = endless
     with pytest.raises(InputError, match="does the graph hold itself"):
         lower(endless)
+
+
+def test_graphs_within_a_file_are_checked_by_lowering_and_not_by_nir(tmp_path) -> None:
+    """Neurons whose parameters are one number for all have a shape of their own for nir, and a graph of them no reading."""
+    inner = {**ends(), "fc": nir.Linear(WEIGHTS[0]), "lif": lif(1)}
+    edges = [("input", "fc"), ("fc", "lif"), ("lif", "output")]
+    with pytest.raises(ValueError, match="type mismatch"):
+        nir.NIRGraph(inner, list(edges))
+    outer = graph([("input", "a"), ("a", "output")], **ends(), a=nir.NIRGraph(inner, edges, type_check=False))
+    nir.write(tmp_path / "graph.nir", outer)
+    assert lower(read_graph(tmp_path / "graph.nir"), DT).populations["a.lif"].shape == (4,)

@@ -69,7 +69,7 @@ def assemble(step: Step, model: nn.Module, dt: float) -> Assembled:
         UnsupportedError, InputError: see the functions for each kind of term.
     """
     kept = Kept.of(step, model)
-    graph = Assembly(kept, model, dt, ledger=list(kept.ledger))
+    graph = Assembly(kept, model, dt)
     for index in _inputs_first(step, kept.order):
         signal = graph.folded(LOWER[step.terms[index].op](graph, index, step.terms[index]))
         graph.signals[index] = signal if kept.is_read_once(index) else replace(signal, own=frozenset())
@@ -78,7 +78,7 @@ def assemble(step: Step, model: nn.Module, dt: float) -> Assembled:
         _output(graph, name, index)
     _remove_unread(graph)
     outputs = dict(zip(names, kept.returned, strict=True))
-    return Assembled(graph.nodes, graph.edges, tuple(graph.ledger), outputs, graph.host_steps)
+    return Assembled(graph.nodes, list(graph.edges), tuple(graph.ledger), outputs, graph.host_steps)
 
 
 def _inputs_first(step: Step, order: tuple[int, ...]) -> list[int]:
@@ -92,7 +92,7 @@ def _output(graph: Assembly, name: str, index: int) -> None:
     """An output has the shape of the neurons that it reads."""
     nodes = _ungraded(graph, index) or _returned(graph, index)
     graph.nodes[name] = nir.Output(np.array(_shape_of(graph.nodes[nodes[0]])))
-    graph.connect(nodes, name)
+    graph.feed(nodes, name)
 
 
 def _returned(graph: Assembly, index: int) -> tuple[str, ...]:
@@ -109,10 +109,8 @@ def _shape_of(node: nir.NIRNode) -> tuple[int, ...]:
 
 def _remove_unread(graph: Assembly) -> None:
     """A factor behind spikes that outputs alone read, without it, leads nowhere."""
-    read = {source for source, _ in graph.edges}
-    for name in [n for n, node in graph.nodes.items() if isinstance(node, nir.Scale) and n not in read]:
-        del graph.nodes[name]
-        graph.edges = [edge for edge in graph.edges if name not in edge]
+    for name in [name for name in graph.of_type(nir.Scale) if not graph.targets(name)]:
+        graph.remove(name)
 
 
 def _ungraded(graph: Assembly, index: int) -> tuple[str, ...]:

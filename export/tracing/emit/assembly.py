@@ -1,7 +1,7 @@
 """The NIR graph while it grows, and how what flows through it is spelled where it must be nodes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain, count
 
 import nir
@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from torch import nn
 
+from snnfuse.export.lowering.graph import Graph, fresh_name
 from snnfuse.export.tracing.emit import fold
 from snnfuse.export.tracing.emit.convolutions import Kernel, as_convolution
 from snnfuse.export.tracing.emit.maps import check_size, size
@@ -26,21 +27,19 @@ AS_IT_IS = "as it is"
 SMALLER = "make it smaller, for instance by pooling before it, or write it with layers that NIR has"
 
 
-@dataclass
-class Assembly:
+class Assembly(Graph):
     """The graph while it grows."""
 
-    kept: Kept
-    model: nn.Module
-    dt: float
-    nodes: dict[str, nir.NIRNode] = field(default_factory=dict)
-    edges: list[tuple[str, str]] = field(default_factory=list)
-    ledger: list[LedgerEntry] = field(default_factory=list)
-    signals: dict[int, Signal] = field(default_factory=dict)
-    flat: dict[tuple[str, ...], str] = field(default_factory=dict)  # the Flatten behind some nodes
-    uses: dict[str, int] = field(default_factory=dict)  # how often a module's node was placed
-    known: dict[str, Array] = field(default_factory=dict)  # how high the integers of spiking and summing nodes reach
-    host_steps: dict[str, dict] = field(default_factory=dict)  # by module path: what a host could compute in a folded module's place
+    def __init__(self, kept: Kept, model: nn.Module, dt: float) -> None:
+        super().__init__()
+        self.kept, self.model, self.dt = kept, model, dt
+        self.ledger: list[LedgerEntry] = [*kept.ledger]
+        self.signals: dict[int, Signal] = {}
+        self.flat: dict[tuple[str, ...], str] = {}  # the Flatten behind some nodes
+        self.uses: dict[str, int] = {}  # how often a module's node was placed
+        self.known: dict[str, Array] = {}  # how high the integers of spiking and summing nodes reach
+        self.host_steps: dict[str, dict] = {}  # by module path: what a host could compute in a folded module's place
+        self.reserved = frozenset({*self.output_names(), *kept.step.inputs, *(path for path, _ in model.named_modules())})
 
     def term(self, index: int) -> Term:
         return self.kept.step.terms[index]
@@ -64,8 +63,7 @@ class Assembly:
 
     def free_name(self, stem: str) -> str:
         """A name for what is no module."""
-        taken = {*self.nodes, *self.output_names(), *self.kept.step.inputs, *(path for path, _ in self.model.named_modules())}
-        return next(name for name in (stem, *(f"{stem}_{i}" for i in range(1, len(taken) + 2))) if name not in taken)
+        return fresh_name(stem, self.nodes, self.reserved)
 
     def stem(self, term: Term, path: str | None) -> str:
         """The name of the nodes of a layer: its path, numbered where a layer is used again; of a function its name."""
@@ -79,13 +77,16 @@ class Assembly:
     def place(self, piece: Piece, sources: tuple[str, ...]) -> tuple[str, ...]:
         """Add a piece behind its sources."""
         self.nodes.update(piece.nodes)
-        self.edges.extend(piece.edges)
+        for edge in piece.edges:
+            self.connect(*edge)
         self.ledger.extend(piece.ledger)
-        self.connect(sources, piece.entry)
+        self.feed(sources, piece.entry)
         return (piece.exit,)
 
-    def connect(self, sources: tuple[str, ...], target: str) -> None:
-        self.edges.extend((source, target) for source in sources)
+    def feed(self, sources: tuple[str, ...], target: str) -> None:
+        """An edge from every source."""
+        for source in sources:
+            self.connect(source, target)
 
     def placed(self, name: str, node: nir.NIRNode, part: Part, shape: Shape) -> Part:
         """One node behind a part as it is."""

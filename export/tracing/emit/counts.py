@@ -11,9 +11,13 @@ import nir
 import numpy as np
 from scipy import sparse
 
-from snnfuse.export.lowering.linear_nodes import LINEAR_NODES, Composite, append, bias_of
+from snnfuse.export.lowering.graph import Graph
+from snnfuse.export.lowering.linear_map import LinearMap
+from snnfuse.export.lowering.nir_nodes import find_linear
+from snnfuse.export.lowering.registry import LinearLowering
 from snnfuse.export.tracing.emit.signals import Signal
 from snnfuse.export.tracing.nodes.pieces import Array
+from snnfuse.hardware.ir.graph_order import reachable, topological_order
 
 WHOLE = 1e-9  # relative: how far a weight may lie from a multiple of the smallest
 
@@ -33,24 +37,20 @@ class NoCount:
     reason: str
 
 
-def count_of(signal: Signal, nodes: Mapping[str, nir.NIRNode], edges: list[tuple[str, str]], known: Mapping[str, Array]) -> Count | NoCount:
+def count_of(signal: Signal, graph: Graph, known: Mapping[str, Array]) -> Count | NoCount:
     """Whether a signal is a count.
 
     Args:
         signal: in question.
-        nodes, edges: of the graph so far.
+        graph: as it is so far.
         known: how high the integers of some nodes reach: of those that spike, and of sums over time.
     """
     if signal.constant is not None:
         return NoCount("a constant is added to it")
-    found = []
-    for part in signal.parts:
-        for name in part.nodes:
-            source = _of_node(name, nodes, edges, known)
-            if isinstance(source, NoCount):
-                return source
-            found.append((part.matrix, source))
-    return _summed(found)
+    counts = _of_nodes([name for part in signal.parts for name in part.nodes], graph, known)
+    found = [(part.matrix, counts[name]) for part in signal.parts for name in part.nodes]
+    wrong = next((count for _, count in found if isinstance(count, NoCount)), None)
+    return wrong or _summed([(matrix, count) for matrix, count in found if isinstance(count, Count)])
 
 
 def _summed(terms: list[tuple[sparse.csr_matrix, Count]]) -> Count | NoCount:
@@ -65,32 +65,40 @@ def _summed(terms: list[tuple[sparse.csr_matrix, Count]]) -> Count | NoCount:
     if (np.abs(every / unit - np.rint(every / unit)) > WHOLE * every / unit).any():
         return NoCount("its weights are no multiples of one number")
     whole = [sparse.csr_matrix((np.rint(w / unit), m.indices, m.indptr), m.shape) for w, (m, _) in zip(weights, terms, strict=True)]
-    return Count(unit, sum(m @ count.most for m, (_, count) in zip(whole, terms, strict=True)))
+    return Count(unit, np.sum([m @ count.most for m, (_, count) in zip(whole, terms, strict=True)], axis=0))
 
 
-def _of_node(name: str, nodes: Mapping[str, nir.NIRNode], edges: list[tuple[str, str]], known: Mapping[str, Array]) -> Count | NoCount:
-    """Of what a node puts out: known, or a layer behind counts."""
-    if name in known:
-        return Count(1.0, known[name])
-    node = nodes.get(name)  # a neuron's spikes of the step before may be read before it is there
-    if not isinstance(node, LINEAR_NODES) or isinstance(node, nir.Delay):
-        return NoCount(f"{name} puts out numbers of any size")
-    sources = [s for s, t in edges if t == name]
-    shape = _shape(nodes, edges, sources[0])
-    composite = append(Composite(shape), name, node)
-    bias = bias_of(name, node, composite.shape)
-    if bias is not None and np.any(bias):
-        return NoCount(f"{name} has a bias")
-    matrix = sparse.csr_matrix(composite.resolved().matrix)
-    behind = [_of_node(s, nodes, edges, known) for s in sources]
-    wrong = next((b for b in behind if isinstance(b, NoCount)), None)
-    return wrong or _summed([(matrix, b) for b in behind])
+def _of_nodes(names: list[str], graph: Graph, known: Mapping[str, Array]) -> dict[str, Count | NoCount]:
+    """Of what some nodes put out, and all layers that lead to them."""
+
+    def layer(name: str) -> LinearLowering | None:
+        found = None if name in known else find_linear(graph.nodes.get(name))  # the step before may be read before its neuron is there
+        return None if found is None or found.shifts_time else found
+
+    behind = reachable(names, lambda name: graph.sources(name) if layer(name) else ())
+    counts: dict[str, Count | NoCount] = {}
+    shapes: dict[str, tuple[int, ...] | None] = {}
+    for name in topological_order(behind, [(s, t) for t in behind if layer(t) for s in graph.sources(t)]):
+        lowering, sources = layer(name), graph.sources(name)
+        shapes[name] = _declared_shape(graph.nodes.get(name))
+        if lowering is None:
+            counts[name] = Count(1.0, known[name]) if name in known else NoCount(f"{name} puts out numbers of any size")
+            continue
+        (own,) = lowering.maps(name, graph.nodes[name], shapes[sources[0]] or (), 1.0)
+        bias = lowering.bias(name, graph.nodes[name], own.shape)
+        shapes[name] = shapes[name] or own.shape
+        counts[name] = NoCount(f"{name} has a bias") if bias is not None and np.any(bias) else _behind(own, [counts[s] for s in sources])
+    return counts
 
 
-def _shape(nodes: Mapping[str, nir.NIRNode], edges: list[tuple[str, str]], name: str) -> tuple[int, ...]:
-    """Of a node's output; where NIR infers it from what is before, so does this."""
-    declared = (nodes[name].output_type or {}).get("output")
-    if declared is not None:
-        return tuple(int(n) for n in np.ravel(declared))
-    before = _shape(nodes, edges, next(s for s, t in edges if t == name))
-    return append(Composite(before), name, nodes[name]).shape
+def _behind(own: LinearMap, sources: list[Count | NoCount]) -> Count | NoCount:
+    """What a layer makes of the sum of its sources."""
+    matrix = sparse.csr_matrix(own.resolved().matrix)
+    wrong = next((source for source in sources if isinstance(source, NoCount)), None)
+    return wrong or _summed([(matrix, source) for source in sources if isinstance(source, Count)])
+
+
+def _declared_shape(node: nir.NIRNode | None) -> tuple[int, ...] | None:
+    """The shape that a node says its output has; None where NIR infers it from what is before."""
+    declared = None if node is None else (node.output_type or {}).get("output")
+    return None if declared is None else tuple(int(n) for n in np.ravel(declared))

@@ -77,7 +77,7 @@ def multiply(graph: Assembly, term: Term, first: Signal, second: Signal, domain:
 
 
 def _count(graph: Assembly, term: Term, signal: Signal) -> Count:
-    found = count_of(signal, graph.nodes, graph.edges, graph.known)
+    found = count_of(signal, graph, graph.known)
     if isinstance(found, NoCount):
         reads = " and ".join(dict.fromkeys(graph.term(i).where for i in term.args))
         raise refusal(term.where, f"it multiplies {reads}, of which one is no count: {found.reason}", COUNTS_ADVICE)
@@ -113,7 +113,7 @@ def _thresholds(graph: Assembly, term: Term, layout: Layout, stem: str, x: tuple
     for i, level in enumerate(levels, 1):
         gate = graph.free_name(f"{stem}.gate" if m == 1 else f"{stem}.gate_{i}")
         graph.nodes[gate] = nir.Scale(np.broadcast_to(np.float64(n), layout.shape))
-        graph.connect(level, gate)
+        graph.feed(level, gate)
         for j in range(1, n + 1):
             name = stem if n * m == 1 else f"{stem}.{(i - 1) * n + j}"
             found += (_threshold(graph, name, layout, n + j - 0.5, (*reads, gate)),)
@@ -123,6 +123,6 @@ def _thresholds(graph: Assembly, term: Term, layout: Layout, stem: str, x: tuple
 def _threshold(graph: Assembly, name: str, layout: Layout, theta: float, sources: tuple[str, ...]) -> str:
     name = graph.free_name(name)
     graph.nodes[name] = nir.Threshold(np.broadcast_to(np.float64(theta), layout.shape))  # one number, stored once
-    graph.connect(sources, name)
+    graph.feed(sources, name)
     return name
 

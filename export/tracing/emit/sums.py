@@ -19,7 +19,7 @@ SLACK = 1e-9  # of a bound that is a whole number of units but for rounding
 
 def accumulated(graph: Assembly, term: Term, module: nn.Module, source: Signal) -> Signal:
     """A module that sums over time and says how high, `accumulates() -> bound`: S' = S + x, which is nir.I with r = 1 / dt."""
-    count = count_of(source, graph.nodes, graph.edges, graph.known)
+    count = count_of(source, graph, graph.known)
     if isinstance(count, NoCount):
         raise refusal(term.where, f"it sums what is no count: {count.reason}", COUNTS_ADVICE)
     sources, layout = lay_out(graph, units(source, count), graph.name(term.target), term.where)
