@@ -1,0 +1,73 @@
+"""The update of `snnfuse.hardware.ir.lif.Lif`: its equations, branch-free in 32 bits.
+
+Nothing overflows: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |decay(v) - 64 vth [v > 64 vth]| < 2**23, |bias| <= 2**19.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy import int32
+
+from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm, compiled, of_neuron
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_LIMIT
+from snnfuse.hardware.ir.lif import Lif, Reset
+
+WHOLE = 1 << DECAY_BITS
+LOW = WHOLE - 1
+
+
+def form(lif: Lif) -> NeuronForm:
+    """The current fades only where it is kept from step to step, which costs a third of an update."""
+    bias = np.left_shift(lif.bias_mant, lif.bias_exp)
+    parameters = {
+        "keep_current": WHOLE - CURRENT_DECAY_OFFSET - np.asarray(lif.du),
+        "keep_voltage": WHOLE - np.asarray(lif.dv),
+        "threshold": np.left_shift(lif.vth, ALIGN_BITS),
+        "bias": bias,
+    }
+    forgets = not np.any(parameters["keep_current"])
+    return NeuronForm(update_of(lif.reset, forgets), parameters, rests=not np.any(bias))
+
+
+def update_of(reset: Reset, forgets: bool) -> Callable[..., None]:
+    """The update for one reset rule, of neurons that forget their current at once or do not."""
+    to_zero, delayed = reset == "zero", reset == "subtract_delayed"
+
+    def update(inputs, states, parameters, sent):
+        for j in range(sent.size):
+            p = of_neuron(parameters, j)
+            current = int32(inputs[0, j] << int32(ALIGN_BITS))
+            if not forgets:
+                current = int32(decay(states[0, j], p.keep_current) + current)
+            current = wrap(current)
+            before = states[1, j]
+            voltage = int32(decay(before, p.keep_voltage) + current + p.bias)
+            if delayed:
+                voltage = int32(voltage - (p.threshold if before > p.threshold else int32(0)))
+            voltage = int32(min(max(voltage, int32(1 - STATE_LIMIT)), int32(STATE_LIMIT - 1)))
+            fires = voltage > p.threshold
+            after = int32(0) if to_zero else voltage if delayed else int32(voltage - p.threshold)
+            states[0, j] = current
+            states[1, j] = after if fires else voltage
+            sent[j] = fires
+
+    return update
+
+
+@compiled
+def decay(x, keep):
+    """trunc(x keep / 4096) of any |x| <= 2**31 - 2**24, keep 0..4096.
+
+    With x = 4096 h + l: floor(x keep / 4096) = h keep + floor(l keep / 4096); for x < 0 the ceiling is wanted, so 4095 is added before
+    the shift.
+    """
+    keep = int32(keep & int32(2 * LOW + 1))  # says that it has 13 bits, for which a cheaper multiplication exists
+    low = int32(int32(int32(x & int32(LOW)) * keep) + int32((x >> int32(31)) & int32(LOW)))
+    return int32(int32(int32(x >> int32(DECAY_BITS)) * keep) + int32(low >> int32(DECAY_BITS)))
+
+
+@compiled
+def wrap(u):
+    """24-bit wrap, once; +2**23 itself stands."""
+    down = int32(u - int32(2 * STATE_LIMIT)) if u > int32(STATE_LIMIT) else u
+    return int32(u + int32(2 * STATE_LIMIT)) if u < int32(1 - STATE_LIMIT) else down
