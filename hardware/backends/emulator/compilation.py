@@ -1,74 +1,101 @@
-"""The kernel, compiled or taken from numba's cache on disk.
+"""Machine code: made by numba on the first use, kept on disk, and made again where what is on disk cannot be read.
 
-numba keeps compiled code beside this module, in the user's cache folder where that cannot be written, or in $NUMBA_CACHE_DIR. It looks at
-one file only to see whether its copy is stale; the fingerprint makes it look at all files that the kernel is made of.
+numba keeps code beside the module, in the user's cache folder where that cannot be written, or in $NUMBA_CACHE_DIR. It looks at one file
+only to see whether its copy is stale; a fingerprint makes it look at all that is compiled.
 """
 
+import contextlib
 import hashlib
 import logging
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-from snnfuse.hardware.backends.emulator.kernel import build_run
+from numba import njit
+from numba.core.caching import FunctionCache
 
-SOURCES = ("fields.py", "vectors.py", "intrinsics.py", "neurons.py", "delivery.py", "inputs.py", "kernel.py")
+from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
+from snnfuse.hardware.backends.emulator.kernel import run
+
+HERE = Path(__file__).parent
+SOURCES = ("compilation.py", "debugging.py", "delivery.py", "inputs.py", "kernel.py", "neuron_form.py", "records.py", "vectors.py")
+OPTIONS = {"error_model": "numpy", "boundscheck": BOUNDS_CHECKED}
 logger = logging.getLogger("snnfuse")
 
 
-def fingerprint() -> str:
-    """Hash of every file that the kernel is made of."""
-    folder = Path(__file__).parent
-    files = [*(folder / name for name in SOURCES), folder.parents[1] / "ir" / "fixed_point.py"]
-    return hashlib.sha256(b"\0".join(file.read_bytes() for file in files)).hexdigest()
+class CodeOnDisk(FunctionCache):
+    """numba's cache of one function, which a broken, full or locked folder does not stop.
+
+    Args:
+        function: what is compiled.
+        fingerprint: of everything else that goes into its code.
+        what: its name, for the line that says that it is compiled.
+    """
+
+    def __init__(self, function: Callable, fingerprint: str, what: str) -> None:
+        super().__init__(function)
+        self._fingerprint, self._what, self._start = fingerprint, what, 0.0
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple:
+        return (*super()._index_key(sig, codegen), self._fingerprint)
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The code of an earlier process, or None where there is none that can be used."""
+        try:
+            found = super().load_overload(sig, target_context)
+        except Exception as error:  # whatever unpickling a broken file raises, EOFError among it
+            say(f"discarding compiled code of {self._what} in {self.cache_path}, which cannot be read ({type(error).__name__})")
+            found = None
+            self._discard()
+        if found is None:
+            say(f"compiling {self._what}, which takes a few seconds ...")
+            self._start = time.perf_counter()
+        return found
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep code for the next process, where that can be done."""
+        logger.info("%s ready after %.1f s", self._what, time.perf_counter() - self._start)
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:  # an index that is broken, or a folder that is full or may not be written
+            self._discard()
+            logger.info("compiled code of %s is not kept in %s: %s", self._what, self.cache_path, error)
+
+    def _discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self.flush()
 
 
-def built() -> Callable:
-    """The kernel, not compiled yet; one that is compiled in every process where its code can be kept nowhere."""
-    try:
-        return build_run(fingerprint())
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        _say("no folder for compiled code can be written, so every process compiles the emulator's kernel; set NUMBA_CACHE_DIR to one")
-        return build_run(fingerprint(), keep=False)
-
-
-def ready_kernel() -> Callable:
-    """The kernel; its first call says that it compiles, where it does."""
-    run = built()
-    ready = False
-
-    def call(*args):
-        nonlocal ready
-        if ready:
-            return run(*args)
-        result = _announced(run, args)
-        ready = True
-        return result
-
-    return call
-
-
-def _announced(run: Callable, args: tuple):
-    start = time.perf_counter()
-    if not _is_cached(run):
-        _say("compiling the emulator's kernel, which takes about ten seconds ...")
-    result = run(*args)
-    logger.info("emulator kernel ready after %.1f s", time.perf_counter() - start)
-    return result
-
-
-def _is_cached(run: Callable) -> bool:
-    """Whether an earlier process left compiled code; numba's own index decides whether it still fits."""
-    try:
-        return Path(run._cache._cache_file._index_path).exists()
-    except AttributeError:
-        return False
-
-
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the log, and somebody who waits at a terminal."""
     logger.info(text)
     if sys.stderr is not None and sys.stderr.isatty():
         print(f"snnfuse: {text}", file=sys.stderr)
+
+
+def keep_on_disk(compiled: Any, function: Callable, fingerprint: str, what: str) -> None:
+    """Give a compiled function its place on disk, where there is one."""
+    try:
+        compiled._cache = CodeOnDisk(function, fingerprint, what)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        say("no folder for compiled code can be written, so every process compiles the emulator; set NUMBA_CACHE_DIR to one")
+
+
+@cache
+def fingerprint() -> str:
+    """Hash of every file that the kernel is made of, and of how it is compiled."""
+    files = [*(HERE / name for name in SOURCES), *(HERE.parents[1] / "ir").glob("*.py")]
+    return hashlib.sha256(b"\0".join([repr(OPTIONS).encode(), *(file.read_bytes() for file in files)])).hexdigest()
+
+
+@cache
+def kernel() -> Callable:
+    """The kernel, compiled or loaded on its first call."""
+    compiled = njit(nogil=True, _nrt=False, **OPTIONS)(run)
+    keep_on_disk(compiled, run, fingerprint(), "the emulator's kernel")
+    return compiled

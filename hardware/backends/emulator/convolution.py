@@ -3,19 +3,22 @@
 Outputs are ordered (row, column, channel), so that all channels of a position, and positions side by side, lie together: a spike of
 input channel c at (y, x) adds, for every kernel row, one run of weights. With a stride only some taps meet an output, depending on
 the spike's position modulo the stride, its phase. What falls beyond the border goes into a margin of the accumulator that nobody reads:
-all spikes of a phase are alike, and none asks where it is.
+all spikes of a phase are alike, and none asks where it is. Taps that meet no output from anywhere are left out, so that everything here
+follows the sizes of kernel, input and output, whatever stride, padding and dilation are.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator.stored import Stored
 from snnfuse.hardware.ir.synapses import Conv2d
-from snnfuse.hardware.ir.synapses.geometry import Axis
 
-WIDTHS = (64, 32, 16, 8)  # lanes that the kernel can add at once
+VECTOR = 16  # lanes that the kernel adds at once
+CHANNELS = 8  # output channels of an ungrouped convolution are filled up to a multiple of this
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +26,12 @@ class Runs:
     """Tables for the kernel, and the accumulator's geometry.
 
     Attributes:
-        sources: int32 (inputs, 2): accumulator and weight offset of each source neuron in C order; -1 where it misses the wanted rows.
+        sources: int32 (inputs, 2): accumulator and weight offset of each source neuron in C order; -1 where it meets no output wanted.
         phases: int32 (inputs): phase of each.
         firsts: int32: first run of each phase, and the end of the last one.
         places: int32: accumulator offset of each run, added to a source's own. The weights of its runs follow one another.
         weights: int16, so that they are added as they are: a kernel is small.
-        length: of all runs, shorter ones filled up with zeros; a multiple of `lanes`.
-        lanes: how many are added at once.
+        length: of all runs, shorter ones filled up with zeros; a multiple of VECTOR.
         origin, pitch, cell: accumulator of output (0, 0), and the steps of a row and of a column.
         size: accumulators that are touched.
     """
@@ -40,113 +42,117 @@ class Runs:
     places: NDArray[np.int32]
     weights: NDArray[np.int16]
     length: int
-    lanes: int
     origin: int
     pitch: int
     cell: int
     size: int
 
 
-def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
-    """Tables for output rows `rows`; the accumulator's first row that is read is the first of these."""
-    channels, grouped = conv.weights.shape[0], conv.groups > 1
-    share = channels // conv.groups
-    cell = channels if grouped else -(-channels // 8) * 8
-    lanes = next(n for n in WIDTHS if n == 8 or (share >= n if grouped else cell % n == 0))
-    left = -((conv.dilation[1] * (conv.weights.shape[3] - 1) - conv.padding[1]) // -conv.stride[1])  # columns before the first output
-    left = max(left, 0)
-    right = (conv.input_shape[2] - 1 + conv.padding[1]) // conv.stride[1]
-    pitch = (left + max(right, conv.output_shape[2] - 1) + 1) * cell
-    reach = conv.dilation[0] * (conv.weights.shape[2] - 1) // conv.stride[0]  # rows by which a spike that meets an output may miss others
-    origin = reach * pitch + left * cell
-    maker = _Maker(conv, stored.values.astype(np.int16), rows, cell, lanes, pitch, origin)
-    size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(maker.length, cell)
-    firsts = np.cumsum([0, *(len(phase.places) for phase in maker.phases)]).astype(np.int32)
-    places = np.array([place for phase in maker.phases for place in phase.places], np.int32)
-    weights = np.concatenate([phase.weights.reshape(-1) for phase in maker.phases])
-    return Runs(*maker.sources(), firsts, places, weights, maker.length, lanes, origin, pitch, cell, size)
-
-
 @dataclass(frozen=True, eq=False)
-class _Phase:
-    """What spikes add whose position modulo the stride is the same.
+class Axis:
+    """One axis of a convolution: a spike at k meets output first[k] + away through each (away, tap) in taps[phase[k]].
 
     Attributes:
-        downs: output row of each kernel row that meets one, less that of the spike.
-        places: accumulator offset of each run.
-        weights: int16 (channels, runs * length).
+        first: int64, of each position.
+        phase: int64, of each position.
+        taps: by phase, in ascending order.
+        outputs: those that are wanted.
     """
 
-    downs: list[int]
-    places: list[int]
-    weights: NDArray[np.int16]
+    first: NDArray[np.int64]
+    phase: NDArray[np.int64]
+    taps: list[list[tuple[int, int]]]
+    outputs: range
+
+    @cached_property
+    def reached(self) -> list[NDArray[np.int64]]:
+        """By phase, (positions, taps): the output that each meets, or that would lie there."""
+        aways = (np.array([away for away, _ in taps], np.int64) for taps in self.taps)
+        return [self.first[self.phase == k][:, None] + away for k, away in enumerate(aways)]
+
+    def meets(self) -> NDArray[np.bool_]:
+        """Whether each position meets an output that is wanted."""
+        found = np.zeros(len(self.first), np.bool_)
+        for k, reached in enumerate(self.reached):
+            found[self.phase == k] = _inside(reached, self.outputs).any(1)
+        return found
 
 
-def _phases(axis: Axis) -> list[int]:
-    """Positions modulo the stride that an input has along one axis, rising: a large stride has few of them."""
-    return np.unique((np.arange(axis.size) + axis.padding) % axis.stride).tolist()
+def _inside(x: NDArray, outputs: range) -> NDArray[np.bool_]:
+    return (x >= outputs.start) & (x < outputs.stop)
 
 
-class _Maker:
-    """Lays out the weights of every phase, and the sources."""
+def axis(size: int, kernel: int, stride: int, padding: int, dilation: int, outputs: range) -> Axis:
+    """An axis without the taps that meet no output from any position."""
+    first, remainder = np.divmod(np.arange(size, dtype=np.int64) + padding, stride)
+    phases, phase = np.unique(remainder, return_inverse=True)
+    shifts, rests = np.divmod(-dilation * np.arange(kernel, dtype=np.int64), stride)
+    taps: list[list[tuple[int, int]]] = [[] for _ in phases]
+    for tap in range(kernel):
+        met = np.flatnonzero((phases + rests[tap]) % stride == 0)  # one phase at most
+        for k in met.tolist():
+            away = int(shifts[tap] + (phases[k] + rests[tap]) // stride)
+            if _inside(first[phase == k] + away, outputs).any():
+                taps[k].append((away, tap))
+    useful = [k for k, found in enumerate(taps) if found]  # all others become one, the last
+    renamed = np.full(len(phases), len(useful))
+    renamed[useful] = np.arange(len(useful))
+    return Axis(first, renamed[phase], [*(sorted(taps[k]) for k in useful), []], outputs)
 
-    def __init__(self, conv: Conv2d, weights: NDArray[np.int16], rows: range, cell: int, lanes: int, pitch: int, origin: int) -> None:
-        self.conv, self.rows, self.cell, self.pitch, self.origin = conv, rows, cell, pitch, origin
-        self.share, per_group, *kernel = conv.weights.shape[0] // conv.groups, *conv.weights.shape[1:]
-        self.spacing = cell if conv.groups == 1 else self.share
-        by_group = weights.reshape(conv.groups, self.share, per_group, *kernel)
-        self.weights = by_group.transpose(0, 2, 3, 4, 1).reshape(conv.groups * per_group, *kernel, self.share)
-        self.phases_y, self.phases_x = (_phases(axis) for axis in conv.geometry.axes)
-        longest = max((len(taps) for phase in self.phases_x for _, taps in self._runs(phase)), default=0)
-        self.length = -(-longest * self.spacing // lanes) * lanes
-        self.phases = [self._phase(y, x) for y in self.phases_y for x in self.phases_x]
 
-    def sources(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Offsets, and phase, of every source."""
-        conv = self.conv
-        channels, height, width = conv.input_shape
-        row, phase_y = np.divmod(np.arange(height) + conv.padding[0], conv.stride[0])
-        column, phase_x = np.divmod(np.arange(width) + conv.padding[1], conv.stride[1])
-        phase_y, phase_x = np.searchsorted(self.phases_y, phase_y), np.searchsorted(self.phases_x, phase_x)
-        channel = np.arange(channels)[:, None, None]
-        phase = phase_y[:, None] * len(self.phases_x) + phase_x
-        sizes = [phase.weights.size for phase in self.phases]
-        starts, each = np.cumsum([0, *sizes[:-1]])[phase], np.array(sizes)[phase] // channels
-        downs = [self.phases[y * len(self.phases_x)].downs for y in phase_y]
-        meets = np.array([any(y + down in self.rows for down in found) for y, found in zip(row.tolist(), downs)])
-        first_channel = channel // conv.weights.shape[1] * self.share
-        base = self.origin + (row - self.rows.start)[:, None] * self.pitch + column * self.cell + first_channel
-        offsets = np.stack([np.where(meets[:, None], base, -1), starts + each * channel], -1)
-        phases = np.broadcast_to(phase, (channels, height, width))
-        return offsets.reshape(-1, 2).astype(np.int32), phases.reshape(-1).astype(np.int32)
+def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
+    """Tables for output rows `rows`; the accumulator's first row that is read is the first of these."""
+    (_, height, width), channels = conv.input_shape, conv.weights.shape[0]
+    vertical = axis(height, conv.weights.shape[2], conv.stride[0], conv.padding[0], conv.dilation[0], rows)
+    horizontal = axis(width, conv.weights.shape[3], conv.stride[1], conv.padding[1], conv.dilation[1], range(conv.output_shape[2]))
+    cell = channels if conv.groups > 1 else -(-channels // CHANNELS) * CHANNELS
+    columns = np.concatenate([np.array([0, conv.output_shape[2] - 1]), *(x.reshape(-1) for x in horizontal.reached)])
+    left = -int(columns.min())
+    pitch = (left + int(columns.max()) + 1) * cell
+    reach = max((taps[-1][0] - taps[0][0] for taps in vertical.taps if taps), default=0)  # rows by which a spike may miss those wanted
+    origin = reach * pitch + left * cell
+    weights = _by_source(conv, stored.values.astype(np.int16))
+    merged = [_side_by_side(taps, conv.groups == 1) for taps in horizontal.taps]
+    spacing = cell if conv.groups == 1 else weights.shape[-1]
+    length = max((len(run) for found in merged for _, run in found), default=0) * spacing
+    length = -(-length // VECTOR) * VECTOR
+    blocks, places, firsts, starts, start = [], [], [0], [], 0
+    for down, across in product(vertical.taps, merged):
+        runs_here = [(y, away * pitch + column * cell, taps) for away, y in down for column, taps in across]
+        block = np.zeros((len(weights), len(runs_here), length), np.int16)
+        for r, (y, _, taps) in enumerate(runs_here):
+            for k, x in enumerate(taps):
+                block[:, r, k * spacing : k * spacing + weights.shape[-1]] = weights[:, y, x]
+        starts.append((start, block[0].size))
+        start += block.size
+        blocks.append(block.reshape(-1))
+        places += [place for _, place, _ in runs_here]
+        firsts.append(len(places))
+    phase = vertical.phase[:, None] * len(merged) + horizontal.phase
+    begin, each = np.array(starts)[phase].transpose(2, 0, 1)
+    channel = np.arange(conv.input_shape[0])[:, None, None]
+    target = origin + (vertical.first[:, None] - rows.start) * pitch + horizontal.first * cell
+    target = target + channel // conv.weights.shape[1] * (channels // conv.groups)
+    sources = np.stack(np.broadcast_arrays(np.where(vertical.meets()[:, None], target, -1), begin + each * channel), -1)
+    size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(length, cell)
+    phases = np.broadcast_to(phase, conv.input_shape)
+    tables = (sources.reshape(-1, 2), phases.reshape(-1), np.array(firsts), np.array(places))
+    return Runs(*(x.astype(np.int32) for x in tables), np.concatenate(blocks), length, origin, pitch, cell, size)
 
-    def _phase(self, phase_y: int, phase_x: int) -> _Phase:
-        conv = self.conv
-        rows = [y for y in range(conv.weights.shape[2]) if (phase_y - y * conv.dilation[0]) % conv.stride[0] == 0]
-        downs = [(phase_y - y * conv.dilation[0]) // conv.stride[0] for y in rows]
-        runs = self._runs(phase_x)
-        places = [down * self.pitch + first * self.cell for down in downs for first, _ in runs]
-        parts = [self._run_of(self.weights[:, y], taps) for y in rows for _, taps in runs]
-        none = np.zeros((len(self.weights), 0), np.int16)
-        return _Phase(downs, places, np.concatenate([none, *parts], axis=1))
 
-    def _runs(self, phase_x: int) -> list[tuple[int, list[int]]]:
-        """(column offset of the first, kernel columns) of taps that meet outputs side by side."""
-        conv = self.conv
-        taps = [kx for kx in range(conv.weights.shape[3]) if (phase_x - kx * conv.dilation[1]) % conv.stride[1] == 0]
-        found = sorted(((phase_x - kx * conv.dilation[1]) // conv.stride[1], kx) for kx in taps)
-        merged: list[tuple[int, list[int]]] = []
-        for column, kx in found:
-            if merged and conv.groups == 1 and column == merged[-1][0] + len(merged[-1][1]):
-                merged[-1][1].append(kx)
-            else:
-                merged.append((column, [kx]))
-        return merged
+def _by_source(conv: Conv2d, weights: NDArray[np.int16]) -> NDArray[np.int16]:
+    """(C_in, kH, kW, C_out / groups): what a spike of each input channel adds to the output channels of its group."""
+    share, per_group, *kernel = conv.weights.shape[0] // conv.groups, *conv.weights.shape[1:]
+    by_group = weights.reshape(conv.groups, share, per_group, *kernel)
+    return by_group.transpose(0, 2, 3, 4, 1).reshape(conv.groups * per_group, *kernel, share)
 
-    def _run_of(self, weights: NDArray[np.int16], taps: list[int]) -> NDArray[np.int16]:
-        """(channels, weights) of kernel columns one after the other, filled up with zeros."""
-        channels, _, share = weights.shape
-        run = np.zeros((channels, self.length), np.int16)
-        for k, kx in enumerate(taps):
-            run[:, k * self.spacing : k * self.spacing + share] = weights[:, kx]
-        return run
+
+def _side_by_side(taps: list[tuple[int, int]], merge: bool) -> list[tuple[int, list[int]]]:
+    """(column of the first, taps) of runs: taps that meet outputs side by side lie together where a cell holds one group only."""
+    merged: list[tuple[int, list[int]]] = []
+    for column, tap in taps:
+        if merge and merged and column == merged[-1][0] + len(merged[-1][1]):
+            merged[-1][1].append(tap)
+        else:
+            merged.append((column, [tap]))
+    return merged

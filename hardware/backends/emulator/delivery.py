@@ -1,192 +1,187 @@
 """From events to synaptic input: what each kind of connection adds to its target in one step.
 
-Rows of weights lie source by source, so that only the sources that spiked cost anything. A sum is scaled and shifted once per step,
-after it is complete, as on the chip: a += (factor * sum) >> shift, everything modulo 2**32.
+Weights lie source by source, so that only the sources that spiked cost anything. A sum is scaled and shifted once per step, after it is
+complete, as on the chip, everything modulo 2**32.
 """
 
-from snnfuse.hardware.backends.emulator.fields import (
-    C_BLOCK,
-    C_CELL,
-    C_CHANNELS,
-    C_FACTOR,
-    C_FIRSTS,
-    C_HEIGHT,
-    C_LANES,
-    C_LENGTH,
-    C_ORIGIN,
-    C_PHASES,
-    C_PITCH,
-    C_RUNS,
-    C_SHIFT,
-    C_STRIDE,
-    C_TABLE,
-    C_THREE,
-    C_WEIGHTS,
-    C_WIDE,
-    C_WIDTH,
-)
-from snnfuse.hardware.backends.emulator.intrinsics import (
-    collector,
-    get,
-    graded_chunk_sum,
-    graded_row_sum,
-    kernel_part,
-    row_sum,
-    run_sum,
-    three_runs,
-)
+from numba import njit, types
+from numpy import int32, int64
 
-_rows128, _rows64, _rows32, _rows16 = (row_sum(lanes) for lanes in (128, 64, 32, 16))
-_graded64, _graded16 = graded_row_sum(64), graded_row_sum(16)
-_graded_chunk8, _run8, _add_one = graded_chunk_sum(8), run_sum(8), graded_chunk_sum(1)
-_collect16, _collect1 = collector(16), collector(1)
+from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
+from snnfuse.hardware.backends.emulator.records import LISTED, RUNS
+from snnfuse.hardware.backends.emulator.vectors import LANES, get, loader, plus, plus_times, store, zeros
+
+WIDE_TILE = 4 * LANES  # targets whose sums are held in registers at once
+kernel_part = njit(_nrt=False, error_model="numpy", boundscheck=BOUNDS_CHECKED)  # nothing is allocated: no references are counted
+
+load = loader(LANES)
 
 
 @kernel_part
-def deliver_rows(c, w, events, start, stop, a):
-    """All-to-all, binary: c is the connection's row."""
-    first, n, stride, block, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_STRIDE], c[C_BLOCK], c[C_FACTOR], c[C_SHIFT]
-    j = 0
-    while j + 128 <= n:
-        _rows128(a, j, events, start, stop, block, w, first + j, stride, factor, shift)
-        j += 128
-    if j + 64 <= n:
-        _rows64(a, j, events, start, stop, block, w, first + j, stride, factor, shift)
-        j += 64
-    if j + 32 <= n:
-        _rows32(a, j, events, start, stop, block, w, first + j, stride, factor, shift)
-        j += 32
-    if j + 16 <= n:
-        _rows16(a, j, events, start, stop, block, w, first + j, stride, factor, shift)
-
-
-@kernel_part
-def deliver_graded_rows(c, w, events, values, start, stop, a):
-    """All-to-all, graded."""
-    first, n, stride, factor, shift = c[C_WEIGHTS], c[C_STRIDE], c[C_STRIDE], c[C_FACTOR], c[C_SHIFT]
-    j = 0
-    while j + 64 <= n:
-        _graded64(a, j, events, values, start, stop, w, first + j, stride, factor, shift)
-        j += 64
-    while j + 16 <= n:
-        _graded16(a, j, events, values, start, stop, w, first + j, stride, factor, shift)
-        j += 16
-
-
-@kernel_part
-def _clear_runs(c, acc):
-    """Zero what will be read; the margin around it is never read."""
-    for y in range(c[C_HEIGHT]):
-        begin = c[C_ORIGIN] + y * c[C_PITCH]
-        acc[begin : begin + c[C_WIDTH] * c[C_CELL]] = 0
-
-
-@kernel_part
-def _collect(a, target, acc, first, length, factor, shift):
+def collect(inputs, target, sums, first, n, c, offset):
     """Add consecutive complete sums to the input."""
-    k = 0
-    while k + 16 <= length:
-        _collect16(a, target + k, acc, first + k, factor, shift)
-        k += 16
-    while k < length:
-        _collect1(a, target + k, acc, first + k, factor, shift)
-        k += 1
+    a, total = inputs[target : target + n], sums[first : first + n]
+    factor, shift, more = int32(c.factor), int32(c.shift & 31), int32(offset)
+    for j in range(n):
+        a[j] += int32(int32(factor * int32(total[j] + more)) >> shift)
+
+
+def row_sum(lanes):
+    """The heart of an all-to-all connection: for so many targets at a time, the sum of the listed rows, held in registers."""
+    load_row, zero16, zero32 = loader(lanes), zeros(types.int16, lanes), zeros(types.int32, lanes)
+
+    @kernel_part
+    def add_rows(first, stride, block, rows, events, start, stop, sums):
+        for j in range(0, stride, lanes):
+            total = zero32()
+            for begin in range(start, stop, block):
+                partial = zero16()
+                for k in range(begin, min(begin + block, stop)):
+                    partial = plus(partial, load_row(rows, first + j + stride * get(events, k)))
+                total = plus(total, partial)
+            store(sums, j, total)
+
+    @kernel_part
+    def add_graded_rows(first, stride, rows, events, values, start, stop, sums):
+        for j in range(0, stride, lanes):
+            total = zero32()
+            for k in range(start, stop):
+                total = plus_times(total, load_row(rows, first + j + stride * get(events, k)), int32(get(values, k)))
+            store(sums, j, total)
+
+    return add_rows, add_graded_rows
+
+
+add_wide_rows, add_wide_graded_rows = row_sum(WIDE_TILE)
+add_short_rows, add_short_graded_rows = row_sum(LANES)
 
 
 @kernel_part
-def _collect_runs(c, acc, a):
-    """Add the complete sums of a convolution to the input, without the margin around them."""
-    channels, cell, width = c[C_CHANNELS], c[C_CELL], c[C_WIDTH]
-    for y in range(c[C_HEIGHT]):
-        first = c[C_ORIGIN] + y * c[C_PITCH]
-        if channels == cell:
-            _collect(a, y * width * channels, acc, first, width * channels, c[C_FACTOR], c[C_SHIFT])
-            continue
-        for x in range(width):
-            _collect(a, (y * width + x) * channels, acc, first + x * cell, channels, c[C_FACTOR], c[C_SHIFT])
+def deliver_rows(c, rows, lists, graded, start, stop, sums, inputs, target, n):
+    """All-to-all: every event adds its row."""
+    events, values, _ = lists
+    first, stride, block = c.weights, c.stride, c.block
+    wide = stride % WIDE_TILE == 0
+    count = int64(stop - start)
+    if graded:
+        count = int64(0)
+        for k in range(start, stop):
+            count += values[k]
+        if wide:
+            add_wide_graded_rows(first, stride, rows, events, values, start, stop, sums)
+        else:
+            add_short_graded_rows(first, stride, rows, events, values, start, stop, sums)
+    elif wide:
+        add_wide_rows(first, stride, block, rows, events, start, stop, sums)
+    else:
+        add_short_rows(first, stride, block, rows, events, start, stop, sums)
+    collect(inputs, target, sums, 0, n, c, c.offset * count)
 
 
 @kernel_part
-def _scatter_wide(c, tables, w, events, values, graded, start, stop, acc):
-    """Add the kernel of every event, run by run, at its place."""
+def scatter_three(c, tables, kernels, events, start, stop, sums):
+    """Three runs of three vectors for every event: kernels of 3x3 over 16 channels, without a loop."""
+    table, weights, places = c.table, c.weights, c.places
+    first, second, third = get(tables, places), get(tables, places + 1), get(tables, places + 2)
+    for k in range(start, stop):
+        entry = table + 2 * get(events, k)
+        base, source = get(tables, entry), weights + get(tables, entry + 1)
+        if base >= 0:
+            for place in (first, second, third):
+                for lane in (0, LANES, 2 * LANES):
+                    store(sums, base + place + lane, plus(load(sums, base + place + lane), load(kernels, source + lane)))
+                source += 3 * LANES
+
+
+@kernel_part
+def scatter(c, tables, kernels, events, start, stop, sums):
+    """Add the kernel of every event, run by run, at its place, in 16 bits."""
+    table, weights, phases, firsts, places, length = c.table, c.weights, c.phases, c.firsts, c.places, c.length
     for k in range(start, stop):
         event = get(events, k)
-        base, source = get(tables, c[C_TABLE] + 2 * event), c[C_WEIGHTS] + get(tables, c[C_TABLE] + 2 * event + 1)
-        phase = c[C_FIRSTS] + get(tables, c[C_PHASES] + event)
-        for r in range(get(tables, phase), get(tables, phase + 1)) if base >= 0 else range(0):
-            target = base + get(tables, c[C_RUNS] + r)
-            for lane in range(0, c[C_LENGTH], 8):
-                if graded:
-                    _graded_chunk8(acc, target + lane, w, source + lane, get(values, k))
-                else:
-                    _run8(acc, target + lane, w, source + lane)
-            source += c[C_LENGTH]
-
-
-def _scatter(lanes):
-    """A loop that adds the kernel of every event at its place in 16 bits, so many lanes at once."""
-    add_run, add_three = run_sum(lanes), three_runs(lanes)
-
-    @kernel_part
-    def scatter_three(table, first, second, third, first_weight, tables, w, events, start, stop, acc):
-        for k in range(start, stop):
-            entry = table + 2 * get(events, k)
-            base = get(tables, entry)
-            if base >= 0:
-                add_three(acc, base + first, base + second, base + third, w, first_weight + get(tables, entry + 1))
-
-    @kernel_part
-    def scatter(c, tables, w, events, start, stop, acc):
-        table, phases, firsts, runs, length = c[C_TABLE], c[C_PHASES], c[C_FIRSTS], c[C_RUNS], c[C_LENGTH]
-        if c[C_THREE]:
-            places = tables[runs], tables[runs + 1], tables[runs + 2]
-            scatter_three(table, *places, c[C_WEIGHTS], tables, w, events, start, stop, acc)
-            return
-        for k in range(start, stop):
-            event = get(events, k)
-            base, source = get(tables, table + 2 * event), c[C_WEIGHTS] + get(tables, table + 2 * event + 1)
+        base, source = get(tables, table + 2 * event), weights + get(tables, table + 2 * event + 1)
+        if base >= 0:
             phase = firsts + get(tables, phases + event)
-            for r in range(get(tables, phase), get(tables, phase + 1)) if base >= 0 else range(0):
-                target = base + get(tables, runs + r)
-                for lane in range(0, length, lanes):
-                    add_run(acc, target + lane, w, source + lane)
+            for r in range(get(tables, phase), get(tables, phase + 1)):
+                target = base + get(tables, places + r)
+                for lane in range(0, length, LANES):
+                    store(sums, target + lane, plus(load(sums, target + lane), load(kernels, source + lane)))
                 source += length
 
-    return scatter
-
-
-_scatter64, _scatter32, _scatter16, _scatter8 = (_scatter(lanes) for lanes in (64, 32, 16, 8))
-
 
 @kernel_part
-def deliver_runs(c, tables, w, events, values, graded, start, stop, narrow, wide, a):
-    """A convolution: its sums in 16 bits where they fit for certain."""
-    if graded or c[C_WIDE]:
-        _clear_runs(c, wide)
-        _scatter_wide(c, tables, w, events, values, graded, start, stop, wide)
-        _collect_runs(c, wide, a)
-        return
-    _clear_runs(c, narrow)
-    lanes = c[C_LANES]
-    if lanes == 8:
-        _scatter8(c, tables, w, events, start, stop, narrow)
-    elif lanes == 16:
-        _scatter16(c, tables, w, events, start, stop, narrow)
-    elif lanes == 32:
-        _scatter32(c, tables, w, events, start, stop, narrow)
-    else:
-        _scatter64(c, tables, w, events, start, stop, narrow)
-    _collect_runs(c, narrow, a)
-
-
-@kernel_part
-def deliver_listed(c, tables, w, events, values, graded, start, stop, acc, a, n):
-    """Synapses one by one."""
-    table, targets, weights = c[C_TABLE], c[C_PHASES], c[C_WEIGHTS]
-    acc[:n] = 0
+def scatter_wide(c, tables, kernels, lists, graded, start, stop, sums):
+    """The same in 32 bits, times the value of an event that carries one."""
+    table, weights, phases, firsts, places, length = c.table, c.weights, c.phases, c.firsts, c.places, c.length
     for k in range(start, stop):
-        value = get(values, k) if graded else 1
-        column = table + get(events, k)
+        event, value = get(lists.events, k), int32(get(lists.values, k)) if graded else int32(1)
+        base, source = get(tables, table + 2 * event), weights + get(tables, table + 2 * event + 1)
+        if base >= 0:
+            phase = firsts + get(tables, phases + event)
+            for r in range(get(tables, phase), get(tables, phase + 1)):
+                target = base + get(tables, places + r)
+                for lane in range(0, length, LANES):
+                    store(sums, target + lane, plus_times(load(sums, target + lane), load(kernels, source + lane), value))
+                source += length
+
+
+@kernel_part
+def clear_runs(c, sums):
+    """Zero what will be read; the margin around it is never read."""
+    for y in range(c.height):
+        begin = c.origin + y * c.pitch
+        sums[begin : begin + c.width * c.cell] = 0
+
+
+@kernel_part
+def collect_runs(c, sums, inputs, target):
+    """Add the complete sums of a convolution to the input, without the margin around them."""
+    channels, cell, width = c.channels, c.cell, c.width
+    for y in range(c.height):
+        first, row = c.origin + y * c.pitch, target + y * width * channels
+        if channels == cell:
+            collect(inputs, row, sums, first, width * channels, c, 0)
+        else:
+            for x in range(width):
+                collect(inputs, row + x * channels, sums, first + x * cell, channels, c, 0)
+
+
+@kernel_part
+def deliver_runs(c, pools, lists, graded, start, stop, scratch, target):
+    """A convolution: its sums in 16 bits where they fit for certain."""
+    narrow, wide, inputs, _ = scratch
+    if graded or c.wide:
+        clear_runs(c, wide)
+        scatter_wide(c, pools.tables, pools.kernels, lists, graded, start, stop, wide)
+        collect_runs(c, wide, inputs, target)
+        return
+    clear_runs(c, narrow)
+    if c.runs == 3 and c.length == 3 * LANES:
+        scatter_three(c, pools.tables, pools.kernels, lists.events, start, stop, narrow)
+    else:
+        scatter(c, pools.tables, pools.kernels, lists.events, start, stop, narrow)
+    collect_runs(c, narrow, inputs, target)
+
+
+@kernel_part
+def deliver_listed(c, pools, lists, graded, start, stop, sums, inputs, target, n):
+    """Synapses one by one."""
+    tables, kernels, (events, values, _) = pools.tables, pools.kernels, lists
+    table, targets, weights = c.table, c.targets, c.weights
+    sums[:n] = 0
+    for k in range(start, stop):
+        value, column = int32(values[k]) if graded else int32(1), table + get(events, k)
         for r in range(get(tables, column), get(tables, column + 1)):
-            _add_one(acc, get(tables, targets + r), w, weights + r, value)
-    _collect(a, 0, acc, 0, n, c[C_FACTOR], c[C_SHIFT])
+            sums[get(tables, targets + r)] += int32(value * kernels[weights + r])
+    collect(inputs, target, sums, 0, n, c, 0)
+
+
+@kernel_part
+def deliver(c, pools, lists, graded, start, stop, scratch, target, n):
+    """Add what one connection brings to scratch.inputs[target : target + n]."""
+    if c.kind == RUNS:
+        deliver_runs(c, pools, lists, graded, start, stop, scratch, target)
+    elif c.kind == LISTED:
+        deliver_listed(c, pools, lists, graded, start, stop, scratch.wide, scratch.inputs, target, n)
+    else:
+        deliver_rows(c, pools.rows, lists, graded, start, stop, scratch.wide, scratch.inputs, target, n)

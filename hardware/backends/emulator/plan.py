@@ -1,28 +1,27 @@
-"""A Program as tables and pools for the kernel; made once per program and reused."""
+"""A Program as the tables that the kernel reads: made once per program and reused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import issparse
+from scipy.sparse import csc_matrix, issparse
 
-from snnfuse.hardware.backends.emulator import fields as f
-from snnfuse.hardware.backends.emulator.convolution import runs
-from snnfuse.hardware.backends.emulator.stored import fits_16_bits, largest_input, safe_rows, store
+from snnfuse.hardware.backends.emulator import records
+from snnfuse.hardware.backends.emulator.convolution import VECTOR, runs
+from snnfuse.hardware.backends.emulator.records import Tables
+from snnfuse.hardware.backends.emulator.stored import SAFE_ROWS, Stored, fits_16_bits, store
 from snnfuse.hardware.backends.reference import synaptic_input
-from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_BITS, to_int32
-from snnfuse.hardware.ir.graded import Product, Relay
-from snnfuse.hardware.ir.inverse_root import InverseRoot
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, SpikeInput
+from snnfuse.hardware.ir.fixed_point import to_int32
+from snnfuse.hardware.ir.kinds import NEURONS
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node, sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
 SMALLEST_SLICE = 8192  # neurons: slices cost a quarter more work in all, and a thread needs some 0.5 ms of it to gain from beginning
 DENSE_FROM = 0.25  # share of synapses from which listed ones are cheaper as rows
-KINDS = {SpikeInput: f.SPIKES_IN, GradedInput: f.GRADED_IN, Lif: f.LIF, Product: f.PRODUCT, Relay: f.RELAY, InverseRoot: f.INVERSE_ROOT}
 ALIGNMENT = 64  # bytes: one cache line, one vector
+SHORT_ROW = 2 * VECTOR  # weights up to which a row is filled up to one vector, beyond to four
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,21 +29,20 @@ class Plan:
     """What the kernel reads.
 
     Attributes:
-        pools: populations, connections (int64 rows), tables and parameters
-            (int32), and weights: int8, the same as uint8, and int16 for convolutions.
+        tables: populations, connections, and the arrays that they point into.
         rows: by population, its rows in the first table: one, or several slices.
-        states: neurons with states, padded.
+        states: of all neurons.
         events: neurons of all populations and inputs: the longest possible lists of one step.
         earlier: the longest possible lists of the steps before a chunk that are remembered.
         history: the largest number of such steps.
         graded: whether any event carries a value.
         sums: accumulators that the largest connection needs.
-        widest: neurons of the largest population, padded.
+        inputs: neurons times ports of the largest population.
         stages: ranges of rows that do not depend on each other, first and last, and their neurons, in order.
         idle: working memory of earlier runs, by its kind.
     """
 
-    pools: tuple[NDArray, ...]
+    tables: Tables
     rows: dict[str, tuple[int, ...]]
     states: int
     events: int
@@ -52,7 +50,7 @@ class Plan:
     history: int
     graded: bool
     sums: int
-    widest: int
+    inputs: int
     stages: tuple[tuple[int, int, int], ...]
     idle: dict[str, list[tuple]] = field(default_factory=dict)
 
@@ -105,12 +103,12 @@ def make_plan(program: Program, slices: int = 1) -> Plan:
 class _Planner:
     def __init__(self, program: Program, slices: int) -> None:
         self.program, self.slices = program, slices
-        self.tables, self.weights, self.params, self.runs = _Pool(np.int32), _Pool(np.int8), _Pool(np.int32), _Pool(np.int16)
-        self.populations: list[NDArray] = []
-        self.connections: list[NDArray] = []
+        self.tables, self.words, self.weights, self.kernels = _Pool(np.int32), _Pool(np.int32), _Pool(np.int8), _Pool(np.int16)
+        self.populations: list[np.recarray] = []
+        self.connections: list[np.recarray] = []
         self.rows: list[_Row] = []
         self.by_name: dict[str, tuple[int, ...]] = {}
-        self.states = self.events = self.earlier = self.sums = self.widest = 0
+        self.states = self.events = self.earlier = self.sums = self.inputs = 0
         self.stages: list[tuple[int, int, int]] = []
 
     def plan(self) -> Plan:
@@ -126,13 +124,11 @@ class _Planner:
             for index in self.by_name[name]:
                 self._population(index, node, inputs.index(name) if name in inputs else 0)
             self.stages.append((first, len(self.rows), int(np.prod(node.shape))))
-        weights = self.weights.join()
-        connections = np.array(self.connections, np.int64).reshape(-1, f.C_COLUMNS)
-        weights = (weights, weights.view(np.uint8), self.runs.join())
-        pools = (np.array(self.populations), connections, self.tables.join(), self.params.join(), weights)
-        graded = any(node.sends_numbers for node in self.program.nodes.values())
+        records_ = (_table(self.populations, records.POPULATION), _table(self.connections, records.CONNECTION))
+        tables = Tables(*records_, *(pool.join() for pool in (self.tables, self.words, self.weights, self.kernels)))
+        graded = any(sends_numbers(node) for node in self.program.nodes.values())
         sizes = self.states, self.events, self.earlier, max(map(self._history, self.by_name), default=0)
-        return Plan(pools, self.by_name, *sizes, graded, self.sums, self.widest, tuple(self.stages))
+        return Plan(tables, self.by_name, *sizes, graded, self.sums, self.inputs, tuple(self.stages))
 
     def _history(self, name: str) -> int:
         """Steps for which a population's targets remember its spikes."""
@@ -157,106 +153,77 @@ class _Planner:
 
     def _image(self, name: str) -> tuple[int, int, int] | None:
         """The output shape of the first convolution into a population."""
-        shapes = [conv.output_shape for c in self.program.into(name) if (conv := c.synapse.convolution) is not None]
+        shapes = [c.synapse.output_shape for c in self.program.into(name) if isinstance(c.synapse, Conv2d)]
         return shapes[0] if shapes else None
 
     def _population(self, index: int, node: Node, source: int) -> None:
         row = self.rows[index]
-        p = np.zeros(f.P_COLUMNS, np.int64)
-        p[f.P_N], p[f.P_PADDED] = row.order.size, _padded(row.order.size)
-        p[f.P_EVENTS], p[f.P_EARLIER], p[f.P_CARRIED] = self.events, self.earlier, self.earlier
-        p[f.P_HISTORY], p[f.P_SOURCE], p[f.P_EXTERNAL] = self._history(row.name), source, int(np.prod(node.shape))
-        p[f.P_KIND], p[f.P_GRADED] = KINDS[type(node)], node.sends_numbers
-        p[f.P_ORDER] = -1 if (row.order == np.arange(row.order.size)).all() else self.tables.put(row.order)
-        self.events += row.order.size
-        self.earlier += int(p[f.P_HISTORY]) * row.order.size + f.LANES  # whole vectors are written
-        if isinstance(node, GradedInput):
-            p[f.P_LIMIT] = node.limit
-        if isinstance(node, Product):
-            p[f.P_EXPONENT] = node.exponent
-        if isinstance(node, InverseRoot):
-            p[f.P_EXPONENT] = node.gain
-        if isinstance(node, Lif):
-            self._neurons(p, row, node)
+        p = np.zeros((), records.POPULATION).view(np.recarray)
+        n = p.n = row.order.size
+        p.whole, p.history, p.graded = int(np.prod(node.shape)), self._history(row.name), sends_numbers(node)
+        p.order = -1 if (row.order == np.arange(n)).all() else self.tables.put(row.order)
+        p.events, p.earlier, p.carried = self.events, self.earlier, self.earlier
+        self.events += n
+        self.earlier += int(p.history) * n + VECTOR  # whole vectors are written
         if isinstance(node, Neuron):
-            self.widest = max(self.widest, int(p[f.P_PADDED]))
-            self._connections(p, row)
+            self._neurons(p, row, node)
+            self._connections(p, row, node.ports)
+        else:
+            p.source, p.limit = source, node.limit if isinstance(node, GradedInput) else 1
         self.populations.append(p)
 
-    def _neurons(self, p: NDArray[np.int64], row: _Row, lif: Lif) -> None:
-        p[f.P_STATE] = self.states
-        self.states += int(p[f.P_PADDED])
-        p[f.P_RESET], p[f.P_FORGETS] = f.RESETS.index(lif.reset), np.all(np.asarray(lif.du) == (1 << DECAY_BITS) - 1)
-        values = (
-            (1 << DECAY_BITS) - CURRENT_DECAY_OFFSET - np.asarray(lif.du),
-            (1 << DECAY_BITS) - np.asarray(lif.dv),
-            np.left_shift(lif.vth, ALIGN_BITS),
-            np.left_shift(lif.bias_mant, lif.bias_exp),
-        )
-        p[f.P_BIASED] = np.any(values[3] != 0)
-        p[f.P_ARRAYS] = -1
-        alike = all(np.ndim(x) == 0 for x in values) and not (p[f.P_BIASED] and p[f.P_N] % f.LANES)  # nothing may fill up what is no neuron
-        if alike and self._largest_input(row.name) < 1 << (STATE_BITS - 1 - ALIGN_BITS):
-            p[[f.P_CURRENT_KEEP, f.P_VOLTAGE_KEEP, f.P_THRESHOLD, f.P_BIAS]] = values
-        else:
-            each = np.zeros((4, int(p[f.P_PADDED])), np.int64)
-            for k, x in enumerate(values):
-                each[k, : row.order.size] = np.broadcast_to(np.reshape(x, -1) if np.ndim(x) else x, p[f.P_EXTERNAL])[row.order]
-            p[f.P_ARRAYS] = self.params.put(each)
+    def _neurons(self, p: np.recarray, row: _Row, node: Neuron) -> None:
+        from snnfuse.hardware.backends.emulator.updates import address_of, layout_of  # imports numba
 
-    def _largest_input(self, name: str) -> float:
-        """A bound of what can arrive at any neuron of a population in a step, infinite where graded spikes do."""
-        links = [(c, self.program.nodes[c.source]) for c in self.program.into(name)]
-        if any(node.sends_numbers for _, node in links):
-            return np.inf
-        return sum(largest_input(c.synapse) for c, _ in links)
+        form = NEURONS.of(node).form("emulator")(node)
+        layout = layout_of(form, node.ports, len(node.states))
+        p.update, p.rests, p.ports, p.states = address_of(form.update, layout), form.rests, layout.ports, layout.states
+        p.first_state = self.states
+        self.states += layout.states * row.order.size
+        self.inputs = max(self.inputs, layout.ports * row.order.size)
+        parameters = np.zeros(1 if layout.alike else row.order.size, layout.record)
+        for name, value in form.parameters.items():
+            parameters[name] = value if np.ndim(value) == 0 else np.reshape(value, -1)[row.order]
+        p.parameters = self.words.put(parameters.view(np.int32))
 
-    def _connections(self, p: NDArray[np.int64], row: _Row) -> None:
-        p[f.P_FIRST] = len(self.connections)
-        constants = np.zeros((2, int(p[f.P_PADDED])), np.int64)
+    def _connections(self, p: np.recarray, row: _Row, ports: int) -> None:
+        p.first_connection = len(self.connections)
+        constants = np.zeros((ports, row.order.size), np.int64)
         for connection in self.program.into(row.name):
             node = self.program.nodes[connection.source]
             if isinstance(node, Constant):
                 ones = np.ones((1, 1, int(np.prod(node.shape))), np.int32)
-                constants[connection.port, : row.order.size] += synaptic_input(connection.synapse, ones)[0, 0][row.order]
+                constants[connection.port] += synaptic_input(connection.synapse, ones)[0, 0][row.order]
                 continue
             for source in self.by_name[connection.source]:
                 self.connections.append(self._connection(connection, source, row))
-        p[f.P_LAST] = len(self.connections)
-        for column, constant in zip((f.P_CONSTANT, f.P_CONSTANT_1), constants):
-            p[column] = self.params.put(to_int32(constant)) if constant.any() else -1
+        p.last_connection = len(self.connections)
+        p.constants = self.words.put(to_int32(constants)) if constants.any() else -1
 
-    def _connection(self, connection: Connection, source: int, row: _Row) -> NDArray[np.int64]:
-        synapse, conv, c = connection.synapse, connection.synapse.convolution, np.zeros(f.C_COLUMNS, np.int64)
-        c[f.C_SOURCE], c[f.C_PORT] = source, connection.port
-        c[f.C_LAG], c[f.C_SHIFT] = connection.lag + connection.is_recurrent, max(-synapse.exponent, 0)
-        if conv is not None and conv.output_shape == row.image:
-            self._convolution(c, conv, self.rows[source], row)
+    def _connection(self, connection: Connection, source: int, row: _Row) -> np.recarray:
+        synapse, c = connection.synapse, np.zeros((), records.CONNECTION).view(np.recarray)
+        c.source, c.port, c.lag = source, connection.port, connection.lag + connection.is_recurrent
+        stored = store(synapse.values)
+        c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
+        if isinstance(synapse, Conv2d) and synapse.output_shape == row.image:
+            self._convolution(c, synapse, stored, self.rows[source], row)
         else:
-            self._matrix(c, synapse, self.rows[source], row)
+            self._matrix(c, synapse, stored, self.rows[source], row)
         return c
 
-    def _store(self, c: NDArray[np.int64], weights: NDArray[np.int32], exponent: int):
-        stored = store(weights)
-        c[f.C_UNSIGNED], c[f.C_FACTOR] = stored.unsigned, stored.factor << max(exponent, 0)
-        return stored
-
-    def _convolution(self, c: NDArray[np.int64], conv: Conv2d, source: _Row, row: _Row) -> None:
-        stored = self._store(c, conv.weights, conv.exponent)
+    def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row) -> None:
         table = runs(conv, stored, row.lines)
-        c[f.C_KIND], c[f.C_WIDE] = f.RUNS, not fits_16_bits(stored.values, (1, 2, 3))
-        c[f.C_LENGTH], c[f.C_LANES] = table.length, table.lanes
-        c[f.C_ORIGIN], c[f.C_PITCH], c[f.C_CELL] = table.origin, table.pitch, table.cell
-        c[f.C_CHANNELS], c[f.C_HEIGHT], c[f.C_WIDTH] = row.image[0], len(row.lines), row.image[2]
-        c[f.C_THREE] = len(table.firsts) == 2 and len(table.places) == 3 and table.length == 3 * table.lanes
-        c[f.C_TABLE], c[f.C_PHASES] = self.tables.put(table.sources[source.order]), self.tables.put(table.phases[source.order])
-        c[f.C_FIRSTS], c[f.C_RUNS] = self.tables.put(table.firsts), self.tables.put(table.places)
-        c[f.C_WEIGHTS] = self.runs.put(table.weights)
+        c.kind, c.wide = records.RUNS, not fits_16_bits(stored.values, (1, 2, 3))
+        c.length, c.origin, c.pitch, c.cell = table.length, table.origin, table.pitch, table.cell
+        c.channels, c.height, c.width = row.image[0], len(row.lines), row.image[2]
+        c.runs = len(table.places) if not table.phases.any() else -1
+        c.table, c.phases = self.tables.put(table.sources[source.order]), self.tables.put(table.phases[source.order])
+        c.firsts, c.places = self.tables.put(table.firsts), self.tables.put(table.places)
+        c.weights = self.kernels.put(table.weights)
         self.sums = max(self.sums, table.size)
 
-    def _matrix(self, c: NDArray[np.int64], synapse: Synapse, source: _Row, row: _Row) -> None:
+    def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row) -> None:
         matrix = synapse.matrix()
-        stored = self._store(c, synapse.values, synapse.exponent)
         if issparse(matrix):
             matrix = matrix.tocsc()[row.order][:, source.order].tocsc()
             if matrix.nnz < DENSE_FROM * matrix.shape[0] * matrix.shape[1]:
@@ -266,22 +233,28 @@ class _Planner:
         else:
             matrix = matrix[np.ix_(row.order, source.order)]
         values = matrix.astype(np.int64) // stored.factor
-        rows = np.zeros((values.shape[1], _padded(len(row.order))), np.int64)
-        rows[:, : len(row.order)] = values.T
-        c[f.C_KIND], c[f.C_STRIDE] = f.ROWS, rows.shape[1]
-        c[f.C_BLOCK] = max(len(rows), 1) if fits_16_bits(values, (1,)) else safe_rows(stored)
-        c[f.C_WEIGHTS] = self.weights.put(rows.astype(np.uint8 if stored.unsigned else np.int8).view(np.int8))
+        c.offset = 128 if stored.unsigned else 0  # of 0..255, which an int8 does not hold
+        values -= c.offset
+        n = len(row.order)
+        rows = np.zeros((values.shape[1], _filled(n, VECTOR if n <= SHORT_ROW else 4 * VECTOR)), np.int8)
+        rows[:, :n] = values.T
+        c.kind, c.stride, c.weights = records.ROWS, rows.shape[1], self.weights.put(rows)
+        c.block = max(len(rows), 1) if fits_16_bits(values, (1,)) else SAFE_ROWS
+        self.sums = max(self.sums, rows.shape[1])
 
-    def _listed(self, c: NDArray[np.int64], matrix, factor: int) -> None:
-        values = matrix.data.astype(np.int64) // factor
-        c[f.C_KIND], c[f.C_TABLE] = f.LISTED, self.tables.put(matrix.indptr)
-        c[f.C_PHASES] = self.tables.put(matrix.indices)
-        c[f.C_WEIGHTS] = self.weights.put((values & 255).astype(np.uint8).view(np.int8))
-        self.sums = max(self.sums, _padded(matrix.shape[0]))
+    def _listed(self, c: np.recarray, matrix: csc_matrix, factor: int) -> None:
+        c.kind, c.table, c.targets = records.LISTED, self.tables.put(matrix.indptr), self.tables.put(matrix.indices)
+        c.weights = self.kernels.put(matrix.data.astype(np.int64) // factor)
+        self.sums = max(self.sums, matrix.shape[0])
 
 
-def _padded(n: int) -> int:
-    return -(-n // f.LANES) * f.LANES
+def _table(rows: list[np.recarray], dtype: np.dtype) -> NDArray:
+    """One array of records."""
+    return np.array([row.item() for row in rows], dtype)
+
+
+def _filled(n: int, unit: int) -> int:
+    return -(-n // unit) * unit
 
 
 def groups_of(count: int, parts: int) -> Iterator[range]:

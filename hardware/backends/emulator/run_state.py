@@ -4,16 +4,17 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator.plan import ALIGNMENT, Plan, aligned, groups_of, make_plan
+from snnfuse.hardware.backends.emulator.records import Kept, Lists, Part, Recorded, Scratch
 from snnfuse.hardware.backends.emulator.turns import available_cores, in_turns, worth
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import check_events, integer_events, positive
+from snnfuse.hardware.ir.nodes import sends_numbers
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording, recorded_nodes
 from snnfuse.hardware.ir.recording import Recording
@@ -34,28 +35,20 @@ def plan_of(program: Program, slices: int = 1) -> Plan:
     return plans[slices]
 
 
-@cache
-def kernel():
-    """The compiled kernel, compiled or loaded from the cache on its first call."""
-    from snnfuse.hardware.backends.emulator.compilation import ready_kernel
-
-    return ready_kernel()
-
-
 @dataclass(frozen=True, eq=False)
 class Outputs:
     """Arrays to record into, by population.
 
     Attributes:
         spikes: uint8 (time, batch, neurons) after one another.
-        states: int32, likewise: currents, voltages and graded spikes.
-        places: by recorded population, where its spikes, u and v begin; -1 where these are not recorded.
+        words: int32, likewise: states and graded spikes.
+        places: by recorded population, where what it sends begins, and its states, one after another; -1 where these are not recorded.
         shape: time, batch.
     """
 
     spikes: NDArray[np.uint8]
-    states: NDArray[np.int32]
-    places: dict[str, tuple[int, int, int]]
+    words: NDArray[np.int32]
+    places: dict[str, tuple[int, int]]
     shape: tuple[int, int]
 
 
@@ -89,16 +82,15 @@ class Session:
         self.nodes, self.with_states = recorded_nodes(program, record, states)
         self._plan = plan_of(program, self.threads if self.batch < self.threads else 1)
         self._sizes = {name: math.prod(node.shape) for name, node in program.nodes.items()}
-        states_size = max(self._plan.states, 1)
-        self._u, self._v = (aligned(batch * states_size, np.int32).reshape(batch, states_size) for _ in range(2))
-        self._carried = np.zeros((batch, max(self._plan.earlier, 1)), np.int32)
+        kept = (aligned(batch * size, np.int32).reshape(batch, size) for size in (max(self._plan.states, 1), max(self._plan.earlier, 1)))
+        self._kept = Kept(*kept)
 
     @property
     def longest_chunk(self) -> int:
         """Steps that one pass may take within the memory setting, at least one."""
         plan = self._plan
-        fixed = sample_bytes(plan) * self.batch + self.threads * (6 * plan.sums + 8 * plan.widest + 8 * plan.earlier)
-        per_step = self.threads * (4 * plan.events * (2 if plan.graded else 1) + 8 * len(plan.pools[0]))
+        fixed = sample_bytes(plan) * self.batch + self.threads * (6 * plan.sums + 8 * plan.inputs + 8 * plan.earlier)
+        per_step = self.threads * (4 * plan.events * (2 if plan.graded else 1) + 8 * len(plan.tables.populations))
         return max(1, min(LONGEST, (self.memory - fixed) // max(per_step, 1) - 1))
 
     def advance(self, events: Mapping[str, NDArray]) -> Recording:
@@ -115,17 +107,17 @@ class Session:
         """Arrays for so many steps; of another batch where several sessions fill one."""
         batch = self.batch if batch is None else batch
         places = {}
-        spikes = states = 0
+        spikes = words = 0
         for name in self.nodes:
-            size, first = time * batch * self._sizes[name], spikes
-            if self.program.nodes[name].sends_numbers:
-                first, states = states, states + size
+            node, size = self.program.nodes[name], time * batch * self._sizes[name]
+            if sends_numbers(node):
+                sent, words = words, words + size
             else:
-                spikes += size
+                sent, spikes = spikes, spikes + size
             kept = name in self.with_states
-            places[name] = (first, states, states + size) if kept else (first, -1, -1)
-            states += 2 * size * kept
-        return Outputs(np.zeros(spikes, np.uint8), np.zeros(states, np.int32), places, (time, batch))
+            places[name] = (sent, words if kept else -1)
+            words += len(node.states) * size * kept
+        return Outputs(np.zeros(spikes, np.uint8), np.zeros(words, np.int32), places, (time, batch))
 
     def run(
         self,
@@ -147,31 +139,33 @@ class Session:
         """The recorded arrays by name."""
         spikes, kept = {}, {}
         for name in self.nodes:
-            shape = (*outputs.shape, *self.program.nodes[name].shape)
-            size, place = math.prod(shape), outputs.places[name]
-            pool = outputs.states if self.program.nodes[name].sends_numbers else outputs.spikes.view(np.bool_)
-            spikes[name] = pool[place[0] : place[0] + size].reshape(shape)
+            node = self.program.nodes[name]
+            shape = (*outputs.shape, *node.shape)
+            size, (sent, states) = math.prod(shape), outputs.places[name]
+            pool = outputs.words if sends_numbers(node) else outputs.spikes.view(np.bool_)
+            spikes[name] = pool[sent : sent + size].reshape(shape)
             if name in self.with_states:
-                kept[name] = {x: outputs.states[at : at + size].reshape(shape) for x, at in zip("uv", place[1:])}
+                places = range(states, states + len(node.states) * size, size)
+                kept[name] = {x: outputs.words[at : at + size].reshape(shape) for x, at in zip(node.states, places)}
         return make_recording(self.program, spikes, kept, "emulator", arrays)
 
     def _chunk(self, arrays: Mapping[str, NDArray], first: int, outputs: Outputs, start: int, steps: int) -> None:
-        run = kernel()
-        plan, total = self._plan, outputs.shape[1]
+        from snnfuse.hardware.backends.emulator.compilation import kernel  # imports numba
+
+        run, plan = kernel(), self._plan
         names = list(self.program.inputs)
-        rows = [arrays[name].ctypes.data + 4 * first * self._sizes[name] for name in names]
-        inputs = np.array([(row, arrays[name].shape[1]) for row, name in zip(rows, names)], np.int64)
-        places = np.full((len(plan.pools[0]), 3), -1, np.int64)
+        addresses = [arrays[name].ctypes.data + 4 * first * self._sizes[name] for name in names]
+        inputs = np.array([(address, arrays[name].shape[1]) for address, name in zip(addresses, names)], np.int64)
+        places = np.full((len(plan.tables.populations), 2), -1, np.int64)
         for name, found in outputs.places.items():
             places[list(plan.rows[name])] = [at + first * self._sizes[name] if at >= 0 else -1 for at in found]
-        out = (outputs.spikes, outputs.states, places, start, total)
-        kept = self._u, self._v, self._carried
+        recorded = Recorded(outputs.spikes, outputs.words, places, *outputs.shape)
 
-        def call(rows: range, samples: range, lists: tuple, scratch: tuple) -> int:
-            ranges = rows.start, rows.stop, samples.start, samples.stop
-            return run(plan.pools, plan.history, inputs, start, *ranges, steps, *kept, lists, out, scratch)
+        def call(rows: range, samples: range, lists: Lists, scratch: Scratch) -> int:
+            part = Part(rows.start, rows.stop, samples.start, samples.stop, start, steps)
+            return run(plan.tables, inputs, part, self._kept, lists, recorded, scratch)
 
-        sliced = len(plan.pools[0]) > len(plan.stages)
+        sliced = len(plan.tables.populations) > len(plan.stages)
         if (self._by_slices if sliced else self._by_samples)(call, steps):
             check_events(self.program, arrays)
             raise AssertionError("the kernel found an input out of range that the check does not")
@@ -180,7 +174,7 @@ class Session:
         """Blocks of samples, each through all populations; whether any input was out of range."""
         threads = min(worth(self._plan.events * steps * self.batch, self.threads), self.batch)
         blocks = groups_of(self.batch, min(self.batch, threads * BLOCKS_PER_THREAD if threads > 1 else 1))
-        everything = range(len(self._plan.pools[0]))
+        everything = range(len(self._plan.tables.populations))
 
         def work(turns: Iterator[range]) -> bool:
             with self._borrowed(self.lists, steps) as lists, self._borrowed(self.scratch, steps) as scratch:
@@ -217,17 +211,17 @@ class Session:
         if sum(array.nbytes for array in arrays) <= KEPT and len(idle) < self.threads:
             idle.append((steps, arrays))
 
-    def lists(self, steps: int) -> tuple[NDArray, NDArray, NDArray]:
+    def lists(self, steps: int) -> Lists:
         """Room for the events of so many steps."""
         plan = self._plan
         size = steps * plan.events + plan.earlier + ALIGNMENT
         values = np.empty(size if plan.graded else 1, np.int32)
-        return np.empty(size, np.int32), values, np.zeros((len(plan.pools[0]), plan.history + steps + 1), np.int64)
+        return Lists(np.empty(size, np.int32), values, np.zeros((len(plan.tables.populations), plan.history + steps + 1), np.int64))
 
-    def scratch(self, steps: int) -> tuple[NDArray, ...]:
+    def scratch(self, steps: int) -> Scratch:
         """Sums and inputs, of one step at a time."""
-        wide, widest = max(self._plan.sums, self._plan.widest) + ALIGNMENT, self._plan.widest + 2 * ALIGNMENT
-        return aligned(wide, np.int16), aligned(wide, np.int32), aligned(widest, np.int32), aligned(widest, np.int32)
+        sums, inputs = self._plan.sums + ALIGNMENT, self._plan.inputs + ALIGNMENT
+        return Scratch(aligned(sums, np.int16), aligned(sums, np.int32), aligned(inputs, np.int32), aligned(inputs, np.int32))
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:
@@ -239,5 +233,5 @@ def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, ND
 
 
 def sample_bytes(plan: Plan) -> int:
-    """What is kept for a sample from chunk to chunk: u, v, and the last spikes."""
-    return 8 * plan.states + 4 * plan.earlier
+    """What is kept for a sample from chunk to chunk: states, and the last spikes."""
+    return 4 * plan.states + 4 * plan.earlier

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.ir.synapses import Synapse
-
 INT16 = (-(1 << 15), (1 << 15) - 1)
+SAFE_ROWS = INT16[1] // 128  # rows of any int8 add up within int16
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +48,3 @@ def fits_16_bits(values: NDArray[np.int64], axes: tuple[int, ...]) -> bool:
     """Whether no such sum leaves int16."""
     lowest, highest = extremes(values, axes)
     return lowest >= INT16[0] and highest <= INT16[1]
-
-
-def largest_input(synapse: Synapse) -> int:
-    """A bound of what binary spikes bring about at any target, in either direction."""
-    return max(abs(sums) for sums in synapse.spike_sums()) << max(synapse.exponent, 0)
-
-
-def safe_rows(stored: Stored) -> int:
-    """How many rows of any such bytes add up within int16."""
-    return INT16[1] // 255 if stored.unsigned else -INT16[0] // 128

@@ -1,165 +1,205 @@
-"""Vectors of integers with the operators of a number, while LLVM code is generated: what numba has no words for.
+"""What numba has no words for: vectors of integers that stay in registers, and code or arrays that are known by their address.
 
-Every processor runs them, LLVM splits what its registers do not hold; with AVX-512, 16 int32 are one register. Arithmetic keeps the low
-bits, as int32 does on every chip. Offsets into arrays are in elements.
+LLVM splits what a processor's registers do not hold. Arithmetic keeps the low bits, as int32 does on every chip. Everything else that is
+compiled is plain numba.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
 from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
+from numba.np.arrayobj import populate_array
 
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-F32 = ir.FloatType()
-TOWARDS_ZERO = 0  # in the numbers of LLVM's rounding modes
+from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
+
+INT, WORD, POINTER = types.int64, types.int32, ir.IntType(8).as_pointer()
+LANES = 16  # int32 in the widest register of today's processors
 
 
-class Lanes:
-    """An LLVM vector under construction; other operands are vectors, or Python integers and LLVM scalars for all lanes."""
+class Vector(types.Type):
+    """So many integers of one type, as a value in compiled code."""
 
-    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
-        self.builder, self.value = builder, value
+    def __init__(self, dtype: types.Integer, lanes: int) -> None:
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(f"vector({dtype}, {lanes})")
 
     @property
-    def count(self) -> int:
-        """How many lanes."""
-        return self.value.type.count
-
-    def like(self, other: Any) -> ir.Value:
-        """Another operand as a vector of this one's type."""
-        if isinstance(other, Lanes):
-            return other.value
-        if isinstance(other, int):
-            return ir.Constant(self.value.type, [other] * self.count)
-        return splat(self.builder, other, self.count).value
-
-    def __add__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.add(self.value, self.like(other)))
-
-    def __sub__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.sub(self.value, self.like(other)))
-
-    def __mul__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.mul(self.value, self.like(other)))
-
-    def __and__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.and_(self.value, self.like(other)))
-
-    def __lshift__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.shl(self.value, self.like(other)))
-
-    def __rshift__(self, other: Any) -> Lanes:
-        """Arithmetic: rounds down."""
-        return Lanes(self.builder, self.builder.ashr(self.value, self.like(other)))
-
-    def __gt__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.icmp_signed(">", self.value, self.like(other)))
-
-    def __lt__(self, other: Any) -> Lanes:
-        return Lanes(self.builder, self.builder.icmp_signed("<", self.value, self.like(other)))
-
-    def differs(self, other: Any) -> Lanes:
-        """Lanes that are not equal."""
-        return Lanes(self.builder, self.builder.icmp_signed("!=", self.value, self.like(other)))
-
-    def where(self, mask: Lanes, other: Any) -> Lanes:
-        """These lanes where the mask is set, the other's elsewhere."""
-        return Lanes(self.builder, self.builder.select(mask.value, self.value, self.like(other)))
-
-    def clip(self, low: int, high: int) -> Lanes:
-        """Saturated at both ends."""
-        upper = self.where(self < high, high)
-        return upper.where(upper > low, low)
-
-    def widened(self, kind: ir.IntType, signed: bool = True) -> Lanes:
-        """The same numbers in wider lanes."""
-        target = ir.VectorType(kind, self.count)
-        return Lanes(self.builder, (self.builder.sext if signed else self.builder.zext)(self.value, target))
-
-    def as_float(self) -> Lanes:
-        """float32, exact up to 2**24."""
-        return Lanes(self.builder, self.builder.sitofp(self.value, ir.VectorType(F32, self.count)))
-
-    def scaled(self, factor: Lanes) -> Lanes:
-        """A product of floats, rounded as `rounding_towards_zero` says: the constrained form tells LLVM that the mode may be any."""
-        kind = self.value.type
-        name = f"llvm.experimental.constrained.fmul.v{self.count}f32"
-        signature = ir.FunctionType(kind, (kind, kind, ir.MetaDataType(), ir.MetaDataType()))
-        function = intrinsic_named(self.builder, name, signature)
-        options = [ir.MetaDataString(self.builder.module, text) for text in ("round.dynamic", "fpexcept.ignore")]
-        return Lanes(self.builder, self.builder.call(function, (self.value, factor.value, *options)))
-
-    def truncated(self) -> Lanes:
-        """Floats as int32, towards zero."""
-        return Lanes(self.builder, self.builder.fptosi(self.value, ir.VectorType(I32, self.count)))
-
-    def bits(self) -> ir.Value:
-        """A mask as an integer of one bit per lane."""
-        return self.builder.bitcast(self.value, ir.IntType(self.count))
-
-    def store(self, pointer: ir.Value) -> None:
-        """Write all lanes, at any alignment."""
-        pointer = self.builder.bitcast(pointer, self.value.type.as_pointer())
-        self.builder.store(self.value, pointer, align=self.value.type.element.width // 8)
-
-    def store_chosen(self, mask: Lanes, pointer: ir.Value) -> None:
-        """Write the lanes of the mask one after the other; what lies behind them, up to a whole vector, is overwritten too."""
-        name = f"llvm.experimental.vector.compress.v{self.count}i{self.value.type.element.width}"
-        kind = self.value.type
-        function = intrinsic_named(self.builder, name, ir.FunctionType(kind, (kind, mask.value.type, kind)))
-        undefined = ir.Constant(kind, ir.Undefined)
-        Lanes(self.builder, self.builder.call(function, (self.value, mask.value, undefined))).store(pointer)
+    def llvm(self) -> ir.VectorType:
+        """The same for LLVM."""
+        return ir.VectorType(ir.IntType(self.dtype.bitwidth), self.lanes)
 
 
-def intrinsic_named(builder: ir.IRBuilder, name: str, signature: ir.FunctionType) -> ir.Function:
-    """One of LLVM's own functions, declared once per module."""
-    return builder.module.globals.get(name) or ir.Function(builder.module, signature, name)
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, vector: Vector) -> None:
+        super().__init__(manager, vector, vector.llvm)
 
 
-def rounding(builder: ir.IRBuilder) -> ir.Value:
-    """How this thread rounds floats."""
-    return builder.call(intrinsic_named(builder, "llvm.get.rounding", ir.FunctionType(I32, ())), ())
+def _address(context, builder, array, value, index, vector: Vector):
+    """Pointer to the vector that begins at an element of a contiguous array."""
+    found = context.make_array(array)(context, builder, value)
+    if BOUNDS_CHECKED:
+        for k in (index, builder.add(index, index.type(vector.lanes - 1))):
+            cgutils.do_boundscheck(context, builder, k, builder.extract_value(found.shape, 0))
+    return builder.bitcast(builder.gep(found.data, [index]), vector.llvm.as_pointer())
 
 
-def set_rounding(builder: ir.IRBuilder, mode: ir.Value) -> None:
-    """Have this thread round floats otherwise."""
-    builder.call(intrinsic_named(builder, "llvm.set.rounding", ir.FunctionType(ir.VoidType(), (I32,))), (mode,))
+def _widened(builder, value, source: Vector, target: Vector):
+    return value if source.dtype == target.dtype else builder.sext(value, target.llvm)
 
 
-def prefetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+def _splat(builder, value, vector: Vector):
+    undefined = ir.Constant(vector.llvm, ir.Undefined)
+    first = builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), None))
+
+
+def loader(lanes: int):
+    """load(array, index): the vector of so many elements that begins there, at any alignment."""
+
+    @intrinsic
+    def load(typingctx, array, index):
+        vector = Vector(array.dtype, lanes)
+
+        def generate(context, builder, signature, args):
+            return builder.load(_address(context, builder, array, *args, vector), align=array.dtype.bitwidth // 8)
+
+        return vector(array, INT), generate
+
+    return load
+
+
+def zeros(dtype: types.Integer, lanes: int):
+    """zero(): a vector of zeros."""
+    vector = Vector(dtype, lanes)
+
+    @intrinsic
+    def zero(typingctx):
+        return vector(), lambda context, builder, signature, args: ir.Constant(vector.llvm, None)
+
+    return zero
+
+
+@intrinsic
+def store(typingctx, array, index, vector):
+    """Write a vector over the elements that begin at an index."""
+
+    def generate(context, builder, signature, args):
+        builder.store(args[2], _address(context, builder, array, *args[:2], vector), align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, INT, vector), generate
+
+
+@intrinsic
+def plus(typingctx, x, y):
+    """x + y, as wide as x, whose lanes are at least as wide as y's."""
+
+    def generate(context, builder, signature, args):
+        return builder.add(args[0], _widened(builder, args[1], y, x))
+
+    return x(x, y), generate
+
+
+@intrinsic
+def plus_times(typingctx, x, y, factor):
+    """x + factor y, as wide as x; the factor is an int32, and so are the lanes of x."""
+
+    def generate(context, builder, signature, args):
+        return builder.add(args[0], builder.mul(_widened(builder, args[1], y, x), _splat(builder, args[2], x)))
+
+    return x(x, y, WORD), generate
+
+
+@intrinsic
+def bits_of_both(typingctx, x, y):
+    """Every bit that is set in x or in y."""
+    return x(x, y), lambda context, builder, signature, args: builder.or_(*args)
+
+
+@intrinsic
+def bits_of_all(typingctx, x):
+    """Every bit that is set in any lane, as an int64."""
+
+    def generate(context, builder, signature, args):
+        name = f"llvm.vector.reduce.or.v{x.lanes}i{x.dtype.bitwidth}"
+        reduce = cgutils.get_or_insert_function(builder.module, ir.FunctionType(x.llvm.element, [x.llvm]), name)
+        return builder.sext(builder.call(reduce, args), ir.IntType(64))
+
+    return INT(x), generate
+
+
+@intrinsic
+def append_nonzero(typingctx, x, first, events, end):
+    """Append the lanes that are not 0 to a list, as first + lane; returns its end. Whole vectors are written: it needs room for one more."""
+    indices = Vector(WORD, x.lanes)
+
+    def generate(context, builder, signature, args):
+        value, first_, events_, end_ = args
+        lanes = ir.Constant(indices.llvm, list(range(x.lanes)))
+        numbers = builder.add(lanes, _splat(builder, builder.trunc(first_, ir.IntType(32)), indices))
+        mask = builder.icmp_signed("!=", value, ir.Constant(x.llvm, None))
+        kind = ir.FunctionType(indices.llvm, [indices.llvm, mask.type, indices.llvm])
+        compress = cgutils.get_or_insert_function(builder.module, kind, f"llvm.experimental.vector.compress.v{x.lanes}i32")
+        chosen = builder.call(compress, [numbers, mask, ir.Constant(indices.llvm, ir.Undefined)])
+        builder.store(chosen, _address(context, builder, events, events_, end_, indices), align=4)
+        count = builder.ctpop(builder.bitcast(mask, ir.IntType(x.lanes)))
+        return builder.add(end_, builder.zext(count, ir.IntType(64)))
+
+    return INT(x, INT, events, INT), generate
+
+
+@intrinsic
+def get(typingctx, array, index):
+    """array[index] as an int64, for an index >= 0: numba's brackets look for negative ones, which costs more than the element."""
+
+    def generate(context, builder, signature, args):
+        pointer = _address(context, builder, array, *args, Vector(array.dtype, 1))
+        word = builder.extract_element(builder.load(pointer, align=array.dtype.bitwidth // 8), ir.Constant(ir.IntType(32), 0))
+        return word if array.dtype.bitwidth == 64 else builder.sext(word, ir.IntType(64))
+
+    return INT(array, INT), generate
+
+
+@intrinsic
+def array_at(typingctx, address, size):
+    """The int32 at an address, as an array that somebody else keeps alive."""
+    kind = types.Array(WORD, 1, "C")
+
+    def generate(context, builder, signature, args):
+        array, itemsize = context.make_array(kind)(context, builder), ir.Constant(ir.IntType(64), 4)
+        data = builder.inttoptr(args[0], array.data.type)
+        populate_array(array, data=data, shape=[args[1]], strides=[itemsize], itemsize=itemsize, meminfo=None)
+        return array._getvalue()
+
+    return kind(INT, INT), generate
+
+
+@intrinsic
+def prefetch(typingctx, address):
     """Bring a cache line near that will be read soon; an address that is none does no harm."""
-    pointer = builder.inttoptr(address, I8.as_pointer())
-    function = intrinsic_named(builder, "llvm.prefetch.p0", ir.FunctionType(ir.VoidType(), (pointer.type, I32, I32, I32)))
-    read, keep, data = I32(0), I32(3), I32(1)
-    builder.call(function, (pointer, read, keep, data))
+
+    def generate(context, builder, signature, args):
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [POINTER, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, keep, data = word(0), word(3), word(1)
+        builder.call(function, [builder.inttoptr(args[0], POINTER), read, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(INT), generate
 
 
-def load(builder: ir.IRBuilder, pointer: ir.Value, kind: ir.IntType, lanes: int) -> Lanes:
-    """Consecutive elements, at any alignment."""
-    pointer = builder.bitcast(pointer, ir.VectorType(kind, lanes).as_pointer())
-    return Lanes(builder, builder.load(pointer, align=kind.width // 8))
+@intrinsic
+def call_update(typingctx, address, inputs, states, parameters, sent, n):
+    """Call the code at an address, void (*)(int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n), with arrays."""
+    arrays = (inputs, states, parameters, sent)
 
+    def generate(context, builder, signature, args):
+        kind = ir.FunctionType(ir.VoidType(), [POINTER] * 4 + [ir.IntType(64)])
+        data = [context.make_array(array)(context, builder, value).data for array, value in zip(arrays, args[1:5])]
+        pointers = [builder.bitcast(x, POINTER) for x in data]
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [*pointers, args[5]])
+        return context.get_dummy_value()
 
-def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> Lanes:
-    """One scalar in every lane."""
-    undefined = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
-    first = builder.insert_element(undefined, value, ir.Constant(I32, 0))
-    return Lanes(builder, builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), None)))
-
-
-def indices(builder: ir.IRBuilder, first: ir.Value, lanes: int) -> Lanes:
-    """first, first + 1, ... as int32; `first` is an int64."""
-    counting = ir.Constant(ir.VectorType(I32, lanes), list(range(lanes)))
-    return Lanes(builder, counting) + builder.trunc(first, I32)
-
-
-def element(context: Any, builder: ir.IRBuilder, array_type: Any, value: ir.Value, offset: ir.Value | int) -> ir.Value:
-    """Pointer to an element of a contiguous array."""
-    offset = ir.Constant(I64, offset) if isinstance(offset, int) else offset
-    return builder.gep(context.make_array(array_type)(context, builder, value).data, [offset])
-
-
-def count_bits(builder: ir.IRBuilder, bits: ir.Value) -> ir.Value:
-    """How many are set, as an int64."""
-    return builder.zext(builder.ctpop(bits), I64)
+    return types.void(INT, *arrays, INT), generate
