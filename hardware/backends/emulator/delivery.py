@@ -9,10 +9,10 @@ from numpy import int32, int64
 
 from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
 from snnfuse.hardware.backends.emulator.records import LISTED, RUNS
-from snnfuse.hardware.backends.emulator.vectors import LANES, get, loader, plus, plus_times, store, zeros
+from snnfuse.hardware.backends.emulator.vectors import LANES, get, loader, plus, plus_scaled, plus_times, store, zeros
 
 WIDE_TILE = 4 * LANES  # targets whose sums are held in registers at once
-kernel_part = njit(_nrt=False, error_model="numpy", boundscheck=BOUNDS_CHECKED)  # nothing is allocated: no references are counted
+kernel_part = njit(_nrt=False, error_model="numpy", boundscheck=BOUNDS_CHECKED, forceinline=True)  # nothing is allocated: no references are counted
 
 load = loader(LANES)
 
@@ -20,10 +20,13 @@ load = loader(LANES)
 @kernel_part
 def collect(inputs, target, sums, first, n, c, offset):
     """Add consecutive complete sums to the input."""
-    a, total = inputs[target : target + n], sums[first : first + n]
-    factor, shift, more = int32(c.factor), int32(c.shift & 31), int32(offset)
-    for j in range(n):
-        a[j] += int32(int32(factor * int32(total[j] + more)) >> shift)
+    factor, shift, more, j = int32(c.factor), int32(c.shift), int32(offset), 0
+    while j + LANES <= n:
+        store(inputs, target + j, plus_scaled(load(inputs, target + j), load(sums, first + j), more, factor, shift))
+        j += LANES
+    while j < n:
+        inputs[target + j] += int32(int32(factor * int32(sums[first + j] + more)) >> shift)
+        j += 1
 
 
 def row_sum(lanes):

@@ -4,8 +4,9 @@ from numba import types
 from numpy import int32, int64
 
 from snnfuse.hardware.backends.emulator.delivery import kernel_part, load
-from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, array_at, bits_of_all, bits_of_both, get, zeros
+from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, array_at, bits_of_all, bits_of_both, get, prefetch, zeros
 
+CACHE_LINE = 64  # bytes
 no_bits = zeros(types.int32, LANES)
 
 
@@ -34,7 +35,10 @@ def run_input(p, q, pools, inputs, part, sample, at, lists):
     n, history, limit = p.n, starts.shape[1] - 1 - part.steps, p.limit
     address, batch = inputs[p.source, 0], inputs[p.source, 1]
     for t in range(part.steps):
-        x = array_at(address + 4 * n * ((part.first_step + t) * batch + sample), n)
+        here = address + 4 * n * ((part.first_step + t) * batch + sample)
+        x = array_at(here, n)
+        for line in range(here + 4 * n * batch, here + 4 * n * (batch + 1), CACHE_LINE):
+            prefetch(line)  # the next step's values, which no processor foresees: other samples' lie between
         end, bits = list_nonzero(x, events, at)
         if p.graded:
             for k in range(at, end):

@@ -6,7 +6,7 @@ in the cache. A population that feeds back onto itself finds its own events of t
 
 from snnfuse.hardware.backends.emulator.delivery import deliver, kernel_part
 from snnfuse.hardware.backends.emulator.inputs import list_nonzero, recall, remember, run_input
-from snnfuse.hardware.backends.emulator.vectors import call_update
+from snnfuse.hardware.backends.emulator.vectors import call_update, round_as, round_towards_zero
 
 
 @kernel_part
@@ -91,7 +91,7 @@ def run(pools, inputs, part, kept, lists, recorded, scratch):
     Returns:
         0, or 1 + the row of an input that holds a value out of its range.
     """
-    history = lists.starts.shape[1] - 1 - part.steps
+    history, rounding = lists.starts.shape[1] - 1 - part.steps, round_towards_zero()
     for sample in range(part.first_sample, part.last_sample):
         for q in range(part.first_population, part.last_population):
             p = pools.populations[q]
@@ -100,6 +100,8 @@ def run(pools, inputs, part, kept, lists, recorded, scratch):
                 states = kept.states[sample, p.first_state : p.first_state + p.states * p.n]
                 run_neurons(p, q, pools, part, sample, at, lists, states, recorded, scratch)
             elif not run_input(p, q, pools, inputs, part, sample, at, lists):
+                round_as(rounding)
                 return 1 + q
             remember(p, q, part.steps, history, kept.carried[sample], lists)
+    round_as(rounding)
     return 0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy import int32
 
-from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm, compiled, of_neuron
+from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm, compiled, decay_24_bits, of_neuron
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_LIMIT
 from snnfuse.hardware.ir.lif import Lif, Reset
 
@@ -41,7 +41,7 @@ def update_of(reset: Reset, forgets: bool) -> Callable[..., None]:
                 current = int32(decay(states[0, j], p.keep_current) + current)
             current = wrap(current)
             before = states[1, j]
-            voltage = int32(decay(before, p.keep_voltage) + current + p.bias)
+            voltage = int32(decay_24_bits(before, p.keep_voltage) + current + p.bias)
             if delayed:
                 voltage = int32(voltage - (p.threshold if before > p.threshold else int32(0)))
             voltage = int32(min(max(voltage, int32(1 - STATE_LIMIT)), int32(STATE_LIMIT - 1)))

@@ -112,6 +112,18 @@ def plus_times(typingctx, x, y, factor):
 
 
 @intrinsic
+def plus_scaled(typingctx, x, y, offset, factor, shift):
+    """x + ((factor (y + offset)) >> shift), as wide as x; all are int32, but y's lanes may be narrower."""
+
+    def generate(context, builder, signature, args):
+        offset_, factor_, shift_ = (_splat(builder, value, x) for value in args[2:])
+        total = builder.add(_widened(builder, args[1], y, x), offset_)
+        return builder.add(args[0], builder.ashr(builder.mul(total, factor_), shift_))
+
+    return x(x, y, WORD, WORD, WORD), generate
+
+
+@intrinsic
 def bits_of_both(typingctx, x, y):
     """Every bit that is set in x or in y."""
     return x(x, y), lambda context, builder, signature, args: builder.or_(*args)
@@ -188,6 +200,35 @@ def prefetch(typingctx, address):
         return context.get_dummy_value()
 
     return types.void(INT), generate
+
+
+@intrinsic
+def round_towards_zero(typingctx):
+    """Have this thread drop what a float does not hold; returns how it rounded before."""
+
+    def generate(context, builder, signature, args):
+        word = ir.IntType(32)
+        before = builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, []), "llvm.get.rounding"), [])
+        _set_rounding(builder, ir.Constant(word, 0))
+        return before
+
+    return WORD(), generate
+
+
+@intrinsic
+def round_as(typingctx, mode):
+    """Have this thread round floats as it did before."""
+
+    def generate(context, builder, signature, args):
+        _set_rounding(builder, args[0])
+        return context.get_dummy_value()
+
+    return types.void(WORD), generate
+
+
+def _set_rounding(builder, mode) -> None:
+    kind = ir.FunctionType(ir.VoidType(), [ir.IntType(32)])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.set.rounding"), [mode])
 
 
 @intrinsic
