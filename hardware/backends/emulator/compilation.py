@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
-from numba import njit
+from numba import njit, types
 from numba.core.caching import FunctionCache
+from numba.core.ccallback import CFunc
 
 from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
 from snnfuse.hardware.backends.emulator.kernel import run
@@ -91,6 +93,25 @@ def fingerprint() -> str:
     """Hash of every file that the kernel is made of, and of how it is compiled."""
     files = [*(HERE / name for name in SOURCES), *(HERE.parents[1] / "ir").glob("*.py")]
     return hashlib.sha256(b"\0".join([repr(OPTIONS).encode(), *(file.read_bytes() for file in files)])).hexdigest()
+
+
+def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tuple, more: str, what: str) -> CFunc:
+    """A function of C types, compiled or loaded.
+
+    Args:
+        entry: what is compiled; it may be the same for several, with other meanings of its names.
+        name: its own, under which it is kept.
+        known: meanings of the names that it uses.
+        arguments: their types.
+        more: what its fingerprint must cover beside this package.
+        what: its name for the line that says that it is compiled.
+    """
+    function = FunctionType(entry.__code__, known, "entry")
+    function.__module__, function.__qualname__ = __name__, name
+    compiled = CFunc(function, (arguments, types.void), locals={}, options=OPTIONS)
+    keep_on_disk(compiled, function, hashlib.sha256((fingerprint() + more).encode()).hexdigest(), what)
+    compiled.compile()
+    return compiled
 
 
 @cache

@@ -4,7 +4,7 @@ from numba import types
 from numpy import int32, int64
 
 from snnfuse.hardware.backends.emulator.delivery import kernel_part, load
-from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, array_at, bits_of_all, bits_of_both, get, prefetch, zeros
+from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, bits_of_all, bits_of_both, get, prefetch, words_at, zeros
 
 CACHE_LINE = 64  # bytes
 no_bits = zeros(types.int32, LANES)
@@ -36,7 +36,7 @@ def run_input(p, q, pools, inputs, part, sample, at, lists):
     address, batch = inputs[p.source, 0], inputs[p.source, 1]
     for t in range(part.steps):
         here = address + 4 * n * ((part.first_step + t) * batch + sample)
-        x = array_at(here, n)
+        x = words_at(here, n)
         for line in range(here + 4 * n * batch, here + 4 * n * (batch + 1), CACHE_LINE):
             prefetch(line)  # the next step's values, which no processor foresees: other samples' lie between
         end, bits = list_nonzero(x, events, at)

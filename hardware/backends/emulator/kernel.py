@@ -4,9 +4,9 @@ Each population runs over all steps before the next one begins, for one sample a
 in the cache. A population that feeds back onto itself finds its own events of the step before in its own list.
 """
 
-from snnfuse.hardware.backends.emulator.delivery import deliver, kernel_part
+from snnfuse.hardware.backends.emulator.delivery import kernel_part
 from snnfuse.hardware.backends.emulator.inputs import list_nonzero, recall, remember, run_input
-from snnfuse.hardware.backends.emulator.vectors import call_update, round_as, round_towards_zero
+from snnfuse.hardware.backends.emulator.vectors import call_delivery, call_update, round_as, round_towards_zero
 
 
 @kernel_part
@@ -19,9 +19,23 @@ def any_nonzero(x):
 
 
 @kernel_part
+def describe(pools, lists, scratch):
+    """Tell deliveries where the arrays are."""
+    m = scratch.memory[0]
+    m.tables, m.tables_size = pools.tables.ctypes.data, pools.tables.size
+    m.rows, m.rows_size = pools.rows.ctypes.data, pools.rows.size
+    m.kernels, m.kernels_size = pools.kernels.ctypes.data, pools.kernels.size
+    m.events, m.events_size = lists.events.ctypes.data, lists.events.size
+    m.values, m.values_size = lists.values.ctypes.data, lists.values.size
+    m.narrow, m.narrow_size = scratch.narrow.ctypes.data, scratch.narrow.size
+    m.wide, m.wide_size = scratch.wide.ctypes.data, scratch.wide.size
+    m.inputs, m.inputs_size = scratch.inputs.ctypes.data, scratch.inputs.size
+
+
+@kernel_part
 def gather(p, column, pools, lists, scratch):
     """The input of one step at every port; returns whether anything arrived."""
-    n, starts, inputs = p.n, lists.starts, scratch.inputs[: p.ports * p.n]
+    starts, inputs = lists.starts, scratch.inputs[: p.ports * p.n]
     if p.constants < 0:
         inputs[:] = 0
     else:
@@ -34,8 +48,7 @@ def gather(p, column, pools, lists, scratch):
         start, stop = starts[c.source, column - c.lag], starts[c.source, column - c.lag + 1]
         if stop > start:
             arrived = True
-            graded = pools.populations[c.source].graded != 0
-            deliver(c, pools, lists, graded, start, stop, scratch, c.port * n, n)
+            call_delivery(c.deliver, pools.connections, row, scratch.memory, start, stop)
     return arrived
 
 
@@ -92,6 +105,7 @@ def run(pools, inputs, part, kept, lists, recorded, scratch):
         0, or 1 + the row of an input that holds a value out of its range.
     """
     history, rounding = lists.starts.shape[1] - 1 - part.steps, round_towards_zero()
+    describe(pools, lists, scratch)
     for sample in range(part.first_sample, part.last_sample):
         for q in range(part.first_population, part.last_population):
             p = pools.populations[q]

@@ -173,11 +173,11 @@ class _Planner:
         self.populations.append(p)
 
     def _neurons(self, p: np.recarray, row: _Row, node: Neuron) -> None:
-        from snnfuse.hardware.backends.emulator.updates import address_of, layout_of  # imports numba
+        from snnfuse.hardware.backends.emulator.entry_points import layout_of, update_address  # imports numba
 
         form = NEURONS.of(node).form("emulator")(node)
         layout = layout_of(form, node.ports, len(node.states))
-        p.update, p.rests, p.ports, p.states = address_of(form.update, layout), form.rests, layout.ports, layout.states
+        p.update, p.rests, p.ports, p.states = update_address(form.update, layout), form.rests, layout.ports, layout.states
         p.first_state = self.states
         self.states += layout.states * row.order.size
         self.inputs = max(self.inputs, layout.ports * row.order.size)
@@ -201,34 +201,38 @@ class _Planner:
         p.constants = self.words.put(to_int32(constants)) if constants.any() else -1
 
     def _connection(self, connection: Connection, source: int, row: _Row) -> np.recarray:
+        from snnfuse.hardware.backends.emulator.entry_points import delivery_code  # imports numba
+
         synapse, c = connection.synapse, np.zeros((), records.CONNECTION).view(np.recarray)
-        c.source, c.port, c.lag = source, connection.port, connection.lag + connection.is_recurrent
+        c.source, c.lag, c.n = source, connection.lag + connection.is_recurrent, row.order.size
+        c.target = connection.port * row.order.size
         stored = store(synapse.values)
         c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
-        if isinstance(synapse, Conv2d) and synapse.output_shape == row.image:
-            self._convolution(c, synapse, stored, self.rows[source], row)
-        else:
-            self._matrix(c, synapse, stored, self.rows[source], row)
+        graded = sends_numbers(self.program.nodes[connection.source])
+        make = self._convolution if isinstance(synapse, Conv2d) and synapse.output_shape == row.image else self._matrix
+        c.deliver = delivery_code(make(c, synapse, stored, self.rows[source], row, graded)).address
         return c
 
-    def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row) -> None:
+    def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         table = runs(conv, stored, row.lines)
-        c.kind, c.wide = records.RUNS, not fits_16_bits(stored.values, (1, 2, 3))
         c.length, c.origin, c.pitch, c.cell = table.length, table.origin, table.pitch, table.cell
         c.channels, c.height, c.width = row.image[0], len(row.lines), row.image[2]
-        c.runs = len(table.places) if not table.phases.any() else -1
         c.table, c.phases = self.tables.put(table.sources[source.order]), self.tables.put(table.phases[source.order])
         c.firsts, c.places = self.tables.put(table.firsts), self.tables.put(table.places)
         c.weights = self.kernels.put(table.weights)
         self.sums = max(self.sums, table.size)
+        if graded:
+            return "graded runs"
+        if not fits_16_bits(stored.values, (1, 2, 3)):
+            return "wide runs"
+        return "three runs" if table.length == 3 * VECTOR and len(table.places) == 3 and not table.phases.any() else "runs"
 
-    def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row) -> None:
+    def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         matrix = synapse.matrix()
         if issparse(matrix):
             matrix = matrix.tocsc()[row.order][:, source.order].tocsc()
             if matrix.nnz < DENSE_FROM * matrix.shape[0] * matrix.shape[1]:
-                self._listed(c, matrix, stored.factor)
-                return
+                return self._listed(c, matrix, stored.factor, graded)
             matrix = matrix.toarray()
         else:
             matrix = matrix[np.ix_(row.order, source.order)]
@@ -236,16 +240,19 @@ class _Planner:
         c.offset = 128 if stored.unsigned else 0  # of 0..255, which an int8 does not hold
         values -= c.offset
         n = len(row.order)
-        rows = np.zeros((values.shape[1], _filled(n, VECTOR if n <= SHORT_ROW else 4 * VECTOR)), np.int8)
+        short = n <= SHORT_ROW
+        rows = np.zeros((values.shape[1], _filled(n, VECTOR if short else 4 * VECTOR)), np.int8)
         rows[:, :n] = values.T
-        c.kind, c.stride, c.weights = records.ROWS, rows.shape[1], self.weights.put(rows)
+        c.stride, c.weights = rows.shape[1], self.weights.put(rows)
         c.block = max(len(rows), 1) if fits_16_bits(values, (1,)) else SAFE_ROWS
         self.sums = max(self.sums, rows.shape[1])
+        return "graded " * graded + "short " * short + "rows"
 
-    def _listed(self, c: np.recarray, matrix: csc_matrix, factor: int) -> None:
-        c.kind, c.table, c.targets = records.LISTED, self.tables.put(matrix.indptr), self.tables.put(matrix.indices)
+    def _listed(self, c: np.recarray, matrix: csc_matrix, factor: int, graded: bool) -> str:
+        c.table, c.targets = self.tables.put(matrix.indptr), self.tables.put(matrix.indices)
         c.weights = self.kernels.put(matrix.data.astype(np.int64) // factor)
         self.sums = max(self.sums, matrix.shape[0])
+        return "graded " * graded + "listed"
 
 
 def _table(rows: list[np.recarray], dtype: np.dtype) -> NDArray:

@@ -9,11 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-ROWS, RUNS, LISTED = range(3)  # kinds of connections
-
 
 def _record(*names: str) -> np.dtype:
-    return np.dtype([(name, np.int64) for name in names])
+    return np.dtype([(name, np.int64) for name in names], align=True)
 
 
 POPULATION = _record(
@@ -39,31 +37,36 @@ POPULATION = _record(
 )
 
 CONNECTION = _record(
-    "kind",  # ROWS: all-to-all; RUNS: a convolution; LISTED: synapses one by one
+    "deliver",  # address of the code that adds its input, one of `delivery.DELIVERIES`
     "source",  # populations: row
-    "port",
     "lag",  # how many steps ago the events were sent; one more than its own lag where it is recurrent
+    "target",  # inputs: first of the port's
+    "n",  # neurons of the target
     "factor",  # input in the target's units: (factor * (sum + offset * values of all events)) >> shift, modulo 2**32
     "offset",
     "shift",
-    "weights",  # ROWS rows: the first; RUNS, LISTED kernels: the first
-    "stride",  # ROWS: from row to row
-    "block",  # ROWS: rows whose sum fits 16 bits for certain
-    "table",  # tables: RUNS accumulator and weight offset of each source; LISTED first synapse of each source
-    "targets",  # tables: LISTED target of each synapse
-    "phases",  # tables: RUNS phase of each source
-    "firsts",  # tables: RUNS first run of each phase, and the end of the last
-    "places",  # tables: RUNS accumulator offset of each run, added to the source's own
-    "runs",  # RUNS: how many every event adds; -1 where that depends on its phase
-    "length",  # RUNS: weights of each run
-    "wide",  # RUNS: whether sums could leave 16 bits
-    "origin",  # RUNS: accumulator of output (0, 0)
-    "pitch",  # RUNS: accumulators per output row
-    "cell",  # RUNS: accumulators per output position
+    "weights",  # the first: rows, or kernels of runs and listed synapses
+    # all-to-all
+    "stride",  # from row to row
+    "block",  # rows whose sum fits 16 bits for certain
+    # listed one by one
+    "table",  # tables: first synapse of each source; of a convolution, accumulator and weight offset of each source
+    "targets",  # tables: target of each synapse
+    # a convolution
+    "phases",  # tables: phase of each source
+    "firsts",  # tables: first run of each phase, and the end of the last
+    "places",  # tables: accumulator offset of each run, added to the source's own
+    "length",  # weights of each run
+    "origin",  # accumulator of output (0, 0)
+    "pitch",  # accumulators per output row
+    "cell",  # accumulators per output position
     "height",
     "width",
     "channels",
 )
+
+ARRAYS = ("tables", "rows", "kernels", "events", "values", "narrow", "wide", "inputs")
+ADDRESSES = _record(*ARRAYS, *(f"{name}_size" for name in ARRAYS))  # addresses and sizes of what `Memory` holds
 
 
 class Tables(NamedTuple):
@@ -120,3 +123,17 @@ class Scratch(NamedTuple):
     wide: NDArray[np.int32]
     inputs: NDArray[np.int32]
     sent: NDArray[np.int32]
+    memory: NDArray  # ADDRESSES, one record, which the kernel fills
+
+
+class Memory(NamedTuple):
+    """What a delivery reads and writes."""
+
+    tables: NDArray[np.int32]
+    rows: NDArray[np.int8]
+    kernels: NDArray[np.int16]
+    events: NDArray[np.int32]
+    values: NDArray[np.int32]
+    narrow: NDArray[np.int16]
+    wide: NDArray[np.int32]
+    inputs: NDArray[np.int32]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator.plan import ALIGNMENT, Plan, aligned, groups_of, make_plan
-from snnfuse.hardware.backends.emulator.records import Kept, Lists, Part, Recorded, Scratch
+from snnfuse.hardware.backends.emulator.records import ADDRESSES, Kept, Lists, Part, Recorded, Scratch
 from snnfuse.hardware.backends.emulator.turns import available_cores, in_turns, worth
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import check_events, integer_events, positive
@@ -221,7 +221,8 @@ class Session:
     def scratch(self, steps: int) -> Scratch:
         """Sums and inputs, of one step at a time."""
         sums, inputs = self._plan.sums + ALIGNMENT, self._plan.inputs + ALIGNMENT
-        return Scratch(aligned(sums, np.int16), aligned(sums, np.int32), aligned(inputs, np.int32), aligned(inputs, np.int32))
+        words = (aligned(size, np.int32) for size in (sums, inputs, inputs))
+        return Scratch(aligned(sums, np.int16), *words, np.zeros(1, ADDRESSES))
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:

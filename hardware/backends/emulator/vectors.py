@@ -173,18 +173,24 @@ def get(typingctx, array, index):
     return INT(array, INT), generate
 
 
-@intrinsic
-def array_at(typingctx, address, size):
-    """The int32 at an address, as an array that somebody else keeps alive."""
-    kind = types.Array(WORD, 1, "C")
+def array_at(dtype: types.Integer):
+    """view(address, size): what lies at an address, as an array that somebody else keeps alive."""
+    kind, width = types.Array(dtype, 1, "C"), dtype.bitwidth // 8
 
-    def generate(context, builder, signature, args):
-        array, itemsize = context.make_array(kind)(context, builder), ir.Constant(ir.IntType(64), 4)
-        data = builder.inttoptr(args[0], array.data.type)
-        populate_array(array, data=data, shape=[args[1]], strides=[itemsize], itemsize=itemsize, meminfo=None)
-        return array._getvalue()
+    @intrinsic
+    def view(typingctx, address, size):
+        def generate(context, builder, signature, args):
+            array, itemsize = context.make_array(kind)(context, builder), ir.Constant(ir.IntType(64), width)
+            data = builder.inttoptr(args[0], array.data.type)
+            populate_array(array, data=data, shape=[args[1]], strides=[itemsize], itemsize=itemsize, meminfo=None)
+            return array._getvalue()
 
-    return kind(INT, INT), generate
+        return kind(INT, INT), generate
+
+    return view
+
+
+words_at, shorts_at, bytes_at = (array_at(dtype) for dtype in (types.int32, types.int16, types.int8))
 
 
 @intrinsic
@@ -231,16 +237,34 @@ def _set_rounding(builder, mode) -> None:
     builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.set.rounding"), [mode])
 
 
+def _call(context, builder, address, arrays, rest) -> None:
+    """Call the code at an address with pointers to elements of arrays, and integers."""
+    pointers = []
+    for array, value, index in arrays:
+        data = context.make_array(array)(context, builder, value).data
+        pointers.append(builder.bitcast(builder.gep(data, [index]) if index else data, POINTER))
+    kind = ir.FunctionType(ir.VoidType(), [POINTER] * len(pointers) + [ir.IntType(64)] * len(rest))
+    builder.call(builder.inttoptr(address, kind.as_pointer()), [*pointers, *rest])
+
+
 @intrinsic
 def call_update(typingctx, address, inputs, states, parameters, sent, n):
-    """Call the code at an address, void (*)(int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n), with arrays."""
+    """Call void (*)(int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n)."""
     arrays = (inputs, states, parameters, sent)
 
     def generate(context, builder, signature, args):
-        kind = ir.FunctionType(ir.VoidType(), [POINTER] * 4 + [ir.IntType(64)])
-        data = [context.make_array(array)(context, builder, value).data for array, value in zip(arrays, args[1:5])]
-        pointers = [builder.bitcast(x, POINTER) for x in data]
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), [*pointers, args[5]])
+        _call(context, builder, args[0], zip(arrays, args[1:5], [None] * 4), args[5:])
         return context.get_dummy_value()
 
     return types.void(INT, *arrays, INT), generate
+
+
+@intrinsic
+def call_delivery(typingctx, address, connections, row, memory, start, stop):
+    """Call void (*)(connection *, memory *, int64 start, int64 stop), with one row of the connections."""
+
+    def generate(context, builder, signature, args):
+        _call(context, builder, args[0], [(connections, args[1], args[2]), (memory, args[3], None)], args[4:])
+        return context.get_dummy_value()
+
+    return types.void(INT, connections, INT, memory, INT, INT), generate
