@@ -16,7 +16,9 @@ from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
 from snnfuse.hardware.backends.emulator.vectors import LANES, get, loader, plus, plus_scaled, plus_times, store, zeros
 
 WIDE_TILE = 4 * LANES  # targets whose sums are held in registers at once
-kernel_part = njit(_nrt=False, error_model="numpy", boundscheck=BOUNDS_CHECKED)  # nothing is allocated: no references are counted
+OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": BOUNDS_CHECKED}  # nothing is allocated: no references are counted
+kernel_part = njit(**OPTIONS)
+inlined = njit(forceinline=True, **OPTIONS)  # what is called once per step with many arrays, which a call would copy
 
 load = loader(LANES)
 

@@ -4,7 +4,7 @@ Each population runs over all steps before the next one begins, for one sample a
 in the cache. A population that feeds back onto itself finds its own events of the step before in its own list.
 """
 
-from snnfuse.hardware.backends.emulator.delivery import kernel_part
+from snnfuse.hardware.backends.emulator.delivery import inlined, kernel_part
 from snnfuse.hardware.backends.emulator.inputs import list_nonzero, recall, remember, run_input
 from snnfuse.hardware.backends.emulator.vectors import call_delivery, call_update, round_as, round_towards_zero
 
@@ -32,7 +32,7 @@ def describe(pools, lists, scratch):
     m.inputs, m.inputs_size = scratch.inputs.ctypes.data, scratch.inputs.size
 
 
-@kernel_part
+@inlined
 def gather(p, column, pools, lists, scratch):
     """The input of one step at every port; returns whether anything arrived."""
     starts, inputs = lists.starts, scratch.inputs[: p.ports * p.n]
@@ -52,7 +52,7 @@ def gather(p, column, pools, lists, scratch):
     return arrived
 
 
-@kernel_part
+@inlined
 def record(p, q, step, sample, start, stop, states, tables, lists, recorded):
     """Copy what was sent in a step, and the states after it, in the population's own order."""
     n, whole, order, size = p.n, p.whole, p.order, recorded.steps * recorded.batch * p.whole
@@ -73,7 +73,7 @@ def record(p, q, step, sample, start, stop, states, tables, lists, recorded):
                 recorded.words[place + (tables[order + j] if order >= 0 else j)] = states[s * n + j]
 
 
-@kernel_part
+@inlined
 def run_neurons(p, q, pools, part, sample, at, lists, states, recorded, scratch):
     """One population of neurons, one sample, all steps of a chunk; its events follow `at`."""
     events, values, starts = lists
