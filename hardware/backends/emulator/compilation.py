@@ -19,11 +19,11 @@ from numba import njit, types
 from numba.core.caching import FunctionCache
 from numba.core.ccallback import CFunc
 
-from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
+from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED, raising
 from snnfuse.hardware.backends.emulator.kernel import run
 
 HERE = Path(__file__).parent
-SOURCES = ("compilation.py", "debugging.py", "delivery.py", "inputs.py", "kernel.py", "neuron_form.py", "records.py", "vectors.py")
+SOURCES = ("debugging.py", "delivery.py", "entry_points.py", "inputs.py", "kernel.py", "neuron_form.py", "records.py", "vectors.py")
 OPTIONS = {"error_model": "numpy", "boundscheck": BOUNDS_CHECKED}
 logger = logging.getLogger("snnfuse")
 
@@ -107,7 +107,7 @@ def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tup
         what: its name for the line that says that it is compiled.
     """
     function = FunctionType(entry.__code__, known, "entry")
-    function.__module__, function.__qualname__ = __name__, name
+    function.__module__, function.__qualname__ = __name__, name.replace(" ", "_")
     compiled = CFunc(function, (arguments, types.void), locals={}, options=OPTIONS)
     keep_on_disk(compiled, function, hashlib.sha256((fingerprint() + more).encode()).hexdigest(), what)
     compiled.compile()
@@ -119,4 +119,4 @@ def kernel() -> Callable:
     """The kernel, compiled or loaded on its first call."""
     compiled = njit(nogil=True, _nrt=False, **OPTIONS)(run)
     keep_on_disk(compiled, run, fingerprint(), "the emulator's kernel")
-    return compiled
+    return raising(compiled) if BOUNDS_CHECKED else compiled

@@ -16,7 +16,7 @@ from numba.core.ccallback import CFunc
 from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function
 from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, kernel_part
 from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm
-from snnfuse.hardware.backends.emulator.records import CONNECTION, ADDRESSES, Memory
+from snnfuse.hardware.backends.emulator.records import ADDRESSES, CONNECTION, Memory
 from snnfuse.hardware.backends.emulator.vectors import bytes_at, shorts_at, words_at
 
 WORDS = types.CPointer(types.int32)

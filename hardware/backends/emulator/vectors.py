@@ -143,7 +143,7 @@ def bits_of_all(typingctx, x):
 
 @intrinsic
 def append_nonzero(typingctx, x, first, events, end):
-    """Append the lanes that are not 0 to a list, as first + lane; returns its end. Whole vectors are written: it needs room for one more."""
+    """Append the lanes that are not 0 to a list, as first + lane; returns its end. Whole vectors are written: it needs room for one."""
     indices = Vector(WORD, x.lanes)
 
     def generate(context, builder, signature, args):
