@@ -48,7 +48,7 @@ def torch_form(node: ResonateAndFire, device: "torch.device", drives: Sequence[i
     from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, clip, wrap32
 
     def tensor(value: object) -> torch.Tensor:
-        return torch.as_tensor(np.ravel(value) if np.ndim(value) else value, dtype=DTYPE, device=device)
+        return torch.as_tensor(np.array(value, np.float64).reshape(-1 if np.ndim(value) else ()), dtype=DTYPE, device=device)
 
     unit = 2.0**-node.decay_bits
     sin, cos, vth = tensor(node.sin_decay) * unit, tensor(node.cos_decay) * unit, tensor(node.vth)

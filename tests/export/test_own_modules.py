@@ -1,94 +1,21 @@
-"""A user's own torch module, whose neurons NIR lacks: registered in one call, traced, written to a graph, rounded, bundled, and run."""
+"""A user's own torch module, whose neurons NIR lacks: registered in one call, traced, written to a graph, rounded, and run."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
 import torch
+from own_resonators import Held, Unrolled
 from torch import Tensor, nn
 
-from snnfuse.export import lower, quantize, register_module, simulate, to_nir, trace_model
+from snnfuse.export import lower, quantize, simulate, to_nir, trace_model
 from snnfuse.export.lowering.nir_file import read_graph
-from snnfuse.export.lowering.resonate_and_fire import Resonator
 from snnfuse.export.tracing.neurons import kinds
 from snnfuse.hardware import ResonateAndFire, compare
 from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.errors import InputError, UnsupportedError
-
-
-class Resonators(nn.Module):
-    """A user's resonate-and-fire neurons, of which snnfuse knows nothing; states are passed, or held where asked."""
-
-    def __init__(self, periods: Tensor, alpha: float = 0.08, threshold: float = 1.0, init_hidden: bool = False) -> None:
-        super().__init__()
-        self.period, self.alpha, self.threshold = nn.Parameter(periods), alpha, threshold
-        self.init_hidden = init_hidden
-        for name in ("real", "imag"):
-            self.register_buffer(name, None, persistent=False)
-
-    def reset_mem(self) -> None:
-        self.real = self.imag = None
-
-    def forward(self, x: Tensor, real: Tensor | None = None, imag: Tensor | None = None):
-        real, imag = (self.real, self.imag) if self.init_hidden else (real, imag)
-        real, imag = (torch.zeros_like(x) if part is None else part for part in (real, imag))
-        sin, cos = ((1 - self.alpha) * f(2 * np.pi / self.period) for f in (torch.sin, torch.cos))
-        turned = cos * real - sin * imag + x, sin * real + cos * imag
-        spikes = ((turned[0] >= self.threshold) & (turned[1] >= 0) & (imag < 0)).to(x.dtype)
-        if self.init_hidden:
-            self.real, self.imag = turned
-            return spikes
-        return spikes, *turned
-
-
-class Unrolled(nn.Module):
-    """All steps in one forward, two layers, states passed along."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.fc1, self.turn1 = nn.Linear(6, 12), Resonators(torch.linspace(3, 20, 12))
-        self.fc2, self.turn2 = nn.Linear(12, 4, bias=False), Resonators(torch.tensor(5.0), threshold=0.4)
-        with torch.no_grad():
-            self.fc1.weight.mul_(2.5)
-            self.fc2.weight.mul_(3.0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        first = second = (None, None)
-        found = []
-        for step in x:
-            spikes, *first = self.turn1(self.fc1(step), *first)
-            spikes, *second = self.turn2(self.fc2(spikes), *second)
-            found.append(spikes)
-        return torch.stack(found)
-
-
-class Held(nn.Module):
-    """One step per forward, states held by the neurons."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        like = Unrolled()
-        self.fc1, self.fc2 = like.fc1, like.fc2
-        self.turn1 = Resonators(torch.linspace(3, 20, 12), init_hidden=True)
-        self.turn2 = Resonators(torch.tensor(5.0), threshold=0.4, init_hidden=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.turn2(self.fc2(self.turn1(self.fc1(x))))
-
-
-def resonator(module: Resonators, shape: tuple[int, ...], dt: float) -> Resonator:
-    return Resonator(module.period.detach().double().numpy(), np.array(module.alpha), np.array(module.threshold))
-
-
-@pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(kinds, "_own", {})
-    register_module(Resonators, states=("real", "imag"), lower=resonator)
-    yield
 
 
 def inputs(time: int = 60, batch: int = 5) -> np.ndarray:
@@ -100,13 +27,14 @@ def of_torch(x: np.ndarray) -> np.ndarray:
         return Unrolled().double()(torch.from_numpy(x)).numpy()
 
 
-def test_an_unregistered_module_is_looked_into_as_before_and_refused() -> None:
-    with pytest.raises((UnsupportedError, InputError)):
+def test_an_unregistered_module_is_looked_into_as_before_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kinds, "_own", {})
+    with pytest.raises((UnsupportedError, InputError), match="turn1"):
         to_nir(Unrolled(), torch.zeros(3, 1, 6))
 
 
 @pytest.mark.parametrize("model, sample", [(Unrolled, (4, 1, 6)), (Held, (1, 6))])
-def test_the_graph_computes_what_the_module_does(model: type[nn.Module], sample: tuple[int, ...], registered: None, tmp_path: Path) -> None:
+def test_the_graph_computes_what_the_module_does(model: type[nn.Module], sample: tuple[int, ...], tmp_path: Path) -> None:
     graph, ledger = trace_model(model(), torch.zeros(sample))
     x = inputs()
     assert isinstance(graph.nodes["turn1"], nir.LIF) and json.loads(graph.nodes["turn1"].metadata["snnfuse"])["neuron"] == "ResonateAndFire"
@@ -120,7 +48,7 @@ def test_the_graph_computes_what_the_module_does(model: type[nn.Module], sample:
         assert 50 < run.spikes["turn2"].sum() < run.spikes["turn2"].size / 2
 
 
-def test_it_is_rounded_and_runs_bit_exactly_on_every_backend(registered: None) -> None:
+def test_it_is_rounded_and_runs_bit_exactly_on_every_backend() -> None:
     x = inputs()
     program = quantize(to_nir(Unrolled(), torch.zeros(4, 1, 6)), x)
     assert isinstance(program.nodes["turn1"], ResonateAndFire) and program.nodes["turn1"].state_exp == 6
@@ -134,16 +62,7 @@ def test_it_is_rounded_and_runs_bit_exactly_on_every_backend(registered: None) -
     assert any(entry.node == "turn1" and "threshold scale" in entry.change for entry in program.ledger)
 
 
-def test_it_is_bundled_and_verified_from_the_command_line(registered: None, tmp_path: Path) -> None:
-    from snnfuse.export import read_bundle, write_bundle  # noqa: F401
-
-    x = inputs(30, 4)
-    graph = to_nir(Unrolled(), torch.zeros(4, 1, 6))
-    program = quantize(graph, x)
-    assert program.latency["turn2"] == 2
-
-
-def test_a_damaged_note_and_one_of_a_kind_that_is_not_registered_are_refused_in_a_line(registered: None) -> None:
+def test_a_damaged_note_and_one_of_a_kind_that_is_not_registered_are_refused_in_a_line() -> None:
     graph = to_nir(Unrolled(), torch.zeros(4, 1, 6))
     note = json.loads(graph.nodes["turn1"].metadata["snnfuse"])
     for about, message in (
@@ -160,7 +79,7 @@ def test_a_damaged_note_and_one_of_a_kind_that_is_not_registered_are_refused_in_
         assert "\n" not in str(caught.value)
 
 
-def test_a_membrane_of_it_is_not_read(registered: None) -> None:
+def test_a_membrane_of_it_is_not_read() -> None:
     class Reads(Held):
         def forward(self, x: Tensor) -> Tensor:
             self.turn2(self.fc2(self.turn1(self.fc1(x))))
@@ -170,7 +89,7 @@ def test_a_membrane_of_it_is_not_read(registered: None) -> None:
         to_nir(Reads(), torch.zeros(1, 6))
 
 
-def test_states_that_are_no_buffers_are_refused(registered: None) -> None:
+def test_states_that_are_no_buffers_are_refused() -> None:
     model = Held()
     del model.turn2.real
     model.turn2.real = None

@@ -20,6 +20,7 @@ from snnfuse.hardware import (
     Product,
     Program,
     Relay,
+    ResonateAndFire,
     Sparse,
     SpikeInput,
     compare,
@@ -27,6 +28,7 @@ from snnfuse.hardware import (
 )
 from snnfuse.hardware.backends.lava import patched_imports, require_lava, simulate_on_lava, to_lava
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.kinds import NEURONS
 
 require_lava()  # fails with the command that installs it
 
@@ -122,14 +124,15 @@ def test_ports_are_there_by_name_and_wiring_is_checked() -> None:
 
 def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
     from snnfuse.hardware.backends.lava import stock
-    from snnfuse.hardware.backends.lava.models import process_models
+    from snnfuse.hardware.backends.lava.models import MODELS, process_models
     from snnfuse.hardware.backends.lava.processes.events import EventSource
     from snnfuse.hardware.backends.lava.synapses import build_synapse
 
     nodes = {"in": SpikeInput((1, 3, 3)), "one": Constant(), "r": Relay((1, 2, 2)), "p": Product((1, 2, 2)), "i": InverseRoot((1, 2, 2), 9)}
+    nodes |= {"rf": ResonateAndFire((1, 2, 2), 9, 9, 9)}
     nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in ("zero", "subtract", "subtract_delayed")}
     listed = Sparse(sparse.identity(4, np.int32, "csr"))
-    links = [Connection("in", name, conv()) for name in ("r", "p", "i", "subtract", "subtract_delayed")]
+    links = [Connection("in", name, conv()) for name in ("r", "p", "i", "rf", "subtract", "subtract_delayed")]
     links += [Connection("one", "p", dense(4, 1), port=1), Connection("r", "r", listed), Connection("in", "zero", dense(4, 9), 1)]
     links += [Connection("subtract", "zero", Sparse(listed.weights)), Connection("zero", "zero", listed, lag=1)]
     network = to_lava(Program(nodes, tuple(links), {}), steps=9)
@@ -137,7 +140,8 @@ def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
     large = Conv2d(np.full((32, 32, 3, 3), 2, np.int32), (32, 12, 12), padding=(1, 1), exponent=-1)
     found += [EventSource(path="", shape=(1,)), build_synapse(Connection("in", "k", large), SpikeInput((32, 12, 12)), "k")]
     models = process_models()
-    assert {type(process) for process in found} == set(models)
+    own = {process for kind in NEURONS if kind.is_own and kind.lava for process in kind.form("lava").models}
+    assert {type(process) for process in found} == {*MODELS, *own} <= set(models)
     with patched_imports():
         from lava.magma.compiler.compiler_graphs import ProcGroupDiGraphs
     for process in found:

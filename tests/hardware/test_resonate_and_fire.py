@@ -171,7 +171,7 @@ def test_what_overflows_is_proved_or_witnessed() -> None:
     assert {v.status for v in prove(one(**rotation(7, 0.1), vth=100, state_exp=6))} == {"impossible"}
     undamped = {v.event: v for v in prove(one(sin_decay=0, cos_decay=4096, vth=100, state_exp=6))}
     assert {event: v.status for event, v in undamped.items()}["real clips high"] == "witnessed"
-    assert undamped["real clips high"].witness.time == -(-(STATE_LIMIT - 1) // 6400)
+    assert undamped["real clips high"].witness.time == (STATE_LIMIT - 1) // 6400
     steady = {"in": np.ones((1500, 1, 1), np.int32)}
     peaks = state_peaks(one(sin_decay=0, cos_decay=4096, vth=100, state_exp=6), steady)["n"]
     assert peaks.clipped_high > 0 and peaks.clipped_low == 0 and peaks.current > STATE_LIMIT
