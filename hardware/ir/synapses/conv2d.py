@@ -16,6 +16,8 @@ from snnfuse.hardware.ir.synapses.base import GROUP_FIELDS, Synapse
 from snnfuse.hardware.ir.synapses.exact_products import product_dtype, sum_dtype
 from snnfuse.hardware.ir.synapses.geometry import Geometry
 
+WINDOWS = 1 << 20  # values under a kernel that are copied at once
+
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Synapse):
@@ -92,13 +94,19 @@ class Conv2d(Synapse):
         return kernels.reshape(self.groups, -1, *kernels.shape[1:])
 
     def _correlate(self, kernels: NDArray, images: NDArray) -> NDArray:
-        """Images (rows, groups, channels, H, W) and kernels by group to sums (rows, groups, channels, H_out, W_out), tap by tap."""
-        rows, groups, channels = *images.shape[:2], kernels.shape[1]
-        sums = np.zeros((rows, groups, channels, *self.output_shape[1:]), kernels.dtype)
-        for (y, x), inputs, outputs in self.geometry.taps():
-            patch = images[inputs].astype(kernels.dtype)
-            flat = np.matmul(kernels[..., y, x], patch.reshape(*patch.shape[:3], -1))
-            sums[outputs] += flat.reshape(rows, groups, channels, *patch.shape[3:])
+        """Images (rows, groups, channels, H, W) and kernels by group to sums (rows, groups, channels, H_out * W_out)."""
+        taps = list(self.geometry.taps())
+        weights = np.stack([kernels[..., y, x] for (y, x), _, _ in taps], -1) if taps else kernels[..., 0, :0]
+        weights = weights.reshape(*kernels.shape[:2], -1)
+        size, outputs = images.shape[1:3], self.output_shape[1:]
+        block = max(1, WINDOWS // (prod(size) * max(len(taps), 1) * prod(outputs)))
+        sums = np.empty((len(images), *kernels.shape[:2], prod(outputs)), kernels.dtype)
+        for first in range(0, len(images), block):
+            part = images[first : first + block]
+            windows = np.zeros((len(part), *size, len(taps), *outputs), kernels.dtype)
+            for i, tap in enumerate(taps):
+                windows[:, :, :, i][tap.outputs] = part[tap.inputs]
+            np.matmul(weights, windows.reshape(len(part), size[0], weights.shape[2], prod(outputs)), out=sums[first : first + block])
         return sums
 
     def transposed_times(self, scores: NDArray, values: NDArray | None = None) -> NDArray:
