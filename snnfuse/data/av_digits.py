@@ -48,9 +48,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
     With audio "picture" the sound is (1, 8, 8) as well, on every step, of which there may be any number (4). `size` resizes both.
     """
     is_picture = settings.audio == "picture"
-    only(
-        settings, NAME, audio=("frames", "picture"), time=() if is_picture else (STEPS,), size=(), features=("log-mel",), encoder=()
-    )
+    only(settings, NAME, audio=("frames", "picture"), time=() if is_picture else (STEPS,), size=(), features=("log-mel",), encoder=())
     steps = settings.time or (PICTURE_STEPS if is_picture else STEPS)
     stored = read()
     images = stored["images"][:, None].astype(np.float32) / INK

@@ -111,9 +111,7 @@ class Pairs:
 
     def steps(self, select: Ints | slice = slice(None)) -> dict[str, Floats]:
         """The selected pairs as a network reads them, float32 (time, batch, *shape) by the names of the networks' arguments."""
-        return {
-            name: self.encoding(self.values(name, select), None if pool.timed else self.time) for name, pool in self.pools.items()
-        }
+        return {name: self.encoding(self.values(name, select), None if pool.timed else self.time) for name, pool in self.pools.items()}
 
 
 @dataclass(frozen=True, eq=False)

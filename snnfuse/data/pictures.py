@@ -80,4 +80,3 @@ def to_int16(pictures: Floats, constants: Normalisation) -> NDArray[np.int16]:
     for start in range(0, len(pictures), CHUNK):
         out[start : start + CHUNK] = np.rint(constants(pictures[start : start + CHUNK]) / INT16_SCALE)
     return out
-
