@@ -104,5 +104,3 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     shares = {name: {part: list(x) for part, x in getattr(estimate, name).items()} for name in ("layers", "inputs")}
     described = {"model": estimate.model, "about": f"{estimate.about}; {MODELLED}"}
     return described | {name: None if x is None else list(x) for name, x in ranges.items()} | shares
-
-

@@ -60,7 +60,7 @@ class Encoding:
 
 def item_seed(seed: int, item: Floats) -> tuple[int, int]:
     """What an item's random spikes come from: itself, wherever it stands."""
-    return seed, zlib.crc32(np.ascontiguousarray(item))
+    return seed, zlib.crc32(np.ascontiguousarray(item).data)
 
 
 def rate(steps: Floats, seeds: list[tuple[int, int]]) -> Floats:

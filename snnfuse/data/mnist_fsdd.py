@@ -86,7 +86,7 @@ def _as_events(folder: Path, settings: Settings) -> AudioVisual:
     digits, takes = np.array(names, np.int64).T
     audio = synthetic.sound_counts(
         folder / RECORDINGS,
-        lambda: ((match[0], *heard) for match, *heard in _read_waves(folder / RECORDINGS, settings.snr_db, settings.seed)),
+        lambda: ((match[0], rate, wave) for match, rate, wave in _read_waves(folder / RECORDINGS, settings.snr_db, settings.seed)),
         steps,
         size,
         settings,

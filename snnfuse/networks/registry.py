@@ -45,9 +45,9 @@ def architecture(name: str) -> Callable[[Factory], Factory]:
 
         @wraps(factory)
         def make(**config: Any) -> nn.Module:
-            model = factory(**config)
+            model: Any = factory(**config)
             own = getattr(model, "config", None)
-            model.made_as = (name, asdict(own) if is_dataclass(own) else config)
+            model.made_as = (name, asdict(own) if is_dataclass(own) and not isinstance(own, type) else config)
             return model
 
         _FACTORIES[name] = make

@@ -3,11 +3,12 @@
 import random
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
@@ -41,7 +42,7 @@ class Training(LightningModule):
         self.losses: list[Tensor] = []
         self.found, self.spikes, self.number = [0, 0], Spikes(), 1
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, stepped after every update."""
         whole = [{"params": [p for p in self.model.parameters() if p.requires_grad], "lr": self.recipe.lr}]
         groups = self.model.parameter_groups(self.recipe.lr) if isinstance(self.model, FixedPointNetwork) else whole
@@ -140,23 +141,23 @@ class Keeper(Callback):
         """The number of the epoch that is under way, from 1."""
         return len(self.history) + 1
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: Training) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Called before the module's own hook, which seeds with it."""
-        pl_module.number = self.next_epoch()
+        _training(pl_module).number = self.next_epoch()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Training, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Say how far it is."""
         if trainer.is_global_zero:
-            self.progress(trainer.global_step, pl_module.updates)
+            self.progress(trainer.global_step, _training(pl_module).updates)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Training) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After training and validation of an epoch."""
-        loss, validation, spike_rate = pl_module.figures()
+        loss, validation, spike_rate = _training(pl_module).figures()
         epoch = Epoch(self.next_epoch(), self.recipe.epochs, loss, validation, learning_rate(trainer), spike_rate)
         if not np.isfinite(loss):
             message = f"the loss is {loss} in epoch {epoch.number}; train with a lower learning rate than {self.recipe.lr:g}"
             raise InputError(message)
-        self._keep(epoch, pl_module.model)
+        self._keep(epoch, _training(pl_module).model)
         if self.is_done:
             trainer.should_stop = True
         self._write(epoch, trainer)
@@ -184,6 +185,10 @@ class Keeper(Callback):
             trainer.save_checkpoint(unfinished)  # every process must call it, the first one writes
         if first:
             self.folder.write_table(self.history)
+
+
+def _training(module: LightningModule) -> Training:
+    return cast(Training, module)  # the one that `fit` gave the trainer
 
 
 def learning_rate(trainer: Trainer) -> float:

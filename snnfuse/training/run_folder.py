@@ -82,8 +82,8 @@ class RunFolder:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where two nested dictionaries differ: the path, words with spaces between, and both values, None where there is none."""
     for name in {**other, **one}:
-        path, pair = f"{within}{name}", (one.get(name), other.get(name))
-        if all(isinstance(value, Mapping) for value in pair):
-            yield from differences(*pair, f"{path} ")
-        elif pair[0] != pair[1]:
-            yield path, *pair
+        path, here, there = f"{within}{name}", one.get(name), other.get(name)
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            yield from differences(here, there, f"{path} ")
+        elif here != there:
+            yield path, here, there

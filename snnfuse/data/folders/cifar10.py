@@ -81,11 +81,12 @@ def from_binary(folder: Path, settings: Settings) -> AudioVisual:
         raise InputError(f"{KIND.name}: the binary version is read at {SIZE}, not {settings.size}; image files are resized")
     batches = [np.concatenate([read_batch(folder / name) for name in names]) for names in (BATCHES, (TEST_BATCH,))]
     steps, encoding = settings.time or PICTURE_STEPS, Encoding(settings.encoder or "direct", settings.seed)
-    sides = []
-    for rows in batches:
+
+    def pairs(rows: NDArray[np.uint8]) -> Pairs:
         pool = Pool(rows[:, 1:].reshape(-1, 3, 32, 32).copy(), rows[:, 0].astype(np.int64), scale=1 / 255)
-        sides.append(Pairs({"image": pool}, np.arange(len(rows))[:, None], steps, is_fixed=True, encoding=encoding))
-    return AudioVisual(KIND.name, CLASSES, *sides, KIND.source, KIND.speech, settings)
+        return Pairs({"image": pool}, np.arange(len(rows))[:, None], steps, is_fixed=True, encoding=encoding)
+
+    return AudioVisual(KIND.name, CLASSES, pairs(batches[0]), pairs(batches[1]), KIND.source, KIND.speech, settings)
 
 
 def read_batch(path: Path) -> NDArray[np.uint8]:

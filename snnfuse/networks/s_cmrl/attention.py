@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks.neurons import Neuron
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
-from snnfuse.networks.s_cmrl.layers import Projection, spiking
+from snnfuse.networks.s_cmrl.layers import Projection, spiking, summed
 
 SCALE = 0.25
 
@@ -34,7 +34,7 @@ class QueryKeyValue(nn.Module):
         self.heads, self.depth, self.tokens = c.heads, c.depth, c.tokens
         self.q, self.k, self.v = (Projection(c, c.channels, c.channels) for _ in range(3))
         for projection in (self.q, self.k, self.v):
-            nn.init.constant_(projection[1].weight, 1.0 if c.legacy else gain)
+            nn.init.constant_(projection.norm.weight, 1.0 if c.legacy else gain)
 
     def forward(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """own, other: tokens (batch, C, height, width)."""
@@ -143,7 +143,7 @@ class Held(nn.Module):
         self.levels = nn.ModuleList([Neuron(beta=0.0, threshold=n - 0.5).layer() for n in range(1, most + 1)])
 
     def forward(self, count: Tensor) -> Tensor:
-        return count if self.training else sum(level(count) for level in self.levels)
+        return count if self.training else summed(level(count) for level in self.levels)
 
 
 class OverSteps(nn.Module):
@@ -155,7 +155,8 @@ class OverSteps(nn.Module):
 
     def forward(self, image_q: Tensor, image_products: Tensor, audio_q: Tensor, audio_products: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures of q and S of image and of audio -> counts (batch, H, D, N)."""
-        return tuple(over_steps(*by_heads(q, s, self.heads)) for q, s in ((image_q, image_products), (audio_q, audio_products)))
+        image = over_steps(*by_heads(image_q, image_products, self.heads))
+        return image, over_steps(*by_heads(audio_q, audio_products, self.heads))
 
 
 def token_counts(spikes: Tensor) -> Tensor:
