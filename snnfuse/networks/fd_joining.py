@@ -37,20 +37,22 @@ class Readout(nn.Sequential):
         super().__init__(nn.Dropout(c.dropout), nn.Linear(width, c.classes), c.neuron.layer())
 
 
-class Joint(nn.Module):
-    """The layers of a perceptron or readout, over both embeddings; they keep their names, "0" and on."""
+class JointPerceptron(Perceptron):
+    """A perceptron over both embeddings."""
 
-    def __init__(self, layers: nn.Sequential) -> None:
-        super().__init__()
-        for name, layer in layers.named_children():
-            self.add_module(name, layer)
-
-    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+    # Two embeddings, where Sequential takes one tensor.
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One time step: embeddings (batch, embedding) each -> class spikes (batch, classes)."""
-        values = torch.cat((seen, heard), dim=1)
-        for layer in self.children():
-            values = layer(values)
-        return values
+        return super().forward(torch.cat((seen, heard), dim=1))
+
+
+class JointReadout(Readout):
+    """One linear layer over both embeddings."""
+
+    # Two embeddings, where Sequential takes one tensor.
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """One time step: embeddings (batch, embedding) each -> class spikes (batch, classes)."""
+        return super().forward(torch.cat((seen, heard), dim=1))
 
 
 class Scores(nn.Module):
@@ -72,7 +74,7 @@ def fusing_head(c: FDFusionConfig) -> nn.Module:
     """What reads both embeddings, as `c.fusion` has it."""
     if c.fusion == "late":
         return Scores(c)
-    return Joint((Readout if c.fusion == "embedding" else Perceptron)(2 * c.embedding, c))
+    return (JointReadout if c.fusion == "embedding" else JointPerceptron)(2 * c.embedding, c)
 
 
 class Sheet(nn.Module):
