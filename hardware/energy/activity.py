@@ -118,7 +118,7 @@ class Activity:
 
 
 def origins(program: Program) -> dict[str, str]:
-    """By node: the only input whose events can reach it, "fused" for several, "no input" for none."""
+    """Return by node the only input whose events can reach it, "fused" for several, "no input" for none."""
     inputs: dict[str, frozenset[str]] = {}
     for name in program.order:
         own = {name} if name in program.inputs else set()

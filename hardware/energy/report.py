@@ -59,7 +59,7 @@ class Energy:
 
 
 def energy_of(program: Program, recordings: Iterable[Recording], board: Board | str = "oheo-gulch") -> Energy:
-    """What recordings of every layer cost.
+    """Return the modelled cost of an inference, from recordings of every layer.
 
     Args:
         program: what was run.

@@ -109,7 +109,7 @@ def run_stages(model: Staged, inputs: Sequence[Tensor], through_time: ThroughTim
 
 
 def named_outputs(stage: Stage, returned: Tensors) -> dict[str, Tensor]:
-    """What a stage's module returned, by output name; InputError where there are more or fewer than the stage declares."""
+    """Return a stage's outputs by name; InputError where there are more or fewer than the stage declares."""
     tensors = (returned,) if isinstance(returned, Tensor) else tuple(returned)
     if len(tensors) != len(stage.outputs):
         raise InputError(

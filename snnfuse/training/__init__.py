@@ -34,7 +34,7 @@ __all__ = [
 
 
 def unheard(*figures: object) -> None:
-    """Nobody is told."""
+    """Report nothing: the default for `report` and `progress`."""
 
 
 def train(

@@ -74,7 +74,7 @@ class InTime:
 
 
 def in_time(pairs: Pairs) -> InTime:
-    """As the pairs say."""
+    """Return the encoding over time that the pairs declare."""
     return InTime(pairs.time, frozenset(name for name, pool in pairs.pools.items() if pool.timed), pairs.encoding)
 
 

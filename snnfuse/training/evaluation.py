@@ -30,7 +30,7 @@ def evaluate(model: nn.Module, pairs: Pairs, batch_size: int = 500) -> float:
 
 
 def right_of(model: nn.Module, batch: dict[str, Tensor], labels: Tensor) -> int:
-    """How many samples of a batch (time, batch, *shape) are classified right."""
+    """Return the number of samples of a batch (time, batch, *shape) that are classified right."""
     found = decode(scores(model, outputs(model, batch, run))[None])
     return int((found == labels.cpu()).sum())
 

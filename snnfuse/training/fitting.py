@@ -82,7 +82,7 @@ def is_main_or_resuming(watching: Watching) -> bool:
 
 
 def identity_of(model: nn.Module, data: AudioVisual, recipe: Recipe, compute: Compute) -> dict[str, Any]:
-    """What must be the same for a run to go on, JSON-able."""
+    """Return what must be equal for a run to be resumed, JSON-able."""
     from snnfuse.checkpoints.checkpoint import describe_model
 
     described = describe_model(model) or (type(model).__name__, {})
@@ -155,7 +155,7 @@ def settings_of(compute: Compute) -> dict[str, Any]:
 
 
 def rank_of(compute: Compute) -> int:
-    """Of this process, before Lightning has told the others."""
+    """Return the rank of this process, also before Lightning has started the others."""
     import os
 
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) if compute.devices > 1 else 0
@@ -168,7 +168,7 @@ def logger_of(folder: RunFolder | None) -> TensorBoardLogger | bool:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without what Lightning says about itself: hardware found, tips, workers it would like to have. Its errors stay."""
+    """Silence Lightning's remarks on hardware, tips and workers; its errors stay."""
     loggers = [logging.getLogger(name) for name in CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -184,7 +184,7 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Leave all random states, and whether torch must be deterministic, as they were."""
+    """Restore all random states, and torch's determinism, afterwards."""
     python, numpy, strict = random.getstate(), np.random.get_state(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:

@@ -121,7 +121,7 @@ class Keeper(Callback):
 
     @property
     def is_done(self) -> bool:
-        """Whether training has ended, by its epochs or by its patience."""
+        """True once training has ended, by its epochs or by its patience."""
         since = len(self.history) - self.best_number
         return len(self.history) >= self.recipe.epochs or (self.recipe.patience is not None and since >= self.recipe.patience)
 
@@ -133,7 +133,7 @@ class Keeper(Callback):
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From what `state_dict` gave."""
+        """Go on from what `state_dict` gave."""
         self.history = [Epoch(**row) for row in state_dict["history"]]
         self.best, self.best_number, self.weights = (state_dict[name] for name in ("best", "best_number", "weights"))
 
@@ -192,5 +192,5 @@ def _training(module: LightningModule) -> Training:
 
 
 def learning_rate(trainer: Trainer) -> float:
-    """Of the first group of parameters."""
+    """Return the learning rate of the first group of parameters."""
     return trainer.optimizers[0].param_groups[0]["lr"]

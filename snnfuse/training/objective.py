@@ -67,7 +67,7 @@ def decoder_of(model: nn.Module) -> str:
 
 
 def scores(model: nn.Module, returned: Tensor) -> Tensor:
-    """(time, batch, classes) to (batch, classes) by the network's decoder, float32 or more: the rule of the deployed program."""
+    """Decode outputs (time, batch, classes) to scores (batch, classes), float32 or more, by the deployed program's rule."""
     values, decoder = wide(returned), decoder_of(model)
     if decoder in ("spike_count", "membrane_sum"):
         return values.sum(dim=0)
@@ -95,5 +95,5 @@ def loss_of(model: nn.Module, batch: Batch, labels: Tensor, recipe: Recipe) -> T
 
 
 def wide(values: Tensor) -> Tensor:
-    """In float32 or more."""
+    """Return the values in float32, or in float64 where they are."""
     return values if values.dtype == torch.float64 else values.float()

@@ -49,7 +49,7 @@ class RunFolder:
         return self.state.exists()
 
     def read(self, key: str, identity: dict[str, Any]) -> dict[str, Any]:
-        """What the state file holds under a callback's key.
+        """Return the state that the file holds under a callback's key.
 
         Raises:
             InputError: it is damaged, or of a training that `identity` does not describe; says in what they differ.

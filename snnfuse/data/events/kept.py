@@ -14,7 +14,7 @@ CODE = (aedat, binning, cochlea, saccade, stream)  # what decides the numbers, b
 
 
 def kept_counts(name: str, recipe: dict[str, object], files: Iterable[Path], make: Callable[[], NDArray]) -> NDArray:
-    """What `make` gives, or what it gave for the same recipe, files, code and libraries.
+    """Return what `make` gives, or gave earlier for the same recipe, files, code and libraries.
 
     Raises:
         InputError: a file is missing, or what `make` raises.

@@ -37,7 +37,7 @@ Made = tuple[NDArray, list[str]]  # an array and the notes to be told with it
 
 
 def folder() -> Path | None:
-    """Where arrays are kept; None where none is to be."""
+    """Return the folder of cached arrays; None where nothing is to be cached."""
     named = os.environ.get(ENVIRONMENT)
     if named == OFF:
         return None

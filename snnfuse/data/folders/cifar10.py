@@ -56,7 +56,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
 
 
 def from_files(sides: dict[str, dict[str, Files]], place: Path, settings: Settings) -> AudioVisual:
-    """From image files, by side and class.
+    """Return the data set read from image files, by side and class.
 
     Raises:
         InputError: the sides are not train and test, or a class is missing from one.
@@ -72,7 +72,7 @@ def from_files(sides: dict[str, dict[str, Files]], place: Path, settings: Settin
 
 
 def from_binary(folder: Path, settings: Settings) -> AudioVisual:
-    """From the binary version, the classes in its order.
+    """Return the data set read from the binary version, the classes in its order.
 
     Raises:
         InputError: a file is missing or damaged, or another size is asked for.
@@ -90,7 +90,7 @@ def from_binary(folder: Path, settings: Settings) -> AudioVisual:
 
 
 def read_batch(path: Path) -> NDArray[np.uint8]:
-    """(images, 3073): label, red, green, blue.
+    """Return the rows of a batch file, uint8 (images, 3073): label, red, green, blue.
 
     Raises:
         InputError: the file is missing, cut short, or holds a label beyond 9.

@@ -70,7 +70,7 @@ class Spatial(nn.Module):
 
 
 def kv_first(c: SCMRLConfig) -> bool:
-    """Whether Q (K^T V) is computed and not (Q K^T) V; by itself the one of fewer products, D D N a head against D N N."""
+    """Return True to compute Q (K^T V), False for (Q K^T) V: with "auto" the one of fewer products, D D N a head against D N N."""
     return c.depth <= c.tokens if c.order == "auto" else c.order == "kv-first"
 
 
@@ -87,7 +87,7 @@ def products_over_steps(k: Tensor, v: Tensor) -> Tensor:
 
 
 def pictures(spikes: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(batch, ..., N) -> (batch, channels, height, width): what goes from part to part, for a graph keeps products small only where
+    """Reshape (batch, ..., N) -> (batch, channels, height, width), the form between parts: a graph keeps products small only where
     tokens are places of a picture."""
     return spikes.reshape(len(spikes), -1, *grid)
 
@@ -160,5 +160,5 @@ class OverSteps(nn.Module):
 
 
 def token_counts(spikes: Tensor) -> Tensor:
-    """(batch, C, height, width) -> (batch, C, 1, 1), the spikes of all tokens."""
+    """Count the spikes of all tokens: (batch, C, height, width) -> (batch, C, 1, 1)."""
     return torch.sum(spikes, (2, 3), keepdim=True)

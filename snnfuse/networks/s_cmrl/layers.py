@@ -100,5 +100,5 @@ def summed(values: Iterable[Tensor]) -> Tensor:
 
 
 def tokens_mean(x: Tensor) -> Tensor:
-    """(batch, C, height, width) -> (batch, C)."""
+    """Average over tokens: (batch, C, height, width) -> (batch, C)."""
     return torch.flatten(x, 2).mean(2)

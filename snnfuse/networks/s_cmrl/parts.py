@@ -80,7 +80,7 @@ class Middle(BothAttended):
         self.image_products, self.audio_products = (Held(c.steps) if exact else nn.Identity() for _ in range(2))
 
     def forward(self, image_q: Tensor, image_products: Tensor, audio_q: Tensor, audio_products: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Temporal` returns them, the products summed."""
+        """Queries as `Temporal` returns them, and its products summed over time -> spikes (batch, C, height, width) of either modality."""
         image = by_heads(self.image_q(image_q), self.image_products(image_products), self.heads)
         audio = by_heads(self.audio_q(audio_q), self.audio_products(audio_products), self.heads)
         return self.spikes(over_steps(*image), over_steps(*audio))

@@ -34,7 +34,7 @@ class Rival(Losses):
         self.head = Head(c)
 
     def joined(self, image: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """What becomes of the tokens (batch, C, height, width) of either modality before its perceptron."""
+        """Return the tokens (batch, C, height, width) that either perceptron reads."""
         return image, audio
 
     def forward(self, image: Tensor, audio: Tensor) -> Tensor:
