@@ -66,8 +66,9 @@ def find_falls(counts: Mapping[str, int], allowed: Mapping[str, int]) -> list[st
 
 
 def describe_error(error: dict[str, Any], tree: Path = TREE) -> str:
-    """Return `path:line: message (rule)` of one of pyright's errors."""
-    return f"{source_path(error['file'], tree)}:{error['range']['start']['line'] + 1}: {error['message']} ({error.get('rule', 'syntax')})"
+    """Return `path:line: message (rule)` of one of pyright's errors, with the first line of its message."""
+    place = f"{source_path(error['file'], tree)}:{error['range']['start']['line'] + 1}"
+    return f"{place}: {error['message'].splitlines()[0]} ({error.get('rule', 'syntax')})"
 
 
 def main(arguments: list[str]) -> int:
