@@ -1,8 +1,9 @@
 # make demo      install into .venv, then train, export and run a small audio-visual network
 # make test      install into .venv, then run the tests
 # make test-all  the slow tests too
-# make lint      style
-# make docs      the documentation, into site/; a broken link ends it
+# make lint      style, and the contracts of who may import whom
+# make types     pyright: no folder may hold more errors than tools/type_errors.json allows
+# make docs      the documentation, into site/; a broken link or a page in no menu ends it
 #
 # PYTHON=...     the interpreter to use (default: python3 if it is 3.10 to 3.13, else the first of those that runs)
 # PIP_FLAGS=...  passed to pip, for example to choose a CPU build of PyTorch (see constraints.txt)
@@ -18,7 +19,7 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # The tests and the demo work on small arrays, where one thread per process is fastest.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all lint docs install clean
+.PHONY: demo test test-all lint types docs install clean
 
 demo: install
 	@$(VENV)/bin/snnfuse demo --output out/demo --force
@@ -31,14 +32,16 @@ test-all: $(VENV)/.cluster
 
 lint: install
 	@$(RUN) -m ruff check .
+	@$(RUN) tools/check_imports.py
 
-docs: $(VENV)/.docs
-	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+types: install
+	@$(RUN) tools/check_types.py
+	@$(RUN) -m pytest -q tests/test_typed_wheel.py
+
+# Not --quiet: it hides warnings from --strict too, which then counts none.
+docs: install
+	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 	@echo "site/index.html"
-
-$(VENV)/.docs: $(VENV)/.installed
-	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[docs]'
-	@touch $@
 
 # Ray is used by slow tests alone; the others skip without it.
 $(VENV)/.cluster: $(VENV)/.installed

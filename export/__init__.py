@@ -5,7 +5,17 @@ function here: importing it would hide the function.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
+    from snnfuse.export.bundle.bundle import read_bundle, write_bundle
+    from snnfuse.export.lowering.float_simulator import simulate
+    from snnfuse.export.lowering.nir_to_network import lower
+    from snnfuse.export.netx import netx_differences, read_net, write_net
+    from snnfuse.export.quantization.agreement import measure_agreement
+    from snnfuse.export.quantization.quantize_network import quantize
+    from snnfuse.export.to_snntorch.to_snntorch import from_nir
+    from snnfuse.export.tracing import to_nir, trace_model
 
 _HOME = {
     "to_nir": "tracing",
@@ -25,7 +35,20 @@ _HOME = {
     "netx_differences": "netx",
 }
 
-__all__ = list(_HOME)
+__all__ = [
+    "from_nir",
+    "lower",
+    "measure_agreement",
+    "netx_differences",
+    "quantize",
+    "read_bundle",
+    "read_net",
+    "simulate",
+    "to_nir",
+    "trace_model",
+    "write_bundle",
+    "write_net",
+]
 
 
 def __getattr__(name: str) -> Any:

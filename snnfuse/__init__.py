@@ -4,12 +4,16 @@ Importing this imports none of torch, NIR, NumPy or Lava; each is loaded by the 
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
+    from snnfuse import data, export, hardware, networks, nn, testing
+    from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 
 _HOME = {"load_checkpoint": "checkpoints.checkpoint", "save_checkpoint": "checkpoints.checkpoint"}
 _MODULES = ("data", "export", "hardware", "networks", "nn", "testing")
 
-__all__ = [*_HOME, *_MODULES]
+__all__ = ["data", "export", "hardware", "load_checkpoint", "networks", "nn", "save_checkpoint", "testing"]
 
 
 def __getattr__(name: str) -> Any:

@@ -59,8 +59,27 @@ def load_command(name: str) -> click.Command:
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="snnfuse")
-def snnfuse() -> None:
+@click.option("--import", "modules", multiple=True, metavar="MODULE", help="Import a module of yours first, for what it registers.")
+def snnfuse(modules: tuple[str, ...]) -> None:
     """Spiking networks, from snnTorch through NIR to bit-exact programs for Loihi 2."""
+    for module in modules:
+        import_extension(module)
+
+
+def import_extension(module: str) -> None:
+    """Import a module that registers kinds, backends, targets or data sets; it may lie in the current folder.
+
+    Raises:
+        InputError: it is not there, or fails.
+    """
+    from snnfuse.checkpoints.import_path import current_folder_importable
+    from snnfuse.hardware.errors import InputError
+
+    try:
+        with current_folder_importable():
+            importlib.import_module(module)
+    except Exception as error:
+        raise InputError(f"--import {module}: {type(error).__name__}: {error}") from error
 
 
 def main() -> None:

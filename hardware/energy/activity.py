@@ -118,7 +118,7 @@ class Activity:
 
 
 def origins(program: Program) -> dict[str, str]:
-    """By node: the only input whose events can reach it, "fused" for several, "no input" for none."""
+    """Return by node the only input whose events can reach it, "fused" for several, "no input" for none."""
     inputs: dict[str, frozenset[str]] = {}
     for name in program.order:
         own = {name} if name in program.inputs else set()
@@ -203,9 +203,17 @@ class _Counter:
     def _link(self, connection: Connection, origin: str) -> Link:
         sent, synapse = self.sent[connection.source], connection.synapse
         cores = np.asarray(reach(connection, self.resources.splits[connection.target]).sum(1)).ravel().astype(np.int64)
-        totals = (sent.sum(), sent @ synapse.fan_out(), sent @ synapse.fan_out(effective=True), sent @ cores)
-        means, further = (int(n) / self.samples for n in totals), self._is_further(connection)
-        return Link(connection.source, connection.target, origin, *means, synapse.count, further)
+        return Link(
+            connection.source,
+            connection.target,
+            origin,
+            events=int(sent.sum()) / self.samples,
+            operations=int(sent @ synapse.fan_out()) / self.samples,
+            effective=int(sent @ synapse.fan_out(effective=True)) / self.samples,
+            messages=int(sent @ cores) / self.samples,
+            synapses=synapse.count,
+            further=self._is_further(connection),
+        )
 
     def _is_further(self, connection: Connection) -> bool:
         """Whether an earlier connection brings the same spikes, at the same time, to the same neurons."""
@@ -217,8 +225,8 @@ class _Counter:
         return any(arrives(c) == arrives(connection) and connection.synapse.connects_within(c.synapse) for c in before)
 
     def _population(self, layer: Layer, origin: str) -> Population:
-        counts = self.reached[layer.name] / self.samples, int(self.sent[layer.name].sum()) / self.samples
-        return Population(layer.name, origin, layer.tier, layer.neurons, layer.cores, layer.neurons * self.steps, *counts)
+        reached, spikes = self.reached[layer.name] / self.samples, int(self.sent[layer.name].sum()) / self.samples
+        return Population(layer.name, origin, layer.tier, layer.neurons, layer.cores, layer.neurons * self.steps, reached, spikes)
 
 
 def _all_spikes(program: Program, recording: Recording) -> dict[str, NDArray]:

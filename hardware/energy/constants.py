@@ -26,7 +26,7 @@ class Range(NamedTuple):
         return Range(self.low * factor, self.high * factor)
 
     def contains(self, value: float) -> bool:
-        """Whether a value lies between the bounds, both included."""
+        """Return True if a value lies between the bounds, both included."""
         return self.low <= value <= self.high
 
 
@@ -112,6 +112,6 @@ CPU = MappingProxyType(
 
 
 def published_energy_mj() -> dict[str, float]:
-    """Of the published run, per inference: power over rate."""
+    """Return the energy of the published run in mJ per inference: power over rate."""
     rate, total, static = (PILOTNET[name].low for name in ("rate", "total_w", "static_w"))
     return {"total": 1e3 * total / rate, "dynamic": 1e3 * (total - static) / rate}

@@ -84,7 +84,7 @@ class MetricsCounter:
 
 
 def sent_by(program: Program, recording: Recording, connection: Connection) -> NDArray:
-    """What a connection's source sent, (time, batch, *shape), as it arrives: a recurrent connection takes a step more, and lags add."""
+    """Return the spikes that a connection delivers, (time, batch, *shape): a recurrent one takes a step more, and lags add."""
     spikes = np.asarray(recording.spikes.get(connection.source, recording.events.get(connection.source)))
     late = min(connection.lag + connection.is_recurrent, len(spikes))
     return np.concatenate([np.zeros_like(spikes[:late]), spikes[: len(spikes) - late]]) if late else spikes

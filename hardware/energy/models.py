@@ -54,7 +54,7 @@ class Estimate:
 
 
 def loihi1(activity: Activity) -> Estimate:
-    """By the constants of Loihi 1's operations."""
+    """Return energy and time by the published constants of Loihi 1's operations."""
     steps = LOIHI1["barrier_ns"].range * activity.steps
     time = (activity.busy_ns + steps) * (1 / NS_PER_US)
     return Estimate(
@@ -84,7 +84,7 @@ def _loihi1(activity: Activity, keep: Keep) -> Range:
 
 
 def calibrated(activity: Activity) -> Estimate:
-    """By the published run of PilotNet on Loihi 2."""
+    """Return energy and time calibrated on the published run of PilotNet on Loihi 2."""
     published = {name: constant.range for name, constant in PILOTNET.items()}
     seconds = 1 / published["rate"].low
     time = _time(activity, published) * (1e6 * seconds)

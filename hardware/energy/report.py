@@ -59,7 +59,7 @@ class Energy:
 
 
 def energy_of(program: Program, recordings: Iterable[Recording], board: Board | str = "oheo-gulch") -> Energy:
-    """What recordings of every layer cost.
+    """Return the modelled cost of an inference, from recordings of every layer.
 
     Args:
         program: what was run.
@@ -104,5 +104,3 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     shares = {name: {part: list(x) for part, x in getattr(estimate, name).items()} for name in ("layers", "inputs")}
     described = {"model": estimate.model, "about": f"{estimate.about}; {MODELLED}"}
     return described | {name: None if x is None else list(x) for name, x in ranges.items()} | shares
-
-

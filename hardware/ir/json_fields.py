@@ -102,7 +102,8 @@ def _write_csr(value: sparse.csr_matrix, name: str, arrays: Arrays) -> dict[str,
 def _read_csr(value: Any, arrays: Arrays) -> sparse.csr_matrix:
     value = keys(value, {"csr", "shape"})
     parts = {part: _read_array(stored, arrays) for part, stored in keys(value["csr"], {"data", "indices", "indptr"}).items()}
-    return checked_csr(**parts, shape=sizes(1, 2)(value["shape"], arrays))
+    out, into = sizes(1, 2)(value["shape"], arrays)
+    return checked_csr(**parts, shape=(out, into))
 
 
 def plain(value: Any, name: str, arrays: Arrays) -> Any:

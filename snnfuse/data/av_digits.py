@@ -23,6 +23,7 @@ FILE = Path(__file__).with_name("av_digits.npz")
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 TEST_VOICES = ("en-gb-scotland+m2", "en-us+f4", "en-gb-x-rp+m4", "en-us+m6")
 TEST_IMAGES = 360  # the last ones
+IMAGE_SIZE = 8, 8
 INK = 16  # full ink of an 8 x 8 image
 LEVELS = 255  # a stored clip counts from the floor, 0, to the loudest band
 STEPS, FRAMES, BANDS, CONTEXT = 8, 16, 20, 4
@@ -48,9 +49,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
     With audio "picture" the sound is (1, 8, 8) as well, on every step, of which there may be any number (4). `size` resizes both.
     """
     is_picture = settings.audio == "picture"
-    only(
-        settings, NAME, audio=("frames", "picture"), time=() if is_picture else (STEPS,), size=(), features=("log-mel",), encoder=()
-    )
+    only(settings, NAME, audio=("frames", "picture"), time=() if is_picture else (STEPS,), size=(), features=("log-mel",), encoder=())
     steps = settings.time or (PICTURE_STEPS if is_picture else STEPS)
     stored = read()
     images = stored["images"][:, None].astype(np.float32) / INK
@@ -61,7 +60,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
     if settings.size is not None:
         images = resize(images, settings.size)
     if is_picture:
-        audio = resize(normalised.swapaxes(1, 2)[:, None], images.shape[-2:])  # row 0 is the lowest band
+        audio = resize(normalised.swapaxes(1, 2)[:, None], settings.size or IMAGE_SIZE)  # row 0 is the lowest band
     else:
         audio = with_context(normalised, STEPS, CONTEXT)
     train, test = slice(None, -TEST_IMAGES), slice(-TEST_IMAGES, None)

@@ -81,7 +81,7 @@ def flip_spikes(x: NDArray, probability: float, seed: Seed) -> NDArray:
 
 
 def are_counts(x: NDArray) -> bool:
-    """Whether all values are whole numbers from 0 on."""
+    """Return True if all values are whole numbers from 0 on."""
     return x.dtype == bool or bool((x >= 0).all() and (x == np.rint(x)).all())
 
 

@@ -59,8 +59,8 @@ class Encoding:
 
 
 def item_seed(seed: int, item: Floats) -> tuple[int, int]:
-    """What an item's random spikes come from: itself, wherever it stands."""
-    return seed, zlib.crc32(np.ascontiguousarray(item))
+    """Return the seed of an item's random spikes, which depends on the item alone, wherever it stands."""
+    return seed, zlib.crc32(np.ascontiguousarray(item).data)
 
 
 def rate(steps: Floats, seeds: list[tuple[int, int]]) -> Floats:
@@ -73,7 +73,7 @@ def rate(steps: Floats, seeds: list[tuple[int, int]]) -> Floats:
 
 
 def latency(values: Floats, time: int) -> Floats:
-    """(batch, *shape) to (time, batch, *shape): sign(x) on one step each, 0 elsewhere."""
+    """Return sign(x) on one step each and 0 elsewhere, float32: (batch, *shape) -> (time, batch, *shape)."""
     size = np.minimum(np.abs(values), np.float32(1))
     step = np.rint((time - 1) * (1 - size))
     spike = np.sign(values) * (size >= np.float32(SMALLEST))
@@ -81,6 +81,6 @@ def latency(values: Floats, time: int) -> Floats:
 
 
 def delta(steps: Floats) -> Floats:
-    """(time, batch, *shape) to the same: the sign of every change of at least 0.1."""
+    """Return the sign of every change of at least 0.1, float32: (time, batch, *shape) -> the same shape."""
     change = np.diff(steps, axis=0, prepend=np.zeros_like(steps[:1]))
     return (change >= np.float32(CHANGE)).astype(np.float32) - (change <= -np.float32(CHANGE))

@@ -6,6 +6,7 @@ sees the frames just before it.
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,8 @@ def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ) -
     size = fft_points(window, bands, rate, highest)
     padded = np.pad(np.asarray(wave, np.float64), window // 2)
     padded = np.pad(padded, (0, max(0, window - padded.size)))
-    _, _, stft = signal.stft(padded, rate, nperseg=window, noverlap=window - hop, nfft=size, boundary=None, padded=False)
+    as_it_is: Any = None  # SciPy documents it, where the default makes type checkers expect a str
+    _, _, stft = signal.stft(padded, rate, nperseg=window, noverlap=window - hop, nfft=size, boundary=as_it_is, padded=False)
     power = mel_filters(bands, stft.shape[0], rate, highest) @ np.abs(stft) ** 2
     return np.log(np.maximum(power / max(power.max(), np.finfo(float).tiny), FLOOR)).T.astype(np.float32)
 

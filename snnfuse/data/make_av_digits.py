@@ -36,7 +36,7 @@ def say(word: str, voice: str, pitch: int, speed: int) -> tuple[int, NDArray]:
 
 
 def clip(word: str, voice: str, pitch: int, speed: int) -> NDArray[np.uint8]:
-    """(frames, bands), 0 the floor and 255 the loudest band."""
+    """Return a spoken word, uint8 (frames, bands): 0 the floor, 255 the loudest band."""
     rate, wave = say(word, voice, pitch, speed)
     frames = stretch(log_mel(wave, rate, BANDS), FRAMES)
     return np.round((1 - frames / np.log(FLOOR)) * LEVELS).astype(np.uint8)

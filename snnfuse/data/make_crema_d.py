@@ -81,7 +81,7 @@ def paired_clips(original: Path, say: Callable[[str], None]) -> dict[str, tuple[
 
 
 def emotion_of(stem: str, place: Path) -> str:
-    """Of an id; InputError where it has none."""
+    """Return the emotion of an id; InputError where it has none."""
     match = NAME.fullmatch(stem)
     if match is None or match[2] not in EMOTIONS:
         raise InputError(f"{place}: {stem} is not named <actor>_<sentence>_<emotion>_<level>")

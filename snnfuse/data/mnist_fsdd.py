@@ -86,7 +86,7 @@ def _as_events(folder: Path, settings: Settings) -> AudioVisual:
     digits, takes = np.array(names, np.int64).T
     audio = synthetic.sound_counts(
         folder / RECORDINGS,
-        lambda: ((match[0], *heard) for match, *heard in _read_waves(folder / RECORDINGS, settings.snr_db, settings.seed)),
+        lambda: ((match[0], rate, wave) for match, rate, wave in _read_waves(folder / RECORDINGS, settings.snr_db, settings.seed)),
         steps,
         size,
         settings,
@@ -113,7 +113,7 @@ def _dataset(images: Pool, audio: Pool, held: NDArray[np.bool_], steps: int, set
 
 
 def sound_recipe(settings: Settings, steps: int) -> SoundRecipe:
-    """What the settings make of a recording."""
+    """Return the recipe from a recording to features that the settings ask for."""
     if settings.audio != "picture":
         return replace(AS_FRAMES, shape=(steps * FRAMES_PER_STEP, BANDS))
     return replace(AS_FRAMES, form="picture", features=settings.features or "log-mel", shape=settings.size or SIZE)
@@ -151,7 +151,7 @@ def _read_waves(path: Path, snr_db: float | None = None, seed: int = 0) -> Itera
 def read_clips(
     path: Path, snr_db: float | None = None, seed: int = 0, recipe: SoundRecipe = AS_FRAMES
 ) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """What the recipe makes of each recording (recordings, ...), digits and take numbers, (recordings,) each; read-only: they are kept.
+    """Return features float32 (recordings, ...), digits and take numbers int64 (recordings,); all read-only, for they are cached.
 
     Args:
         path: the zip file of recordings.

@@ -46,7 +46,7 @@ class Pool:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one item on one time step."""
+        """The shape of one item on one time step."""
         return self.items.shape[1 + self.timed :]
 
     def read(self, select: Ints | slice = slice(None)) -> Floats:
@@ -55,7 +55,7 @@ class Pool:
         return items if items.dtype == np.float32 and self.scale == 1 else items.astype(np.float32) * np.float32(self.scale)
 
     def part(self, select: NDArray[np.bool_]) -> "Pool":
-        """Some of the items."""
+        """Select items by a mask or index, along the first axis of every array. Returns: a pool of those items."""
         groups = None if self.groups is None else self.groups[select]
         return replace(self, items=self.items[select], labels=self.labels[select], groups=groups)
 
@@ -101,7 +101,7 @@ class Pairs:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of one time step of each input, without time and batch."""
+        """The shape of one time step of each input, without time and batch."""
         return {name: pool.shape for name, pool in self.pools.items()}
 
     def values(self, name: str, select: Ints | slice = slice(None)) -> Floats:
@@ -111,9 +111,7 @@ class Pairs:
 
     def steps(self, select: Ints | slice = slice(None)) -> dict[str, Floats]:
         """The selected pairs as a network reads them, float32 (time, batch, *shape) by the names of the networks' arguments."""
-        return {
-            name: self.encoding(self.values(name, select), None if pool.timed else self.time) for name, pool in self.pools.items()
-        }
+        return {name: self.encoding(self.values(name, select), None if pool.timed else self.time) for name, pool in self.pools.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +177,7 @@ def make_pairs(pools: Mapping[str, Pool], time: int, seed: int, encoder: str | N
 
 
 def redraw(pairs: Pairs, seed: int) -> Pairs:
-    """The same items, paired anew, unless the pairs are fixed."""
+    """Return the same items paired anew, or unchanged where the pairs are fixed."""
     return pairs if pairs.is_fixed else replace(pairs, index=draw_pairs(pairs.pools, seed))
 
 

@@ -41,14 +41,14 @@ def log_stft(wave: NDArray, rate: int) -> Floats:
 
 
 def resize(picture: Floats, size: tuple[int, int]) -> Floats:
-    """(..., height, width) to (..., *size), bilinear, averaging over what shrinks (the triangle filter of Pillow and torchvision)."""
+    """Resize (..., height, width) to float32 (..., *size): bilinear, averaging where it shrinks (the triangle filter of Pillow)."""
     down, across = weights(picture.shape[-2], size[0]), weights(picture.shape[-1], size[1])
     return (down @ picture @ across.T).astype(np.float32)
 
 
 @lru_cache(maxsize=64)  # recordings of a data set have few lengths
 def weights(before: int, after: int) -> Floats:
-    """(after, before): what each place after resizing takes of those before; rows sum to 1."""
+    """Return the matrix that resizes one axis, float32 (after, before); rows sum to 1."""
     scale = before / after
     reach = max(scale, 1.0)
     centre = (np.arange(after) + 0.5) * scale
@@ -80,4 +80,3 @@ def to_int16(pictures: Floats, constants: Normalisation) -> NDArray[np.int16]:
     for start in range(0, len(pictures), CHUNK):
         out[start : start + CHUNK] = np.rint(constants(pictures[start : start + CHUNK]) / INT16_SCALE)
     return out
-

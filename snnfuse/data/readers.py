@@ -44,9 +44,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"{path}: ends within its header; fetch it again")
     shape = tuple(np.frombuffer(raw[4:start], ">u4").astype(int))
     if len(raw) - start != int(np.prod(shape)):
-        raise InputError(
-            f"{path}: holds {len(raw) - start} bytes where its header {shape} asks for another number; fetch it again"
-        )
+        raise InputError(f"{path}: holds {len(raw) - start} bytes where its header {shape} asks for another number; fetch it again")
     return np.frombuffer(raw, np.uint8, offset=start).reshape(shape)
 
 

@@ -31,7 +31,7 @@ class Accumulator(nn.Module):
         self.register_buffer("total", torch.zeros(0), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, *shape), counts; returns the same shape.
+        """Add counts x (batch, *shape) to the sum and return it, of the same shape.
 
         Raises:
             InputError: in evaluation, a sum beyond the bound.
@@ -44,7 +44,7 @@ class Accumulator(nn.Module):
         return self._checked(x.unflatten(0, (time, -1)).cumsum(0).flatten(0, 1))
 
     def reset(self) -> None:
-        """To rest, for a new sample."""
+        """Bring the sum to rest, for a new sample."""
         self.total = torch.zeros(0)
 
     def accumulates(self) -> int:

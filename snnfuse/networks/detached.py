@@ -9,7 +9,7 @@ With U_{t-1} detached, s_t has a gradient by x_t alone, the surrogate's, so that
 The values are those of snntorch.Leaky with immediate reset to zero, and so are the gradients where its surrogate does not overflow.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,8 @@ def folded(layer: nn.Module, slope: float, time: int, x: Tensor) -> Tensor:
     Returns:
         Spikes (time * batch, *shape).
     """
-    return _Detached.apply(x, time, layer.beta.clamp(0, 1), layer.threshold, slope)
+    beta, threshold = cast(Tensor, layer.beta), cast(Tensor, layer.threshold)  # of a snntorch.Leaky they are buffers or parameters
+    return _Detached.apply(x, time, beta.clamp(0, 1), threshold, slope)
 
 
 class _Detached(torch.autograd.Function):
@@ -43,7 +44,8 @@ class _Detached(torch.autograd.Function):
         return spikes
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
         membranes, threshold = ctx.saved_tensors
         sigma = torch.sub(membranes, threshold).mul_(ctx.slope).sigmoid_()
         return torch.ops.aten.sigmoid_backward(gradient, sigma).mul_(ctx.slope), None, None, None, None

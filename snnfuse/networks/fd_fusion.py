@@ -46,7 +46,7 @@ def fd_fusion(**config: Any) -> nn.Module:
 
 
 def with_l2(model: nn.Module, rule: str) -> nn.Module:
-    """The same weights under another L2 rule, so that what a chip's constant costs can be told from what the host's exact layer keeps.
+    """Return a network of the same weights under another L2 rule, to measure what a chip's constant costs against the host's exact layer.
     A copy on the same device, in the same precision and mode, with the same weights frozen.
 
     Args:

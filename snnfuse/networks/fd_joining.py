@@ -14,7 +14,7 @@ from snnfuse.networks.neurons import Neuron
 
 
 def normalise(c: FDFusionConfig, neuron: Neuron) -> nn.Module:
-    """What an embedding of such neurons goes through before the head: the L2 layer, or nothing."""
+    """Return the layer between an embedding of such neurons and the head: L2, or the identity."""
     if c.l2 == "membrane":
         return L2Membrane(neuron.beta, c.l2_scale)
     return nn.Identity() if c.l2 == "none" else L2Normalise(c.l2_scale)
@@ -40,7 +40,8 @@ class Readout(nn.Sequential):
 class JointPerceptron(Perceptron):
     """A perceptron over both embeddings."""
 
-    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+    # Two embeddings, where Sequential takes one tensor.
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One time step: embeddings (batch, embedding) each -> class spikes (batch, classes)."""
         return super().forward(torch.cat((seen, heard), dim=1))
 
@@ -48,7 +49,8 @@ class JointPerceptron(Perceptron):
 class JointReadout(Readout):
     """One linear layer over both embeddings."""
 
-    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:
+    # Two embeddings, where Sequential takes one tensor.
+    def forward(self, seen: Tensor, heard: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """One time step: embeddings (batch, embedding) each -> class spikes (batch, classes)."""
         return super().forward(torch.cat((seen, heard), dim=1))
 
@@ -69,7 +71,7 @@ class Scores(nn.Module):
 
 
 def fusing_head(c: FDFusionConfig) -> nn.Module:
-    """What reads both embeddings, as `c.fusion` has it."""
+    """Return the head that reads both embeddings, as `c.fusion` says."""
     if c.fusion == "late":
         return Scores(c)
     return (JointReadout if c.fusion == "embedding" else JointPerceptron)(2 * c.embedding, c)

@@ -43,7 +43,7 @@ class L2Normalise(nn.Module):
         self.register_buffer("running_norm", torch.ones(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, *shape), spikes, potentials or averages; returns the same shape."""
+        """Normalise x (batch, *shape): spikes, potentials or averages. Returns the same shape."""
         norm = x.flatten(1).norm(dim=1)
         if self.training:
             self._track(norm.detach())
@@ -65,7 +65,7 @@ class L2Normalise(nn.Module):
         )
 
     def host_step(self) -> Normalise:
-        """What a host computes in the layer's place."""
+        """Return the host step that computes the layer exactly."""
         return Normalise(self.scale)
 
     def extra_repr(self) -> str:
@@ -91,6 +91,6 @@ class L2Membrane(nn.Module):
         self.l2 = L2Normalise(scale, momentum)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, *shape), currents; returns normalised potentials of the same shape."""
+        """Integrate currents x (batch, *shape); return normalised potentials of the same shape."""
         _, membrane = self.integrator(x)
         return self.l2(membrane)

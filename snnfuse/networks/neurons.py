@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any, cast
 
 import snntorch
 import torch
@@ -18,7 +19,7 @@ from snnfuse.networks.stages import Staged, Tensors, run_stages
 
 STATES = ("mem", "syn")  # the state tensors of snntorch.Leaky and snntorch.Synaptic
 RESETS = ("zero", "subtract")
-SURROGATES = {"fast-sigmoid": surrogate.fast_sigmoid, "sigmoid": surrogate.sigmoid}
+SURROGATES: dict[str, Callable[..., Any]] = {"fast-sigmoid": surrogate.fast_sigmoid, "sigmoid": surrogate.sigmoid}
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Neuron:
             "spike_grad": SURROGATES[self.surrogate](slope=self.slope),
             "init_hidden": True,
         }
-        made = snntorch.Leaky(self.beta, **common) if self.alpha is None else snntorch.Synaptic(self.alpha, self.beta, **common)
+        made: Any = snntorch.Leaky(self.beta, **common) if self.alpha is None else snntorch.Synaptic(self.alpha, self.beta, **common)
         if self.detach:
             made.detached_slope = self.slope  # what `run` and `run_folded` know it by
         return made
@@ -87,6 +88,18 @@ def reset(model: nn.Module) -> None:
             for name in STATES:
                 if (state := getattr(module, name, None)) is not None:
                     setattr(module, name, torch.zeros(0, device=state.device))
+
+
+def input_names(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of what a network reads, in the order of its arguments.
+
+    Raises:
+        InputError: it does not say.
+    """
+    named = getattr(model, "inputs", None)
+    if not named:
+        raise InputError(f'{type(model).__name__} does not say what it reads: give it an attribute such as inputs = ("image", "audio")')
+    return tuple(named)
 
 
 def run(model: nn.Module, *inputs: Tensor) -> Tensors:
@@ -105,14 +118,20 @@ def run(model: nn.Module, *inputs: Tensor) -> Tensors:
     reset(model)
     steps = [_step(model, step) for step in zip(*inputs, strict=True)]
     reset(model)  # so that no state outlives the run: it would be saved, moved and kept alive with the model
+    return _joined(torch.stack, steps)
+
+
+def _joined(join: Callable[[list[Tensor]], Tensor], steps: list[Tensors]) -> Tensors:
+    """One tensor of all steps, or one for each of several outputs."""
     if isinstance(steps[0], Tensor):
-        return torch.stack(steps)
-    return tuple(torch.stack(values) for values in zip(*steps, strict=True))
+        return join(cast("list[Tensor]", steps))  # every step has the outputs of the first
+    return tuple(join(list(values)) for values in zip(*steps, strict=True))
 
 
 def _step(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensors:
     outputs = model(*inputs)
-    for module in model.modules():
+    modules: Iterator[Any] = model.modules()
+    for module in modules:
         if hasattr(module, "detached_slope"):
             module.mem = module.mem.detach()
     return outputs
@@ -135,14 +154,14 @@ def _looping(model: nn.Module, time: int) -> Iterator[None]:
     layers = [module for module in model.modules() if isinstance(module, (snntorch.SpikingNeuron, Accumulator))]
     try:
         for layer in layers:
-            layer.forward = partial(_through_time(layer), time)
+            layer.__dict__["forward"] = partial(_through_time(layer), time)
         yield
     finally:
         for layer in layers:
             layer.__dict__.pop("forward", None)
 
 
-def _through_time(layer: nn.Module) -> Callable[[int, Tensor], Tensors]:
+def _through_time(layer: Any) -> Callable[[int, Tensor], Tensors]:
     """A layer with a state, over all steps at once."""
     if isinstance(layer, Accumulator):
         return layer.folded
@@ -152,10 +171,7 @@ def _through_time(layer: nn.Module) -> Callable[[int, Tensor], Tensors]:
 
 
 def _loop(step: Callable[[Tensor], Tensors], time: int, folded: Tensor) -> Tensors:
-    steps = [step(x) for x in folded.chunk(time)]
-    if isinstance(steps[0], Tensor):
-        return torch.cat(steps)
-    return tuple(torch.cat(values) for values in zip(*steps, strict=True))
+    return _joined(torch.cat, [step(x) for x in folded.chunk(time)])
 
 
 def run_folded(model: nn.Module, *inputs: Tensor) -> Tensors:

@@ -45,9 +45,9 @@ def architecture(name: str) -> Callable[[Factory], Factory]:
 
         @wraps(factory)
         def make(**config: Any) -> nn.Module:
-            model = factory(**config)
+            model: Any = factory(**config)
             own = getattr(model, "config", None)
-            model.made_as = (name, asdict(own) if is_dataclass(own) else config)
+            model.made_as = (name, asdict(own) if is_dataclass(own) and not isinstance(own, type) else config)
             return model
 
         _FACTORIES[name] = make
@@ -57,7 +57,7 @@ def architecture(name: str) -> Callable[[Factory], Factory]:
 
 
 def names() -> tuple[str, ...]:
-    """The architectures that there are."""
+    """Return the names of the registered architectures."""
     return tuple(_FACTORIES)
 
 
@@ -116,5 +116,5 @@ def _check_known(name: str) -> None:
 
 
 def describe(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
-    """(architecture name, configuration) of a model that a registered factory made, None for any other."""
+    """Return (architecture name, configuration) of a model that a registered factory made, None for any other."""
     return getattr(model, "made_as", None)

@@ -61,7 +61,7 @@ def layer_sizes(model: nn.Module, *sample: Tensor) -> tuple[LayerSize, ...]:
 
 
 def totals(sizes: Iterable[LayerSize], prefix: str = "") -> tuple[int, int]:
-    """(neurons, parameters) of all layers, or of those whose path begins with `prefix`."""
+    """Return (neurons, parameters) of all layers, or of those whose path begins with `prefix`."""
     chosen = [size for size in sizes if size.path.startswith(prefix)]
     return sum(size.neurons for size in chosen), sum(size.parameters for size in chosen)
 

@@ -14,6 +14,7 @@ per stage.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -73,7 +74,7 @@ class Staged(nn.Module):
         """The stages in the order in which they run; the outputs of the last one are the network's."""
         raise NotImplementedError(f"{type(self).__name__} must give its stages")
 
-    def forward(self, *inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Any, **named: Any) -> Tensor:
         """A single step has no value: a later stage needs all steps of the earlier one."""
         raise InputError(
             f"{type(self).__name__} runs in stages, over all time steps at once, and has no single step; "
@@ -108,7 +109,7 @@ def run_stages(model: Staged, inputs: Sequence[Tensor], through_time: ThroughTim
 
 
 def named_outputs(stage: Stage, returned: Tensors) -> dict[str, Tensor]:
-    """What a stage's module returned, by output name; InputError where there are more or fewer than the stage declares."""
+    """Return a stage's outputs by name; InputError where there are more or fewer than the stage declares."""
     tensors = (returned,) if isinstance(returned, Tensor) else tuple(returned)
     if len(tensors) != len(stage.outputs):
         raise InputError(

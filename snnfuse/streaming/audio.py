@@ -89,7 +89,7 @@ def sample_steps(blocks: Iterator[NDArray[np.float64]], size: int) -> Iterator[N
 
 
 def log_mel_steps(blocks: Iterator[NDArray[np.float64]], rate: int, bands: int) -> Iterator[NDArray[np.float64]]:
-    """(bands,) in [0, 1] for every hop of sound of which a whole window is there.
+    """Yield features (bands,) in [0, 1] for every hop of sound once a whole window is there.
 
     Args:
         blocks: samples in [-1, 1], in pieces of any length.

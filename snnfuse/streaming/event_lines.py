@@ -1,8 +1,8 @@
 """Events as text: a line of JSON per time step.
 
-    [3, 17]                                  neurons that spike, counted in C order; an input that is the only one
-    {"ears": [3, 17], "eyes": []}            by input; one that is missing is silent
-    [[3, -120], [17, 44]]                    neurons and their graded spikes
+[3, 17]                                  neurons that spike, counted in C order; an input that is the only one
+{"ears": [3, 17], "eyes": []}            by input; one that is missing is silent
+[[3, -120], [17, 44]]                    neurons and their graded spikes
 """
 
 import json

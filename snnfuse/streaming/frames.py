@@ -31,7 +31,7 @@ def folder_frames(folder: Path, shape: tuple[int, ...]) -> Iterator[NDArray]:
 
 
 def camera_frames(number: int, shape: tuple[int, ...]) -> Iterator[NDArray]:
-    """What a camera sees, for ever; EnvironmentProblem without OpenCV or a camera."""
+    """Yield frames of a camera without end; EnvironmentProblem without OpenCV or a camera."""
     try:
         import cv2
     except ImportError as error:

@@ -10,7 +10,11 @@ Names are loaded on first use: importing the package imports neither NumPy nor t
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
+    from snnfuse.testing.assertions import assert_accuracy_drop, assert_bit_exact, assert_fits
+    from snnfuse.testing.storing import read_case, write_case
 
 _HOME = {
     "assert_accuracy_drop": "assertions",
@@ -20,7 +24,7 @@ _HOME = {
     "write_case": "storing",
 }
 
-__all__ = list(_HOME)
+__all__ = ["assert_accuracy_drop", "assert_bit_exact", "assert_fits", "read_case", "write_case"]
 
 
 def __getattr__(name: str) -> Any:

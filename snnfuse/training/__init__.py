@@ -15,7 +15,7 @@ from torch import nn
 
 from snnfuse.data import AudioVisual
 from snnfuse.hardware.errors import InputError
-from snnfuse.networks import build
+from snnfuse.networks import build, input_names
 from snnfuse.nn import FixedPointNetwork, quantization_aware
 from snnfuse.training.batches import tensors
 from snnfuse.training.compute import Compute, is_main, require_lightning
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def unheard(*figures: object) -> None:
-    """Nobody is told."""
+    """Report nothing: the default for `report` and `progress`."""
 
 
 def train(
@@ -115,12 +115,12 @@ def check_tunable(data: AudioVisual, *, architecture: str, **config: Any) -> Non
         warnings.simplefilter("ignore")  # about weights that nobody has trained
         model = _made(architecture, data, config).eval()
         with suppress(InputError):  # likewise
-            quantization_aware(model, {name: steps for name, steps in data.train.steps(slice(2)).items() if name in model.inputs})
+            quantization_aware(model, {name: steps for name, steps in data.train.steps(slice(2)).items() if name in input_names(model)})
 
 
 def check_inputs(model: nn.Module, data: AudioVisual) -> None:
     """InputError for data that lack what a network reads."""
-    missing = [name for name in model.inputs if name not in data.shapes]
+    missing = [name for name in input_names(model) if name not in data.shapes]
     if missing:
         raise InputError(
             f"the network reads {missing[0]}, and {data.name} has {' and '.join(data.shapes)} only: take a network of that alone "
@@ -154,7 +154,7 @@ def calibration_of(model: nn.Module, data: AudioVisual, seed: int) -> dict[str, 
     number = min(CALIBRATION, len(data.train))
     chosen = np.sort(np.random.default_rng(seed).choice(len(data.train), number, replace=False))
     steps = data.train.steps(chosen)
-    return {name: steps[name] for name in model.inputs}
+    return {name: steps[name] for name in input_names(model)}
 
 
 def inputs_of(architecture: str, data: AudioVisual) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def augmented(values: dict[str, Tensor], kinds: Kinds, recipe: Recipe) -> dict[s
 
 
 def spread(per_sample: Tensor, values: Tensor) -> Tensor:
-    """(batch,) to (batch, 1, ...), so that it goes with values."""
+    """Reshape (batch,) to (batch, 1, ...), which broadcasts over values."""
     return per_sample.reshape(-1, *[1] * (values.ndim - 1))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -33,12 +34,16 @@ def tensors(pairs: Pairs, select: NDArray | slice = slice(None)) -> dict[str, Te
     return {name: torch.from_numpy(array) for name, array in pairs.steps(select).items()}
 
 
-def batch_of(pairs: Pairs, select: Ints, names: Sequence[str], weight: float = 1.0) -> dict[str, object]:
-    """What a step of training or validation takes.
+class LabelledBatch(TypedDict):
+    """What a step of training or validation takes: float32 (batch, [time,] *shape) by input, int64 (batch,), and what it counts."""
 
-    Returns:
-        {"values": {input: float32 (batch, [time,] *shape)}, "labels": int64 (batch,), "weight": float}
-    """
+    values: dict[str, Tensor]
+    labels: Tensor
+    weight: float
+
+
+def batch_of(pairs: Pairs, select: Ints, names: Sequence[str], weight: float = 1.0) -> LabelledBatch:
+    """Return the selected pairs as a batch."""
     values = {name: torch.from_numpy(pairs.values(name, select)) for name in names}
     return {"values": values, "labels": torch.from_numpy(pairs.labels[select]), "weight": weight}
 
@@ -69,7 +74,7 @@ class InTime:
 
 
 def in_time(pairs: Pairs) -> InTime:
-    """As the pairs say."""
+    """Return the encoding over time that the pairs declare."""
     return InTime(pairs.time, frozenset(name for name, pool in pairs.pools.items() if pool.timed), pairs.encoding)
 
 
@@ -102,7 +107,7 @@ class TrainingBatches:
     def __len__(self) -> int:
         return -(-len(self.pairs) // self.recipe.batch_size)
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[LabelledBatch]:
         number = self.epoch()
         pairs = redraw(self.pairs, self.recipe.seed + number)
         order = np.random.default_rng([self.recipe.seed, number]).permutation(len(pairs))
@@ -124,7 +129,7 @@ class EvaluationBatches:
     def __len__(self) -> int:
         return -(-len(self.share.of(np.arange(len(self.pairs)))) // self.size)
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
+    def __iter__(self) -> Iterator[LabelledBatch]:
         mine = self.share.of(np.arange(len(self.pairs)))
         for start in range(0, len(mine), self.size):
             yield batch_of(self.pairs, mine[start : start + self.size], self.names)

@@ -32,7 +32,7 @@ class Compute:
             raise InputError(f"devices must be at least 1, not {self.devices}")
 
     def resolved(self) -> "Compute":
-        """The same with "auto" decided.
+        """Return the same settings with "auto" decided.
 
         Raises:
             EnvironmentProblem: too few GPUs.
@@ -49,7 +49,7 @@ class Compute:
         return Compute(chosen, self.devices, self.precision)
 
     def place(self) -> str:
-        """Where torch evaluates the trained network: a processor, or this process's GPU."""
+        """Return the device on which torch evaluates the trained network."""
         gpu = self.resolved().accelerator == "gpu"
         return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if gpu else "cpu"
 
@@ -64,5 +64,5 @@ def require_lightning() -> None:
 
 
 def is_main() -> bool:
-    """Whether this process is the one that writes and speaks: not a copy that another one started to share the work."""
+    """Return True in the process that writes and reports, False in one that it started to share the work."""
     return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"

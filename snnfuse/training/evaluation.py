@@ -9,7 +9,7 @@ from snntorch import SpikingNeuron
 from torch import Tensor, nn
 
 from snnfuse.data import Pairs
-from snnfuse.networks import decode, run
+from snnfuse.networks import decode, input_names, run
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.batches import EvaluationBatches, in_time
 from snnfuse.training.objective import outputs, scores
@@ -23,14 +23,14 @@ def evaluate(model: nn.Module, pairs: Pairs, batch_size: int = 500) -> float:
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
     steps_of, right = in_time(pairs), 0
     with torch.no_grad():
-        for batch in EvaluationBatches(pairs, model.inputs, size=batch_size):
+        for batch in EvaluationBatches(pairs, input_names(model), size=batch_size):
             values = {name: value.to(place) for name, value in batch["values"].items()}
             right += right_of(model, steps_of(values), batch["labels"])
     return right / len(pairs)
 
 
 def right_of(model: nn.Module, batch: dict[str, Tensor], labels: Tensor) -> int:
-    """How many samples of a batch (time, batch, *shape) are classified right."""
+    """Return the number of samples of a batch (time, batch, *shape) that are classified right."""
     found = decode(scores(model, outputs(model, batch, run))[None])
     return int((found == labels.cpu()).sum())
 
@@ -58,9 +58,8 @@ def count_spikes(model: nn.Module) -> Iterator[Spikes]:
     """Count what every spiking layer puts out meanwhile."""
     seen = Spikes()
 
-    def hook(module: nn.Module, inputs: object, output: object) -> None:
-        first = output if isinstance(output, Tensor) else output[0]
-        seen.add(first)
+    def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        seen.add(output if isinstance(output, Tensor) else output[0])
 
     layers = model.layers if isinstance(model, FixedPointNetwork) else [m for m in model.modules() if isinstance(m, SpikingNeuron)]
     handles = [layer.register_forward_hook(hook) for layer in layers]

@@ -23,6 +23,7 @@ from torch import nn
 
 from snnfuse.data import AudioVisual, Pairs, hold_out
 from snnfuse.hardware.errors import InputError
+from snnfuse.networks import input_names
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.augmentation import kinds_of
 from snnfuse.training.batches import EvaluationBatches, Share, TrainingBatches, in_time
@@ -64,11 +65,12 @@ def fit(model: nn.Module, data: AudioVisual, recipe: Recipe, compute: Compute, w
     kept, held = hold_out(data.train, recipe.held, recipe.seed)
     folder = None if watching.log_dir is None else RunFolder(watching.log_dir)
     keeper = Keeper(recipe, identity_of(model, data, recipe, compute), folder, watching.report, watching.progress)
-    resumes = folder is not None and is_main_or_resuming(watching) and folder.open(watching.resume)
-    if resumes:
+    state = None
+    if folder is not None and is_main_or_resuming(watching) and folder.open(watching.resume):
         keeper.load_state_dict(folder.read(keeper.state_key, keeper.identity))
+        state = folder.state
     if not keeper.is_done:
-        _train(model, data, (kept, held), compute, keeper, folder.state if resumes else None)
+        _train(model, data, (kept, held), compute, keeper, state)
     model.load_state_dict(keeper.weights)
     model.eval()
     return tuple(keeper.history)
@@ -80,7 +82,7 @@ def is_main_or_resuming(watching: Watching) -> bool:
 
 
 def identity_of(model: nn.Module, data: AudioVisual, recipe: Recipe, compute: Compute) -> dict[str, Any]:
-    """What must be the same for a run to go on, JSON-able."""
+    """Return what must be equal for a run to be resumed, JSON-able."""
     from snnfuse.checkpoints.checkpoint import describe_model
 
     described = describe_model(model) or (type(model).__name__, {})
@@ -114,20 +116,19 @@ def fingerprint(arrays: Iterable[NDArray]) -> str:
     return f"{found:08x}"
 
 
-def _train(
-    model: nn.Module, data: AudioVisual, sides: tuple[Pairs, Pairs], compute: Compute, keeper: Keeper, state: Path | None
-) -> None:
+def _train(model: nn.Module, data: AudioVisual, sides: tuple[Pairs, Pairs], compute: Compute, keeper: Keeper, state: Path | None) -> None:
     """Run Lightning's loop; the best weights are the keeper's."""
     kept, held = sides
     if len(held) < compute.devices:  # one without any would wait for the others for ever
         raise InputError(f"{len(held)} held-out pairs are too few for {compute.devices} processes; raise held, or lower devices")
     share = Share(rank_of(compute), compute.devices)
-    batches = TrainingBatches(kept, model.inputs, keeper.recipe, share, keeper.next_epoch)
-    held_out = EvaluationBatches(held, model.inputs, share)
+    names = input_names(model)
+    batches = TrainingBatches(kept, names, keeper.recipe, share, keeper.next_epoch)
+    held_out = EvaluationBatches(held, names, share)
     updates = keeper.recipe.epochs * len(batches)
     # Lightning replaces batch norms where processes share theirs, so it gets a copy there.
     trained = deepcopy(model) if compute.devices > 1 else model
-    training = Training(trained.train(), keeper.recipe, kinds_of(data, model.inputs), in_time(kept), updates, share)
+    training = Training(trained.train(), keeper.recipe, kinds_of(data, names), in_time(kept), updates, share)
     with quietly(), random_state_kept():
         trainer = Trainer(**settings_of(compute), max_epochs=keeper.recipe.epochs, callbacks=[keeper], logger=logger_of(keeper.folder))
         with interrupts_kept():
@@ -154,7 +155,7 @@ def settings_of(compute: Compute) -> dict[str, Any]:
 
 
 def rank_of(compute: Compute) -> int:
-    """Of this process, before Lightning has told the others."""
+    """Return the rank of this process, also before Lightning has started the others."""
     import os
 
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) if compute.devices > 1 else 0
@@ -167,7 +168,7 @@ def logger_of(folder: RunFolder | None) -> TensorBoardLogger | bool:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Without what Lightning says about itself: hardware found, tips, workers it would like to have. Its errors stay."""
+    """Silence Lightning's remarks on hardware, tips and workers; its errors stay."""
     loggers = [logging.getLogger(name) for name in CHATTY]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -183,7 +184,7 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def random_state_kept() -> Iterator[None]:
-    """Leave all random states, and whether torch must be deterministic, as they were."""
+    """Restore all random states, and torch's determinism, afterwards."""
     python, numpy, strict = random.getstate(), np.random.get_state(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:

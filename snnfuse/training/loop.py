@@ -3,11 +3,12 @@
 import random
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
@@ -41,7 +42,7 @@ class Training(LightningModule):
         self.losses: list[Tensor] = []
         self.found, self.spikes, self.number = [0, 0], Spikes(), 1
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW and its schedule, stepped after every update."""
         whole = [{"params": [p for p in self.model.parameters() if p.requires_grad], "lr": self.recipe.lr}]
         groups = self.model.parameter_groups(self.recipe.lr) if isinstance(self.model, FixedPointNetwork) else whole
@@ -120,7 +121,7 @@ class Keeper(Callback):
 
     @property
     def is_done(self) -> bool:
-        """Whether training has ended, by its epochs or by its patience."""
+        """True once training has ended, by its epochs or by its patience."""
         since = len(self.history) - self.best_number
         return len(self.history) >= self.recipe.epochs or (self.recipe.patience is not None and since >= self.recipe.patience)
 
@@ -132,7 +133,7 @@ class Keeper(Callback):
         }  # fmt: skip
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """From what `state_dict` gave."""
+        """Go on from what `state_dict` gave."""
         self.history = [Epoch(**row) for row in state_dict["history"]]
         self.best, self.best_number, self.weights = (state_dict[name] for name in ("best", "best_number", "weights"))
 
@@ -140,23 +141,23 @@ class Keeper(Callback):
         """The number of the epoch that is under way, from 1."""
         return len(self.history) + 1
 
-    def on_train_epoch_start(self, trainer: Trainer, pl_module: Training) -> None:
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Called before the module's own hook, which seeds with it."""
-        pl_module.number = self.next_epoch()
+        _training(pl_module).number = self.next_epoch()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Training, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Say how far it is."""
         if trainer.is_global_zero:
-            self.progress(trainer.global_step, pl_module.updates)
+            self.progress(trainer.global_step, _training(pl_module).updates)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: Training) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """After training and validation of an epoch."""
-        loss, validation, spike_rate = pl_module.figures()
+        loss, validation, spike_rate = _training(pl_module).figures()
         epoch = Epoch(self.next_epoch(), self.recipe.epochs, loss, validation, learning_rate(trainer), spike_rate)
         if not np.isfinite(loss):
             message = f"the loss is {loss} in epoch {epoch.number}; train with a lower learning rate than {self.recipe.lr:g}"
             raise InputError(message)
-        self._keep(epoch, pl_module.model)
+        self._keep(epoch, _training(pl_module).model)
         if self.is_done:
             trainer.should_stop = True
         self._write(epoch, trainer)
@@ -186,6 +187,10 @@ class Keeper(Callback):
             self.folder.write_table(self.history)
 
 
+def _training(module: LightningModule) -> Training:
+    return cast(Training, module)  # the one that `fit` gave the trainer
+
+
 def learning_rate(trainer: Trainer) -> float:
-    """Of the first group of parameters."""
+    """Return the learning rate of the first group of parameters."""
     return trainer.optimizers[0].param_groups[0]["lr"]

@@ -17,18 +17,33 @@ Every network has `inputs`, the names of what it reads. Each of these may be add
 Both or none of the last two. Without them the network is run by `run_folded` and its loss is `classification`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.networks import run_folded
+from snnfuse.networks import input_names, run_folded
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.recipe import Recipe
 
 Batch = dict[str, Tensor]
+
+
+class OwnLoss(Protocol):
+    """A network that brings its loss; see above."""
+
+    def training_outputs(self, *inputs: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]: ...
+    def losses(self, outputs: Tensor, features: Mapping[str, Tensor], labels: Tensor, settings: Recipe) -> "Terms": ...
+
+
+class Terms(Protocol):
+    """What `losses` gives."""
+
+    @property
+    def total(self) -> Tensor: ...
 
 
 def outputs(model: nn.Module, batch: Batch, through_time: Callable[..., Tensor | tuple[Tensor, ...]]) -> Tensor:
@@ -38,9 +53,9 @@ def outputs(model: nn.Module, batch: Batch, through_time: Callable[..., Tensor |
     batch: inputs (time, batch, *shape) by name.
     """
     if isinstance(model, FixedPointNetwork):
-        returned = model({name: batch[name] for name in model.inputs})
+        returned = model({name: batch[name] for name in input_names(model)})
     else:
-        returned = through_time(model, *[batch[name] for name in model.inputs])
+        returned = through_time(model, *[batch[name] for name in input_names(model)])
     if not isinstance(returned, Tensor):
         raise InputError(f"training needs a network with one output; {type(model).__name__} has {len(returned)}")
     return returned
@@ -52,7 +67,7 @@ def decoder_of(model: nn.Module) -> str:
 
 
 def scores(model: nn.Module, returned: Tensor) -> Tensor:
-    """(time, batch, classes) to (batch, classes) by the network's decoder, float32 or more: the rule of the deployed program."""
+    """Decode outputs (time, batch, classes) to scores (batch, classes), float32 or more, by the deployed program's rule."""
     values, decoder = wide(returned), decoder_of(model)
     if decoder in ("spike_count", "membrane_sum"):
         return values.sum(dim=0)
@@ -73,11 +88,12 @@ def loss_of(model: nn.Module, batch: Batch, labels: Tensor, recipe: Recipe) -> T
     """The network's own loss on a batch of inputs (time, batch, *shape), else `classification`; a scalar with gradients."""
     if not hasattr(model, "losses"):
         return classification(model, outputs(model, batch, run_folded), labels, recipe)
-    returned, features = model.training_outputs(*[batch[name] for name in model.inputs])
+    own = cast(OwnLoss, model)
+    returned, features = own.training_outputs(*[batch[name] for name in input_names(model)])
     with torch.autocast(labels.device.type, enabled=False):
-        return model.losses(wide(returned), {name: wide(value) for name, value in features.items()}, labels, recipe).total
+        return own.losses(wide(returned), {name: wide(value) for name, value in features.items()}, labels, recipe).total
 
 
 def wide(values: Tensor) -> Tensor:
-    """In float32 or more."""
+    """Return the values in float32, or in float64 where they are."""
     return values if values.dtype == torch.float64 else values.float()

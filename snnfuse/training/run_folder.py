@@ -49,7 +49,7 @@ class RunFolder:
         return self.state.exists()
 
     def read(self, key: str, identity: dict[str, Any]) -> dict[str, Any]:
-        """What the state file holds under a callback's key.
+        """Return the state that the file holds under a callback's key.
 
         Raises:
             InputError: it is damaged, or of a training that `identity` does not describe; says in what they differ.
@@ -82,8 +82,8 @@ class RunFolder:
 def differences(one: Mapping[str, Any], other: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Where two nested dictionaries differ: the path, words with spaces between, and both values, None where there is none."""
     for name in {**other, **one}:
-        path, pair = f"{within}{name}", (one.get(name), other.get(name))
-        if all(isinstance(value, Mapping) for value in pair):
-            yield from differences(*pair, f"{path} ")
-        elif pair[0] != pair[1]:
-            yield path, *pair
+        path, here, there = f"{within}{name}", one.get(name), other.get(name)
+        if isinstance(here, Mapping) and isinstance(there, Mapping):
+            yield from differences(here, there, f"{path} ")
+        elif here != there:
+            yield path, here, there

@@ -11,7 +11,7 @@ RISE = 0.1  # of a cycle, up to its highest rate
 
 
 def schedule_of(optimiser: torch.optim.Optimizer, recipe: Recipe, updates: int) -> LRScheduler:
-    """As the recipe says; every group of parameters keeps its own highest learning rate."""
+    """Return the schedule that the recipe asks for; every group of parameters keeps its own highest learning rate."""
     if recipe.schedule == "one-cycle":
         return _one_cycle(optimiser, updates)
     warmup = updates * recipe.warmup // recipe.epochs

@@ -288,3 +288,36 @@ def test_arguments_by_name_and_dropout_that_follows_the_mode() -> None:
             return self.lif(y)
 
     assert to_nir(Named().train(), torch.zeros(1, 2, 2)).edges[0] == ("x", "flatten")
+
+
+class Summing(nn.Module):
+    """A sum over an axis of a sample, its tensor given by name or by position."""
+
+    def __init__(self, by_name: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.by_name = by_name
+        self.fc, self.lif = nn.Linear(3, 2), snn.Leaky(beta=0.5, init_hidden=True, reset_mechanism="zero", reset_delay=False)
+
+    def forward(self, x):
+        return self.lif(self.fc(torch.sum(input=x, dim=2) if self.by_name else torch.sum(x, 2)))
+
+
+def test_a_reduction_takes_its_tensor_by_name() -> None:
+    by_name, by_position = (to_nir(Summing(by_name), torch.rand(2, 3, 4)) for by_name in (True, False))
+    assert by_name.nodes.keys() == by_position.nodes.keys() and by_name.edges == by_position.edges
+    np.testing.assert_array_equal(by_name.nodes["fc"].weight, by_position.nodes["fc"].weight)
+
+
+class OverTheBatch(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lif = snn.Leaky(beta=0.5, init_hidden=True)
+
+    def forward(self, x):
+        return self.lif(torch.sum(input=x, dim=0))
+
+
+def test_a_reduction_by_name_over_the_batch_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match=r"sum\(\) is a reduction over the first axis"):
+        to_nir(OverTheBatch(), torch.rand(2, 3))

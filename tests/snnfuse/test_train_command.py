@@ -33,7 +33,7 @@ def message(*arguments: object) -> str:
 
 
 def test_help_lists_what_there_is() -> None:
-    assert train_options.DATA_SETS == data.NAMES and train_options.L2_RULES == L2_RULES
+    assert train_options.DATA_SETS == data.names() and train_options.L2_RULES == L2_RULES
     listed = train_options.PRESETS.replace(";", ",").replace(" or ", ", ").replace(" of fd-fusion", "").replace(" of s-cmrl", "")
     assert listed.split(", ") == [name for network in train_options.NETWORKS for name in networks.presets(network)]
     own = {"epochs", "batch_size", "lr", "patience", "seed"}  # have options of their own

@@ -13,6 +13,9 @@ DATA_DEPENDENT = "what follows depends on a tensor's value, which is known only 
 class ConcreteProxy(fx.Proxy):
     """A proxy that knows its example value, and answers questions about shape from it."""
 
+    tracer: Any  # a ConcreteTracer, which makes these
+    __getitem__: Any  # fx gives a proxy the operators at run time
+
     @property
     def value(self) -> torch.Tensor:
         return self.node.meta["value"]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.node import map_arg
 
 from snnfuse.export.tracing.neurons import states_of
 from snnfuse.export.tracing.nodes.refusal import Refusal, refusal
@@ -38,7 +39,8 @@ def _copied(value: Any) -> Any:
 
 def random_states() -> tuple[Any, ...]:
     """Of torch, Python and NumPy; equal as long as nobody draws."""
-    kind, keys, position, *_ = np.random.get_state()  # the global one, as a forward may
+    state: Any = np.random.get_state()  # the global one, as a forward may; a tuple, for it is not asked for in the other form
+    kind, keys, position, *_ = state
     return torch.random.get_rng_state().numpy().tobytes(), random.getstate(), (kind, keys.tobytes(), position)
 
 
@@ -58,7 +60,7 @@ def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
     plain = (int, float, complex, str, bool, torch.Tensor, type(None), type(...))
-    return not isinstance(a, plain) and not isinstance(b, plain) or (type(a) is type(b) and (a is b or a == b))
+    return not isinstance(a, plain) and not isinstance(b, plain) or (type(a) is type(b) and (a is b or bool(a == b)))
 
 
 def replaced(module: nn.Module) -> list[str]:
@@ -91,7 +93,7 @@ def _same_state(call: fx.Node, first: Any, second: Any) -> bool:
 
 
 def _named(arguments: Any) -> str:
-    return repr(fx.node.map_arg(arguments, lambda node: node.name))
+    return repr(map_arg(arguments, lambda node: node.name))
 
 
 def remembers(where: str, names: list[str]) -> Refusal:

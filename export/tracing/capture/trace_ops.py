@@ -204,9 +204,10 @@ def accepted(target: Any, where: str, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 def _over_batch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    value = args[0] if args else kwargs["input"]
     dims = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else None))
     given = dims if isinstance(dims, list | tuple) else (dims,)
-    return dims is None or any(d % args[0].ndim == 0 for d in given)
+    return dims is None or any(d % value.ndim == 0 for d in given)
 
 
 def _unknown(name: str, where: str) -> UnsupportedError:

@@ -9,13 +9,15 @@ model. And what it refuses stays refused, whatever a forward catches.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import torch
 from snntorch import SpikingNeuron
 from torch import fx, nn
+from torch.fx.node import map_aggregate, map_arg
 
 from snnfuse.export.tracing.capture.concrete_proxy import ConcreteProxy
+from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.layer_kinds import MAX_POOLS
 from snnfuse.export.tracing.capture.repeated import changed, contents, replaced
 from snnfuse.export.tracing.capture.torch_advice import decided
@@ -112,13 +114,13 @@ class ConcreteTracer(fx.Tracer):
 
     def _function(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
         if op_name(target) in LIKE:
-            given, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
+            given, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             return LIKE[op_name(target)](*given, **options)
         name = accepted(target, self.here(), args, kwargs)
         if name == "unbind" and (args[1:] or [kwargs.get("dim", 0)])[0] == 0:
             return tuple(args[0])  # x[0], x[1] and so on
         if name in PIECES:
-            values, options = fx.node.map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
+            values, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             count = len(self._evaluate(PIECES[name], f"{self.here()}: {name}", values, options))
             return tuple(self._operation("call_function", PIECES[name], "piece", (name, i, *args), kwargs) for i in range(count))
         return self._operation(kind, target, name, args, kwargs)
@@ -127,7 +129,7 @@ class ConcreteTracer(fx.Tracer):
         node = self.create_node(kind, target, self.create_arg(args), self.create_arg(kwargs))
         changes = in_place(target)
         where = f"{self.here()}: {'i' if changes else ''}{name} ({node.name})"
-        values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
+        values, options = map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
         node.meta["in_place"] = changes
         value = self._evaluate(BY_NAME[name].run, where, values, options)
         if not isinstance(value, torch.Tensor):
@@ -156,7 +158,7 @@ class ConcreteTracer(fx.Tracer):
         where = f"{path} ({type(m).__name__})"
         self._check_as_given(m, where)
         if is_neuron(m):
-            return self._call_neuron(m, path, where, args, kwargs)
+            return self._call_neuron(cast(SpikingNeuron, m), path, where, args, kwargs)
         node = self._call_node(path, args, kwargs)
         if hasattr(m, "accumulates"):  # not run: its state must not move
             return self._record(node, torch.zeros_like(_one_value(node, where)), "module", where)
@@ -186,7 +188,7 @@ class ConcreteTracer(fx.Tracer):
         return node
 
     def _run(self, where: str, forward: Any, node: fx.Node) -> torch.Tensor:
-        values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
+        values, options = map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
         self.running = True
         try:
             value = forward(*values, **options)
@@ -195,9 +197,10 @@ class ConcreteTracer(fx.Tracer):
         finally:
             self.running = False
         if not isinstance(value, torch.Tensor):
-            pools = isinstance(self.root.get_submodule(node.target), MAX_POOLS)
+            layer = self.root.get_submodule(module_path(node))
+            pools = isinstance(layer, MAX_POOLS)
             reason = (f"it returns {type(value).__name__}, not one tensor", "leave return_indices at its default")
-            raise refusal(where, *(reason if pools else decided(self.root.get_submodule(node.target))))
+            raise refusal(where, *(reason if pools else decided(layer)))
         return value
 
     def _call_neuron(self, m: SpikingNeuron, path: str, where: str, args: Any, kwargs: Any) -> Any:
@@ -216,7 +219,8 @@ class ConcreteTracer(fx.Tracer):
         node.meta["state"] = tuple(self._state(m, name, given.get(name)) for name in names)
         spikes = self._part(node, 0, SPIKES, value)
         states = [spikes if name == SPIKE_STATE else self._part(node, i, name, value) for i, name in enumerate(names, 1)]
-        m._buffers.update(zip(names, states, strict=True))
+        buffers: dict[str, Any] = m._buffers  # proxies stand in for tensors while it is traced
+        buffers.update(zip(names, states, strict=True))
         if holds_state and not getattr(m, "output", False):
             return spikes
         return spikes, *(state for state in states if state is not spikes)
@@ -224,7 +228,7 @@ class ConcreteTracer(fx.Tracer):
     def _state(self, m: SpikingNeuron, name: str, passed: Any) -> Any:
         """None where the state is held over from the call before the trace; else the node or the tensor it starts from."""
         state = m._buffers[name] if passed is None else passed
-        if isinstance(state, fx.Proxy):
+        if isinstance(state, ConcreteProxy):
             return None if self._left_by_last_call(state, m, name) else state.node
         return None if any(state is held for held in self.held) else state
 
@@ -232,10 +236,10 @@ class ConcreteTracer(fx.Tracer):
         """Whether it is the neuron's own state, which forward kept in an attribute since the trace before this one."""
         node, before = state.node, state.tracer
         while node.meta["op"] in SAME and node.meta["value"].dtype in PRECISE:
-            node = node.args[0]
+            node = argument_node(node)
         if before is self or node.meta["op"] != "part" or node.meta["part"] != (SPIKES if name == SPIKE_STATE else name):
             return False
-        path, call = self.path_of_module(m), node.args[0]
+        path, call = self.path_of_module(m), argument_node(node)
         return call.target == path and call.meta["call"] == before.calls[path] - 1
 
     def _part(self, call: fx.Node, index: int, part: str, value: torch.Tensor) -> fx.Proxy:

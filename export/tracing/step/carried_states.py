@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from snnfuse.export.tracing.capture.fx_types import argument_node
 from snnfuse.export.tracing.capture.trace_ops import PRECISE, SAME
 from snnfuse.export.tracing.capture.tracer import SPIKE_STATE, SPIKES
 from snnfuse.export.tracing.nodes.refusal import refusal
@@ -52,7 +53,7 @@ def _check_carried(call: fx.Node, position: int, source: Any) -> None:
     name = call.meta["states"][position]
     expected = SPIKES if name == SPIKE_STATE else name
     own = isinstance(source, fx.Node) and source.meta["op"] == "part" and source.meta["part"] == expected
-    if not (own and source.args[0].target == call.target and source.args[0].meta["call"] == step - 1):
+    if not (own and argument_node(source).target == call.target and argument_node(source).meta["call"] == step - 1):
         reason = f"step {step} of the loop does not continue from its state of step {step - 1}"
         raise refusal(call.meta["where"], reason, LOOP_ADVICE)
 

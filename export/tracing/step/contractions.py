@@ -8,6 +8,7 @@ number, and summed over some of its axes.
 
 import string
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx
@@ -35,9 +36,9 @@ class Contraction:
     factors: tuple[tuple[int | None, ...], tuple[int | None, ...]]
 
 
-def _operands(node: fx.Node) -> tuple[str, list[object]]:
+def _operands(node: fx.Node) -> tuple[str, list[Any]]:
     """The equation, or nothing, and what is multiplied."""
-    given = [*node.args, *node.kwargs.values()]
+    given: list[Any] = [*node.args, *node.kwargs.values()]
     if node.meta["op"] != "einsum":
         return "", given
     rest = given[1:]
@@ -79,8 +80,8 @@ def contraction(node: fx.Node, first: fx.Node, second: fx.Node) -> Contraction:
             lengths[label] = max(length, lengths.get(label, 1))
     summed = [label for label in dict.fromkeys(terms[0] + terms[1]) if label not in result]
     axes = [*result[1:], *summed]
-    factors = tuple(_placed(labels, tensor, axes, lengths) for labels, tensor in zip(terms, tensors, strict=True))
-    return Contraction(node.meta["op"], tuple(lengths[a] for a in axes), len(summed), factors)
+    one, other = (_placed(labels, tensor, axes, lengths) for labels, tensor in zip(terms, tensors, strict=True))
+    return Contraction(node.meta["op"], tuple(lengths[a] for a in axes), len(summed), (one, other))
 
 
 def _placed(labels: str, tensor: torch.Tensor, axes: list[str], lengths: dict[str, int]) -> tuple[int | None, ...]:

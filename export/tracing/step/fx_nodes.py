@@ -3,11 +3,12 @@
 All raise UnsupportedError, naming the node, where it does not.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
 
+from snnfuse.export.tracing.capture.fx_types import module_path
 from snnfuse.export.tracing.capture.trace import Trace
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME
 from snnfuse.export.tracing.nodes.refusal import refusal
@@ -18,7 +19,7 @@ LOOP_ADVICE = f"make every step of the loop the same, and {SHARED_ADVICE}"
 
 def count_steps(trace: Trace, neurons: list[fx.Node]) -> int:
     """1, or the number of iterations of the model's own loop."""
-    calls = {n.target: trace.calls[n.target] for n in neurons} or dict(trace.calls)
+    calls = {module_path(n): trace.calls[module_path(n)] for n in neurons} or dict(trace.calls)
     counts = sorted(set(calls.values()))
     if len(counts) > 1:
         few, many = (next(p for p, c in calls.items() if c == n) for n in (counts[0], counts[-1]))
@@ -61,10 +62,10 @@ def one_node(value: Any) -> fx.Node:
 
 def inputs(node: fx.Node) -> list[fx.Node]:
     """The one tensor that a module reads."""
-    given = [*node.args, *node.kwargs.values()]
-    if len(given) != 1 or not isinstance(given[0], fx.Node):
-        raise refusal(node.meta["where"], "it is called with something else than one tensor", "call it with its input alone")
-    return given
+    match [*node.args, *node.kwargs.values()]:
+        case [fx.Node() as given]:
+            return [given]
+    raise refusal(node.meta["where"], "it is called with something else than one tensor", "call it with its input alone")
 
 
 def step_index(node: fx.Node) -> int | None:
@@ -77,7 +78,7 @@ def step_index(node: fx.Node) -> int | None:
 
 def first_input(node: fx.Node) -> fx.Node:
     """The tensor that a function or method works on, given by position or as `input`."""
-    return node.args[0] if node.args else node.kwargs["input"]
+    return cast(fx.Node, node.args[0] if node.args else node.kwargs["input"])
 
 
 def operands(node: fx.Node) -> tuple[list[Any], list[float]]:
@@ -86,7 +87,7 @@ def operands(node: fx.Node) -> tuple[list[Any], list[float]]:
     torch's add, sub and rsub: x + alpha y, x - alpha y, alpha-less y - x.
     """
     given = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)][:2]
-    alpha = node.kwargs.get("alpha", node.args[2] if len(node.args) > 2 else 1)
+    alpha: Any = node.kwargs.get("alpha", node.args[2] if len(node.args) > 2 else 1)
     sign = 1 if node.meta["op"] == "add" else -1
     factors = [-1.0, 1.0] if node.meta["op"] == "rsub" else [1.0, float(sign * alpha)]
     return given, factors
@@ -100,7 +101,8 @@ def factors(node: fx.Node) -> list[Any]:
     """
     if node.meta["op"] in ("neg", "negative"):
         return [first_input(node), -1.0]
-    first, second = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)][:2]
+    read: list[Any] = [*node.args, *(node.kwargs[k] for k in ("input", "other") if k in node.kwargs)]
+    first, second = read[:2]
     if BY_NAME[node.meta["op"]] is not BY_NAME["div"]:
         return [first, second]
     if node.kwargs.get("rounding_mode") is not None:

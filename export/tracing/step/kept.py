@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from snnfuse.export.tracing.capture.fx_types import neuron_at
 from snnfuse.export.tracing.capture.layer_kinds import BINARY, IDENTITIES, MAX_POOLS
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME
 from snnfuse.export.tracing.neurons import is_graded, reset_rule
@@ -117,9 +118,9 @@ class Kept:
     def _binary(self, index: int) -> bool:
         term = self.step.terms[index]
         if term.op == PART:
-            return term.target == SPIKES and not is_graded(self.model.get_submodule(self.step.terms[term.args[0]].target))
+            return term.target == SPIKES and not is_graded(neuron_at(self.model, self.step.terms[term.args[0]].target))
         if term.op == DELAYED:
-            return term.target[1] == SPIKES and not is_graded(self.model.get_submodule(term.target[0]))
+            return term.target[1] == SPIKES and not is_graded(neuron_at(self.model, term.target[0]))
         moves = term.op == OPERATION and BY_NAME[term.target.name].family == "move" and term.target.name != "pad"
         passes = term.op == ZERO or moves or self._kind(index) in BINARY
         return passes and all(self._binary(a) for a in term.args)
@@ -147,9 +148,7 @@ class Kept:
             term = self.step.terms[index]
             if term.op == PART and term.target != SPIKES and self.readers[index]:
                 reader = self.step.terms[self.readers[index][0]].where
-                raise refusal(
-                    term.where, f"{reader} reads it, and NIR passes on spikes only", "feed on spikes, or return the membrane"
-                )
+                raise refusal(term.where, f"{reader} reads it, and NIR passes on spikes only", "feed on spikes, or return the membrane")
 
 
 def _firing(step: Step) -> set[str]:
@@ -165,7 +164,7 @@ def _is_hidden_state(step: Step, model: nn.Module, firing: set[str], index: int)
     if term.op != PART or term.target == SPIKES:
         return False
     path = step.terms[term.args[0]].target
-    return term.target != "mem" or path in firing or reset_rule(model.get_submodule(path)) != "none"
+    return term.target != "mem" or path in firing or reset_rule(neuron_at(model, path)) != "none"
 
 
 def _left_out(step: Step, index: int) -> LedgerEntry:

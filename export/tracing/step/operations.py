@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch.fx.node import map_arg
 
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME
 
@@ -51,7 +52,7 @@ def data_nodes(node: fx.Node) -> list[fx.Node]:
     """The arguments that depend on the input, each once, in order; of what is joined all, so that zeros may stand for a first step."""
     joins = node.meta["op"] in JOINING
     found: dict[fx.Node, None] = {}
-    fx.node.map_arg((node.args, node.kwargs), lambda n: found.setdefault(n) if joins or n.meta["op"] != "constant" else None)
+    map_arg((node.args, node.kwargs), lambda n: found.setdefault(n) if joins or n.meta["op"] != "constant" else None)
     return list(found)
 
 
@@ -62,11 +63,11 @@ def operation(node: fx.Node) -> Operation:
 
     def call(*tensors: torch.Tensor) -> torch.Tensor:
         given = dict(zip(data, tensors, strict=True))
-        args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: given[n] if n in given else _double(n.meta["value"]))
+        args, kwargs = map_arg((node.args, node.kwargs), lambda n: given[n] if n in given else _double(n.meta["value"]))
         with torch.no_grad():
             return kept.run(*args, **kwargs)
 
-    values, options = fx.node.map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
+    values, options = map_arg((node.args, node.kwargs), lambda n: n.meta["value"])
     layer = None if kept.layer is None else kept.layer(*values, **options)
     batch = len(data[0].meta["value"]) if data else 1
     return Operation(kept.names[0], _frozen((node.args, node.kwargs), data), batch, call, layer)

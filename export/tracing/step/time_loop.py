@@ -7,11 +7,12 @@ before.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import fx
 
+from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.trace import Trace
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, SAME, TIME_ADVICE
 from snnfuse.export.tracing.nodes.refusal import refusal
@@ -98,7 +99,7 @@ class _Steps:
 
     def _reads(self, node: fx.Node, step: int) -> list[fx.Node]:
         """The nodes that must be terms before this one is."""
-        call = node.args[0] if node.meta["op"] == "part" else node
+        call = argument_node(node) if node.meta["op"] == "part" else node
         if self._is_input_step(node) or self._is_recorded_step(node) or call.op == "call_module" and self._delay(call, step):
             return []
         return node.all_input_nodes
@@ -112,7 +113,9 @@ class _Steps:
         if op == "constant":
             return self._constant(node.meta["value"], node)
         if self._is_recorded_step(node):
-            return self.term(self._recorded(node.args[0])[step_index(node)], step)  # what a loop recorded, read back by the next loop
+            return self.term(
+                self._recorded(argument_node(node))[self._index(node)], step
+            )  # what a loop recorded, read back by the next loop
         if self._is_input_step(node):
             return self._input_step(node, step)
         if op == "part":
@@ -127,8 +130,9 @@ class _Steps:
 
     def _check_sum(self, node: fx.Node) -> None:
         """A sum over time is one, fed once per step, of a model whose forward is one step."""
-        if self.calls[node.target] > 1 and hasattr(self.model.get_submodule(node.target), "accumulates"):
-            reason = f"it sums over time, and forward calls it {self.calls[node.target]} times"
+        path = module_path(node)
+        if self.calls[path] > 1 and hasattr(self.model.get_submodule(path), "accumulates"):
+            reason = f"it sums over time, and forward calls it {self.calls[path]} times"
             raise refusal(node.meta["where"], reason, "let forward be one time step, and give every sum its own module")
 
     def _operation(self, node: fx.Node, step: int) -> int:
@@ -150,10 +154,8 @@ class _Steps:
     def _sum(self, node: fx.Node, step: int) -> int:
         terms = []
         for value, factor in zip(*operands(node), strict=True):
-            if not isinstance(value, fx.Node):
-                value = torch.as_tensor(value, dtype=torch.float64)
-            held = value.meta["value"] if isinstance(value, fx.Node) and value.meta["op"] == "constant" else value
-            if isinstance(held, torch.Tensor):
+            if not isinstance(value, fx.Node) or value.meta["op"] == "constant":
+                held = value.meta["value"] if isinstance(value, fx.Node) else torch.as_tensor(value, dtype=torch.float64)
                 terms.append(self._constant(held.to(torch.float64) * factor, node))
                 continue
             term = self.term(value, step)
@@ -188,42 +190,42 @@ class _Steps:
 
     def _delay(self, node: fx.Node, step: int) -> int:
         """How many steps before `step` a module was called; one that is called k times per step has k calls of each."""
-        calls = self.calls[node.target]
+        calls = self.calls[module_path(node)]
         if calls == 1:  # computed before the loop, from an input that does not change, or without one
             return 0
         return step - node.meta["call"] // (calls // self.steps)
 
     def _part(self, node: fx.Node, step: int) -> int:
-        call = node.args[0]
+        call = argument_node(node)
         delay = self._delay(call, step)
         if delay:
             return self._delayed(node, delay, node.meta["part"])
         return self._intern(PART, node.meta["part"], (self.term(call, step),), node)
 
     def _delayed(self, node: fx.Node, delay: int, part: str) -> int:
-        call = node.args[0] if node.meta["op"] == "part" else node
+        call = argument_node(node) if node.meta["op"] == "part" else node
         if delay != 1:
             when = f"{delay} steps before" if delay > 0 else "of a later step"
-            raise refusal(
-                node.meta["where"], f"a step of the loop reads its value {when}", "read this step, or the step before, only"
-            )
+            raise refusal(node.meta["where"], f"a step of the loop reads its value {when}", "read this step, or the step before, only")
         return self._intern(DELAYED, (call.target, part), (), node)
 
     def _is_input_step(self, node: fx.Node) -> bool:
         """Whether it is x[t], in a loop over time."""
-        return self.steps > 1 and step_index(node) is not None and node.args[0].op == "placeholder"
+        return self.steps > 1 and step_index(node) is not None and argument_node(node).op == "placeholder"
 
     def _is_recorded_step(self, node: fx.Node) -> bool:
         """Whether it is one step of what a loop recorded."""
-        return self.steps > 1 and step_index(node) is not None and node.args[0].meta["op"] == "stack"
+        return self.steps > 1 and step_index(node) is not None and argument_node(node).meta["op"] == "stack"
+
+    def _index(self, node: fx.Node) -> int:
+        """Which step a node reads, where it reads one."""
+        return cast(int, step_index(node))
 
     def _input_step(self, node: fx.Node, step: int) -> int:
-        source, index = node.args[0], step_index(node)
+        source, index = argument_node(node), self._index(node)
         length = len(source.meta["value"])
         if length != self.steps:
-            raise refusal(
-                source.meta["where"], f"it has {length} time steps and the loop runs {self.steps}", "loop over all of x.size(0)"
-            )
+            raise refusal(source.meta["where"], f"it has {length} time steps and the loop runs {self.steps}", "loop over all of x.size(0)")
         if index % length != step:
             raise refusal(node.meta["where"], f"step {step} of the loop reads input step {index}", "read x[t] in step t")
         self.used.add(source)
@@ -257,9 +259,7 @@ class _Steps:
                 raise refusal(value.meta["where"], f"it stacks time on axis {dim}", "use torch.stack(steps), time first")
             value = value.kwargs.get("tensors", value.args[0] if value.args else None)
         if not isinstance(value, list | tuple):
-            reason = (
-                f"every neuron is called {self.steps} times, as by a loop over time, and this is returned for all steps at once"
-            )
+            reason = f"every neuron is called {self.steps} times, as by a loop over time, and this is returned for all steps at once"
             raise refusal(value.meta["where"], reason, f"{TIME_ADVICE}: torch.stack(spk_rec); without a loop, {SHARED_ADVICE}")
         if len(value) != self.steps:
             raise refusal("forward", f"it returns {len(value)} recorded steps of a loop over {self.steps}", "record every step")

@@ -14,7 +14,7 @@ from snnfuse.hardware.ir.json_fields import ARRAY, INTEGER, Field, plain, sizes
 from snnfuse.hardware.ir.kinds import SynapseKind, register_synapse
 from snnfuse.hardware.ir.synapses.base import GROUP_FIELDS, Synapse
 from snnfuse.hardware.ir.synapses.exact_products import product_dtype, sum_dtype
-from snnfuse.hardware.ir.synapses.geometry import Geometry
+from snnfuse.hardware.ir.synapses.geometry import Geometry, kernel_shape
 
 WINDOWS = 1 << 20  # values under a kernel that are copied at once
 
@@ -46,7 +46,7 @@ class Conv2d(Synapse):
     def __post_init__(self) -> None:
         if np.ndim(self.weights) != 4:
             raise InputError(f"a kernel needs four axes (C_out, C_in / groups, kH, kW), this one has shape {np.shape(self.weights)}")
-        geometry = Geometry(np.shape(self.weights), self.input_shape, self.stride, self.padding, self.dilation, self.groups).check()
+        geometry = Geometry(kernel_shape(self.weights), self.input_shape, self.stride, self.padding, self.dilation, self.groups).check()
         for name in ("input_shape", "stride", "padding", "dilation", "groups"):
             object.__setattr__(self, name, getattr(geometry, name))
         object.__setattr__(self, "weights", np.asarray(self.weights))
@@ -56,7 +56,7 @@ class Conv2d(Synapse):
     @cached_property
     def geometry(self) -> Geometry:
         """The same without its weights."""
-        return Geometry(self.weights.shape, self.input_shape, self.stride, self.padding, self.dilation, self.groups)
+        return Geometry(kernel_shape(self.weights), self.input_shape, self.stride, self.padding, self.dilation, self.groups)
 
     @property
     def output_shape(self) -> tuple[int, int, int]:

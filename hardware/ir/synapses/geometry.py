@@ -11,7 +11,7 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from snnfuse.hardware.errors import InputError
@@ -173,6 +173,12 @@ def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int
     return Axis(size, kernel, stride, padding, dilation).outputs
 
 
+def kernel_shape(weights: ArrayLike) -> tuple[int, int, int, int]:
+    """Return the shape (C_out, C_in / groups, kH, kW) of weights with four axes."""
+    out, into, height, width = np.shape(weights)
+    return out, into, height, width
+
+
 def conv_matrix(
     weights: NDArray,
     input_shape: tuple[int, int, int],
@@ -182,4 +188,4 @@ def conv_matrix(
     groups: int,
 ) -> sparse.csr_matrix:
     """A convolution written out as a CSR matrix (out, in) of the weights' dtype; axes as in `Conv2d`."""
-    return Geometry(weights.shape, input_shape, stride, padding, dilation, groups).matrix(weights)
+    return Geometry(kernel_shape(weights), input_shape, stride, padding, dilation, groups).matrix(weights)

@@ -59,12 +59,13 @@ def _filtered(wave: NDArray[np.float64], rate: int, channels: int) -> NDArray[np
     """(channels, samples): the wave convolved with each response, none of it later than the sample."""
     responses = gammatones(rate, channels)
     size = -(-(len(wave) + responses.shape[1]) // BLOCK) * BLOCK
-    return fft.irfft(fft.rfft(wave, size) * _spectra(rate, channels, size), size)[:, : len(wave)]
+    spectra = np.asarray(fft.rfft(wave, size)) * _spectra(rate, channels, size)
+    return np.asarray(fft.irfft(spectra, size))[:, : len(wave)]
 
 
 @lru_cache(maxsize=32)
 def _spectra(rate: int, channels: int, size: int) -> NDArray[np.complex128]:
-    return fft.rfft(gammatones(rate, channels), size)
+    return np.asarray(fft.rfft(gammatones(rate, channels), size))
 
 
 def _spikes(rectified: NDArray[np.float64], rate: int) -> NDArray[np.int64]:

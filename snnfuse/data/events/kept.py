@@ -1,8 +1,6 @@
 """Binned events, kept in the cache of decoded files, so that long recordings are read once."""
 
-import hashlib
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from pathlib import Path
 
 from numpy.typing import NDArray
@@ -16,18 +14,13 @@ CODE = (aedat, binning, cochlea, saccade, stream)  # what decides the numbers, b
 
 
 def kept_counts(name: str, recipe: dict[str, object], files: Iterable[Path], make: Callable[[], NDArray]) -> NDArray:
-    """What `make` gives, or what it gave for the same recipe, files, code and libraries.
+    """Return what `make` gives, or gave earlier for the same recipe, files, code and libraries.
 
     Raises:
         InputError: a file is missing, or what `make` raises.
     """
-    digest = cache.key({**recipe, "events": _code_digest()}, [_entry(path) for path in files], {})
+    digest = cache.key({**recipe, "events": cache.code_digest(CODE)}, [_entry(path) for path in files], {})
     return cache.cached(name, digest, lambda: (make(), []))[0]
-
-
-@lru_cache(maxsize=1)
-def _code_digest() -> str:
-    return hashlib.sha256(b"\0".join(Path(module.__file__).read_bytes() for module in CODE)).hexdigest()
 
 
 def _entry(path: Path) -> Entry:

@@ -43,8 +43,7 @@ def load(given: str | Path | None = None, settings: Settings = Settings()) -> Au
     images = _images(folder / IMAGES, SPLITS[settings.split or SPLIT], time, size)
     seen = hold_out(make_pairs({"image": images}, time, TEST_SEED), TEST_FRACTION, TEST_SEED)
     sides = [
-        _side(part.pools["image"], _sounds(folder / SOUNDS, side, time, size), settings)
-        for part, side in zip(seen, ("train", "test"))
+        _side(part.pools["image"], _sounds(folder / SOUNDS, side, time, size), settings) for part, side in zip(seen, ("train", "test"))
     ]
     return AudioVisual(
         name=NAME,

@@ -96,7 +96,7 @@ def _events(source: str, addresses: Any, times: Any) -> Events:
     import h5py
 
     for data, what in ((addresses, "addresses"), (times, "timestamps")):
-        if not isinstance(data, h5py.Dataset) or data.ndim != 1 or data.size > MOST or data.dtype.kind not in "iuf":
+        if not isinstance(data, h5py.Dataset) or data.ndim != 1 or len(data) > MOST or data.dtype.kind not in "iuf":
             raise InputError(f"{source}: its {what} are not a list of numbers, {MOST} at most")
     channel, seconds = addresses[()], times[()].astype(np.float64)
     if len(channel) != len(seconds):

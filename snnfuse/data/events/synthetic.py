@@ -41,7 +41,7 @@ def picture_counts(path: Path, read: Callable[[], NDArray], time: int, size: tup
 
 
 def sound_counts(path: Path, read: Callable[[], Recordings], time: int, size: tuple[int, int], settings: Settings) -> NDArray:
-    """(recordings, time, 1, *size) of what `read` reads from a file with the settings' noise; InputError names one without events."""
+    """Return events of recordings read with the settings' noise, (recordings, time, 1, *size); InputError names one without events."""
 
     def make() -> NDArray:
         heard = list(read())

@@ -28,16 +28,16 @@ SHOWN = 3  # names in a message
 
 @dataclass(frozen=True)
 class Sample:
-    """A file of each modality that the data set has, None for one that it has not, and the class."""
+    """An image and its recording, None where the data set has no sound, and their class."""
 
     label: int
-    image: Entry | None
+    image: Entry
     sound: Entry | None
 
     @property
     def stem(self) -> str:
         """The name that its files share."""
-        return (self.image or self.sound).stem
+        return self.image.stem
 
 
 @dataclass(frozen=True)
@@ -145,17 +145,18 @@ def build(
     if training.all() or not training.any():
         raise InputError(f"{kind.name}: {len(samples)} samples leave one side of the split empty")
     size, is_picture = settings.size or kind.size, settings.audio == "picture"
-    has_sound = samples[0].sound is not None
+    sounds = [sample.sound for sample in samples if sample.sound is not None]
+    has_sound = bool(sounds)
     steps = settings.time or (STEPS if has_sound and not is_picture else PICTURE_STEPS)
     labels = np.array([sample.label for sample in samples], np.int64)
     pools = {"image": Pool(image_array(kind.name, [s.image for s in samples], size), labels, scale=1 / 255, groups=groups)}
     if has_sound:
-        pools["audio"] = sound_pool(kind.name, [s.sound for s in samples], labels, training, settings, size, steps, groups)
-    sides = [side(pools, select, steps, settings) for select in (training, ~training)]
+        pools["audio"] = sound_pool(kind.name, sounds, labels, training, settings, size, steps, groups)
+    train, test = (side(pools, select, steps, settings) for select in (training, ~training))
     warn_of_classes(kind.name, classes, labels[~training])
-    warn_of_copies(kind.name, *sides)
+    warn_of_copies(kind.name, train, test)
     used = replace(settings, split=settings.split or kind.splits[0])
-    return AudioVisual(kind.name, tuple(classes), *sides, kind.source, kind.speech, used, ("audio",) if has_sound else ())
+    return AudioVisual(kind.name, tuple(classes), train, test, kind.source, kind.speech, used, ("audio",) if has_sound else ())
 
 
 def warn_of_classes(name: str, classes: Sequence[str], tested: Ints) -> None:

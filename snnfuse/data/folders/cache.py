@@ -7,6 +7,7 @@ writer, sees a whole file or none; one that is damaged is computed anew, with a 
 """
 
 import hashlib
+import inspect
 import json
 import os
 import warnings
@@ -15,6 +16,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import scipy
@@ -35,17 +37,17 @@ Made = tuple[NDArray, list[str]]  # an array and the notes to be told with it
 
 
 def folder() -> Path | None:
-    """Where arrays are kept; None where none is to be."""
+    """Return the folder of cached arrays; None where nothing is to be cached."""
     named = os.environ.get(ENVIRONMENT)
     if named == OFF:
         return None
     return Path(named).expanduser() if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "snnfuse"
 
 
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """Changes with every edit of the modules that compute features, so that nobody has to think of a version number."""
-    return hashlib.sha256(b"\0".join(Path(module.__file__).read_bytes() for module in CODE)).hexdigest()
+@lru_cache(maxsize=2)
+def code_digest(modules: tuple[ModuleType, ...] = CODE) -> str:
+    """Return a digest of the modules' sources: it changes with every edit, so that nobody has to think of a version number."""
+    return hashlib.sha256("\0".join(inspect.getsource(module) for module in modules).encode()).hexdigest()
 
 
 def key(recipe: Mapping[str, object], entries: Sequence[Entry], libraries: Mapping[str, str]) -> str:

@@ -56,7 +56,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
 
 
 def from_files(sides: dict[str, dict[str, Files]], place: Path, settings: Settings) -> AudioVisual:
-    """From image files, by side and class.
+    """Return the data set read from image files, by side and class.
 
     Raises:
         InputError: the sides are not train and test, or a class is missing from one.
@@ -72,7 +72,7 @@ def from_files(sides: dict[str, dict[str, Files]], place: Path, settings: Settin
 
 
 def from_binary(folder: Path, settings: Settings) -> AudioVisual:
-    """From the binary version, the classes in its order.
+    """Return the data set read from the binary version, the classes in its order.
 
     Raises:
         InputError: a file is missing or damaged, or another size is asked for.
@@ -81,15 +81,16 @@ def from_binary(folder: Path, settings: Settings) -> AudioVisual:
         raise InputError(f"{KIND.name}: the binary version is read at {SIZE}, not {settings.size}; image files are resized")
     batches = [np.concatenate([read_batch(folder / name) for name in names]) for names in (BATCHES, (TEST_BATCH,))]
     steps, encoding = settings.time or PICTURE_STEPS, Encoding(settings.encoder or "direct", settings.seed)
-    sides = []
-    for rows in batches:
+
+    def pairs(rows: NDArray[np.uint8]) -> Pairs:
         pool = Pool(rows[:, 1:].reshape(-1, 3, 32, 32).copy(), rows[:, 0].astype(np.int64), scale=1 / 255)
-        sides.append(Pairs({"image": pool}, np.arange(len(rows))[:, None], steps, is_fixed=True, encoding=encoding))
-    return AudioVisual(KIND.name, CLASSES, *sides, KIND.source, KIND.speech, settings)
+        return Pairs({"image": pool}, np.arange(len(rows))[:, None], steps, is_fixed=True, encoding=encoding)
+
+    return AudioVisual(KIND.name, CLASSES, pairs(batches[0]), pairs(batches[1]), KIND.source, KIND.speech, settings)
 
 
 def read_batch(path: Path) -> NDArray[np.uint8]:
-    """(images, 3073): label, red, green, blue.
+    """Return the rows of a batch file, uint8 (images, 3073): label, red, green, blue.
 
     Raises:
         InputError: the file is missing, cut short, or holds a label beyond 9.

@@ -33,7 +33,7 @@ def image_array(name: str, entries: Sequence[Entry], size: tuple[int, int]) -> N
 
 
 def sound_array(name: str, entries: Sequence[Entry], recipe: SoundRecipe, snr_db: float | None = None, seed: int = 0) -> Floats:
-    """What the recipe makes of each recording, float32 (entries, ...), in the order of the entries.
+    """Apply the recipe to each recording; return float32 (entries, ...) in the order of the entries.
 
     snr_db, seed: of white noise on each waveform, of which every recording has its own; None for none.
     """
@@ -68,7 +68,7 @@ def _collect(title: str, entries: Sequence[Entry], read: Callable[[Entry], tuple
 
 
 def watched(title: str, items: Any, total: int, many: int = MANY) -> Any:
-    """The same items; on a terminal, where they are `many`, a bar that shows how far they are."""
+    """Yield the items unchanged; on a terminal, where they are `many`, with a progress bar."""
     if total < many or not sys.stderr.isatty():
         return items
     from rich.console import Console

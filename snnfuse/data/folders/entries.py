@@ -59,7 +59,7 @@ def _opened(path: Path, stamp: int) -> zipfile.ZipFile:
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file manager left it."""
+    """Return True for a file that a file manager left behind."""
     return name.startswith(".") or name.lower() in IGNORED
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks.neurons import Neuron
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
-from snnfuse.networks.s_cmrl.layers import Projection, spiking
+from snnfuse.networks.s_cmrl.layers import Projection, spiking, summed
 
 SCALE = 0.25
 
@@ -34,7 +34,7 @@ class QueryKeyValue(nn.Module):
         self.heads, self.depth, self.tokens = c.heads, c.depth, c.tokens
         self.q, self.k, self.v = (Projection(c, c.channels, c.channels) for _ in range(3))
         for projection in (self.q, self.k, self.v):
-            nn.init.constant_(projection[1].weight, 1.0 if c.legacy else gain)
+            nn.init.constant_(projection.norm.weight, 1.0 if c.legacy else gain)
 
     def forward(self, own: Tensor, other: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """own, other: tokens (batch, C, height, width)."""
@@ -70,7 +70,7 @@ class Spatial(nn.Module):
 
 
 def kv_first(c: SCMRLConfig) -> bool:
-    """Whether Q (K^T V) is computed and not (Q K^T) V; by itself the one of fewer products, D D N a head against D N N."""
+    """Return True to compute Q (K^T V), False for (Q K^T) V: with "auto" the one of fewer products, D D N a head against D N N."""
     return c.depth <= c.tokens if c.order == "auto" else c.order == "kv-first"
 
 
@@ -87,7 +87,7 @@ def products_over_steps(k: Tensor, v: Tensor) -> Tensor:
 
 
 def pictures(spikes: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(batch, ..., N) -> (batch, channels, height, width): what goes from part to part, for a graph keeps products small only where
+    """Reshape (batch, ..., N) -> (batch, channels, height, width), the form between parts: a graph keeps products small only where
     tokens are places of a picture."""
     return spikes.reshape(len(spikes), -1, *grid)
 
@@ -143,7 +143,7 @@ class Held(nn.Module):
         self.levels = nn.ModuleList([Neuron(beta=0.0, threshold=n - 0.5).layer() for n in range(1, most + 1)])
 
     def forward(self, count: Tensor) -> Tensor:
-        return count if self.training else sum(level(count) for level in self.levels)
+        return count if self.training else summed(level(count) for level in self.levels)
 
 
 class OverSteps(nn.Module):
@@ -155,9 +155,10 @@ class OverSteps(nn.Module):
 
     def forward(self, image_q: Tensor, image_products: Tensor, audio_q: Tensor, audio_products: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures of q and S of image and of audio -> counts (batch, H, D, N)."""
-        return tuple(over_steps(*by_heads(q, s, self.heads)) for q, s in ((image_q, image_products), (audio_q, audio_products)))
+        image = over_steps(*by_heads(image_q, image_products, self.heads))
+        return image, over_steps(*by_heads(audio_q, audio_products, self.heads))
 
 
 def token_counts(spikes: Tensor) -> Tensor:
-    """(batch, C, height, width) -> (batch, C, 1, 1), the spikes of all tokens."""
+    """Count the spikes of all tokens: (batch, C, height, width) -> (batch, C, 1, 1)."""
     return torch.sum(spikes, (2, 3), keepdim=True)

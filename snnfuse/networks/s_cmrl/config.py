@@ -103,7 +103,7 @@ class SCMRLConfig:
 
     @property
     def shrinks(self) -> int:
-        """By how much height and width are divided."""
+        """The factor by which height and width are divided."""
         return 2 ** STAGES[self.patches]
 
     @property

@@ -9,6 +9,9 @@ The surrogate gradient is that of a sigmoid of slope 4 in v, which is 2 in V, an
 as published. snnTorch has the surrogate, not the detachment: `snnfuse.networks.Neuron(detach=True)` adds it.
 """
 
+from collections.abc import Iterable
+from typing import cast
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -32,6 +35,11 @@ class Projection(nn.Sequential):
 
     def __init__(self, c: SCMRLConfig, before: int, after: int, bias: bool = False) -> None:
         super().__init__(nn.Conv2d(before, after, 1, bias=bias), nn.BatchNorm2d(after), spiking(c))
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The norm in front of its neurons."""
+        return cast(nn.BatchNorm2d, self[1])  # as built
 
 
 class Perceptron(nn.Sequential):
@@ -81,10 +89,16 @@ class Head(nn.Linear):
         nn.init.trunc_normal_(self.weight, std=0.02)
         nn.init.zeros_(self.bias)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        return super().forward(tokens.flatten(2).mean(2))
+    def forward(self, input: Tensor) -> Tensor:
+        """One time step of tokens."""
+        return super().forward(input.flatten(2).mean(2))
+
+
+def summed(values: Iterable[Tensor]) -> Tensor:
+    """Return the sum of at least one tensor."""
+    return cast(Tensor, sum(values))  # the int 0 for none only
 
 
 def tokens_mean(x: Tensor) -> Tensor:
-    """(batch, C, height, width) -> (batch, C)."""
+    """Average over tokens: (batch, C, height, width) -> (batch, C)."""
     return torch.flatten(x, 2).mean(2)

@@ -12,22 +12,26 @@ A trainer needs two calls, and knows nothing of attention:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnfuse.networks.neurons import run_folded
 from snnfuse.networks.s_cmrl.alignment import alignment_loss
+from snnfuse.networks.s_cmrl.layers import summed
 from snnfuse.networks.s_cmrl.recipe import LossSettings
 
 
 class LossNumbers(Protocol):
     """What a loss reads of a recipe; a `LossSettings`, or the trainer's own recipe, which has more."""
 
-    label_smoothing: float
-    alignment: float
-    temperature: float
+    @property
+    def label_smoothing(self) -> float: ...
+    @property
+    def alignment(self) -> float: ...
+    @property
+    def temperature(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,14 @@ class LossTerms:
     terms: Mapping[str, Tensor]
 
 
-class Losses:
-    """Mixin of every S-CMRL network and rival."""
+class Losses(nn.Module):
+    """Base of every S-CMRL network and rival."""
 
     decoder = "membrane_sum"
 
     def training_outputs(self, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Class scores (time, batch, classes) with gradients, and by modality the features (batch, channels) to be aligned."""
-        return run_folded(self, *inputs), {}
+        return cast(Tensor, run_folded(self, *inputs)), {}  # these networks have one output
 
     def losses(self, outputs: Tensor, features: Mapping[str, Tensor], labels: Tensor, settings: LossNumbers | None = None) -> LossTerms:
         """Cross entropy of the mean score over time, with label smoothing, and the alignment of the features where there are two.
@@ -59,4 +63,4 @@ class Losses:
         terms = {"classes": cross_entropy(outputs.mean(0), labels, label_smoothing=settings.label_smoothing)}
         if len(features) == 2 and settings.alignment:  # audio's features in rows, as published: softmax runs over the images
             terms["alignment"] = settings.alignment * alignment_loss(features["audio"], features["image"], labels, settings.temperature)
-        return LossTerms(sum(terms.values()), terms)
+        return LossTerms(summed(terms.values()), terms)

@@ -50,11 +50,11 @@ class CrossModal(Losses):
         return scores, {"image": image.mean(0), "audio": audio.mean(0)}
 
 
-class CausalSCMRL(CrossModal, nn.Module):
+class CausalSCMRL(CrossModal):
     """One time step; a step reads no later one. Memory: the neurons and, with a temporal branch, running sums bounded by T."""
 
     def __init__(self, config: SCMRLConfig) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self._build(config)
         c = config
         if c.fusion != "spatial":
@@ -82,7 +82,7 @@ class ExactSCMRL(CrossModal, Staged):
     """
 
     def __init__(self, config: SCMRLConfig) -> None:
-        Staged.__init__(self)
+        super().__init__()
         self._build(config)
         if config.legacy:
             self.attend, self.scramble = OverSteps(config.heads), Scramble(config.steps)

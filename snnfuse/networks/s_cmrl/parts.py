@@ -4,8 +4,11 @@ Causal attention runs all of them within a step and keeps running sums between t
 before the next. They are the same modules under the same names, so that a checkpoint of one form is one of the other.
 """
 
+from typing import cast
+
 from torch import Tensor, nn
 
+from snnfuse.hardware.errors import InputError
 from snnfuse.networks.s_cmrl.attention import (
     Attended,
     Held,
@@ -54,33 +57,37 @@ class Early(nn.Module):
         return (*spikes, *self.image_temporal(seen, heard), *self.audio_temporal(heard, seen))
 
 
-class Middle(nn.Module):
-    """Temporal attention of either modality: queries and the products' sum over time to spikes (batch, C, height, width)."""
+class BothAttended(nn.Module):
+    """What attention found of either modality, to spikes."""
 
     def __init__(self, c: SCMRLConfig) -> None:
         super().__init__()
-        self.image, self.audio, self.heads = Attended(c), Attended(c), c.heads
+        self.image, self.audio = Attended(c), Attended(c)
+
+    def spikes(self, image: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
+        """Counts (batch, H, D, N) each, to spikes (batch, C, height, width)."""
+        return self.image(image), self.audio(audio)
+
+
+class Middle(BothAttended):
+    """Temporal attention of either modality: queries and the products' sum over time to spikes (batch, C, height, width)."""
+
+    def __init__(self, c: SCMRLConfig) -> None:
+        super().__init__(c)
+        self.heads = c.heads
         exact = c.attention == "exact"
         self.image_q, self.audio_q = (Held(1) if exact else nn.Identity() for _ in range(2))
         self.image_products, self.audio_products = (Held(c.steps) if exact else nn.Identity() for _ in range(2))
 
     def forward(self, image_q: Tensor, image_products: Tensor, audio_q: Tensor, audio_products: Tensor) -> tuple[Tensor, Tensor]:
-        """As `Temporal` returns them, the products summed."""
+        """Queries as `Temporal` returns them, and its products summed over time -> spikes (batch, C, height, width) of either modality."""
         image = by_heads(self.image_q(image_q), self.image_products(image_products), self.heads)
         audio = by_heads(self.audio_q(audio_q), self.audio_products(audio_products), self.heads)
         return self.spikes(over_steps(*image), over_steps(*audio))
 
-    def spikes(self, image: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """What attention found, counts (batch, H, D, N) each."""
-        return self.image(image), self.audio(audio)
 
-
-class LegacyMiddle(Middle):
+class LegacyMiddle(BothAttended):
     """The same for `legacy`, where a host comes between attention and its neurons."""
-
-    def __init__(self, c: SCMRLConfig) -> None:
-        nn.Module.__init__(self)
-        self.image, self.audio = Attended(c), Attended(c)
 
     def forward(self, image: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
         """See `spikes`."""
@@ -103,12 +110,15 @@ class Residual(nn.Module):
         self.mix = nn.Conv2d(c.channels, c.channels, 1)
         self.neurons = spiking(c, c.attention_threshold)
         nn.init.trunc_normal_(self.mix.weight, std=0.02 if c.legacy else 1.0)
-        nn.init.constant_(self.mix.bias, 0.0 if c.legacy else c.attention_threshold)  # V nears 2 threshold, and stays below
+        bias = cast(Tensor, self.mix.bias)  # a Conv2d has one unless told otherwise
+        nn.init.constant_(bias, 0.0 if c.legacy else c.attention_threshold)  # V nears 2 threshold, and stays below
 
     def forward(self, own: Tensor, other: Tensor, temporal: Tensor | None) -> Tensor:
         """own, other: tokens; temporal: spikes of the step, or with both branches their count over time; None without that branch."""
         if self.fusion == "spatial":
             found = self.spatial(own, other)
+        elif temporal is None:
+            raise InputError(f"fusion {self.fusion!r} needs what temporal attention gave, and was given none")
         elif self.fusion == "temporal":
             found = temporal
         else:

@@ -7,6 +7,8 @@ Which of them a chip can run:
     weight-attention     not: it multiplies tokens by a signed real number that depends on the input. The exporter refuses the product.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -14,12 +16,12 @@ from torch.nn.functional import cross_entropy
 from snnfuse.networks.neurons import run_folded
 from snnfuse.networks.s_cmrl.attention import Attended, QueryKeyValue, Spatial
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
-from snnfuse.networks.s_cmrl.layers import Head, Patches, Perceptron, spiking, tokens_mean
+from snnfuse.networks.s_cmrl.layers import Head, Patches, Perceptron, spiking, summed, tokens_mean
 from snnfuse.networks.s_cmrl.losses import Losses, LossNumbers, LossTerms
 from snnfuse.networks.s_cmrl.recipe import LossSettings
 
 
-class Rival(Losses, nn.Module):
+class Rival(Losses):
     """Plain addition, and the base of the other fusions of two modalities: tokens, `joined`, a perceptron each, one head."""
 
     inputs = ("image", "audio")
@@ -32,12 +34,12 @@ class Rival(Losses, nn.Module):
         self.head = Head(c)
 
     def joined(self, image: Tensor, audio: Tensor) -> tuple[Tensor, Tensor]:
-        """What becomes of the tokens (batch, C, height, width) of either modality before its perceptron."""
+        """Return the tokens (batch, C, height, width) that either perceptron reads."""
         return image, audio
 
     def forward(self, image: Tensor, audio: Tensor) -> Tensor:
         """One time step: float (batch, *config.image) and (batch, *config.audio) -> class scores (batch, classes)."""
-        seen, heard = self.joined(sum(self.image(image)), sum(self.audio(audio)))
+        seen, heard = self.joined(summed(self.image(image)), summed(self.audio(audio)))
         return self.head((seen + self.image_mlp(seen)) + (heard + self.audio_mlp(heard)))
 
 
@@ -71,6 +73,8 @@ class BiasedSpatial(nn.Module):
     comes from (Swin, Liu et al. 2021).
     """
 
+    distance: Tensor
+
     def __init__(self, c: SCMRLConfig) -> None:
         super().__init__()
         self.read, self.neurons, self.attended = QueryKeyValue(c), spiking(c), Attended(c)
@@ -102,7 +106,7 @@ class SCA(Rival):
         return self.of_image(image, audio), self.of_audio(audio, image)
 
 
-class CMCI(Losses, nn.Module):
+class CMCI(Losses):
     """Cross-modal currents: both modalities drive neurons of their own by linear maps; a perceptron and the head read those.
 
     In training each modality has a head beside it, whose cross entropy is added. The published code makes these currents twice and
@@ -123,7 +127,7 @@ class CMCI(Losses, nn.Module):
 
     def forward(self, image: Tensor, audio: Tensor) -> Tensor | tuple[Tensor, ...]:
         """One time step: float (batch, *config.image) and (batch, *config.audio) -> class scores (batch, classes)."""
-        seen, heard = sum(self.image(image)), sum(self.audio(audio))
+        seen, heard = summed(self.image(image)), summed(self.audio(audio))
         both = self.neurons(self.of_image(seen) + self.of_audio(heard))
         scores = self.head(both + self.mlp(both))
         if not self.gives_features:
@@ -139,15 +143,15 @@ class CMCI(Losses, nn.Module):
             self.gives_features = False
         return scores, {"image": image.mean(0), "audio": audio.mean(0)}
 
-    def losses(self, outputs: Tensor, features: dict[str, Tensor], labels: Tensor, settings: LossNumbers | None = None) -> LossTerms:
+    def losses(self, outputs: Tensor, features: Mapping[str, Tensor], labels: Tensor, settings: LossNumbers | None = None) -> LossTerms:
         """Cross entropy of all three heads."""
         settings = settings or LossSettings()
         scores = {"classes": outputs.mean(0), **features}
         terms = {name: cross_entropy(s, labels, label_smoothing=settings.label_smoothing) for name, s in scores.items()}
-        return LossTerms(sum(terms.values()), terms)
+        return LossTerms(summed(terms.values()), terms)
 
 
-class Unimodal(Losses, nn.Module):
+class Unimodal(Losses):
     """One modality, with spatial attention to itself: x + attention, then the perceptron, then the head."""
 
     def __init__(self, config: SCMRLConfig) -> None:
@@ -159,7 +163,7 @@ class Unimodal(Losses, nn.Module):
 
     def scores(self, picture: Tensor) -> Tensor:
         """One time step: float (batch, *shape) -> class scores (batch, classes)."""
-        tokens = sum(self.patches(picture))
+        tokens = summed(self.patches(picture))
         tokens = tokens + self.attention(tokens, tokens)
         return self.head(tokens + self.mlp(tokens))
 

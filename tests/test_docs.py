@@ -1,0 +1,68 @@
+"""The documentation: built without a warning, and `make docs` ends where a link or the menu is broken."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_docs(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `make docs` on a copy, in the environment that runs this test, which counts as installed."""
+    command = ["make", "-C", folder, "-o", f"{sys.prefix}/.installed", f"VENV={sys.prefix}", "docs"]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for file in ("mkdocs.yml", "Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / file, tmp_path)
+    return tmp_path
+
+
+def test_the_documentation_builds(copy: Path) -> None:
+    done = make_docs(copy)
+    assert done.returncode == 0 and "site/index.html" in done.stdout, done.stdout + done.stderr
+    assert (copy / "site/index.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "warning"),
+    [
+        ("index.md", "[nowhere](nowhere.md)", "'nowhere.md'"),
+        ("index.md", "[no such heading](chip.md#nowhere)", "'#nowhere'|'chip.md#nowhere'"),
+        ("in_no_menu.md", "# A page of its own", "in_no_menu.md"),
+    ],
+)
+def test_what_is_broken_ends_it(file: str, line: str, warning: str, copy: Path) -> None:
+    with (copy / "docs" / file).open("a", encoding="utf-8") as page:
+        page.write(f"\n{line}\n")
+    done = make_docs(copy)
+    assert done.returncode != 0 and re.search(warning, done.stderr), done.stdout + done.stderr
+
+
+def test_links_of_the_papers_lead_somewhere() -> None:
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/ci/README.md"):
+        paper = ROOT / name
+        links = re.findall(r"\]\((?!https?://|#)([^)#]+)", paper.read_text(encoding="utf-8"))
+        assert [link for link in links if not (paper.parent / link).exists()] == [], name
+
+
+def test_paths_that_the_papers_name_are_there() -> None:
+    """A folder or a module in backticks, as in `hardware/ir/lif.py`."""
+    for name in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        paths = re.findall(r"`((?:snnfuse|export|hardware|tests|docs|tools|examples|benchmarks)/[\w/.]*)`", text)
+        assert paths and [path for path in paths if not (ROOT / path).exists()] == [], name
+
+
+def test_the_citation_names_this_version() -> None:
+    project = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)[0]
+    (cited,) = re.findall(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited == project
+    assert f"\n## {project}\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
