@@ -210,14 +210,14 @@ def write_bundle(
 
 def write_compiled(path: str | Path, compiled: Compiled, *, page: "MakePage | None" = None, force: bool = False) -> Bundle:
     """Write a bundle of a compiled network, whole or not at all; arguments and errors as of `write_bundle`."""
-    path = resolved(path)
+    place = resolved(path)
     compiled.check()
     networks = network_files(compiled)
     json_text(compiled.measured)
-    check_target(path, force, is_bundle)
-    with whole_folder(path) as folder:
-        manifest = add_page(folder, fill(folder, compiled, networks), path.name, page)
-    return Bundle(path, manifest)
+    check_target(place, force, is_bundle)
+    with whole_folder(place) as folder:
+        manifest = add_page(folder, fill(folder, compiled, networks), place.name, page)
+    return Bundle(place, manifest)
 
 
 MakePage = Callable[[Bundle, str], str]  # of a bundle, as it is but for the page, and the name that it will have

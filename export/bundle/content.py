@@ -115,7 +115,7 @@ def _write_graph(folder: Path, graph: "nir.NIRGraph") -> None:
     """By way of memory: HDF5 ends the whole process where a disk is full."""
     import nir
 
-    content = io.BytesIO()
+    content: Any = io.BytesIO()  # h5py takes it, though nir.write does not say so
     nir.write(content, graph)
     (folder / GRAPH).write_bytes(content.getvalue())
 

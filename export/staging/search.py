@@ -125,7 +125,7 @@ def parts_of(
     parts: list[Part] = []
     x: dict[str, NDArray] = {}
     for fed in feed_stages(staged, calibration, settings, target):
-        network, x, inputs = prepare(fed.graph, fed.inputs, settings, target, declared | dict(fed.declared))
+        network, x, inputs = prepare(fed.graph, fed.inputs, settings, target, {**declared, **fed.declared})
         declared |= inputs
         seen = _half(x, 0)
         parts.append(Part(fed, seen, Context(network, inputs, *calibration_run(network, seen, inputs))))

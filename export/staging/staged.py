@@ -167,7 +167,7 @@ def quantize_staged(
     stages: list[Quantized] = []
     for fed in feed_stages(staged, calibration, settings, target):
         chosen = settings if len(stages) + 1 == len(staged.stages) else replace(settings, decoder=None)
-        found = quantize_measured(fed.graph, fed.inputs, chosen, target, declared | fed.declared)
+        found = quantize_measured(fed.graph, fed.inputs, chosen, target, {**declared, **fed.declared})
         declared |= found.program.inputs  # an input that two stages read is encoded once
         stages.append(fed.with_entries(found))
     scales = [{layer.node: layer.scale for layer in stage.layers} for stage in stages]

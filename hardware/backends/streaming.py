@@ -102,11 +102,11 @@ def _values(program: Program, output: str) -> Read:
 
 def _in_windows(program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int) -> Iterator[Decision]:
     decoder, latency = program.outputs[name].decoder, program.latency[program.outputs[name].node]
-    session = total = None
+    session, total = Session(program, 1, threads=threads), None
     settled = answer = 0
     for number, step in enumerate(steps, 1):
         place = (number - 1) % window + 1
-        if place == 1:
+        if place == 1 and number > 1:
             session, total = Session(program, 1, threads=threads), None
         values = read(session.advance(_one(step)))[0, 0]
         total = values.astype(np.int64) if total is None else reduce_pair(decoder, total, values)

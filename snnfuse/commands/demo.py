@@ -44,9 +44,7 @@ class Steps:
 @click.option("--lava-samples", type=click.IntRange(1), default=32, show_default=True, help="Test samples to run on Lava.")
 @click.option("--force", is_flag=True, help="Replace an older demo.")
 @json_option
-def demo(
-    output: Path, epochs: int, seed: int, lava_samples: int, force: bool, json_to: str | None, quiet: bool
-) -> int:  # fmt: skip
+def demo(json_to: str | None, quiet: bool, **given: Any) -> int:
     """Train a small audio-visual network, export it for Loihi 2, and run the program on the emulator and on Lava.
 
     The data is embedded: scikit-learn's handwritten digits with synthetic speech. Ends with exit 1 if emulator and Lava differ in
@@ -58,24 +56,46 @@ def demo(
 
     require_lava()
     require_lightning()
-    console = Console(json_to, quiet, (output / "bundle", output / "model.pt"))
+    options = DemoOptions(**given)
+    console = Console(json_to, quiet, (options.bundle, options.checkpoint))
     with console.result() as result:
-        result.update(run_demo(output, epochs, seed, lava_samples, force, console))
+        result.update(run_demo(options, console))
     if not result["mismatches"]:
         return 0
     return fail(VerificationError(f"emulator and Lava differ: {result['first']}"), VerificationError.exit_code)
 
 
-def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: bool, console: Console) -> dict[str, Any]:
+@dataclass(frozen=True)
+class DemoOptions:
+    """The command line."""
+
+    output: Path
+    epochs: int
+    seed: int
+    lava_samples: int
+    force: bool
+
+    @property
+    def checkpoint(self) -> Path:
+        """Of the trained network."""
+        return self.output / "model.pt"
+
+    @property
+    def bundle(self) -> Path:
+        """What it is exported to."""
+        return self.output / "bundle"
+
+
+def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     """Every step; returns the figures."""
     from snnfuse.checkpoints.checkpoint import save_checkpoint
     from snnfuse.compile import save
     from snnfuse.export.bundle.bundle import is_bundle
     from snnfuse.hardware.files import check_target, resolved
 
-    checkpoint, bundle = output / "model.pt", output / "bundle"
-    check_target(resolved(bundle), force, is_bundle)
-    make_folder(output)
+    checkpoint, bundle, epochs, seed = options.checkpoint, options.bundle, options.epochs, options.seed
+    check_target(resolved(bundle), options.force, is_bundle)
+    make_folder(options.output)
     steps = Steps(console)
     with steps("train", f"snnfuse train fd-fusion --data {DATA} --epochs {epochs} --seed {seed} -o {checkpoint}"):
         trained = train(epochs, seed, console)
@@ -83,7 +103,7 @@ def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: boo
     with steps("export", f"snnfuse-export {checkpoint} --target loihi2 -o {bundle}"):
         compiled = compile_model(checkpoint)
         save(bundle, compiled, force=True)
-    figures = measure(compiled, trained.accuracy, lava_samples, steps)
+    figures = measure(compiled, trained.accuracy, options.lava_samples, steps)
     report(figures, steps.seconds, bundle, compiled, console)
     return figures | {"bundle": str(bundle), "seconds": steps.seconds}
 

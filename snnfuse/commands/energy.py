@@ -1,5 +1,6 @@
 """`snnfuse energy`: what an inference of a bundle's program costs on a chip, modelled from the spikes of real inputs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,29 +25,40 @@ if TYPE_CHECKING:
 @click.option("--board", default="oheo-gulch", show_default=True, metavar="NAME|FILE", help="That the layers are placed on.")
 @click.option("--neurobench", is_flag=True, help="Let the neurobench package compute its metrics too (extra: neurobench).")
 @json_option
-def energy(bundle: Path, inputs: Path | None, board: str, neurobench: bool, json_to: str | None, quiet: bool) -> None:
+def energy(json_to: str | None, quiet: bool, **given: Any) -> None:
     """Energy and time of an inference of BUNDLE's program: modelled, not measured; no board was available.
 
     Operations, updates and messages are counted on the spikes of every layer. Two models turn them into ranges: the constants of
     Loihi 1's operations, and a calibration on one published run of Loihi 2.
     """
-    console = Console(json_to, quiet, (bundle, inputs))
+    options = EnergyOptions(**given)
+    console = Console(json_to, quiet, (options.bundle, options.inputs))
     with console.result() as result:
-        result.update(run_energy(bundle, inputs, board, neurobench, console))
+        result.update(run_energy(options, console))
 
 
-def run_energy(path: Path, inputs: Path | None, board: str, neurobench: bool, console: Console) -> dict[str, Any]:
+@dataclass(frozen=True)
+class EnergyOptions:
+    """The command line."""
+
+    bundle: Path
+    inputs: Path | None
+    board: str
+    neurobench: bool
+
+
+def run_energy(options: EnergyOptions, console: Console) -> dict[str, Any]:
     """Count, estimate and print every stage; returns the figures."""
     from snnfuse.export.bundle.bundle import read_bundle
 
-    bundle = read_bundle(path)
+    bundle = read_bundle(options.bundle)
     pipeline, found = bundle.pipeline, []
-    fed = [stage.events for stage in bundle.stages] if inputs is None else events_by_stage(pipeline, inputs)
+    fed = [stage.events for stage in bundle.stages] if options.inputs is None else events_by_stage(pipeline, options.inputs)
     for number, (program, events) in enumerate(zip(pipeline.programs, fed), 1):
         if bundle.is_staged:
             console.say(f"stage {number} of {len(fed)}")
-        found.append(run_stage(program, events, board, neurobench, console))
-    used = {"input": str(inputs) if inputs else "golden"}
+        found.append(run_stage(program, events, options, console))
+    used = {"input": str(options.inputs) if options.inputs else "golden"}
     if not bundle.is_staged:
         return found[0] | used
     models = [total(parts) for parts in zip(*(each["models"] for each in found))]
@@ -54,7 +66,7 @@ def run_energy(path: Path, inputs: Path | None, board: str, neurobench: bool, co
     return {"note": found[0]["note"], "board": found[0]["board"], "models": models, "stages": found} | used
 
 
-def run_stage(program: "Program", events: "Mapping[str, NDArray]", board: str, neurobench: bool, console: Console) -> dict[str, Any]:
+def run_stage(program: "Program", events: "Mapping[str, NDArray]", options: EnergyOptions, console: Console) -> dict[str, Any]:
     """Count, estimate and print one program; returns the figures."""
     from snnfuse.hardware.energy import estimate_energy
     from snnfuse.report.rows import in_a_line
@@ -62,11 +74,11 @@ def run_stage(program: "Program", events: "Mapping[str, NDArray]", board: str, n
     from snnfuse.report.text import show
 
     with console.step("counting spikes"):
-        figures = estimate_energy(program, events, board).to_json()
+        figures = estimate_energy(program, events, options.board).to_json()
     shown = section({"energy": figures})
     assert shown is not None
     console.say(show(shown))
-    if neurobench:
+    if options.neurobench:
         from snnfuse.measures.neurobench import run_neurobench
 
         with console.step("running neurobench"):

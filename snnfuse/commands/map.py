@@ -1,6 +1,7 @@
 """`snnfuse map`: where a program would go on a board, what if its weights had fewer bits, and the chip's limits."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,39 +35,50 @@ def board_option(command: Any) -> Any:
 @click.option("--input", "inputs", type=PATH, metavar="FILE", help=".npz of inputs: count the spikes that cross cores and chips.")
 @click.option("--limits", is_flag=True, help="Print the page of the documentation: every limit and its source.")
 @json_option
-def map(model: Path | None, board: str, weight_bits: int, split: str, inputs: Path | None, limits: bool,
-         json_to: str | None, quiet: bool) -> None:  # fmt: skip
+def map(limits: bool, json_to: str | None, quiet: bool, **given: Any) -> None:
     """Place BUNDLE_OR_PROGRAM, a bundle or a folder with program.json, on a board: cores per layer and what bounds them.
 
     Exit code 4 if it does not fit, with what would.
     """
-    console = Console(json_to, quiet, (model, inputs))
+    options = MapOptions(**given)
+    console = Console(json_to, quiet, (options.model, options.inputs))
     with console.result() as result:
         if limits:
             from snnfuse.commands.chip_page import limit_rows, page
             from snnfuse.hardware.chip import find_board
 
-            found = find_board(board)
+            found = find_board(options.board)
             result["limits"] = limit_rows(found)
             console.say(page(found).rstrip("\n"))
-        elif model is None:
+        elif options.model is None:
             raise click.UsageError("Missing argument 'BUNDLE_OR_PROGRAM'.")
         else:
-            result.update(run_map(model, board, weight_bits, split, inputs, console))
+            result.update(run_map(options.model, options, console))
 
 
-def run_map(model: Path, board: str, bits: int, rule: Any, inputs: Path | None, console: Console) -> dict[str, Any]:
+@dataclass(frozen=True)
+class MapOptions:
+    """The command line."""
+
+    model: Path | None
+    board: str
+    weight_bits: int
+    split: Any
+    inputs: Path | None
+
+
+def run_map(model: Path, options: MapOptions, console: Console) -> dict[str, Any]:
     """Place every stage, print, and return the figures."""
     from snnfuse.hardware.chip import find_board
 
-    pipeline, place = open_pipeline(model), find_board(board)
+    pipeline, board = open_pipeline(model), find_board(options.board)
     stages = len(pipeline.programs)
-    fed = events_by_stage(pipeline, inputs) if inputs else [None] * stages
+    fed = events_by_stage(pipeline, options.inputs) if options.inputs else [None] * stages
     found = []
     for number, (program, events) in enumerate(zip(pipeline.programs, fed), 1):
         if stages > 1:
             console.say(f"stage {number} of {stages}")
-        found.append(place_program(program, place, bits, rule, events, console))
+        found.append(place_program(program, board, options, events, console))
     if stages == 1:
         return found[0]
     cores = [each["cores"] for each in found]
@@ -75,7 +87,7 @@ def run_map(model: Path, board: str, bits: int, rule: Any, inputs: Path | None, 
 
 
 def place_program(
-    program: "Program", board: "Board", bits: int, rule: Any, events: "Mapping[str, NDArray] | None", console: Console
+    program: "Program", board: "Board", options: MapOptions, events: "Mapping[str, NDArray] | None", console: Console
 ) -> dict[str, Any]:
     """Place one program and print where it goes; returns the figures."""
     with console.step("placing"):
@@ -87,6 +99,7 @@ def place_program(
         from snnfuse.report.sections import cores
         from snnfuse.report.text import show
 
+        bits, rule = options.weight_bits, options.split
         resources = check_chip(program, board, rule, bits)
         varied = sensitivity(program, board, bits, rule, Demands(program))
         rates = None if events is None else spike_rates(program, emulate(program, events, record="all"))

@@ -1,5 +1,6 @@
 """`snnfuse simulate`: run a bundle's programs on inputs from a file, or on live input."""
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,7 +8,7 @@ import click
 
 from snnfuse.commands.console import PATH, Console, json_option
 from snnfuse.commands.running import BACKENDS, LOCAL, Where, result_arrays, run, write_arrays
-from snnfuse.commands.stream import DEFAULTS, Streaming, check_alone, run_stream, stream_options
+from snnfuse.commands.stream import Streaming, run_stream, stream_options
 
 if TYPE_CHECKING:
     from snnfuse.data.samples import Samples
@@ -32,27 +33,36 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
 @stream_options
 @json_option
-def simulate(
-    bundle: Path, inputs: Path | None, output: Path | None, record: str, json_to: str | None, quiet: bool, **options: Any
-) -> None:
+def simulate(json_to: str | None, quiet: bool, **given: Any) -> None:
     """Run BUNDLE's program on float inputs, which are encoded as it declares.
 
     With `labels` in the input file the accuracy is printed too. With --stream the emulator runs step by step on live input, in constant
     memory, and prints each decision with its latency in steps.
     """
-    console = Console(json_to, quiet, (bundle, inputs, output))
-    streaming = Streaming(**{name: options.pop(name) for name in ("sources", *DEFAULTS)})
-    where = Where(**options)
-    if (inputs is None) == (not streaming.sources):
+    streaming = Streaming(**{field.name: given.pop(field.name) for field in fields(Streaming)})
+    where = Where(**{field.name: given.pop(field.name) for field in fields(Where)})
+    options = SimulateOptions(**given)
+    console = Console(json_to, quiet, (options.bundle, options.inputs, options.output))
+    if (options.inputs is None) == (not streaming.sources):
         raise click.UsageError("give --input FILE or --stream SOURCE, one of the two")
     with console.result() as result:
-        if inputs is not None:
-            check_alone(vars(streaming))
-            result.update(run_simulation(bundle, inputs, output, record, where, console))
+        if options.inputs is not None:
+            streaming.check_alone()
+            result.update(run_simulation(options, options.inputs, where, console))
             return
-        if where != Where() or record != "outputs":
+        if where != Where() or options.record != "outputs":
             raise click.UsageError("--stream runs on the emulator, and prints decisions only")
-        result.update(run_stream(bundle, output, streaming, console))
+        result.update(run_stream(options.bundle, options.output, streaming, console))
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """The command line, but for what says where it runs, `Where`, and what is streamed, `Streaming`."""
+
+    bundle: Path
+    inputs: Path | None
+    output: Path | None
+    record: str
 
 
 def warn_of_window(bundle: "Bundle", samples: "Samples") -> None:
@@ -70,18 +80,19 @@ def warn_of_window(bundle: "Bundle", samples: "Samples") -> None:
         warnings.warn(f"{text} go beyond what it was made for", WindowWarning, stacklevel=2)
 
 
-def run_simulation(path: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:
+def run_simulation(options: SimulateOptions, inputs: Path, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
     from snnfuse.compile.accuracy import check_labels, describe_decoder, program_accuracy
     from snnfuse.data.samples import read_samples
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.hardware.files import check_output_file
 
+    output, record = options.output, options.record
     if output is not None:
-        check_output_file(output, (path, inputs))
+        check_output_file(output, (options.bundle, inputs))
     elif record != "outputs":
         raise click.UsageError("--record all is written with -o FILE")
-    bundle = read_bundle(path)
+    bundle = read_bundle(options.bundle)
     pipeline = bundle.pipeline
     last, stages = pipeline.programs[-1], len(pipeline.programs)
     samples = read_samples(inputs).named(tuple(pipeline.inputs))

@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,25 +18,27 @@ if TYPE_CHECKING:
     from snnfuse.streaming.audio import Features
 
 FEATURES = ("samples", "log-mel")
-DEFAULTS = {
-    "window": None, "sliding": None, "steps": None, "features": FEATURES[0], "rate": 16_000, "threshold": None, "repeat": 1,
-    "readout": None,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Streaming:
-    """What `--stream` is told beside its sources; as the options are called."""
+    """What `--stream` is told beside its sources; as the options are called, with the values that mean that nobody gave them."""
 
-    sources: tuple[str, ...]
-    window: int | None
-    sliding: int | None
-    steps: int | None
-    features: "Features"
-    rate: int
-    threshold: float | None
-    repeat: int
-    readout: str | None
+    sources: tuple[str, ...] = ()
+    window: int | None = None
+    sliding: int | None = None
+    steps: int | None = None
+    features: "Features" = "samples"
+    rate: int = 16_000
+    threshold: float | None = None
+    repeat: int = 1
+    readout: str | None = None
+
+    def check_alone(self) -> None:
+        """UsageError for what means something with --stream only."""
+        for field in fields(self):
+            if getattr(self, field.name) != field.default:
+                raise click.UsageError(f"--{field.name} goes with --stream")
 
 
 def stream_options(command: Any) -> Any:
@@ -48,7 +50,7 @@ def stream_options(command: Any) -> Any:
         click.option("--sliding", type=click.IntRange(1), metavar="STEPS", help="Never reset; decide every so many steps."),
         click.option("--steps", type=click.IntRange(1), metavar="N", help="Stop after so many."),
         click.option("--features", type=click.Choice(FEATURES), default=FEATURES[0], help="What sound becomes."),
-        click.option("--rate", type=click.IntRange(1), default=DEFAULTS["rate"], metavar="HZ", help="Of the microphone."),
+        click.option("--rate", type=click.IntRange(1), default=Streaming.rate, metavar="HZ", help="Of the microphone."),
         click.option("--threshold", type=float, metavar="X", help="Numbers above it are spikes."),
         click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="Show every frame for N steps."),
         click.option("--readout", metavar="NAME", help="Which output decides, where there are several."),
@@ -56,13 +58,6 @@ def stream_options(command: Any) -> Any:
     for option in reversed(several):
         command = option(command)
     return command
-
-
-def check_alone(options: dict[str, Any]) -> None:
-    """UsageError for what means something with --stream only."""
-    given = [name for name, default in DEFAULTS.items() if options[name] != default]
-    if given:
-        raise click.UsageError(f"--{given[0]} goes with --stream")
 
 
 def run_stream(path: Path, output: Path | None, streaming: Streaming, console: Console) -> dict[str, Any]:

@@ -16,8 +16,9 @@ MEASURED_SAMPLES = 32  # run through model and graph, to measure what tracing ch
 
 def input_names(model: "nn.Module") -> tuple[str, ...]:
     """The names under which a model takes its inputs: its own `inputs`, or what forward requires."""
-    if hasattr(model, "inputs"):
-        return tuple(model.inputs)
+    own = getattr(model, "inputs", None)
+    if own is not None:
+        return tuple(own)
     parameters = inspect.signature(model.forward).parameters.values()
     return tuple(p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
 

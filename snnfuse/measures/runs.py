@@ -89,6 +89,7 @@ def of_model(model: "nn.Module") -> Runner:
 
     from snnfuse.networks import run as through_time
 
+    names: tuple[str, ...] = tuple(getattr(model, "inputs", ()))
     layers = {name: module for name, module in model.named_modules() if isinstance(module, snntorch.SpikingNeuron)}
 
     def run(block: Inputs) -> Run:
@@ -101,7 +102,7 @@ def of_model(model: "nn.Module") -> Runner:
         hooks = [m.register_forward_hook(lambda _, __, spikes, name=name: count(name, spikes)) for name, m in layers.items()]
         try:
             with torch.no_grad():
-                spikes = through_time(model.eval(), *[torch.from_numpy(np.ascontiguousarray(block[name])) for name in model.inputs])
+                spikes: Any = through_time(model.eval(), *[torch.from_numpy(np.ascontiguousarray(block[name])) for name in names])
         finally:
             for hook in hooks:
                 hook.remove()

@@ -28,6 +28,7 @@ def wrapped_table(title: str, head: Sequence[str], rows: Sequence[Sequence[objec
         made.add_column(name, overflow="fold")
     for row in rows:
         made.add_row(*(escape(str(cell)) for cell in row))  # square brackets as they are, not as markup
-    terminal = Terminal(file=io.StringIO(), width=shutil.get_terminal_size((WIDTH, 24)).columns, color_system=None)
+    written = io.StringIO()
+    terminal = Terminal(file=written, width=shutil.get_terminal_size((WIDTH, 24)).columns, color_system=None)
     terminal.print(made)
-    return "\n".join(line.rstrip() for line in terminal.file.getvalue().splitlines()).strip("\n")
+    return "\n".join(line.rstrip() for line in written.getvalue().splitlines()).strip("\n")
