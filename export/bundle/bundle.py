@@ -129,18 +129,19 @@ class Bundle:
     @cached_property
     def golden(self) -> Recording:
         """What the program has to make of `events`: the spikes of every population, and the recorded states."""
-        by_variable: dict[str, dict[str, NDArray]] = {"spikes": {}, "u": {}, "v": {}}
+        neurons, spikes = self.program.neurons, dict[str, NDArray]()
+        states: dict[str, dict[str, NDArray]] = {}
         for key, value in self._arrays(EXPECTED).items():
             variable, _, node = key.partition("/")
-            if variable not in by_variable or node not in self.program.neurons:
+            if node not in neurons or variable not in ("spikes", *neurons[node].states):
                 raise InputError(f"{self.path / EXPECTED}: {key!r} is no variable/layer of this program")
-            by_variable[variable][node] = value
-        spikes = by_variable.pop("spikes")
-        missing = [name for name in self.program.neurons if name not in spikes]
+            if variable == "spikes":
+                spikes[node] = value
+            else:
+                states.setdefault(node, {})[variable] = value
+        missing = [name for name in neurons if name not in spikes]
         if missing:
             raise InputError(f"{self.path / EXPECTED}: no spikes of layer {missing[0]!r}")
-        names = {name for of in by_variable.values() for name in of}
-        states = {name: {variable: of[name] for variable, of in by_variable.items() if name in of} for name in names}
         return make_recording(self.program, spikes, states, "golden", self.events)
 
     @cached_property
