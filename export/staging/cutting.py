@@ -80,17 +80,19 @@ def _stage(graph: Graph, places: Mapping[str, HostStep], ends: Mapping[str, str 
     """The part that leads to some ends: outputs of the graph, or cuts with the node that leads there, which become outputs."""
     heads = [before or name for name, before in ends.items()]
     kept = _leading_to(heads, places, graph)
-    nodes = {name: _input(node) if name in places else node for name, node in graph.nodes.items() if name in kept}
+    nodes = {name: nir.Input(_shape(node)) if name in places else node for name, node in graph.nodes.items() if name in kept}
     wires = [(s, t) for s, t in graph.edges if s in kept and t in kept and t not in places]
     for name, before in ends.items():
         if before is not None:
-            nodes[name] = nir.Output(np.array(np.shape(graph.nodes[name].scale)))
+            nodes[name] = nir.Output(_shape(graph.nodes[name]))
             wires.append((before, name))
     return nodes, wires
 
 
-def _input(scale: nir.Scale) -> nir.Input:
-    return nir.Input(np.array(np.shape(scale.scale)))
+def _shape(scale: nir.NIRNode) -> Any:
+    """As inputs and outputs of NIR take it."""
+    assert isinstance(scale, nir.Scale)
+    return np.array(np.shape(scale.scale))
 
 
 def _with_notes(graph: nir.NIRGraph, stages: list[tuple[dict[str, nir.NIRNode], Edges]]) -> list[nir.NIRGraph]:

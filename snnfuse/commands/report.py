@@ -1,6 +1,7 @@
 """`snnfuse report`: what is known of a bundle, and how its network does with sensors that fail, as one page."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,43 +27,56 @@ PAGE = Path("report.html")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the noise; on recordings it is the data's own.")
 @click.option("-o", "--output", type=PATH, default=PAGE, show_default=True, metavar="FILE", help="The page.")
 @json_option
-def report(bundle: Path, output: Path, json_to: str | None, quiet: bool, **options: Any) -> None:
+def report(json_to: str | None, quiet: bool, **given: Any) -> None:
     """Write all that is known of BUNDLE into one HTML file, which opens anywhere and fetches nothing.
 
     Ledger, layers, cores, tiers, modelled energy, accuracy and overflow proof are the export's. With --data come accuracy, spikes and
     energy in every condition of the sensors, float and deployed, and how well embeddings tell classes apart.
     """
-    console = Console(json_to, quiet, (bundle,))
+    options = ReportOptions(reading={name: given.pop(name) for name in DATA_SETTINGS}, **given)
+    console = Console(json_to, quiet, (options.bundle,))
     with console.result() as result:
-        result.update(run_report(bundle, output, console, options))
+        result.update(run_report(options, console))
 
 
-def run_report(path: Path, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ReportOptions:
+    """The command line; reading: how the data set is read, as of `snnfuse.commands.train_options.data_options`."""
+
+    bundle: Path
+    output: Path
+    data: str | None
+    data_dir: Path | None
+    reading: Mapping[str, Any]
+    samples: int | None
+    embeddings: tuple[str, ...]
+    seed: int
+
+    def __post_init__(self) -> None:
+        named = {"data_dir": self.data_dir, "samples": self.samples, "embeddings": self.embeddings, **self.reading}
+        flags = {str(parameter.name): parameter.opts[0] for parameter in report.params}
+        for name, value in named.items():
+            if value not in (None, ()) and not self.data:
+                raise click.UsageError(f"{flags[name]} goes with --data NAME")
+
+
+def run_report(options: ReportOptions, console: Console) -> dict[str, Any]:
     """Gather, measure, write; returns the content."""
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.hardware.files import check_output_file, write_whole
     from snnfuse.report import gather, picture_of, render
 
-    check_options(options)
-    check_output_file(output, (path,))
-    bundle = read_bundle(path)
+    check_output_file(options.output, (options.bundle,))
+    bundle = read_bundle(options.bundle)
     content = gather(bundle)
-    if options["data"]:
-        content |= measure(bundle, console, options)
-    write_whole(output, render(content, picture_of(bundle)).encode())
-    console.say(f"report: {output}")
-    return content | {"report": str(output)}
+    if options.data is not None:
+        content |= measure(bundle, options.data, options, console)
+    write_whole(options.output, render(content, picture_of(bundle)).encode())
+    console.say(f"report: {options.output}")
+    return content | {"report": str(options.output)}
 
 
-def check_options(options: dict[str, Any]) -> None:
-    """Refuse what would have no effect."""
-    for parameter in report.params:
-        name = parameter.name
-        if name in ("data_dir", "samples", "embeddings", *DATA_SETTINGS) and options[name] not in (None, ()) and not options["data"]:
-            raise click.UsageError(f"{parameter.opts[0]} goes with --data NAME")
-
-
-def measure(bundle: "Bundle", console: Console, options: dict[str, Any]) -> dict[str, Any]:
+def measure(bundle: "Bundle", name: str, options: ReportOptions, console: Console) -> dict[str, Any]:
     """`modality`, the figures in every condition, and `curves`, their SVG or None."""
     from snnfuse.hardware.errors import EnvironmentProblem
     from snnfuse.measures import conditions_for, embedding_nodes, measure_modalities
@@ -70,19 +84,19 @@ def measure(bundle: "Bundle", console: Console, options: dict[str, Any]) -> dict
     from snnfuse.report.curves import draw_curves
 
     floats, deployed = runners(bundle)
-    pipeline, name = deployed.pipeline, options["data"]
-    nodes = embedding_nodes(pipeline, parse_embeddings(options["embeddings"]))
+    pipeline = deployed.pipeline
+    nodes = embedding_nodes(pipeline, parse_embeddings(options.embeddings))
     with console.step(f"reading {name}"):
-        settings = settings_of(options, read_as(bundle, name))
-        read = TestPart(name, options["data_dir"], tuple(pipeline.inputs), options["samples"], settings)
+        settings = settings_of(dict(options.reading), read_as(bundle, name))
+        read = TestPart(name, options.data_dir, tuple(pipeline.inputs), options.samples, settings)
         clean = read(None)
         pipeline.encode({key: x[:, :1] for key, x in clean.inputs.items()})  # refuses other shapes, before the work
     with console.progress("conditions") as progress:
         found = measure_modalities(
             read, conditions_for(clean.inputs, recordings=read.recordings), floats=floats, deployed=deployed, embeddings=nodes,
-            seed=options["seed"], progress=progress,
+            seed=options.seed, progress=progress,
         )  # fmt: skip
-    found |= {"source": clean.source, "settings": asdict(settings), "seed": options["seed"], "no_curves": None}
+    found |= {"source": clean.source, "settings": asdict(settings), "seed": options.seed, "no_curves": None}
     for row in found["rows"]:
         console.say(describe(row))
     try:

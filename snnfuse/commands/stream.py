@@ -4,7 +4,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,25 +18,27 @@ if TYPE_CHECKING:
     from snnfuse.streaming.audio import Features
 
 FEATURES = ("samples", "log-mel")
-DEFAULTS = {
-    "window": None, "sliding": None, "steps": None, "features": FEATURES[0], "rate": 16_000, "threshold": None, "repeat": 1,
-    "readout": None,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Streaming:
-    """What `--stream` is told beside its sources; as the options are called."""
+    """What `--stream` is told beside its sources; as the options are called, with the values that mean that nobody gave them."""
 
-    sources: tuple[str, ...]
-    window: int | None
-    sliding: int | None
-    steps: int | None
-    features: "Features"
-    rate: int
-    threshold: float | None
-    repeat: int
-    readout: str | None
+    sources: tuple[str, ...] = ()
+    window: int | None = None
+    sliding: int | None = None
+    steps: int | None = None
+    features: "Features" = "samples"
+    rate: int = 16_000
+    threshold: float | None = None
+    repeat: int = 1
+    readout: str | None = None
+
+    def check_alone(self) -> None:
+        """UsageError for what means something with --stream only."""
+        for field in fields(self):
+            if getattr(self, field.name) != field.default:
+                raise click.UsageError(f"--{field.name} goes with --stream")
 
 
 def stream_options(command: Any) -> Any:
@@ -48,7 +50,7 @@ def stream_options(command: Any) -> Any:
         click.option("--sliding", type=click.IntRange(1), metavar="STEPS", help="Never reset; decide every so many steps."),
         click.option("--steps", type=click.IntRange(1), metavar="N", help="Stop after so many."),
         click.option("--features", type=click.Choice(FEATURES), default=FEATURES[0], help="What sound becomes."),
-        click.option("--rate", type=click.IntRange(1), default=DEFAULTS["rate"], metavar="HZ", help="Of the microphone."),
+        click.option("--rate", type=click.IntRange(1), default=Streaming.rate, metavar="HZ", help="Of the microphone."),
         click.option("--threshold", type=float, metavar="X", help="Numbers above it are spikes."),
         click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="Show every frame for N steps."),
         click.option("--readout", metavar="NAME", help="Which output decides, where there are several."),
@@ -56,13 +58,6 @@ def stream_options(command: Any) -> Any:
     for option in reversed(several):
         command = option(command)
     return command
-
-
-def check_alone(options: dict[str, Any]) -> None:
-    """UsageError for what means something with --stream only."""
-    given = [name for name, default in DEFAULTS.items() if options[name] != default]
-    if given:
-        raise click.UsageError(f"--{given[0]} goes with --stream")
 
 
 def run_stream(path: Path, output: Path | None, streaming: Streaming, console: Console) -> dict[str, Any]:
@@ -75,12 +70,12 @@ def run_stream(path: Path, output: Path | None, streaming: Streaming, console: C
     if output is not None:
         check_output_file(output, (path,))
     bundle = read_bundle(path)
-    program, window = bundle.program, streaming.window or golden_steps(bundle)
+    pipeline, window = bundle.pipeline, streaming.window or golden_steps(bundle)
     settings = Settings(streaming.features, streaming.rate, streaming.threshold, streaming.repeat, streaming.steps)
-    fed = Count(open_stream(program, streaming.sources, settings))
+    fed = Count(open_stream(pipeline, streaming.sources, settings))
     start, found = time.perf_counter(), Counter[int]()
     with open_lines(output) as lines:
-        for decision in decide(program, fed, window, output=streaming.readout, sliding=streaming.sliding):
+        for decision in decide(pipeline, fed, window, output=streaming.readout, sliding=streaming.sliding):
             found[decision.neuron] += 1
             console.say(describe(decision, streaming.sliding is not None))
             if lines is not None:
@@ -109,7 +104,7 @@ class Count:
 
 def golden_steps(bundle: "Bundle") -> int:
     """Steps of the golden inputs, which the program was measured on."""
-    return len(next(iter(bundle.events.values())))
+    return len(next(iter(bundle.stages[0].events.values())))
 
 
 def describe(decision: "Decision", sliding: bool) -> str:

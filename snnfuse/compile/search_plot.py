@@ -1,12 +1,14 @@
 """A bit width search as figures and as a plot: accuracy against synapse memory."""
 
 import io
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from snnfuse.hardware.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from snnfuse.export.quantization.mixed_precision import Found, Point
+    from snnfuse.export.quantization.mixed_precision import Point
+    from snnfuse.export.staging.search import Found
 
 
 def to_json(found: "Found", max_drop: float) -> dict[str, Any]:
@@ -43,9 +45,12 @@ def draw(found: "Found", max_drop: float) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "snnfuse", "svg.fonttype": "none"}):
         figure = Figure(figsize=(7, 4.5), layout="constrained")
         axes = figure.subplots()
-        for points, style in ((found.points, {"marker": ".", "ls": "", "color": "0.6", "label": "tried"}),
-                              (found.front, {"marker": "o", "ls": "-", "color": "C0", "label": "Pareto front"}),
-                              ((found.best,), {"marker": "*", "ls": "", "color": "C3", "ms": 14, "label": "taken"})):  # fmt: skip
+        kinds: tuple[tuple[Sequence[Point], dict[str, Any]], ...] = (
+            (found.points, {"marker": ".", "ls": "", "color": "0.6", "label": "tried"}),
+            (found.front, {"marker": "o", "ls": "-", "color": "C0", "label": "Pareto front"}),
+            ((found.best,), {"marker": "*", "ls": "", "color": "C3", "ms": 14, "label": "taken"}),
+        )
+        for points, style in kinds:
             axes.plot([p.memory / 1024 for p in points], [100 * p.accuracy for p in points], **style)
         axes.axhline(100 * found.float_accuracy, color="k", lw=0.8, label="float")
         axes.axhline(100 * found.float_accuracy - max_drop, color="k", lw=0.8, ls="--", label=f"float - {max_drop:g} points")

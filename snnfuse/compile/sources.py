@@ -1,173 +1,208 @@
-"""From a file to a float graph: open a model, trace it, and measure what tracing changed."""
+"""What can be compiled: each kind of source with its way to float graphs and to integers, registered by file suffix or type of model."""
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from snnfuse.data.samples import Samples
-from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
-from snnfuse.hardware.ledger import Ledger
+from snnfuse.compile.integers import Integers, from_floats
+from snnfuse.compile.settings import Settings, Shapes
+from snnfuse.compile.tracing import input_names, trace_module, with_effects
+from snnfuse.data.samples import Samples, random_spikes
+from snnfuse.export.staging.staged import StagedGraph
+from snnfuse.export.targets import Target
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.pipeline import as_pipeline
+from snnfuse.hardware.ledger import to_json
 
 if TYPE_CHECKING:
     import nir
-    from torch import Tensor, nn
+    from torch import nn
+
+    from snnfuse.nn import FixedPointNetwork
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
-MEASURED_SAMPLES = 32  # run through model and graph, to measure what tracing changed
+Floats = Callable[[Samples | None, Settings], StagedGraph]
+MakeIntegers = Callable[[StagedGraph | None, Samples | None, Settings, Target], Integers]
 
 
 @dataclass(frozen=True, eq=False)
-class Graph:
-    """A float graph and what changed on the way to it."""
+class Source:
+    """What can be compiled.
 
-    nir: "nir.NIRGraph"
-    ledger: Ledger
-
-
-def open_model(
-    path: str | Path, *, model: str | Callable[[], "nn.Module"] | None = None, allow_pickle: bool = False
-) -> "nn.Module | nir.NIRGraph":
-    """A torch module from a checkpoint, or a graph from a .nir file.
-
-    Args and errors: as `snnfuse.load_checkpoint` and `snnfuse.export.lowering.nir_file.read_graph`.
+    Attributes:
+        name: for messages.
+        kind: "checkpoint", "stages", "trained", "graph", "netx" or one of your own; `snnfuse.commands.export_options` says by kind what
+            options mean.
+        inputs: the names of its inputs; () where only its integers tell.
+        integers: makes its programs of the float network, samples, settings and target.
+        floats: makes the float network, one graph or a graph per stage, of samples, which may be None, and settings; None where it came as
+            integers.
+        is_ours: whether it is a network of ours, whose checkpoint may name the data that it was trained on.
     """
-    path = Path(path)
-    if path.suffix == ".nir":
-        from snnfuse.export.lowering.nir_file import read_graph
 
-        return read_graph(path)
-    if path.suffix not in CHECKPOINTS:
-        raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}), a NIR graph (.nir) or a netx file (.net)")
-    from snnfuse.checkpoints.checkpoint import load_checkpoint
-
-    return load_checkpoint(path, model=model, allow_pickle=allow_pickle)
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    integers: MakeIntegers
+    floats: Floats | None = None
+    is_ours: bool = False
 
 
-def is_fixed_point(source: "nn.Module | nir.NIRGraph") -> bool:
-    """Whether it is a network in the chip's arithmetic, whose integers are chosen."""
-    if is_graph(source):
-        return False
-    from snnfuse.nn import FixedPointNetwork
-
-    return isinstance(source, FixedPointNetwork)
+def of_graph(graph: "nir.NIRGraph") -> Source:
+    """A float graph, as it is."""
+    return Source("the graph", "graph", tuple(graph.inputs), from_floats, lambda samples, settings: StagedGraph((graph,)))
 
 
-def is_staged(source: "nn.Module | nir.NIRGraph") -> bool:
-    """Whether it is a network in stages, which becomes a program per stage."""
-    if is_graph(source):
-        return False
-    from snnfuse.networks import Staged
+def of_model(model: "nn.Module") -> Source:
+    """A snnTorch model, which is traced; where there are samples, with the measured effect of what tracing changed."""
+    names = input_names(model)
 
-    return isinstance(source, Staged)
+    def floats(samples: Samples | None, settings: Settings) -> StagedGraph:
+        graph = trace_module(model, shapes_of(names, model, samples, settings), settings.dt, settings.time_steps)
+        return StagedGraph((graph if samples is None else with_effects(model, graph, samples, settings.time_steps is not None),))
 
-
-def is_graph(source: "nn.Module | nir.NIRGraph") -> bool:
-    """Whether it is a float graph already, not a torch module."""
-    import nir
-
-    return isinstance(source, nir.NIRGraph)
+    return Source(type(model).__name__, "checkpoint", names, _of_traced, floats, _is_ours(model))
 
 
-def input_names(source: "nn.Module | nir.NIRGraph") -> tuple[str, ...]:
-    """The names under which a model or graph takes its inputs: what forward requires, but for the model's own `inputs`."""
-    import nir
+def of_stages(model: Any) -> Source:
+    """A network of ours in stages, each of which is traced."""
 
-    if is_graph(source):
-        return tuple(name for name, node in source.nodes.items() if isinstance(node, nir.Input))
-    if hasattr(source, "inputs"):
-        return tuple(source.inputs)
-    parameters = inspect.signature(source.forward).parameters.values()
-    return tuple(p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
+    def floats(samples: Samples | None, settings: Settings) -> StagedGraph:
+        from snnfuse.compile.staged_sources import DT, trace_stages
 
+        return trace_stages(model, shapes_of(model.inputs, model, samples, settings), settings.dt or DT)
 
-def make_graph(
-    source: "nn.Module | nir.NIRGraph",
-    shapes: Mapping[str, tuple[int, ...]],
-    *,
-    dt: float | None = None,
-    steps: int | None = None,
-) -> Graph:
-    """The float graph of a model; a graph stays as it is.
-
-    Args:
-        source: what `open_model` gave.
-        shapes: of one time step of one sample, by input name.
-        dt: seconds per step; None: 1e-4.
-        steps: for a model whose forward loops over time itself, how many time steps to give it; None for one step per call.
-    """
-    if is_graph(source):
-        return Graph(source, ())
-    if is_fixed_point(source):
-        return Graph(source.graph, ())
-    from snnfuse.export import trace_model
-
-    lead = (1,) if steps is None else (steps, 1)
-    sample = tuple(_zeros(name, (*lead, *shapes[name])) for name in input_names(source))
-    given = {} if dt is None else {"dt": dt}
-    try:
-        traced = Graph(*trace_model(source, sample, **given))
-        if steps is not None:
-            _check_loops(traced.nir, shapes)
-        return traced
-    except SnnfuseError as error:
-        if steps is None or not _is_traceable(source, tuple(x[0] for x in sample)):
-            raise
-        raise type(error)(f"{error}; it can be traced without --time-steps, so leave that out") from error
+    return Source(type(model).__name__, "stages", tuple(model.inputs), _of_traced, floats, _is_ours(model))
 
 
-def _check_loops(graph: "nir.NIRGraph", shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """A forward that does not index time takes all time steps for one sample with one more axis."""
-    for name, node in graph.inputs.items():
-        if name in shapes and tuple(int(n) for n in node.input_type["input"]) != tuple(shapes[name]):
-            raise UnsupportedError(f"input {name!r}: forward reads all time steps as one sample; loop over x[t] inside it")
+def _of_traced(floats: StagedGraph | None, samples: Samples | None, settings: Settings, target: Target) -> Integers:
+    return from_floats(floats, samples, settings.of_traced, target)
 
 
-def _zeros(name: str, shape: tuple[int, ...]) -> "Tensor":
-    import torch
+def of_trained(net: "FixedPointNetwork") -> Source:
+    """A network that was trained in the chip's arithmetic: the integers that its forward uses, beside the graph that it started from."""
 
-    try:
-        return torch.zeros(shape)
-    except (RuntimeError, MemoryError, OverflowError) as error:
-        raise InputError(f"input {name!r} of shape {shape[1:]} is too large for this machine's memory") from error
+    def integers(floats: StagedGraph | None, samples: Samples | None, settings: Settings, target: Target) -> Integers:
+        from snnfuse.nn.measured import measured_program
 
+        assert samples is not None
+        return Integers(as_pipeline(measured_program(net, samples.inputs)), (net.graph,), samples, floats=floats)
 
-def _is_traceable(model: "nn.Module", sample: "tuple[Tensor, ...]") -> bool:
-    from snnfuse.export import trace_model
-
-    try:
-        trace_model(model, sample)
-    except SnnfuseError:
-        return False
-    return True
+    return Source("the network", "trained", net.inputs, integers, lambda samples, settings: StagedGraph((net.graph,)), is_ours=True)
 
 
-def check_shapes(source: "nn.Module | nir.NIRGraph", shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse inputs of another shape than a network of ours was made for: its convolutions would take them all the same.
+def of_net(path: Path) -> Source:
+    """A netx file of lava-dl's, which holds integers: samples make golden vectors only, and without any random spikes do."""
 
-    Raises:
-        InputError: names the input and both shapes.
-    """
-    config = getattr(source, "config", None)
+    def integers(floats: StagedGraph | None, samples: Samples | None, settings: Settings, target: Target) -> Integers:
+        from snnfuse.export.netx import open_net
+
+        shape = None if settings.shapes is None else settings.shapes["input"]
+        program, differences = open_net(path, dt=settings.dt, input_shape=shape)
+        shapes = {name: node.shape for name, node in program.inputs.items()}
+        given = random_spikes(shapes) if samples is None else samples.named(tuple(shapes))
+        return Integers(as_pipeline(program), (None,), given, report={"netx_differences": to_json(differences)})
+
+    return Source(str(path), "netx", (), integers)
+
+
+def _is_ours(model: "nn.Module") -> bool:
+    from snnfuse.networks import describe
+
+    return describe(model) is not None
+
+
+def shapes_of(names: tuple[str, ...], model: "nn.Module", samples: Samples | None, settings: Settings) -> Shapes:
+    """Of every input in one step; InputError where nothing tells them, or as of `check_shapes`."""
+    shapes = samples.shapes if samples is not None else settings.shapes or {}
+    missing = [name for name in names if name not in shapes]
+    if missing:
+        raise InputError(f"the shape of input {missing[0]!r} is not known: give --sample {missing[0]}=SHAPE, or --calib FILE.npz")
+    check_shapes(model, shapes)
+    return shapes
+
+
+def check_shapes(model: "nn.Module", shapes: Shapes) -> None:
+    """InputError for shapes of inputs, in one step, that a network of ours was not made for: its convolutions would take them all."""
     for name, shape in shapes.items():
-        declared = getattr(config, name, None)
+        declared = getattr(getattr(model, "config", None), name, None)
         sizes = (declared,) if isinstance(declared, int) else declared
         if isinstance(sizes, (tuple, list)) and all(isinstance(size, int) for size in sizes) and tuple(sizes) != tuple(shape):
             raise InputError(f"input {name!r} has shape {tuple(shape)} in one step, but the network was made for {tuple(sizes)}")
 
 
-def measure_graph(source: "nn.Module | nir.NIRGraph", graph: Graph, samples: Samples, *, unrolled: bool = False) -> Graph:
-    """The graph with the measured effect of what tracing changed in its ledger; a foreign graph stays as it is.
+@dataclass(frozen=True)
+class Opening:
+    """How a file is opened: arguments of `snnfuse.load_checkpoint`."""
 
-    Args:
-        source: the model.
-        graph: what `make_graph` made of it.
-        samples: the first of them are run through both.
-        unrolled: whether the model's forward loops over time itself.
+    model: "str | Callable[[], nn.Module] | None" = None
+    allow_pickle: bool = False
+
+
+FILES: dict[str, Callable[[Path, Opening], Source]] = {}
+"""What opens a file, by its suffix."""
+MODELS: list[tuple[Callable[[Any], bool], Callable[[Any], Source]]] = []
+"""What makes a source of a model or graph in memory; the first whose test says so does."""
+
+
+def register_file(suffix: str, open_file: Callable[[Path, Opening], Source]) -> None:
+    """Let files of a suffix, as ".net", be opened by a function of a path and an `Opening`."""
+    FILES[suffix] = open_file
+
+
+def register_model(matches: Callable[[Any], bool], make: Callable[[Any], Source]) -> None:
+    """Let `make` make sources of the models for which `matches` says so; what is registered later is asked first."""
+    MODELS.insert(0, (matches, make))
+
+
+def open_source(path: str | Path, *, model: "str | Callable[[], nn.Module] | None" = None, allow_pickle: bool = False) -> Source:
+    """A source from a file: a checkpoint, a .nir or a .net file, or of a suffix that was registered.
+
+    Args and errors: as `snnfuse.load_checkpoint` and `snnfuse.export.lowering.nir_file.read_graph`; InputError for another suffix.
     """
-    if is_graph(source) or not graph.ledger:
-        return graph
-    from snnfuse.export.tracing.measured import measured_ledger
+    path = Path(path)
+    if path.suffix not in FILES:
+        raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}), a NIR graph (.nir) or a netx file (.net)")
+    return FILES[path.suffix](path, Opening(model, allow_pickle))
 
-    return Graph(*measured_ledger(source, graph.nir, graph.ledger, samples.select(slice(MEASURED_SAMPLES)).inputs, unrolled))
+
+def source_of(model: Any) -> Source:
+    """The source of a model or graph in memory; InputError for what none can be made of."""
+    for matches, make in MODELS:
+        if matches(model):
+            return make(model)
+    raise InputError(f"a {type(model).__name__} is no Program, NIR graph or torch module")
+
+
+def _open_checkpoint(path: Path, opening: Opening) -> Source:
+    from snnfuse.checkpoints.checkpoint import load_checkpoint
+
+    return source_of(load_checkpoint(path, model=opening.model, allow_pickle=opening.allow_pickle))
+
+
+def _open_graph(path: Path, opening: Opening) -> Source:
+    from snnfuse.export.lowering.nir_file import read_graph
+
+    return of_graph(read_graph(path))
+
+
+def _is_module(kind: str, model: Any) -> bool:
+    """Whether it is a torch module of a kind of ours, whose modules are imported for modules only."""
+    if not hasattr(model, "forward"):
+        return False
+    from snnfuse.networks import Staged
+    from snnfuse.nn import FixedPointNetwork
+
+    return isinstance(model, {"stages": Staged, "trained": FixedPointNetwork}[kind])
+
+
+register_model(lambda model: hasattr(model, "forward"), of_model)
+register_model(lambda model: hasattr(model, "nodes") and hasattr(model, "edges"), of_graph)
+register_model(partial(_is_module, "stages"), of_stages)
+register_model(partial(_is_module, "trained"), of_trained)
+register_file(".nir", _open_graph)
+register_file(".net", lambda path, _: of_net(path))
+for _suffix in CHECKPOINTS:
+    register_file(_suffix, _open_checkpoint)

@@ -37,7 +37,7 @@ def trace_stages(model: Staged, shapes: Mapping[str, tuple[int, ...]], dt: float
     model.eval()
     try:
         values = _example(model, stages, shapes)
-        paths = {module: path for path, module in model.named_modules()}
+        paths: dict[nn.Module, str] = {module: path for path, module in model.named_modules()}
         graphs, links = [], []
         for number, stage in enumerate(stages):
             graph, returned = _traced(stage, number, values, paths.get(stage.module, ""), dt)
@@ -105,8 +105,9 @@ def host_steps(module: nn.Module | None, paths: Mapping[nn.Module, str]) -> tupl
         return ()
     if isinstance(module, nn.Sequential):
         return tuple(step for part in module for step in host_steps(part, paths))
-    if hasattr(module, "host_step"):
-        return (module.host_step(),)
+    step = getattr(module, "host_step", None)
+    if step is not None:
+        return (step(),)
     raise UnsupportedError(
         f"{paths.get(module) or 'host module'} ({type(module).__name__}): a host between two programs counts, averages and normalises "
         "(snnfuse.networks.L2Normalise), and runs no code of a model's; move the module into a stage"

@@ -74,7 +74,7 @@ def test_importing_snnfuse_imports_nothing_heavy() -> None:
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert (export.TARGETS, export.RESETS) == (TARGETS, get_args(Reset))
+    assert (export.TARGETS, export.RESETS) == (tuple(TARGETS), get_args(Reset))
     assert (place.BOARDS, place.RULES) == (tuple(chip.BOARDS), get_args(Rule))
     assert simulate.BACKENDS == tuple(BACKENDS)
 
