@@ -5,7 +5,7 @@ Source of every rule: Lava 0.10's bit-accurate models (`lava/proc/lif/models.py`
 """
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import FixedPointError
 
@@ -76,7 +76,7 @@ def read_only(array: NDArray) -> NDArray:
     return array
 
 
-def check_range(name: str, value: Int, low: int, high: int) -> None:
+def check_range(name: str, value: ArrayLike, low: int, high: int) -> None:
     """Raise FixedPointError where an integer, or any element of an integer array, lies outside [low, high].
 
     Floats are refused too: Lava would truncate them without a word.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.energy.metrics import sent_by
@@ -70,15 +71,16 @@ def layer_of(synapse: Synapse, name: str) -> "nn.Module":
 
     conv = synapse.convolution
     if conv is not None:
-        out, _, *kernel = conv.weights.shape
+        out, _, *kernel = conv.geometry.kernel
         geometry = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation, "groups": conv.groups}
-        layer: nn.Module = nn.Conv2d(conv.input_shape[0], out, tuple(kernel), bias=False, dtype=torch.float64, **geometry)
+        layer: nn.Module = nn.Conv2d(conv.input_shape[0], out, (kernel[0], kernel[1]), bias=False, dtype=torch.float64, **geometry)
         weights = conv.weights
     else:
         if np.prod(synapse.size, dtype=np.int64) > MOST_WEIGHTS:
             raise InputError(f"connection {name}: neurobench has no sparse layer, and {synapse.size} weights are too many to write out")
         layer = nn.Linear(synapse.size[1], synapse.size[0], bias=False, dtype=torch.float64)
-        weights = synapse.matrix() if isinstance(synapse.matrix(), np.ndarray) else synapse.matrix().toarray()
+        matrix = synapse.matrix()
+        weights = matrix.toarray() if sparse.issparse(matrix) else matrix
     layer.weight = nn.Parameter(torch.from_numpy(weights.astype(np.float64)), requires_grad=False)
     return layer
 

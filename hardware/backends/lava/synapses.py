@@ -87,9 +87,9 @@ def _conv(conv: Conv2d, payload: int, name: str) -> stock.Conv:
     return make(
         weight=np.ascontiguousarray(weight),
         input_shape=(width, height, channels),
-        stride=conv.stride[::-1],
-        padding=conv.padding[::-1],
-        dilation=conv.dilation[::-1],
+        stride=(conv.stride[1], conv.stride[0]),
+        padding=(conv.padding[1], conv.padding[0]),
+        dilation=(conv.dilation[1], conv.dilation[0]),
         groups=conv.groups,
         num_message_bits=payload,
         name=name,

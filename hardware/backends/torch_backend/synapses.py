@@ -118,9 +118,9 @@ def elementwise(diagonal: Diagonal, dtype: torch.dtype, device: torch.device) ->
 
 def _coordinates(matrix: sparse.csr_matrix, dtype: torch.dtype, device: torch.device) -> Tensor:
     """A COO tensor: PyTorch's CSR products need MKL on CPUs."""
-    matrix = matrix.tocoo()
-    indices = torch.as_tensor(np.stack([matrix.row, matrix.col]).astype(np.int64)).to(device)
-    values = torch.tensor(matrix.data, dtype=dtype, device=device)
+    entries = matrix.tocoo()
+    indices = torch.as_tensor(np.stack([entries.row, entries.col]).astype(np.int64)).to(device)
+    values = torch.tensor(entries.data, dtype=dtype, device=device)
     return torch.sparse_coo_tensor(indices, values, matrix.shape, check_invariants=True).coalesce()
 
 

@@ -71,7 +71,7 @@ class Geometry:
         groups: channel groups.
     """
 
-    kernel: tuple[int, int, int, int]
+    kernel: tuple[int, ...]
     input_shape: tuple[int, int, int]
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)

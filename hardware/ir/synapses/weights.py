@@ -19,7 +19,7 @@ from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE, WEIGHT_BITS, check_r
 LIMITS = {"mixed": (-256, 255), "excitatory": (0, 255), "inhibitory": (-255, 0)}
 
 
-def sign_mode(weights: NDArray[np.int32]) -> str:
+def sign_mode(weights: NDArray[np.integer]) -> str:
     """`mixed`, `excitatory` or `inhibitory`: what a group holding these weights is."""
     if not (weights < 0).any():
         return "excitatory"
@@ -31,7 +31,7 @@ def granularity(mode: str, bits: int) -> int:
     return 1 << (WEIGHT_BITS - bits + (mode == "mixed"))
 
 
-def check_weights(weights: NDArray[np.int32], exponent: int, bits: int) -> None:
+def check_weights(weights: NDArray[np.integer], exponent: int, bits: int) -> None:
     """Raise FixedPointError for a weight or exponent that the chip would change or cannot hold."""
     check_range("weight exponent", exponent, *EXPONENT_RANGE)
     check_range("weight bits", bits, 1, WEIGHT_BITS)
