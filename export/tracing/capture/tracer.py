@@ -9,10 +9,9 @@ model. And what it refuses stays refused, whatever a forward catches.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 import torch
-from snntorch import SpikingNeuron
 from torch import fx, nn
 from torch.fx.node import map_aggregate, map_arg
 
@@ -158,7 +157,7 @@ class ConcreteTracer(fx.Tracer):
         where = f"{path} ({type(m).__name__})"
         self._check_as_given(m, where)
         if is_neuron(m):
-            return self._call_neuron(cast(SpikingNeuron, m), path, where, args, kwargs)
+            return self._call_neuron(m, path, where, args, kwargs)
         node = self._call_node(path, args, kwargs)
         if hasattr(m, "accumulates"):  # not run: its state must not move
             return self._record(node, torch.zeros_like(_one_value(node, where)), "module", where)
@@ -203,7 +202,7 @@ class ConcreteTracer(fx.Tracer):
             raise refusal(where, *(reason if pools else decided(layer)))
         return value
 
-    def _call_neuron(self, m: SpikingNeuron, path: str, where: str, args: Any, kwargs: Any) -> Any:
+    def _call_neuron(self, m: nn.Module, path: str, where: str, args: Any, kwargs: Any) -> Any:
         """The spikes and the new states; what the neuron returns depends on init_hidden and output, as in snnTorch."""
         names = kind_of(m, where).states
         given = dict(zip(("input_", *names), args, strict=False)) | kwargs
@@ -225,14 +224,14 @@ class ConcreteTracer(fx.Tracer):
             return spikes
         return spikes, *(state for state in states if state is not spikes)
 
-    def _state(self, m: SpikingNeuron, name: str, passed: Any) -> Any:
+    def _state(self, m: nn.Module, name: str, passed: Any) -> Any:
         """None where the state is held over from the call before the trace; else the node or the tensor it starts from."""
         state = m._buffers[name] if passed is None else passed
         if isinstance(state, ConcreteProxy):
             return None if self._left_by_last_call(state, m, name) else state.node
         return None if any(state is held for held in self.held) else state
 
-    def _left_by_last_call(self, state: ConcreteProxy, m: SpikingNeuron, name: str) -> bool:
+    def _left_by_last_call(self, state: ConcreteProxy, m: nn.Module, name: str) -> bool:
         """Whether it is the neuron's own state, which forward kept in an attribute since the trace before this one."""
         node, before = state.node, state.tracer
         while node.meta["op"] in SAME and node.meta["value"].dtype in PRECISE:
