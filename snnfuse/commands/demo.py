@@ -14,7 +14,6 @@ from snnfuse.report.tables import table
 
 if TYPE_CHECKING:
     from snnfuse.export.bundle.compiled import Compiled
-    from snnfuse.hardware import Comparison
     from snnfuse.training import Epoch, Trained
 
 DATA = "av-digits"
@@ -89,7 +88,8 @@ class DemoOptions:
 def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
     """Every step; returns the figures."""
     from snnfuse.checkpoints.checkpoint import save_checkpoint
-    from snnfuse.compile import save
+    from snnfuse.compile import compile, open_source, save
+    from snnfuse.data.samples import draw_samples
     from snnfuse.export.bundle.bundle import is_bundle
     from snnfuse.hardware.files import check_target, resolved
 
@@ -101,7 +101,8 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
         trained = train(epochs, seed, console)
         save_checkpoint(trained.model, checkpoint, metadata={"data": DATA})
     with steps("export", f"snnfuse-export {checkpoint} --target loihi2 -o {bundle}"):
-        compiled = compile_model(checkpoint)
+        source = open_source(checkpoint)
+        compiled = compile(source, draw_samples(DATA, CALIBRATION_SAMPLES).named(source.inputs))
         save(bundle, compiled, force=True)
     figures = measure(compiled, trained.accuracy, options.lava_samples, steps)
     report(figures, steps.seconds, bundle, compiled, console)
@@ -128,15 +129,6 @@ def train(epochs: int, seed: int, console: Console) -> "Trained":
     return training.train(data.load(DATA), training.Recipe(epochs=epochs, seed=seed), report=say)
 
 
-def compile_model(checkpoint: Path) -> "Compiled":
-    """What snnfuse-export does with this checkpoint."""
-    from snnfuse.compile import compile, open_source
-    from snnfuse.data.samples import draw_samples
-
-    source = open_source(checkpoint)
-    return compile(source, draw_samples(DATA, CALIBRATION_SAMPLES).named(source.inputs))
-
-
 def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, steps: Steps) -> dict[str, Any]:
     """Accuracy on the test set, and emulator against Lava on its first samples: spikes and states of every layer."""
     from snnfuse.compile.accuracy import describe_decoder, float_accuracy, program_accuracy
@@ -153,6 +145,7 @@ def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, step
         emulated = run_on("emulator", program, program.encode(few.inputs), "all", states=True).recording
     with steps("lava", f"the first {len(few)} test samples, every spike and state of every layer"):
         lava = run_on("lava", program, program.encode(few.inputs), "all", states=True).recording
+    comparison = compare(emulated, lava)
     return {
         "decoder": describe_decoder(program),
         "test": {"samples": len(test), "float": torch_accuracy, "emulator": program_accuracy(program, every, test)},
@@ -162,13 +155,6 @@ def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, step
             "emulator": program_accuracy(program, emulated, few),
             "lava": program_accuracy(program, lava, few),
         },
-        **differences(compare(emulated, lava)),
-    }
-
-
-def differences(comparison: "Comparison") -> dict[str, Any]:
-    """Counts per variable, and the first difference in words."""
-    return {
         "mismatches": comparison.mismatches,
         "compared": {name: {"values": n, "mismatches": wrong} for name, (n, wrong) in comparison.by_variable.items()},
         "first": str(comparison.first) if comparison.first else None,
