@@ -33,6 +33,9 @@ _HOME = {
     "read_net": "netx",
     "write_net": "netx",
     "netx_differences": "netx",
+    "Target": "targets",
+    "find_target": "targets",
+    "register_target": "targets",
 }
 
 __all__ = [

@@ -21,14 +21,20 @@ from snnfuse.export.lowering.passes import Pass, Watch, run_passes
 from snnfuse.export.lowering.populations import ANY_SPIKE, memoryless
 from snnfuse.export.lowering.unreset import with_reset_returned
 from snnfuse.export.lowering.weights import Weights, from_matrix
+from snnfuse.export.targets import LAVA, Target
+from snnfuse.hardware.chip.check import refuse
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.lif import Reset
+
+ZERO: Reset = "zero"
 
 
-def chip_form(network: Network, watch: Watch | None = None) -> Network:
+def legalize(network: Network, target: Target = LAVA, watch: Watch | None = None) -> Network:
     """The network in a Program's terms.
 
     Args:
-        network: as `lower` gives it; one in chip form already comes back as it is.
+        network: as `lower` gives it; one that is legal already comes back as it is.
+        target: what runs it.
         watch: called after each pass with its name and what it gave.
 
     Returns:
@@ -37,8 +43,10 @@ def chip_form(network: Network, watch: Watch | None = None) -> Network:
         whose voltages start at 0, differs.
 
     Raises:
-        UnsupportedError: a loop of populations that reset differently, or paths too different in length.
+        UnsupportedError: neurons of a tier that the target does not run; a loop of populations that reset differently; paths too
+            different in length.
     """
+    check_tiers(network, target)
     return run_passes(LEGALIZE, network, watch)
 
 
@@ -83,8 +91,23 @@ LEGALIZE: tuple[Pass[Network], ...] = (
 )
 
 
+def check_tiers(network: Network, target: Target) -> None:
+    """UnsupportedError, naming them, for populations that need microcode where the target runs none."""
+    if "B" not in target.tiers:
+        refuse({name: kind for name, p in network.populations.items() if (kind := _microcode(p)) is not None})
+
+
+def _microcode(p: Population) -> str | None:
+    """Why a population is of tier B: its reset or its kind; None where stock neurons do, as for an AND of spikes."""
+    if p.kind == "neuron":
+        return p.reset if p.has_memory and p.reset != "zero" else None
+    return p.kind if p.sends_numbers or p.own else None
+
+
 def _reset_to_zero(p: Population) -> Population:
-    """v counts from where it resets to."""
+    """v counts from where it resets to; where no step leaves anything, any reset is one to zero."""
+    if not p.has_memory:
+        p = replace(p, reset="zero", taken=None)
     if p.reset_to is None or p.reset != "zero":
         return replace(p, reset_to=None)
     start = np.zeros(p.shape) if p.start is None else p.start
@@ -143,7 +166,7 @@ def _placed(matrix: Array | sparse.spmatrix, shape: tuple[int, int], rows: range
 
 def _reading(rows: range, size: int) -> Weights:
     """What brings each spike of some neurons of a loop to one that repeats it."""
-    return _placed(sparse.identity(len(rows)), (len(rows), size), range(len(rows)), rows)
+    return _placed(sparse.csr_matrix(sparse.identity(len(rows))), (len(rows), size), range(len(rows)), rows)
 
 
 def _joined(members: dict[str, Population]) -> Population:
@@ -157,7 +180,7 @@ def _joined(members: dict[str, Population]) -> Population:
             f"the loop of {', '.join(members)} would become one population on the chip, but they reset differently "
             f"({', '.join(sorted(resets))}); give them one rule (--reset)"
         )
-    reset = resets.pop() if resets else "zero"
+    reset = resets.pop() if resets else ZERO
     parts = list(members.values())
     alphas = [np.zeros(p.shape) if p.alpha is None else p.alpha for p in parts]
     starts = [np.zeros(p.shape) if p.start is None else p.start for p in parts]

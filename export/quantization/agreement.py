@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import membrane, reduce_window
@@ -77,7 +77,7 @@ class ReadoutAgreement:
 
 def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
     """Compare float and integer runs on float inputs (time, batch, *shape) by name."""
-    network = chip_form(network)
+    network = legalize(network)
     return compare_runs(network, program, simulate(network, x), emulate(program, program.encode(x), "all"))
 
 
@@ -94,7 +94,7 @@ def compare_runs(
     )
 
 
-def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray[np.bool_]) -> LayerAgreement:
+def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray) -> LayerAgreement:
     wrong = int((expected != found).sum())
     return LayerAgreement(name, int(expected.sum()), wrong, expected.size, expected.shape[1])
 

@@ -101,24 +101,26 @@ def build(
         forms: for each, how its weights are divided among synapse groups.
         rounded: for each, its groups; None: its weights to the nearest.
     """
+    assert population.reset != "none"  # legalize gives such neurons back what a reset takes
     if rounded is None:
         rounded = [round_weights(p.weights, scale, form, g) for p, form, g in zip(projections, forms, graded)]
     into_voltage, into_current = _split_bias(population, scale)
     column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, BIAS_FORM)
     neurons = population.own.quantized(population.shape, scale) if population.own else _lif(population, scale, into_voltage)
-    if any(r is None for r in rounded) or column is None or neurons is None:
+    held = [r for r in rounded if r is not None]
+    if len(held) < len(rounded) or column is None or neurons is None:
         return None
-    rounding = relative_error([*rounded, column])
+    rounding = relative_error([*held, column])
     return Fit(
         lif=neurons,
-        synapses=tuple(r.synapses for r in rounded),
-        rounds=tuple(r.rounds for r in rounded),
+        synapses=tuple(r.synapses for r in held),
+        rounds=tuple(r.rounds for r in held),
         bias=column.synapses if into_current.any() else (),
         forms=tuple(forms),
         scale=scale,
         rounding=rounding,
         faithful=rounding < EQUAL and not population.own and _keeps_registers(population, neurons, scale, into_voltage),
-        saturated=sum(r.saturated for r in rounded),
+        saturated=sum(r.saturated for r in held),
     )
 
 
@@ -145,7 +147,7 @@ def _keeps_registers(population: Population, lif: Lif, scale: float, into_voltag
     return same_bias and _keeps_decays(population, lif) and (population.is_readout or _same(lif.vth, population.theta * scale))
 
 
-def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:
+def _same(integers: NDArray | float, wanted: Array) -> bool:
     """Whether numbers were not rounded; thresholds in a graph may carry a margin of 1e-6."""
     return bool(np.allclose(integers, wanted, rtol=EQUAL, atol=0))
 

@@ -4,7 +4,9 @@ A: on a core as stock silicon has it. B: on a core, with microcode for its neuro
 nothing; no Program holds such a node, because the compiler refuses it (`snnfuse ops`).
 """
 
-from snnfuse.hardware.ir.kinds import NEURONS, Placement, Tier
+import numpy as np
+
+from snnfuse.hardware.ir.kinds import NEURONS, Placement, Status, Tier
 from snnfuse.hardware.ir.nodes import Node
 from snnfuse.hardware.ir.program import Program
 
@@ -39,3 +41,14 @@ def tiers(program: Program) -> dict[str, Tier]:
     """The tier of every node, and of every output under its own name, which the host decodes."""
     nodes = {name: tier(node) for name, node in program.nodes.items()}
     return nodes | {name: READOUT for name in program.outputs if name not in nodes}
+
+
+def status(node: Node) -> Status:
+    """How sure that is: assumed for all microcode, which is not public, and for a threshold per neuron, as Lava's stock LIF has one."""
+    assumed = tier(node) == "B" or np.ndim(getattr(node, "vth", 0)) > 0
+    return "assumed" if assumed else placement(node).status
+
+
+def statuses(program: Program) -> dict[str, Status]:
+    """How sure the tier of every node is."""
+    return {name: status(node) for name, node in program.nodes.items()}

@@ -7,7 +7,7 @@ from lowering_graphs import DT, chain, lif, ping_pong, spikes
 
 from snnfuse.export import lower, passes, quantize
 from snnfuse.export.lowering.graph import Graph
-from snnfuse.export.lowering.legalize import LEGALIZE, chip_form
+from snnfuse.export.lowering.legalize import LEGALIZE, legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import LOWERING
 from snnfuse.export.lowering.passes import run_passes
@@ -73,7 +73,7 @@ def test_loops_are_merged_by_one_pass_and_checked_by_another() -> None:
     network = lower(ping_pong())
     merge = next(each for each in LEGALIZE if each.name == "loops merged")
     assert "loop(a, b)" not in network.populations and "loop(a, b)" in merge.run(network).populations
-    assert run_passes(LEGALIZE, network).populations.keys() == chip_form(network).populations.keys()
+    assert run_passes(LEGALIZE, network).populations.keys() == legalize(network).populations.keys()
 
 
 def test_a_refusal_comes_from_the_pass_that_finds_it() -> None:
