@@ -33,6 +33,7 @@ from benchmarks.systems_page import cells, write_page
 from snnfuse import networks
 from snnfuse.commands.console import Console, json_option
 from snnfuse.export import quantize, to_nir
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.export.staging.cutting import cut
 from snnfuse.export.staging.l2_on_chip import join
 from snnfuse.export.staging.staged import quantize_staged
@@ -139,7 +140,8 @@ def compiled(system: System, model: nn.Module, x: Inputs, seconds: dict[str, flo
     step = tuple(torch.from_numpy(values[0, :1]) for values in x.values())
     graph = timed(seconds, "tracing", lambda: to_nir(model, step))
     if system.l2 == "microcode":
-        return timed(seconds, "quantizing", lambda: join(quantize_staged(cut(graph), x, max_groups=system.max_groups).pipeline))
+        settings = QuantizationSettings(max_groups=system.max_groups)
+        return timed(seconds, "quantizing", lambda: join(quantize_staged(cut(graph), x, settings).pipeline))
     return timed(seconds, "quantizing", lambda: quantize(graph, x, max_groups=system.max_groups))
 
 
