@@ -1,14 +1,13 @@
 """Does a program still do what it did when it was exported, on every backend? Equality, no tolerance."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.registry import VERIFIED, run_on
 from snnfuse.hardware.errors import InputError, SnnfuseError, VerificationError
-from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import recorded_nodes
 from snnfuse.hardware.ir.recording import Comparison, Recording, compare
@@ -35,60 +34,54 @@ class Check:
 
 
 def verify(
-    program: Program,
-    events: Mapping[str, NDArray],
-    golden: Recording,
-    backends: Sequence[str] = VERIFIED,
-    timeout: float | None = None,
+    pipeline: Pipeline | Program, golden: Sequence[Recording], backends: Sequence[str] = VERIFIED, timeout: float | None = None
 ) -> Iterator[Check]:
-    """Rerun a program on each backend and compare every layer with a golden recording.
+    """Rerun every stage on each backend and compare every layer with a golden recording, after a check that the host's part gives each
+    stage what its recording was fed.
 
     Args:
-        program: what to run.
-        events: integers (time, batch, *shape) per input.
-        golden: what the program made of them, recorded with record="all".
-        backends: names, in this order; each yields a check as soon as it has run.
-        timeout: seconds that Lava may take.
+        pipeline: what to run; a program is a pipeline of one stage.
+        golden: by stage, recorded with record="all", with the events that the stage was fed.
+        backends: names, in this order; each stage yields a check as soon as it has run, whose `backend` names the stage where there are
+            several.
+        timeout: seconds that Lava may take for a stage.
 
     Raises:
         EnvironmentProblem: Lava is missing, failed, or did not end in time: nothing is verified then.
-        VerificationError: a backend did not record every layer and state that the golden vectors hold.
-        InputError: events or a recording that do not belong to the program.
+        VerificationError: a backend did not record every layer and state that the golden vectors hold, or what the host carries is not
+            what a stage was fed.
+        InputError: events or recordings that do not belong to the pipeline.
     """
-    states = set(golden.states) > recorded_nodes(program, "all", False)[1]
-    check_complete(golden, "the golden recording", program, states, InputError)
-    for backend in backends:
-        run = run_on(backend, program, events, "all", states=states, timeout=timeout)
-        check_complete(run.recording, backend, program, states, VerificationError)
-        yield Check(backend, compare(golden, run.recording), run.seconds)
-
-
-def verify_pipeline(
-    pipeline: Pipeline, golden: Sequence[Recording], backends: Sequence[str] = VERIFIED, timeout: float | None = None
-) -> Iterator[Check]:
-    """`verify` of every stage on every backend, after a check that the host's part gives each stage what its golden recording was fed.
-
-    Args:
-        pipeline: what to run.
-        golden: by stage, recorded with record="all", with the events that the stage was fed.
-        backends, timeout: as for `verify`; a check's `backend` names the stage too.
-
-    Raises:
-        VerificationError: what the host carries is not what a stage was fed; and as of `verify`.
-        EnvironmentProblem, InputError: as of `verify`.
-    """
+    pipeline = as_pipeline(pipeline)
     if len(golden) != len(pipeline.programs):
         raise InputError(f"there are {len(pipeline.programs)} stages, but {len(golden)} golden recordings")
+    _check_carried(pipeline, golden)
+    stages = [(p, g, f", stage {i + 1}" if len(golden) > 1 else "") for i, (p, g) in enumerate(zip(pipeline.programs, golden))]
+    for program, recording, where in stages:
+        check_complete(recording, f"the golden recording{where}", program, _has_states(program, recording), InputError)
+    for backend in backends:
+        for program, recording, where in stages:
+            states = _has_states(program, recording)
+            run = run_on(backend, program, recording.events, "all", states=states, timeout=timeout)
+            check_complete(run.recording, f"{backend}{where}", program, states, VerificationError)
+            yield Check(f"{backend}{where}", compare(recording, run.recording), run.seconds)
+
+
+def _check_carried(pipeline: Pipeline, golden: Sequence[Recording]) -> None:
     events = {name: array for recording in golden for name, array in recording.events.items() if name in pipeline.inputs}
+    missing = [name for name in pipeline.inputs if name not in events]
+    if missing:
+        raise InputError(f"the golden recording holds no events of input {missing[0]!r}")
     for stage, recording in enumerate(golden):
-        carried = pipeline.events_of(stage, events, tuple(golden[:stage]))
+        carried = pipeline.events_of(stage, events, golden[:stage])
         wrong = [name for name in carried if not np.array_equal(carried[name], recording.events.get(name, ()))]
         if wrong:
             raise VerificationError(f"stage {stage + 1}: the golden events of {wrong[0]!r} are not what the host carries there")
-    for backend in backends:
-        for stage, (program, recording) in enumerate(zip(pipeline.programs, golden)):
-            for check in verify(program, recording.events, recording, (backend,), timeout):
-                yield replace(check, backend=f"{backend}, stage {stage + 1}")
+
+
+def _has_states(program: Program, recording: Recording) -> bool:
+    """Whether a recording holds more states than those of membranes that are read."""
+    return set(recording.states) > recorded_nodes(program, "all", False)[1]
 
 
 def check_complete(recording: Recording, what: str, program: Program, states: bool, error: type[SnnfuseError]) -> None:

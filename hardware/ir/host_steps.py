@@ -55,6 +55,11 @@ def step_record(step: HostStep) -> dict[str, Any]:
     return {"type": type(step).__name__} | asdict(step)
 
 
+def describe_step(step: HostStep) -> str:
+    """A host step in words."""
+    return f"L2 normalised to length {step.scale:g}"
+
+
 def read_step(record: Any) -> HostStep:
     """Inverse of `step_record`; InputError for a type or field that there is not."""
     name = record.get("type") if isinstance(record, dict) else None

@@ -6,19 +6,30 @@ does is data, a `Link`, so that a pipeline holds nothing that has to be executed
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.errors import InputError, SaturationWarning, WindowWarning
 from snnfuse.hardware.ir.encoding import Events, as_inputs, saturated, to_events
-from snnfuse.hardware.ir.host_steps import REDUCTIONS, HostStep, Reduction, carry
+from snnfuse.hardware.ir.host_steps import REDUCTIONS, HostStep, Reduction, carry, describe_step
 from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
+
+
+REDUCED: dict[Reduction, str] = {
+    "count": "its spikes are counted over the window",
+    "mean": "it is averaged over the window",
+    "steps": "every step is read",
+}
+
+
+def stage_folder(stage: int) -> str:
+    """Name of a stage, which is counted from 0, and of its folder: stage1, stage2, ..."""
+    return f"stage{stage + 1}"
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,9 @@ class Link:
         if not (np.isfinite(self.unit) and self.unit > 0):
             raise InputError(f"link {self.name!r}: unit must be positive and finite, not {self.unit}")
 
-
-@dataclass(frozen=True, eq=False)
-class PipelineRun:
-    """A recording per stage, each with the events that it was fed, and the seconds of all."""
-
-    recordings: tuple[Recording, ...]
-    seconds: float
+    def describe(self, window: str = "") -> str:
+        """What the host computes, in words; `window` says more of it, as " of 8 steps"."""
+        return ", ".join([f"{REDUCED[self.reduction]}{window}", *map(describe_step, self.steps)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +119,7 @@ class Pipeline:
         """The network's inputs to events; arguments, warnings and errors as of `snnfuse.hardware.ir.encoding.encode`."""
         return _encoded(self.inputs, as_inputs(self.inputs, x))
 
-    def events_of(self, stage: int, events: Mapping[str, NDArray], recordings: tuple[Recording, ...]) -> Events:
+    def events_of(self, stage: int, events: Mapping[str, NDArray], recordings: Sequence[Recording]) -> Events:
         """What a stage is fed, from the network's events and the recordings of the stages before it: the host's part.
 
         Warns:
@@ -128,39 +135,21 @@ class Pipeline:
             carried[name] = value.reshape(*value.shape[:2], *inputs[name].shape)
         return {**fed, **_encoded({name: inputs[name] for name in carried}, carried)}
 
-    def carried(self, link: Link, recordings: tuple[Recording, ...]) -> NDArray[np.float64]:
+    def carried(self, link: Link, recordings: Sequence[Recording]) -> NDArray[np.float64]:
         """The value of a link on every step, before it is encoded, float64 (time, batch, *shape)."""
         output, recording = self.programs[link.stage].outputs[link.output], recordings[link.stage]
         if output.decoder == "spike_count":
             return carry(link.reduction, link.steps, recording.spikes[link.output])
         return carry(link.reduction, link.steps, recording.states[output.node]["v"] * link.unit)
 
-    def run(
-        self, events: Mapping[str, NDArray], backend: str = "emulator", record: str = "outputs", states: bool = False, **settings: object
-    ) -> PipelineRun:
-        """Run every stage on a backend.
+    def decode(self, recordings: Sequence[Recording], output: str | None = None) -> NDArray[np.int64]:
+        """Classes (batch,), read from the last stage's recording; see `snnfuse.hardware.ir.encoding.decode`."""
+        return self.programs[-1].decode(recordings[-1], output)
 
-        Args:
-            events: integers (time, batch, *shape) by input of the network, as of `encode`.
-            backend, record, states, settings: as for `snnfuse.hardware.backends.registry.run_on`; a timeout holds for each stage.
 
-        Raises:
-            InputError, EnvironmentProblem: as of `run_on`; InputError for events of other inputs than the network's, or inputs that differ
-                in time or batch.
-        """
-        if set(events) != set(self.inputs):
-            raise InputError(f"events must be of {', '.join(map(repr, self.inputs))}, not {', '.join(map(repr, events)) or 'nothing'}")
-        events = as_inputs(self.inputs, events)
-        recordings: tuple[Recording, ...] = ()
-        seconds = 0.0
-        for stage, program in enumerate(self.programs):
-            done = run_on(backend, program, self.events_of(stage, events, recordings), record, states, **settings)
-            recordings, seconds = (*recordings, done.recording), seconds + done.seconds
-        return PipelineRun(recordings, seconds)
-
-    def decode(self, run: PipelineRun, output: str | None = None) -> NDArray[np.int64]:
-        """Classes (batch,), read from the last stage; see `snnfuse.hardware.ir.encoding.decode`."""
-        return self.programs[-1].decode(run.recordings[-1], output)
+def as_pipeline(program: "Program | Pipeline") -> Pipeline:
+    """A pipeline of one stage for a program; a pipeline as it is."""
+    return program if isinstance(program, Pipeline) else Pipeline((program,), ())
 
 
 def _warn_of_window(link: Link, node: SpikeInput | GradedInput, steps: int) -> None:

@@ -7,24 +7,20 @@ from typing import Any
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.host_steps import read_step, step_record
 from snnfuse.hardware.ir.json_fields import at, get, integer, keys, number, read_json, shown, text
-from snnfuse.hardware.ir.pipeline import Link
+from snnfuse.hardware.ir.pipeline import Link, stage_folder
 
 FORMAT, VERSION = "snnfuse pipeline", 1
 FILE = "pipeline.json"
 
 
-def stage_folder(stage: int) -> str:
-    """Name of the folder of a stage, which is counted from 0."""
-    return f"stage{stage + 1}"
-
-
 def pipeline_text(links: tuple[Link, ...], stages: int) -> str:
     """The content of `pipeline.json`."""
     record = {"format": FORMAT, "format_version": VERSION, "stages": [stage_folder(i) for i in range(stages)]}
-    return json.dumps(record | {"links": [_link_record(link) for link in links]}, indent=2) + "\n"
+    return json.dumps(record | {"links": [link_record(link) for link in links]}, indent=2) + "\n"
 
 
-def _link_record(link: Link) -> dict[str, Any]:
+def link_record(link: Link) -> dict[str, Any]:
+    """A link as JSON."""
     steps = [step_record(step) for step in link.steps]
     named = {"name": link.name, "stage": link.stage, "output": link.output, "reduction": link.reduction}
     return {**named, "steps": steps, "unit": float(link.unit)}

@@ -32,7 +32,7 @@ class BitExact:
     def check(self, timeout: float | None = None) -> Check:
         """Run both; errors as of `snnfuse.hardware.backends.verify.verify`."""
         golden = run_reference(self.program, self.events, "all", states=True)
-        (check,) = verify(self.program, self.events, golden, [self.compared], timeout)
+        (check,) = verify(self.program, [golden], [self.compared], timeout)
         return check
 
     def problem(self, timeout: float | None = None) -> str | None:

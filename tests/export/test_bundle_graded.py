@@ -25,6 +25,6 @@ def test_graded_spikes_come_back_as_numbers_and_verify(tmp_path: Path) -> None:
     bundle = read_bundle(tmp_path / "b")
     assert bundle.golden.spikes["square"].dtype == np.int32 and bundle.golden.spikes["out"].dtype == np.bool_
     assert np.abs(bundle.golden.spikes["square"]).max() > 1
-    checks = list(verify(bundle.program, bundle.events, bundle.golden))
+    checks = list(verify(bundle.pipeline, bundle.recordings))
     assert [check.backend for check in checks] == ["emulator", "lava"] and all(check.passed for check in checks)
     assert checks[0].comparison.by_variable["spikes"] == (5 * 3 * 2 * 3, 0)

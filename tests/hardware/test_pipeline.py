@@ -8,7 +8,8 @@ import pytest
 
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, compare
 from snnfuse.hardware.backends import reference
-from snnfuse.hardware.backends.verify import verify_pipeline
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
+from snnfuse.hardware.backends.verify import verify
 from snnfuse.hardware.errors import InputError, SaturationWarning, VerificationError, WindowWarning
 from snnfuse.hardware.ir.host_steps import Normalise
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
@@ -42,7 +43,7 @@ def spikes(time: int = 9, batch: int = 4) -> np.ndarray:
 @pytest.mark.parametrize("backend", ["reference", "emulator", "torch"])
 def test_every_stage_is_the_reference_fed_by_hand(backend: str) -> None:
     net, x = pipeline(), spikes()
-    run = net.run(net.encode(x), backend, "all", True)
+    run = run_pipeline(net, net.encode(x), backend, "all", True)
     first = reference.emulate(net.programs[0], {"x": x}, "all", True)
     counts = first.spikes["spikes"].sum(0).astype(float)
     norm = np.sqrt((counts**2).sum(1, keepdims=True))
@@ -52,12 +53,12 @@ def test_every_stage_is_the_reference_fed_by_hand(backend: str) -> None:
     for recording, expected in zip(run.recordings, (first, second)):
         assert compare(recording, expected).mismatches == 0
     assert second.spikes["spikes"].any() and (run.recordings[1].events["embedding"] == fed).all()
-    assert (net.decode(run) == second.spikes["spikes"].sum(0).argmax(1)).all()
+    assert (net.decode(run.recordings) == second.spikes["spikes"].sum(0).argmax(1)).all()
 
 
 def test_lava_runs_every_stage() -> None:
     net, x = pipeline(), spikes(time=5, batch=2)
-    run, expected = (net.run(net.encode(x), backend, "all", True) for backend in ("lava", "reference"))
+    run, expected = (run_pipeline(net, net.encode(x), backend, "all", True) for backend in ("lava", "reference"))
     for found, wanted in zip(run.recordings, expected.recordings):
         assert compare(found, wanted).mismatches == 0
 
@@ -65,7 +66,7 @@ def test_lava_runs_every_stage() -> None:
 def test_voltages_are_carried_in_their_unit() -> None:
     net = pipeline(replace(L2, unit=1 / 640, steps=()), "membrane_sum")
     with pytest.warns(SaturationWarning, match="'embedding'"):
-        run = net.run(net.encode(spikes()))
+        run = run_pipeline(net, net.encode(spikes()))
     v, fed = run.recordings[0].states["n"]["v"], run.recordings[1].events["embedding"]
     assert (fed[0] == np.clip(np.rint((v / 640).mean(0) / (4.0 / 2047)), -2047, 2047)).all() and fed.any()
 
@@ -78,7 +79,7 @@ def test_a_mean_over_another_window_is_rounded_and_says_so(time: int, rounded: b
     net = replace(net, programs=(net.programs[0], second))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run = net.run(net.encode(spikes(time)))
+        run = run_pipeline(net, net.encode(spikes(time)))
     assert [w.category for w in caught] == [WindowWarning] * rounded
     assert not rounded or f"a mean over {time} steps is rounded to multiples of 1/9" in str(caught[0].message)
     exact = run.recordings[1].events["embedding"] * time == 9 * run.recordings[0].spikes["spikes"].sum(0)
@@ -93,7 +94,7 @@ def test_a_later_stage_may_read_inputs_again() -> None:
     both = replace(second, nodes={**second.nodes, "x": SpikeInput((6,))}, connections=links)
     net = Pipeline((first, both), (Link("embedding", 0, "spikes", "count"),))
     assert list(net.inputs) == ["x"]
-    run = net.run(net.encode(spikes()))
+    run = run_pipeline(net, net.encode(spikes()))
     fed = run.recordings[1].events
     assert (fed["x"] == spikes()).all() and (fed["embedding"] == run.recordings[0].spikes["spikes"].sum(0)).all()
 
@@ -107,20 +108,20 @@ def test_inputs_of_different_windows_are_refused_before_any_stage_runs(time: int
                    (Link("embedding", 0, "spikes", "count"),))  # fmt: skip
     for events in ({"y": spikes(time, batch), "x": spikes()}, {"x": spikes(), "y": spikes(time, batch)}):
         with pytest.raises(InputError, match="inputs differ in time or batch"):
-            net.run(events)
+            run_pipeline(net, events)
 
 
 def test_golden_recordings_are_verified_stage_by_stage() -> None:
     net = pipeline()
-    golden = net.run(net.encode(spikes()), record="all", states=True).recordings
-    checks = list(verify_pipeline(net, golden, ("emulator", "torch")))
+    golden = run_pipeline(net, net.encode(spikes()), record="all", states=True).recordings
+    checks = list(verify(net, golden, ("emulator", "torch")))
     assert [check.backend for check in checks] == ["emulator, stage 1", "emulator, stage 2", "torch, stage 1", "torch, stage 2"]
     assert all(check.passed and check.comparison.compared for check in checks)
     fed = {"embedding": golden[1].events["embedding"] + 1}
     with pytest.raises(VerificationError, match="stage 2: the golden events of 'embedding'"):
-        list(verify_pipeline(net, (golden[0], replace(golden[1], events=fed)), ("emulator",)))
+        list(verify(net, (golden[0], replace(golden[1], events=fed)), ("emulator",)))
     flipped = {name: ~values for name, values in golden[1].spikes.items()}
-    failed = list(verify_pipeline(net, (golden[0], replace(golden[1], spikes=flipped)), ("emulator",)))
+    failed = list(verify(net, (golden[0], replace(golden[1], spikes=flipped)), ("emulator",)))
     assert [check.passed for check in failed] == [True, False]
 
 
@@ -173,6 +174,6 @@ def test_shapes_inputs_and_events_must_fit() -> None:
     with pytest.raises(InputError, match="declared differently by two stages"):
         Pipeline((first, layer(rng, GradedInput((6,), 12, 1.0), "x", 3)), ())
     with pytest.raises(InputError, match="events must be of 'x', not 'y'"):
-        pipeline().run({"y": spikes()})
+        run_pipeline(pipeline(), {"y": spikes()})
     with pytest.raises(InputError, match="at least one program"):
         Pipeline((), ())

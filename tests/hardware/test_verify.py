@@ -27,7 +27,7 @@ def without(recording: Recording, node: str) -> Recording:
 
 @pytest.mark.parametrize("states", [False, True])
 def test_what_was_recorded_is_compared(states: bool) -> None:
-    (check,) = verification.verify(PROGRAM, EVENTS, emulate(PROGRAM, EVENTS, "all", states), ["emulator"])
+    (check,) = verification.verify(PROGRAM, [emulate(PROGRAM, EVENTS, "all", states)], ["emulator"])
     assert check.passed
     values = 5 * 2 * 2
     expected = (2 if states else 1) * values
@@ -38,11 +38,11 @@ def test_what_was_recorded_is_compared(states: bool) -> None:
 def test_golden_vectors_that_leave_out_a_layer_are_refused(node: str) -> None:
     golden = without(emulate(PROGRAM, EVENTS, "all", True), node)
     with pytest.raises(InputError, match=f"the golden recording must hold every layer .* of {node}"):
-        list(verification.verify(PROGRAM, EVENTS, golden, ["emulator"]))
+        list(verification.verify(PROGRAM, [golden], ["emulator"]))
 
 
 def test_a_backend_that_leaves_out_a_layer_does_not_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     golden = emulate(PROGRAM, EVENTS, "all")
     monkeypatch.setattr(verification, "run_on", lambda *args, **kwargs: Run(without(golden, "a"), 0.0))
     with pytest.raises(VerificationError, match="emulator must hold every layer .* differs in: spikes of a"):
-        list(verification.verify(PROGRAM, EVENTS, golden, ["emulator"]))
+        list(verification.verify(PROGRAM, [golden], ["emulator"]))
