@@ -10,12 +10,17 @@
     report.html              the same for a person, where the writer gave a page; `snnfuse-export` does
     pareto.svg               of a search for bit widths: accuracy against synapse memory
 
-A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent.
+A bundle for target `nir` holds graph, report and manifest only. The manifest says why a file is absent. A network in stages has
+
+    manifest.json            as above, with the folders of the stages; it hashes their files too
+    pipeline.json            what the host computes between the stages
+    stage1/, stage2/, ...    a bundle each, with golden vectors; every command takes such a folder too
+    report.json, .html       every stage's ledger, and what the export measured of the whole
 """
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,13 +30,17 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from snnfuse.export.bundle.content import Content, check_arguments, fill, json_text, network_file
+from snnfuse.export.bundle.compiled import Compiled, Stage
+from snnfuse.export.bundle.content import fill, json_text, network_files, write_manifest
 from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, FORMAT, GRAPH, MANIFEST, PAGE, REPORT, check_file, check_manifest
+from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.files import check_target, recover, resolved, sha256, whole_folder
 from snnfuse.hardware.ir.json_fields import read_json
+from snnfuse.hardware.ir.pipeline import Link, Pipeline
+from snnfuse.hardware.ir.pipeline_storage import FILE, read_links
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording
 from snnfuse.hardware.ir.recording import Recording
@@ -54,9 +63,42 @@ class Bundle:
     manifest: Mapping[str, Any]
 
     @property
-    def is_pipeline(self) -> bool:
-        """Whether it holds several programs that run one after the other; `snnfuse.export.bundle.stages.open_pipeline` opens them."""
+    def is_staged(self) -> bool:
+        """Whether it holds a bundle per stage, which run one after the other."""
         return "stages" in self.manifest
+
+    @cached_property
+    def stages(self) -> "tuple[Bundle, ...]":
+        """A bundle per stage: itself, where it holds one program or graph.
+
+        Raises:
+            InputError, VerificationError: as of `read_bundle`.
+        """
+        return tuple(read_bundle(self.path / name) for name in self.manifest["stages"]) if self.is_staged else (self,)
+
+    @cached_property
+    def links(self) -> tuple[Link, ...]:
+        """What the host carries between the stages; InputError where the wiring is damaged."""
+        if not self.is_staged:
+            return ()
+        links, folders = read_links(self.path)
+        if list(folders) != self.manifest["stages"]:
+            raise InputError(f"{self.path / FILE}: its stages are not those of {MANIFEST}")
+        return links
+
+    @cached_property
+    def pipeline(self) -> Pipeline:
+        """The programs of all stages, wired; InputError where there is none, or they do not fit each other."""
+        links, programs = self.links, tuple(stage.program for stage in self.stages)
+        try:
+            return Pipeline(programs, links)
+        except InputError as error:
+            raise InputError(f"{self.path / FILE}: {error}") from error
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """`golden` of every stage."""
+        return tuple(stage.golden for stage in self.stages)
 
     @cached_property
     def graph(self) -> "nir.NIRGraph":
@@ -107,7 +149,7 @@ class Bundle:
         return read_json(self.path / REPORT)
 
     def _check_single(self) -> None:
-        if self.is_pipeline:
+        if self.is_staged:
             stages = self.manifest["stages"]
             raise InputError(f"{self.path} holds {len(stages)} programs, one per stage; this takes one: {self.path / stages[0]}")
 
@@ -158,14 +200,32 @@ def write_bundle(
         UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it, as of `check_chip`; target `netx`,
             and netx cannot express it.
     """
+    if golden is not None and (events is not None or not golden.events):
+        golden = _with_events(golden, events)
+    elif events is not None and golden is None:
+        raise InputError(BOTH)
+    stage = Stage(graph, program, golden, resources, graph_ledger, report or {})
+    return write_compiled(path, Compiled(find_target(target), (stage,), files=files or {}), page=page, force=force)
+
+
+BOTH = "golden vectors need both the events and what the program made of them: give events= and golden="
+
+
+def _with_events(golden: Recording, events: Mapping[str, NDArray[np.int32]] | None) -> Recording:
+    if events is None:
+        raise InputError(BOTH)
+    return replace(golden, events=events)
+
+
+def write_compiled(path: str | Path, compiled: Compiled, *, page: "MakePage | None" = None, force: bool = False) -> Bundle:
+    """Write a bundle of a compiled network, whole or not at all; arguments and errors as of `write_bundle`."""
     path = resolved(path)
-    content = Content(target, graph, program, events, golden, resources, graph_ledger, report or {}, files or {})
-    check_arguments(content)
-    network = network_file(target, program)
-    json_text(content.measured)
+    compiled.check()
+    networks = network_files(compiled)
+    json_text(compiled.measured)
     check_target(path, force, is_bundle)
     with whole_folder(path) as folder:
-        manifest = add_page(folder, fill(folder, content, network), path.name, page)
+        manifest = add_page(folder, fill(folder, compiled, networks), path.name, page)
     return Bundle(path, manifest)
 
 
@@ -177,7 +237,7 @@ def add_page(folder: Path, manifest: dict[str, Any], name: str, page: MakePage |
     if page is not None:
         (folder / PAGE).write_text(page(Bundle(folder, manifest), name), encoding="utf-8")
         manifest = {**manifest, "files": {**manifest["files"], PAGE: sha256(folder / PAGE)}}
-        (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
+        write_manifest(folder, manifest)
     return manifest
 
 

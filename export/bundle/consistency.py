@@ -5,14 +5,14 @@ from typing import Any
 
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.bundle import Bundle
-from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, make_manifest, make_pipeline_manifest
-from snnfuse.export.bundle.stages import open_pipeline
+from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, Numbers, make_manifest
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
 from snnfuse.hardware.chip.tiers import tiers
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
 from snnfuse.hardware.files import list_files
+from snnfuse.hardware.ir.pipeline import as_pipeline
 
 
 def check_consistency(bundle: Bundle) -> None:
@@ -25,8 +25,10 @@ def check_consistency(bundle: Bundle) -> None:
     unlisted = sorted(set(list_files(bundle.path)) - {MANIFEST, *bundle.manifest["files"]})
     if unlisted:
         raise VerificationError(f"{bundle.path} holds what its manifest does not list: {', '.join(unlisted)}")
-    for field, found, expected in _pipeline_differences(bundle) if bundle.is_pipeline else _differences(bundle):
+    for field, found, expected in _stage_differences(bundle) if bundle.is_staged else _differences(bundle):
         raise VerificationError(f"{bundle.path / MANIFEST}: {field} is {found!r}, but the bundle's content says {expected!r}")
+    for stage in bundle.stages if bundle.is_staged else ():
+        check_consistency(stage)
 
 
 def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
@@ -45,7 +47,8 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
     yield from _script_differences(bundle)
     resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] == VERSION else None
-    true = make_manifest(manifest["target"], program, resources, len(entries or ()), {})
+    numbers = Numbers(None if program is None else as_pipeline(program), len(entries or ()), resources)
+    true = make_manifest(manifest["target"], numbers, {})
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
         if manifest.get(field) != true.get(field):
             yield field, manifest.get(field), true.get(field)
@@ -54,17 +57,16 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
             yield f"resources: {field}", _placement(manifest).get(field), value
 
 
-def _pipeline_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
-    """The same for a pipeline, whose stages are checked as bundles of their own."""
-    opened = open_pipeline(bundle)
-    by_stage = {path.path.name: ledger.to_json(path.program.ledger) for path in opened.stages}
+def _stage_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
+    """The same for a network in stages, which are checked as bundles of their own."""
+    by_stage = {stage.path.name: ledger.to_json(program.ledger) for stage, program in zip(bundle.stages, bundle.pipeline.programs)}
     rows = [row for entries in by_stage.values() for row in entries]
     if (bundle.report.get("ledger"), bundle.report.get("stages")) != (rows, by_stage):
         yield f"the ledger of {REPORT}", "another one", "that of the stages"
-    for stage in opened.stages:
+    for stage in bundle.stages:
         if stage.manifest["target"] != bundle.manifest["target"]:
             yield f"target of {stage.path.name}", stage.manifest["target"], bundle.manifest["target"]
-    true = make_pipeline_manifest(bundle.manifest["target"], opened.pipeline, len(rows), {})
+    true = make_manifest(bundle.manifest["target"], Numbers(bundle.pipeline, len(rows), staged=True), {})
     for field in ("inputs", "outputs", "ledger_entries", "stages"):
         if bundle.manifest.get(field) != true[field]:
             yield field, bundle.manifest.get(field), true[field]

@@ -1,25 +1,23 @@
-"""What a bundle holds, checked and written into a folder."""
+"""The files of a bundle, written into a folder."""
 
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
-from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, make_manifest
-from snnfuse.export.targets import find_target
-from snnfuse.hardware import ledger
-from snnfuse.hardware.chip import Resources, check_chip
-from snnfuse.hardware.chip.tiers import tiers
+from snnfuse.export.bundle.compiled import Compiled, Stage
+from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, Numbers, make_manifest
+from snnfuse.export.targets import Target
+from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.files import hash_files
-from snnfuse.hardware.ir.encoding import check_events
+from snnfuse.hardware.ir.pipeline import as_pipeline, stage_folder
+from snnfuse.hardware.ir.pipeline_storage import FILE, pipeline_text
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.storage import save_program
@@ -28,69 +26,55 @@ if TYPE_CHECKING:
     import nir
 
 INTEGERS_ONLY = "the model came as integers, of which there is no float graph"
+Network = tuple[bytes | None, dict[str, str]]  # a netx file, or why there is none
 
 
-@dataclass(frozen=True, eq=False)
-class Content:
-    """What a bundle is to hold; attributes as the arguments of `write_bundle`."""
+def fill(folder: Path, compiled: Compiled, networks: list[Network]) -> dict[str, Any]:
+    """Write a bundle's files into an empty folder; returns its manifest. Errors as of `write_bundle`.
 
-    target: str
-    graph: "nir.NIRGraph | None"
-    program: Program | None
-    events: Mapping[str, NDArray[np.int32]] | None
-    golden: Recording | None
-    resources: Resources | None
-    graph_ledger: ledger.Ledger
-    report: Mapping[str, Any]
-    files: Mapping[str, bytes]
-
-    def __post_init__(self) -> None:
-        if self.events is None and self.golden is not None:
-            object.__setattr__(self, "events", self.golden.events or None)
-
-    @property
-    def entries(self) -> ledger.Ledger:
-        """Every change of meaning."""
-        return self.program.ledger if self.program else self.graph_ledger
-
-    @property
-    def measured(self) -> dict[str, Any]:
-        """What report.json holds."""
-        runs_on = {"tiers": tiers(self.program)} if self.program else {}
-        return {"ledger": ledger.to_json(self.entries), **runs_on, **self.report}
+    Args:
+        folder: to fill: with one stage's files, or with a folder per stage and their wiring.
+        compiled: what it is to hold.
+        networks: by stage, as of `network_file`.
+    """
+    for name, data in compiled.files.items():
+        (folder / name).write_bytes(data)
+    if len(compiled.stages) == 1:
+        return _fill_stage(folder, compiled.target, compiled.stages[0], networks[0], compiled.measured)
+    for number, (stage, network) in enumerate(zip(compiled.stages, networks)):
+        (folder / stage_folder(number)).mkdir()
+        _fill_stage(folder / stage_folder(number), compiled.target, stage, network, stage.measured)
+    (folder / FILE).write_text(pipeline_text(compiled.links, len(compiled.stages)), encoding="utf-8")
+    (folder / REPORT).write_text(json_text(compiled.measured), encoding="utf-8")
+    numbers = Numbers(compiled.pipeline, len(compiled.ledger), staged=True)
+    return write_manifest(folder, make_manifest(compiled.target.name, numbers, hash_files(folder)))
 
 
-def fill(folder: Path, content: Content, network: tuple[bytes | None, dict[str, str]] | None = None) -> dict[str, Any]:
-    """Write a bundle's files into an empty folder; returns its manifest. Errors as of `write_bundle`."""
-    resources = content.resources
-    if find_target(content.target).is_placed and content.program is not None and resources is None:
-        resources = check_chip(content.program)
-    net, absent = network or network_file(content.target, content.program)
-    if content.graph is not None:
-        _write_graph(folder, content.graph)
+def _fill_stage(folder: Path, target: Target, stage: Stage, network: Network, measured: Mapping[str, Any]) -> dict[str, Any]:
+    (net, absent), resources, program = network, stage.resources, stage.program
+    if target.is_placed and program is not None and resources is None:
+        resources = check_chip(program, target.limits)
+    if stage.graph is not None:
+        _write_graph(folder, stage.graph)
     else:
-        absent[GRAPH] = INTEGERS_ONLY
-    if content.program is not None:
-        _write_program(folder, content.program, content.events, content.golden, content.target)
+        absent = {**absent, GRAPH: INTEGERS_ONLY}
+    if program is not None:
+        save_program(program, folder)
+    if program is not None and stage.golden is not None:
+        _write_golden(folder, program, stage.golden)
+        if RUN_ON_BOARD in target.holds:
+            (folder / RUN_ON_BOARD).write_text(SCRIPT, encoding="utf-8")
     if net is not None:
         (folder / NET).write_bytes(net)
-    for name, data in content.files.items():
-        (folder / name).write_bytes(data)
-    (folder / REPORT).write_text(json_text(content.measured), encoding="utf-8")
-    manifest = make_manifest(content.target, content.program, resources, len(content.entries), hash_files(folder), absent)
+    (folder / REPORT).write_text(json_text(measured), encoding="utf-8")
+    numbers = Numbers(None if program is None else as_pipeline(program), len(stage.ledger), resources)
+    return write_manifest(folder, make_manifest(target.name, numbers, hash_files(folder), absent))
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Write manifest.json; returns the same manifest."""
     (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
     return manifest
-
-
-def _write_program(
-    folder: Path, program: Program, events: Mapping[str, NDArray[np.int32]] | None, golden: Recording | None, target: str
-) -> None:
-    """The integers, and what they make of known inputs."""
-    save_program(program, folder)
-    if events is not None and golden is not None:
-        _write_golden(folder, program, events, golden)
-        if RUN_ON_BOARD in find_target(target).holds:
-            (folder / RUN_ON_BOARD).write_text(SCRIPT, encoding="utf-8")
 
 
 def json_text(content: Mapping[str, Any]) -> str:
@@ -111,42 +95,19 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} is not")
 
 
-def network_file(target: str, program: Program | None) -> tuple[bytes | None, dict[str, str]]:
-    """The program as a netx file, or why there is none."""
+def network_files(compiled: Compiled) -> list[Network]:
+    """By stage, the program as a netx file, or why there is none; UnsupportedError for target `netx` and a program that it cannot say."""
     from snnfuse.export.netx import net_bytes
 
-    if program is None:
-        return None, {}
-    try:
-        return net_bytes(program), {}
-    except UnsupportedError as error:
-        if NET in find_target(target).holds:
-            raise
-        return None, {NET: str(error)}
-
-
-def check_arguments(content: Content) -> None:
-    target, program = find_target(content.target), content.program
-    if (program is not None) != target.has_program:
-        raise InputError("a bundle for target 'nir' holds no program, every other one needs it")
-    if program is None and content.graph is None:
-        raise InputError(f"a bundle for target {target.name!r} needs a graph")
-    if content.resources is not None and not target.is_placed:
-        raise InputError(f"resources are those of a chip, which target {target.name!r} has none of; leave them out")
-    if program is not None and not program.outputs:
-        raise InputError("a program without outputs has nothing to verify")
-    _check_golden(program, content.events, content.golden)
-
-
-def _check_golden(program: Program | None, events: Any, golden: Recording | None) -> None:
-    if (events is None) != (golden is None):
-        raise InputError("golden vectors need both the events and what the program made of them: give events= and golden=")
-    if program is None or golden is None:
-        return
-    check_events(program, events)
-    missing = [name for name in program.neurons if name not in golden.spikes]
-    if missing:
-        raise InputError(f"golden vectors need every layer, {missing[0]!r} was not recorded: use record='all'")
+    found: list[Network] = []
+    for number, stage in enumerate(compiled.stages):
+        try:
+            found.append((None if stage.program is None else net_bytes(stage.program), {}))
+        except UnsupportedError as error:
+            if NET in compiled.target.holds:
+                raise UnsupportedError(f"stage {number + 1}: {error}" if len(compiled.stages) > 1 else str(error)) from error
+            found.append((None, {NET: str(error)}))
+    return found
 
 
 def _write_graph(folder: Path, graph: "nir.NIRGraph") -> None:
@@ -158,9 +119,9 @@ def _write_graph(folder: Path, graph: "nir.NIRGraph") -> None:
     (folder / GRAPH).write_bytes(content.getvalue())
 
 
-def _write_golden(folder: Path, program: Program, events: Mapping[str, NDArray], golden: Recording) -> None:
+def _write_golden(folder: Path, program: Program, golden: Recording) -> None:
     expected = {f"spikes/{name}": golden.spikes[name] for name in program.neurons}
     expected |= {f"{variable}/{name}": values for name, of in golden.states.items() for variable, values in of.items()}
     (folder / EVENTS).parent.mkdir()
-    for name, arrays in ((EVENTS, events), (EXPECTED, expected)):
+    for name, arrays in ((EVENTS, golden.events), (EXPECTED, expected)):
         (folder / name).write_bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))

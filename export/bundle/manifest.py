@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +14,8 @@ from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError, VerificationError
 from snnfuse.hardware.files import sha256
 from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
-from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
 from snnfuse.hardware.ir.pipeline_storage import FILE as PIPELINE
-from snnfuse.hardware.ir.pipeline_storage import stage_folder
 from snnfuse.hardware.ir.program import Program
 
 FORMAT = "snnfuse bundle"
@@ -24,33 +24,45 @@ PIPELINE_VERSION = 3  # of a bundle of several programs, which an older snnfuse 
 READABLE = (1, VERSION, PIPELINE_VERSION)  # in version 1 resources were a lower bound of cores, which is not compared any more
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
 MANIFEST, GRAPH, REPORT, NET, PAGE = "manifest.json", "graph.nir", "report.json", "network.net", "report.html"
+PARETO = "pareto.svg"  # of a search for bit widths
 EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
 
 
-def make_manifest(
-    target: str,
-    program: Program | None,
-    resources: Resources | None,
-    changes: int,
-    files: dict[str, str],
-    absent: Mapping[str, str] = MappingProxyType({}),
-) -> dict[str, Any]:
-    """The manifest of a bundle that holds `files` (path to sha256), with `changes` entries in its ledger, and says why it does not
-    hold the files in `absent`.
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """What a manifest says of its programs.
+
+    Attributes:
+        pipeline: all of them; None for a graph alone.
+        changes: entries in the ledger.
+        resources: what a single program takes of a board.
+        staged: whether each has a folder of its own.
     """
-    manifest = {
+
+    pipeline: Pipeline | None
+    changes: int
+    resources: Resources | None = None
+    staged: bool = False
+
+
+def make_manifest(target: str, numbers: Numbers, files: dict[str, str], absent: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """The manifest of a bundle that holds `files` (path to sha256), and says why it does not hold the files in `absent`."""
+    manifest: dict[str, Any] = {
         "format": FORMAT,
-        "format_version": VERSION,
+        "format_version": PIPELINE_VERSION if numbers.staged else VERSION,
         "target": target,
         "python": platform.python_version(),
         "packages": _versions(),
-        "ledger_entries": changes,
+        "ledger_entries": numbers.changes,
         "files": files,
     }
-    if program is not None:
-        manifest |= {"inputs": _shapes_of_inputs(program.inputs), "outputs": _outputs(program), "latency": dict(program.latency)}
-        manifest["absent"] = dict(absent)
-    return manifest | ({"resources": resources.to_json()} if resources else {})
+    if numbers.pipeline is not None:
+        last = numbers.pipeline.programs[-1]
+        manifest |= {"inputs": describe_inputs(numbers.pipeline.inputs), "outputs": describe_outputs(last)}
+        if numbers.staged:
+            return manifest | {"stages": [stage_folder(i) for i in range(len(numbers.pipeline.programs))]}
+        manifest |= {"latency": dict(last.latency), "absent": dict(absent)}
+    return manifest | ({"resources": numbers.resources.to_json()} if numbers.resources else {})
 
 
 def _versions() -> dict[str, str]:
@@ -63,7 +75,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _shapes_of_inputs(inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[str, Any]:
+def describe_inputs(inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[str, Any]:
+    """Shape, bits and scale of every input."""
     return {
         name: {"shape": list(node.shape)}
         | ({"bits": node.bits, "scale": node.scale} if isinstance(node, GradedInput) else {"bits": 1})
@@ -71,7 +84,8 @@ def _shapes_of_inputs(inputs: Mapping[str, SpikeInput | GradedInput]) -> dict[st
     }
 
 
-def _outputs(program: Program) -> dict[str, Any]:
+def describe_outputs(program: Program) -> dict[str, Any]:
+    """Node, shape and decoder of every output."""
     return {
         name: {"node": output.node, "shape": list(program.nodes[output.node].shape), "decoder": output.decoder}
         for name, output in program.outputs.items()
@@ -101,22 +115,6 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     needed += [NET] if NET in target.holds else []
     if not isinstance(files, dict) or not all(name in files for name in needed):
         raise InputError(f"{path}: files must list {', '.join(needed)}")
-
-
-def make_pipeline_manifest(target: str, pipeline: Pipeline, changes: int, files: dict[str, str]) -> dict[str, Any]:
-    """The manifest of a bundle that holds a bundle per stage, and how they are wired."""
-    return {
-        "format": FORMAT,
-        "format_version": PIPELINE_VERSION,
-        "target": target,
-        "python": platform.python_version(),
-        "packages": _versions(),
-        "ledger_entries": changes,
-        "files": files,
-        "stages": [stage_folder(i) for i in range(len(pipeline.programs))],
-        "inputs": _shapes_of_inputs(pipeline.inputs),
-        "outputs": _outputs(pipeline.programs[-1]),
-    }
 
 
 def _check_stages(manifest: Mapping[str, Any], path: Path) -> None:

@@ -19,7 +19,6 @@ from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
-
 REDUCED: dict[Reduction, str] = {
     "count": "its spikes are counted over the window",
     "mean": "it is averaged over the window",
