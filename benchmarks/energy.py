@@ -13,7 +13,8 @@ import click
 import numpy as np
 
 from benchmarks.pilotnet import pilotnet
-from snnfuse.commands.console import Console, json_option, table
+from snnfuse.commands.console import Console, json_option
+from snnfuse.report.tables import table
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.energy import MODELLED, Activity, Estimate, Range, calibrated, loihi1, measure
 from snnfuse.hardware.energy.constants import PILOTNET, published_energy_mj

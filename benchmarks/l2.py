@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from benchmarks.braille import report
-from snnfuse.commands.console import table
+from snnfuse.report.tables import table
 from snnfuse.compile import accuracy as accuracies
 from snnfuse.compile import compiled as exporting
 from snnfuse.compile import pipeline_compiled as pipeline_exporting

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import click
 import numpy as np
 
-from snnfuse.commands.console import Console, json_option, table
+from snnfuse.commands.console import Console, json_option
+from snnfuse.report.tables import table
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.ir.synapses import Synapse

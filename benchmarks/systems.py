@@ -31,7 +31,8 @@ from torch import nn
 
 from benchmarks.systems_page import cells, write_page
 from snnfuse import networks
-from snnfuse.commands.console import Console, json_option, table
+from snnfuse.commands.console import Console, json_option
+from snnfuse.report.tables import table
 from snnfuse.export import quantize, to_nir
 from snnfuse.export.staging.cutting import cut
 from snnfuse.export.staging.l2_on_chip import join

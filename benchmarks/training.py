@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from benchmarks.braille import report
 from snnfuse import training
-from snnfuse.commands.console import table
+from snnfuse.report.tables import table
 from snnfuse.data import AudioVisual, Pairs, hold_out, load, make_pairs
 from snnfuse.networks import architecture, build, reset, run_folded
 from snnfuse.training.batches import Share, TrainingBatches, in_time

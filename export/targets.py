@@ -111,5 +111,5 @@ LAVA = register_target(Target("lava", "integers for Lava's simulation", frozense
 NIR = register_target(Target("nir", "the float graph only", frozenset[Part]()))
 NETX = register_target(Target(
     "netx", "integers for lava-dl's netx: network.net, which other targets hold where netx can express it",
-    frozenset[Part](("program", "network.net")), tiers=("A", "C"),
+    frozenset[Part](("program", "network.net", "stages")), tiers=("A", "C"),
 ))  # fmt: skip

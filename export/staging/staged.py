@@ -4,7 +4,7 @@ A stage is rounded like any network. What calibrates it are the calibration data
 that errors of earlier stages are not fitted; what the host carries exactly, counts and means, is declared so that nothing rounds it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import nir
@@ -16,22 +16,22 @@ from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.quantization.fitting import Input
 from snnfuse.export.quantization.quantize_network import Quantized, quantize_measured
-from snnfuse.export.quantization.settings import QuantizationSettings
+from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
+from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, MESSAGE_BITS, WEIGHT_BITS
-from snnfuse.hardware.ir.host_steps import Normalise, carry
-from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, MESSAGE_BITS
+from snnfuse.hardware.ir.host_steps import carry
 from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
+from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ledger import LedgerEntry
 
 WHOLE = 1e-6  # how far float sums of spikes may be from a whole number
-REDUCED = {"count": "its spikes are counted over the window", "mean": "it is averaged over the window", "steps": "every step is read"}
 
 
 @dataclass(frozen=True, eq=False)
 class StagedGraph:
-    """A float network in stages.
+    """A float network in stages; of one stage where nothing needs a host.
 
     Attributes:
         stages: a graph each, whose inputs carry the names of the network's inputs or of links.
@@ -39,7 +39,7 @@ class StagedGraph:
     """
 
     stages: tuple[nir.NIRGraph, ...]
-    links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,37 +52,68 @@ class StageRun:
 
 
 @dataclass(frozen=True, eq=False)
+class Fed:
+    """What a stage is made from.
+
+    Attributes:
+        graph: its float graph.
+        links: what it reads of other stages.
+        inputs: calibration data and what the float stages before it carry on them, float (time, batch, *shape) by input.
+        declared: of what is carried, inputs whose range or unit is known.
+    """
+
+    graph: nir.NIRGraph
+    links: tuple[Link, ...]
+    inputs: Mapping[str, NDArray]
+    declared: Mapping[str, Input]
+
+    def with_entries(self, found: Quantized) -> Quantized:
+        """The program with what the host computes for it in its ledger."""
+        time = next(iter(self.inputs.values())).shape[0]
+        return replace(found, program=found.program.with_ledger(*(_entry(link, time) for link in self.links)))
+
+
+@dataclass(frozen=True, eq=False)
 class QuantizedStages:
     """A pipeline, and what is known of each stage's making.
 
     Attributes:
         pipeline: the programs, whose ledgers say what the host computes for them.
         stages: by stage, as of `quantize_measured`.
-        float_runs: the float network on the calibration data.
     """
 
     pipeline: Pipeline
     stages: tuple[Quantized, ...]
-    float_runs: tuple[StageRun, ...]
 
 
-def simulate_staged(staged: StagedGraph, inputs: Mapping[str, NDArray], dt: float | None = None) -> tuple[StageRun, ...]:
+def lower_stages(staged: StagedGraph, dt: float | None = None) -> tuple[Network, ...]:
+    """Every stage lowered; arguments and errors as of `lower`."""
+    return tuple(lower(graph, dt) for graph in staged.stages)
+
+
+def simulate_staged(
+    staged: StagedGraph, inputs: Mapping[str, NDArray], dt: float | None = None, networks: tuple[Network, ...] | None = None
+) -> tuple[StageRun, ...]:
     """Run the float network, stage by stage.
 
     Args:
         staged: the graphs.
         inputs: the network's, float (time, batch, *shape) by name.
         dt: seconds per step, as for `lower`.
+        networks: the stages as of `lower_stages`, where they are known already.
 
     Raises:
         InputError, UnsupportedError: as of `lower`; InputError for an input that is missing.
     """
     runs: tuple[StageRun, ...] = ()
-    for graph in staged.stages:
-        network = lower(graph, dt)
-        fed = {name: _value(staged, name, shape, inputs, runs) for name, shape in network.inputs.items()}
+    for network in lower_stages(staged, dt) if networks is None else networks:
+        fed = _fed(staged, network, inputs, runs)
         runs = (*runs, StageRun(network, fed, simulate(network, fed)))
     return runs
+
+
+def _fed(staged: StagedGraph, network: Network, inputs: Mapping[str, NDArray], runs: tuple[StageRun, ...]) -> dict[str, NDArray]:
+    return {name: _value(staged, name, shape, inputs, runs) for name, shape in network.inputs.items()}
 
 
 def _value(
@@ -110,45 +141,72 @@ def network_inputs(staged: StagedGraph) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name not in linked))
 
 
+def feed_stages(
+    staged: StagedGraph, calibration: Mapping[str, NDArray], settings: QuantizationSettings, target: Target
+) -> Iterator[Fed]:
+    """What each stage is made from, one after the other; arguments and errors as of `quantize_staged`."""
+    runs: tuple[StageRun, ...] = ()
+    input_bits = min(settings.input_bits, target.payload_bits)
+    for number, (graph, network) in enumerate(zip(staged.stages, lower_stages(staged, settings.dt))):
+        fed = _fed(staged, network, calibration, runs)
+        links = tuple(link for link in staged.links if link.name in fed)
+        known = {link.name: node for link in links if (node := declare(link, network, fed, input_bits, runs)) is not None}
+        yield Fed(graph, links, fed, known)
+        if any(link.stage >= number for link in staged.links):
+            runs = (*runs, StageRun(network, fed, simulate(network, fed)))
+
+
 def quantize_staged(
     staged: StagedGraph,
     calibration: Mapping[str, NDArray],
-    *,
-    dt: float | None = None,
-    reset: Reset | None = None,
-    weight_bits: int = WEIGHT_BITS,
-    input_bits: int = 12,
-    max_groups: int = 2,
+    settings: QuantizationSettings = DEFAULTS,
+    target: Target = LAVA,
 ) -> QuantizedStages:
-    """A program per stage; arguments, warnings and errors as of `snnfuse.export.quantize`, calibration by input of the network."""
-    runs = simulate_staged(staged, calibration, dt)
-    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups)
+    """A program per stage; arguments, warnings and errors as of `quantize_measured`, calibration by input of the network."""
     declared: dict[str, Input] = {}
-    stages: tuple[Quantized, ...] = ()
-    for graph, run in zip(staged.stages, runs):
-        links = [link for link in staged.links if link.name in run.inputs]
-        exact = {link.name: node for link in links if (node := declare(link, run, input_bits, staged, runs)) is not None}
-        found = quantize_measured(graph, run.inputs, settings, declared=declared | exact)
+    stages: list[Quantized] = []
+    for fed in feed_stages(staged, calibration, settings, target):
+        chosen = settings if len(stages) + 1 == len(staged.stages) else replace(settings, decoder=None)
+        found = quantize_measured(fed.graph, fed.inputs, chosen, target, declared | fed.declared)
         declared |= found.program.inputs  # an input that two stages read is encoded once
-        entries = [_entry(link, run) for link in links]
-        stages = (*stages, replace(found, program=found.program.with_ledger(*entries)))
-    links = tuple(_with_unit(link, stages, runs) for link in staged.links)
-    return QuantizedStages(Pipeline(tuple(stage.program for stage in stages), links), stages, runs)
+        stages.append(fed.with_entries(found))
+    scales = [{layer.node: layer.scale for layer in stage.layers} for stage in stages]
+    return QuantizedStages(wire(staged.links, tuple(stage.program for stage in stages), scales), tuple(stages))
 
 
-def declare(link: Link, reader: StageRun, input_bits: int, staged: StagedGraph, runs: tuple[StageRun, ...]) -> Input | None:
+def wire(links: tuple[Link, ...], programs: tuple[Program, ...], scales: Sequence[Mapping[str, float]]) -> Pipeline:
+    """Programs as a pipeline, whose links know the value of a voltage's unit.
+
+    Args:
+        links: of the float network.
+        programs: by stage.
+        scales: of each stage, by population, what one unit of the float voltage is in integers.
+    """
+    return Pipeline(programs, tuple(_with_unit(link, programs[link.stage], scales[link.stage]) for link in links))
+
+
+def _with_unit(link: Link, program: Program, scales: Mapping[str, float]) -> Link:
+    output = program.outputs[link.output]
+    if output.decoder == "spike_count":
+        return link
+    return replace(link, unit=1.0 / (scales[output.node] * (1 << ALIGN_BITS)))
+
+
+def declare(
+    link: Link, reader: Network, fed: Mapping[str, NDArray], input_bits: int, runs: tuple[StageRun, ...]
+) -> Input | None:
     """How a carried value enters the stage that reads it, where its range or its unit is known; None leaves both to the data.
 
     Counts of T steps are 0 .. T in units of 1, means in units of 1 / T: exact. So are sums of layers' spikes, which a readout's voltage
     holds, where all of the data are whole; what they reach beyond the data is not known. What was normalised to a length reaches that.
     """
     source = runs[link.stage].network
-    shape, time = reader.network.inputs[link.name], next(iter(reader.inputs.values())).shape[0]
+    shape, time = reader.inputs[link.name], len(fed[link.name])
     if link.steps:
         return GradedInput(shape, input_bits, link.steps[-1].scale / (2 ** (input_bits - 1) - 1))
     unit = 1.0 / time if link.reduction == "mean" else 1.0
     if source.populations[source.outputs[link.output]].is_readout:
-        bits = _bits_of_whole(reader.inputs[link.name] / unit, input_bits)
+        bits = _bits_of_whole(fed[link.name] / unit, input_bits)
     else:
         bits = None if link.reduction == "steps" else max(2, time.bit_length() + 1)
     return None if bits is None or bits > MESSAGE_BITS else GradedInput(shape, bits, unit)
@@ -162,22 +220,6 @@ def _bits_of_whole(values: NDArray, least: int) -> int | None:
     return max(least, int(np.abs(whole).max()).bit_length() + 2)
 
 
-def _entry(link: Link, run: StageRun) -> LedgerEntry:
-    time = next(iter(run.inputs.values())).shape[0]
-    steps = "".join(f", {describe(step)}" for step in link.steps)
-    change = f"the host computes it from stage {link.stage + 1}: {REDUCED[link.reduction]} of {time} steps{steps}; exact between parts"
+def _entry(link: Link, time: int) -> LedgerEntry:
+    change = f"the host computes it from stage {link.stage + 1}: {link.describe(f' of {time} steps')}; exact between parts"
     return LedgerEntry(link.name, change, "it needs what no synapse computes, or all steps of the part before, so that part runs first")
-
-
-def describe(step: Normalise) -> str:
-    """A host step in words."""
-    return f"L2 normalised to length {step.scale:g}"
-
-
-def _with_unit(link: Link, stages: tuple[Quantized, ...], runs: tuple[StageRun, ...]) -> Link:
-    """The link with the value of a voltage's unit, where it reads voltages."""
-    node = runs[link.stage].network.outputs[link.output]
-    if not runs[link.stage].network.populations[node].is_readout:
-        return link
-    scale = next(layer.scale for layer in stages[link.stage].layers if layer.node == node)
-    return replace(link, unit=1.0 / (scale * (1 << ALIGN_BITS)))

@@ -2,6 +2,7 @@
 
 Windows   As a Program defines them: every `window` steps a new one begins, with every state zero, and ends in a decision by the output's
           decoder. The decisions are those of `emulate` on the windows as samples, and `decode`.
+Stages    Of a network in stages the later ones begin when a window is over, and each takes a window of its own.
 Sliding   States run on for ever; every so many steps the decoder reads the last `window` of them. The decisions are those of one
           `emulate` of the whole stream whose recording is cut into these spans.
 
@@ -16,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.emulator.run_state import Session
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import only_output, reduce_window
+from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -50,12 +53,18 @@ class Decision:
 
 
 def decide(
-    program: Program, steps: Iterable[Step], window: int, *, output: str | None = None, sliding: int | None = None, threads: int = 1
+    program: Program | Pipeline,
+    steps: Iterable[Step],
+    window: int,
+    *,
+    output: str | None = None,
+    sliding: int | None = None,
+    threads: int = 1,
 ) -> Iterator[Decision]:
     """Run a program on steps as they come.
 
     Args:
-        program: what to run.
+        program: what to run; of a pipeline's stages each runs when the window is over, for it reads what the one before made of it.
         steps: events of one step after another.
         window: steps that a decision rests on.
         output: which; the only one by default.
@@ -66,17 +75,24 @@ def decide(
         A decision as soon as its last step was fed. Steps that fill no window at the end of the stream make none.
 
     Raises:
-        InputError: no such output, steps that are not positive, or events that the program does not take.
+        InputError: no such output, steps that are not positive, events that the program does not take, or sliding windows of a pipeline.
     """
-    name = only_output(program, output)
+    pipeline = as_pipeline(program)
+    last = pipeline.programs[-1]
+    name = only_output(last, output)
     for what, value in (("window", window), ("sliding", sliding)):
         if value is not None and value < 1:
             raise InputError(f"{what} must be a positive number of steps, not {value}")
-    read = _values(program, name)
-    if sliding is None:
-        yield from _in_windows(program, steps, window, name, read, threads)
+    read = _values(last, name)
+    if len(pipeline.programs) > 1 and sliding is not None:
+        raise InputError("sliding windows reset nothing, but each stage of a network in stages begins anew with what a whole window of the "
+                         "one before came to; leave sliding out")  # fmt: skip
+    if len(pipeline.programs) > 1:
+        yield from _in_stages(pipeline, steps, window, name, read)
+    elif sliding is None:
+        yield from _in_windows(last, steps, window, name, read, threads)
     else:
-        yield from _sliding(program, steps, window, name, read, threads, sliding)
+        yield from _sliding(last, steps, window, name, read, threads, sliding)
 
 
 def _values(program: Program, output: str) -> Read:
@@ -110,6 +126,24 @@ def reduce_pair(decoder: str, total: NDArray[np.int64], values: NDArray) -> NDAr
     if decoder == "membrane_max":
         return np.maximum(total, values)
     return total + values
+
+
+def _in_stages(pipeline: Pipeline, steps: Iterable[Step], window: int, name: str, read: Read) -> Iterator[Decision]:
+    """A window at a time: the later stages need all of it. They take their own windows one after the other, each behind its latency."""
+    output, kept = pipeline.programs[-1].outputs[name], list[Step]()
+    late = sum(max(program.latency[o.node] for o in program.outputs.values()) for program in pipeline.programs[:-1])
+    late += (len(pipeline.programs) - 1) * window + pipeline.programs[-1].latency[output.node]
+    for number, step in enumerate(steps, 1):
+        kept.append(step)
+        if len(kept) < window:
+            continue
+        events = {key: np.stack([np.asarray(each[key]) for each in kept])[:, None] for key in pipeline.inputs}
+        values = read(run_pipeline(pipeline, events).recordings[-1])
+        scores = [reduce_window(output.decoder, values[:end])[0] for end in range(1, window + 1)]
+        answers = [int(each.argmax()) for each in scores]
+        settled = next(n for n in range(window, 0, -1) if n == 1 or answers[n - 2] != answers[-1])
+        yield Decision(name, number, late, answers[-1], tuple(int(n) for n in scores[-1].ravel()), settled)
+        kept.clear()
 
 
 def _sliding(

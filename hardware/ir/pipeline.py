@@ -31,6 +31,11 @@ def stage_folder(stage: int) -> str:
     return f"stage{stage + 1}"
 
 
+def layer_name(stages: int, stage: int, node: str) -> str:
+    """A node's own name, or stage1/node and so on where there are several stages."""
+    return node if stages == 1 else f"{stage_folder(stage)}/{node}"
+
+
 @dataclass(frozen=True)
 class Link:
     """What a host carries from one stage to the later ones.

@@ -1,11 +1,14 @@
 """`snnfuse board`, which a bundle's run_on_board.py calls: golden inputs on a Loihi 2 board, or on the CPU where there is none."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
+
+if TYPE_CHECKING:
+    from snnfuse.hardware.backends.board import BoardCheck
 
 
 @click.command()
@@ -34,19 +37,37 @@ def board(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool,
 
 
 def run_board(path: Path, timeout: float | None, where: dict[str, Any], console: Console) -> dict[str, Any]:
-    """Check the bundle, run, compare, print; returns the figures."""
+    """Check the bundle, run every stage, compare, print; returns the figures, of several stages of all together and of each."""
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.export.bundle.consistency import check_consistency
     from snnfuse.hardware.backends.board import Host, check_on_board
 
     host, bundle = Host(**where), read_bundle(path)
     check_consistency(bundle)
-    with console.step("running golden inputs"):
-        check = check_on_board(bundle.program, bundle.events, bundle.golden, host, timeout)
+    found = []
+    for number, stage in enumerate(bundle.stages, 1):
+        if bundle.is_staged:
+            console.say(f"stage {number} of {len(bundle.stages)}")
+        with console.step("running golden inputs"):
+            check = check_on_board(stage.program, stage.events, stage.golden, host, timeout)
+        found.append(figures(check))
+        console.say(describe(check))
+    if not bundle.is_staged:
+        return found[0]
+    totals = {name: sum(each[name] for each in found) for name in ("compared", "mismatches")}
+    return {"equal": all(each["equal"] for each in found), **totals, "stages": found}
+
+
+def figures(check: "BoardCheck") -> dict[str, Any]:
+    """A check, JSON-able."""
     compared, wrong = check.comparison.by_variable["spikes"]
-    console.say(f"{check.about}\n{check.backend}: {wrong} of {compared} spikes of {', '.join(check.nodes)} differ")
-    if check.comparison.first is not None:
-        console.say(f"  first: {check.comparison.first}")
-    figures = {"backend": check.backend, "on_board": check.on_board, "about": check.about, "equal": check.comparison.mismatches == 0}
     first = None if check.comparison.first is None else str(check.comparison.first)
-    return figures | {"nodes": list(check.nodes), "compared": compared, "mismatches": wrong, "first": first}
+    found = {"backend": check.backend, "on_board": check.on_board, "about": check.about, "equal": check.comparison.mismatches == 0}
+    return found | {"nodes": list(check.nodes), "compared": compared, "mismatches": wrong, "first": first}
+
+
+def describe(check: "BoardCheck") -> str:
+    """The same for a person."""
+    compared, wrong = check.comparison.by_variable["spikes"]
+    said = f"{check.about}\n{check.backend}: {wrong} of {compared} spikes of {', '.join(check.nodes)} differ"
+    return said if check.comparison.first is None else f"{said}\n  first: {check.comparison.first}"

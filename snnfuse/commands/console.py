@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,17 +108,6 @@ def fail(error: Exception, code: int) -> int:
     """Say what failed although there is a result; returns the code to exit with."""
     click.echo(f"error: {' '.join(str(error).split())}", err=True)
     return code
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Text in aligned columns, numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in [head, *rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    right = [bool(rows) and all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(head))]
-    lines = (
-        "  ".join(cell.rjust(width) if r else cell.ljust(width) for cell, width, r in zip(row, widths, right)) for row in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
 
 
 def json_option(command: Any) -> Any:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import PATH, Console, fail, json_option, table
+from snnfuse.commands.console import PATH, Console, fail, json_option
+from snnfuse.report.tables import table
 
 if TYPE_CHECKING:
-    from snnfuse.compile.compiled import Compiled
+    from snnfuse.export.bundle.compiled import Compiled
     from snnfuse.hardware import Comparison
     from snnfuse.training import Epoch, Trained
 
@@ -68,7 +69,7 @@ def demo(
 def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: bool, console: Console) -> dict[str, Any]:
     """Every step; returns the figures."""
     from snnfuse.checkpoints.checkpoint import save_checkpoint
-    from snnfuse.compile import compiled as exporting
+    from snnfuse.compile import save
     from snnfuse.export.bundle.bundle import is_bundle
     from snnfuse.hardware.files import check_target, resolved
 
@@ -81,7 +82,7 @@ def run_demo(output: Path, epochs: int, seed: int, lava_samples: int, force: boo
         save_checkpoint(trained.model, checkpoint, metadata={"data": DATA})
     with steps("export", f"snnfuse-export {checkpoint} --target loihi2 -o {bundle}"):
         compiled = compile_model(checkpoint)
-        exporting.save_compiled(bundle, compiled, force=True)
+        save(bundle, compiled, force=True)
     figures = measure(compiled, trained.accuracy, lava_samples, steps)
     report(figures, steps.seconds, bundle, compiled, console)
     return figures | {"bundle": str(bundle), "seconds": steps.seconds}
@@ -109,19 +110,18 @@ def train(epochs: int, seed: int, console: Console) -> "Trained":
 
 def compile_model(checkpoint: Path) -> "Compiled":
     """What snnfuse-export does with this checkpoint."""
-    from snnfuse.compile import compiled as exporting
-    from snnfuse.compile import sources as model_graphs
+    from snnfuse.compile import compile, open_source
     from snnfuse.data.samples import draw_samples
 
-    model = model_graphs.open_model(checkpoint)
-    samples = draw_samples(DATA, CALIBRATION_SAMPLES).named(model_graphs.input_names(model))
-    return exporting.compile_program(model_graphs.make_graph(model, samples.shapes), samples)
+    source = open_source(checkpoint)
+    return compile(source, draw_samples(DATA, CALIBRATION_SAMPLES).named(source.inputs))
 
 
 def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, steps: Steps) -> dict[str, Any]:
     """Accuracy on the test set, and emulator against Lava on its first samples: spikes and states of every layer."""
     from snnfuse.compile.accuracy import describe_decoder, float_accuracy, program_accuracy
     from snnfuse.data.samples import draw_samples
+    from snnfuse.export.staging.staged import StagedGraph
     from snnfuse.hardware import compare
     from snnfuse.hardware.backends.registry import run_on
 
@@ -138,7 +138,7 @@ def measure(compiled: "Compiled", torch_accuracy: float, lava_samples: int, step
         "test": {"samples": len(test), "float": torch_accuracy, "emulator": program_accuracy(program, every, test)},
         "lava_samples": {
             "samples": len(few),
-            "float": float_accuracy(compiled.graph, program, few),
+            "float": float_accuracy(StagedGraph((compiled.stages[0].graph,)), program, few),
             "emulator": program_accuracy(program, emulated, few),
             "lava": program_accuracy(program, lava, few),
         },
@@ -167,8 +167,9 @@ def report(figures: dict[str, Any], seconds: dict[str, float], bundle: Path, com
     console.say()
     console.say(table((f"accuracy ({figures['decoder']})", "float", "emulator", "Lava"), rows))
     console.say(f"emulator against Lava, every layer: {counts} differ")
-    if compiled.resources:
-        board = compiled.resources.board
-        console.say(f"cores: {compiled.resources.cores} of the {board.cores} of {board.name}")
+    resources = compiled.stages[0].resources
+    if resources:
+        board = resources.board
+        console.say(f"cores: {resources.cores} of the {board.cores} of {board.name}")
     console.say("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
     console.say(f"bundle: {bundle}; check it with: snnfuse verify {bundle}")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import Console, fail, json_option, table
+from snnfuse.commands.console import Console, fail, json_option
+from snnfuse.report.tables import table
 
 if TYPE_CHECKING:
     from snnfuse.hardware.errors import EnvironmentProblem

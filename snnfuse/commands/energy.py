@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import PATH, Console, json_option, table
+from snnfuse.commands.console import PATH, Console, json_option
+from snnfuse.commands.running import events_by_stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-    from snnfuse.export.bundle.bundle import Bundle
-    from snnfuse.hardware.energy import Energy, Range
+    from snnfuse.hardware import Program
 
 
 @click.command()
@@ -34,72 +36,59 @@ def energy(bundle: Path, inputs: Path | None, board: str, neurobench: bool, json
 
 
 def run_energy(path: Path, inputs: Path | None, board: str, neurobench: bool, console: Console) -> dict[str, Any]:
-    """Count, estimate and print; returns the figures."""
+    """Count, estimate and print every stage; returns the figures."""
     from snnfuse.export.bundle.bundle import read_bundle
-    from snnfuse.hardware.energy import estimate_energy
 
     bundle = read_bundle(path)
-    events = find_events(bundle, inputs)
+    pipeline, found = bundle.pipeline, []
+    fed = [stage.events for stage in bundle.stages] if inputs is None else events_by_stage(pipeline, inputs)
+    for number, (program, events) in enumerate(zip(pipeline.programs, fed), 1):
+        if bundle.is_staged:
+            console.say(f"stage {number} of {len(fed)}")
+        found.append(run_stage(program, events, board, neurobench, console))
+    used = {"input": str(inputs) if inputs else "golden"}
+    if not bundle.is_staged:
+        return found[0] | used
+    models = [total(parts) for parts in zip(*(each["models"] for each in found))]
+    console.say(describe_total(models))
+    return {"note": found[0]["note"], "board": found[0]["board"], "models": models, "stages": found} | used
+
+
+def run_stage(program: "Program", events: "Mapping[str, NDArray]", board: str, neurobench: bool, console: Console) -> dict[str, Any]:
+    """Count, estimate and print one program; returns the figures."""
+    from snnfuse.hardware.energy import estimate_energy
+    from snnfuse.report.rows import in_a_line
+    from snnfuse.report.sections import energy as section
+    from snnfuse.report.text import show
+
     with console.step("counting spikes"):
-        found = estimate_energy(bundle.program, events, board)
-    console.say(describe(found))
-    figures = found.to_json() | {"input": str(inputs) if inputs else "golden"}
+        figures = estimate_energy(program, events, board).to_json()
+    shown = section({"energy": figures})
+    assert shown is not None
+    console.say(show(shown))
     if neurobench:
         from snnfuse.measures.neurobench import run_neurobench
 
         with console.step("running neurobench"):
-            figures["neurobench_package"] = run_neurobench(bundle.program, events)
-        console.say(f"neurobench package: {describe_metrics(figures['neurobench_package'])}")
+            figures["neurobench_package"] = run_neurobench(program, events)
+        console.say(f"neurobench package: {in_a_line(figures['neurobench_package'])}")
     return figures
 
 
-def find_events(bundle: "Bundle", inputs: Path | None) -> "dict[str, NDArray]":
-    """The encoded inputs of a file, or the golden ones."""
-    from snnfuse.data.samples import read_samples
-
-    if inputs is None:
-        return bundle.events
-    program = bundle.program
-    return program.encode(read_samples(inputs).named(tuple(program.inputs)).inputs)
+SUMMED = ("dynamic_uj", "static_uj", "total_uj", "time_us", "latency_us")
 
 
-def describe(found: "Energy") -> str:
-    """Tables of layers, inputs and models, each a range."""
-    from snnfuse.hardware.energy import MODELLED, cpu_uj, macs
-
-    activity, (first, second) = found.activity, found.models
-    rows = [
-        (a.name, a.tier, a.cores, a.updates, f"{a.spikes:.0f}", f"{_operations(found, a.name):.0f}", span(first.layers[a.name]),
-         span(second.layers[a.name]))
-        for a in activity.populations
-    ]  # fmt: skip
-    head = ("layer", "tier", "cores", "updates", "spikes", "operations", f"uJ, {first.model}", f"uJ, {second.model}")
-    caused = [(name, span(first.inputs[name]), span(second.inputs[name])) for name in activity.origins]
-    totals = [
-        (m.model, span(m.dynamic_uj), span(m.static_uj) if m.static_uj else "not known", span(m.time_us), span(m.latency_us))
-        for m in found.models
-    ]
-    lines = [
-        f"{MODELLED}. One inference: {activity.steps} steps, mean of {activity.samples} samples, {activity.cores} cores",
-        table(head, rows),
-        "dynamic energy by the input whose spikes cause it",
-        table(("input", *head[-2:]), caused),
-        table(("model", "dynamic uJ", "static uJ", "time us", "latency us"), totals),
-        f"CPU, float32: {macs(activity)} multiply-accumulates, {span(cpu_uj(activity))} uJ",
-        f"NeuroBench's metrics: {describe_metrics(found.metrics.to_json())}",
-    ]
-    return "\n".join(lines)
+def total(parts: "Sequence[Mapping[str, Any]]") -> dict[str, Any]:
+    """One model's ranges for stages that run one after the other; None where one of them is not known."""
+    known = {name: [part[name] for part in parts] for name in SUMMED}
+    sums = {name: None if None in spans else [sum(ends) for ends in zip(*spans)] for name, spans in known.items()}
+    return {"model": parts[0]["model"], **sums}
 
 
-def _operations(found: "Energy", layer: str) -> float:
-    return sum(link.operations for link in found.activity.links if link.target == layer)
+def describe_total(models: "Sequence[Mapping[str, Any]]") -> str:
+    """The sums, as a table."""
+    from snnfuse.report.rows import span
+    from snnfuse.report.tables import table
 
-
-def span(values: "Range") -> str:
-    """Both bounds, to three digits."""
-    return f"{values[0]:.3g} to {values[1]:.3g}"
-
-
-def describe_metrics(metrics: dict[str, Any]) -> str:
-    """In a line."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in metrics.items())
+    rows = [(m["model"], *(span(m[name]) for name in ("dynamic_uj", "static_uj", "time_us", "latency_us"))) for m in models]
+    return f"all stages, one after the other\n{table(('model', 'dynamic uJ', 'static uJ', 'time us', 'latency us'), rows)}"

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from snnfuse.commands.console import PATH, Console, json_option, table
+from snnfuse.commands.console import PATH, Console, json_option
+from snnfuse.commands.running import events_by_stage
 
 if TYPE_CHECKING:
-    from snnfuse.hardware import Program
-    from snnfuse.hardware.chip import Resources
+    from numpy.typing import NDArray
+
+    from snnfuse.hardware import Pipeline, Program
+    from snnfuse.hardware.chip import Board, Resources
 
 BOARDS = ("oheo-gulch", "kapoho-point", "hala-point")  # as in snnfuse.hardware.chip, which takes too long to import for --help
 RULES = ("lava", "tight")
-HEAD = ("layer", "neurons", "synapses", "bytes", "cores", "parts", "axons in", "axons out", "bound by", "at least", "tier")
 BOARD_HELP = f"{', '.join(BOARDS)} (1, 8, 1152 chips), or a board file."
 
 
@@ -54,75 +56,62 @@ def map(model: Path | None, board: str, weight_bits: int, split: str, inputs: Pa
 
 
 def run_map(model: Path, board: str, bits: int, rule: Any, inputs: Path | None, console: Console) -> dict[str, Any]:
-    """Place, print, and return the figures."""
-    with console.step("placing"):
-        from snnfuse.hardware.chip import Demands, check_chip, find_board, sensitivity
-        from snnfuse.hardware.chip.chips import assign
+    """Place every stage, print, and return the figures."""
+    from snnfuse.hardware.chip import find_board
 
-        found = find_board(board)
-        program = open_program(model)
-        resources = check_chip(program, found, rule, bits)
-        demands = Demands(program)
-        varied = sensitivity(program, found, bits, rule, demands)
-        rates = measured_rates(program, inputs) if inputs else None
+    pipeline, place = open_pipeline(model), find_board(board)
+    stages = len(pipeline.programs)
+    fed = events_by_stage(pipeline, inputs) if inputs else [None] * stages
+    found = []
+    for number, (program, events) in enumerate(zip(pipeline.programs, fed), 1):
+        if stages > 1:
+            console.say(f"stage {number} of {stages}")
+        found.append(place_program(program, place, bits, rule, events, console))
+    if stages == 1:
+        return found[0]
+    cores = [each["cores"] for each in found]
+    console.say(f"all stages: {sum(cores)} cores at once; {max(cores)} where the board is loaded anew for each, for they run in turn")
+    return {"cores": {"at_once": sum(cores), "in_turn": max(cores)}, "stages": found}
+
+
+def place_program(
+    program: "Program", board: "Board", bits: int, rule: Any, events: "Mapping[str, NDArray] | None", console: Console
+) -> dict[str, Any]:
+    """Place one program and print where it goes; returns the figures."""
+    with console.step("placing"):
+        from snnfuse.export.bundle.compiled import Stage
+        from snnfuse.hardware import emulate
+        from snnfuse.hardware.chip import Demands, check_chip, sensitivity
+        from snnfuse.hardware.chip.chips import assign
+        from snnfuse.hardware.chip.traffic import spike_rates
+        from snnfuse.report.sections import cores
+        from snnfuse.report.text import show
+
+        resources = check_chip(program, board, rule, bits)
+        varied = sensitivity(program, board, bits, rule, Demands(program))
+        rates = None if events is None else spike_rates(program, emulate(program, events, record="all"))
         placed = assign(program, resources, rates)
-    console.say(describe_resources(resources, program))
+    section = cores(Stage(None, program, resources=resources).to_json())
+    assert section is not None
+    console.say(show(section))
     console.say(describe_sensitivity(varied, resources))
     console.say(placed.describe())
     return resources.to_json() | {"weight_bits": bits, "sensitivity": varied, "traffic": placed.to_json()}
 
 
-def open_program(path: Path) -> "Program":
-    """The program of a bundle, or of a folder that holds one."""
+def open_pipeline(path: Path) -> "Pipeline":
+    """The programs of a bundle, or the one of a folder that holds it."""
     from snnfuse.export.bundle.bundle import is_bundle, read_bundle
     from snnfuse.hardware.errors import InputError
+    from snnfuse.hardware.ir.pipeline import as_pipeline
     from snnfuse.hardware.ir.storage import JSON_FILE, load_program
 
     folder = path.parent if path.name == JSON_FILE else path
     if is_bundle(folder):
-        return read_bundle(folder).program
+        return read_bundle(folder).pipeline
     if not (folder / JSON_FILE).exists():
         raise InputError(f"{path}: neither a bundle nor a folder with a {JSON_FILE}")
-    return load_program(folder)
-
-
-def measured_rates(program: "Program", inputs: Path) -> "Mapping[str, Any]":
-    """Spikes per step of every neuron, and of every input, on the samples of a file."""
-    from snnfuse.data.samples import read_samples
-    from snnfuse.hardware import emulate
-    from snnfuse.hardware.chip.traffic import spike_rates
-
-    samples = read_samples(inputs).named(tuple(program.inputs))
-    return spike_rates(program, emulate(program, program.encode(samples.inputs), record="all"))
-
-
-def describe_resources(resources: "Resources", program: "Program") -> str:
-    """The table of cores, the totals, and how sure the limits are."""
-    from snnfuse.hardware.chip import NODES, READOUT, tier
-
-    board = resources.board
-    rows: list[tuple[object, ...]] = [
-        (a.name, a.neurons, a.synapses, a.memory, a.cores, a.parts, a.axons_in, a.axons_out, board.limits[a.bound_by].what, a.least, a.tier)
-        for a in resources.layers
-    ]
-    outside = [f"{name} ({NODES[type(node)].what}): {tier(node)}" for name, node in program.inputs.items()]
-    outside += [f"{name} ({output.decoder.replace('_', ' ')}): {READOUT}" for name, output in program.outputs.items()]
-    used = [board.limits[name] for name in ("cores", "neurons", "synapse_words")]
-    return "\n".join(
-        [
-            table(HEAD, rows),
-            f"tier of inputs and readouts: {', '.join(outside)}",
-            f"{resources.cores} of the {board.cores} cores of {board.name}, {resources.chips} of its {board.chips} chips, "
-            f"split {describe_rule(resources)}; no split needs fewer than {resources.least}",
-            f"limits: {'; '.join(f'{limit}: {limit.source}' for limit in used)}; all of them: snnfuse map --limits",
-            "modelled: no board was available",
-        ]
-    )
-
-
-def describe_rule(resources: "Resources") -> str:
-    """How layers were split, in words."""
-    return "as Intel's compiler does" if resources.rule == "lava" else "as tightly as the limits allow"
+    return as_pipeline(load_program(folder))
 
 
 def describe_sensitivity(varied: Mapping[str, int | None], resources: "Resources") -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from snnfuse.commands.console import Console, json_option
-from snnfuse.commands.tables import wrapped_table
+from snnfuse.report.tables import wrapped_table
 
 if TYPE_CHECKING:
     from snnfuse.export.ops_table import Row

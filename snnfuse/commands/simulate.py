@@ -1,64 +1,17 @@
-"""`snnfuse simulate`: run a bundle's program on inputs from a file."""
+"""`snnfuse simulate`: run a bundle's programs on inputs from a file, or on live input."""
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
+from snnfuse.commands.running import BACKENDS, LOCAL, Where, result_arrays, run, write_arrays
 from snnfuse.commands.stream import DEFAULTS, Streaming, check_alone, run_stream, stream_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
     from snnfuse.data.samples import Samples
     from snnfuse.export.bundle.bundle import Bundle
-    from snnfuse.hardware import Program, Recording
-
-BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends.registry
-
-
-LOCAL = "local"
-MIB = 1 << 20
-
-
-@dataclass(frozen=True)
-class Where:
-    """What a program runs on.
-
-    Attributes:
-        backend: one of `BACKENDS`.
-        device: of torch.
-        cluster: address of a ray cluster, "local" for one on this machine; None for no cluster.
-        memory: MiB of working memory, None for the backend's own choice.
-        timeout: seconds that Lava may take.
-    """
-
-    backend: str
-    device: str
-    cluster: str | None
-    memory: int | None
-    timeout: float | None
-
-    def __post_init__(self) -> None:
-        options = {
-            "--device": (self.device != "cpu", ("torch",)),
-            "--cluster": (self.cluster is not None, ("emulator",)),
-            "--memory": (self.memory is not None, ("emulator", "torch")),
-            "--timeout": (self.timeout is not None, ("lava",)),
-        }
-        for option, (given, backends) in options.items():
-            if given and self.backend not in backends:
-                raise click.UsageError(f"{option} goes with --backend {' or '.join(backends)}, not with {self.backend}")
-
-    def __str__(self) -> str:
-        if self.cluster is not None:
-            return f"{self.backend}, over a ray cluster ({self.cluster})"
-        return self.backend if self.device == "cpu" else f"{self.backend} on {self.device}"
 
 
 @click.command()
@@ -97,7 +50,7 @@ def simulate(
             check_alone(vars(streaming))
             result.update(run_simulation(bundle, inputs, output, record, where, console))
             return
-        if where != Where("emulator", "cpu", None, None, None) or record != "outputs":
+        if where != Where() or record != "outputs":
             raise click.UsageError("--stream runs on the emulator, and prints decisions only")
         result.update(run_stream(bundle, output, streaming, console))
 
@@ -112,12 +65,12 @@ def warn_of_window(bundle: "Bundle", samples: "Samples") -> None:
     about = bundle.report.get("calibration")
     known = about.get("time_steps") if isinstance(about, dict) else None
     steps = next(iter(samples.inputs.values())).shape[0]
-    if isinstance(known, int) and steps > known and sums_over_time(bundle.program):
+    if isinstance(known, int) and steps > known and any(map(sums_over_time, bundle.pipeline.programs)):
         text = f"{bundle.path}: the network sums over time and was calibrated on windows of {known} steps; in {steps} its sums may"
         warnings.warn(f"{text} go beyond what it was made for", WindowWarning, stacklevel=2)
 
 
-def run_simulation(bundle: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:
+def run_simulation(path: Path, inputs: Path, output: Path | None, record: str, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
     from snnfuse.compile.accuracy import check_labels, describe_decoder, program_accuracy
     from snnfuse.data.samples import read_samples
@@ -125,76 +78,26 @@ def run_simulation(bundle: Path, inputs: Path, output: Path | None, record: str,
     from snnfuse.hardware.files import check_output_file
 
     if output is not None:
-        check_output_file(output, (bundle, inputs))
+        check_output_file(output, (path, inputs))
     elif record != "outputs":
         raise click.UsageError("--record all is written with -o FILE")
-    opened = read_bundle(bundle)
-    if opened.is_pipeline:
-        from snnfuse.commands.simulate_stages import run_stages
-
-        return run_stages(opened, inputs, output, record, where, console)
-    program = opened.program
-    samples = read_samples(inputs).named(tuple(program.inputs))
-    check_labels(program, samples)
-    warn_of_window(opened, samples)
-    events = program.encode(samples.inputs)
-    with console.progress(f"running {len(samples)} samples on {where}") as progress:
-        recording, seconds = run(program, events, record, where, progress)
+    bundle = read_bundle(path)
+    pipeline = bundle.pipeline
+    last, stages = pipeline.programs[-1], len(pipeline.programs)
+    samples = read_samples(inputs).named(tuple(pipeline.inputs))
+    check_labels(last, samples)
+    warn_of_window(bundle, samples)
+    what = f"{len(samples)} samples on {where}" + (f", in {stages} stages" if stages > 1 else "")
+    with console.progress(f"running {what}") as progress:
+        done = run(pipeline, pipeline.encode(samples.inputs), record, where, progress)
     figures: dict[str, Any] = {"backend": where.backend, "device": where.device, "cluster": where.cluster}
-    figures |= {"samples": len(samples), "seconds": seconds}
-    console.say(f"{len(samples)} samples on {where} in {seconds:.2f} s")
-    if samples.labels is not None and len(program.outputs) == 1:
-        figures |= {"accuracy": program_accuracy(program, recording, samples), "decoder": describe_decoder(program)}
+    figures |= {"samples": len(samples), "seconds": done.seconds} | ({"stages": stages} if stages > 1 else {})
+    console.say(f"{what}{',' if stages > 1 else ''} in {done.seconds:.2f} s")
+    if samples.labels is not None and len(last.outputs) == 1:
+        figures |= {"accuracy": program_accuracy(last, done.recordings[-1], samples), "decoder": describe_decoder(last)}
         console.say(f"accuracy {figures['accuracy']:.2%} on {len(samples)} samples ({figures['decoder']})")
     if output is not None:
-        write_arrays(output, result_arrays(program, recording, record))
+        write_arrays(output, result_arrays(pipeline, done.recordings, record))
         figures["output"] = str(output)
         console.say(f"output: {output}")
     return figures
-
-
-def run(
-    program: "Program", events: "dict[str, NDArray]", record: str, where: Where, progress: "Callable[[int, int], None] | None"
-) -> "tuple[Recording, float]":
-    """The recording, with every state where every layer is recorded, and the seconds it took."""
-    from snnfuse.hardware.backends.registry import run_on
-
-    states, memory = record == "all", None if where.memory is None else where.memory * MIB
-    if where.cluster is None:
-        done = run_on(
-            where.backend, program, events, record, states, where.timeout, device=where.device, memory=memory, progress=progress
-        )
-        return done.recording, done.seconds
-    from snnfuse.hardware.backends.ray_cluster import emulate_on_cluster
-
-    start = time.perf_counter()
-    recording = emulate_on_cluster(program, events, record, states, where.cluster, memory=memory, progress=progress)
-    return recording, time.perf_counter() - start
-
-
-def result_arrays(program: "Program", recording: "Recording", record: str = "outputs") -> "dict[str, NDArray]":
-    """By output: `NAME.spikes`, `NAME.v` of a membrane readout (both (time, batch, *shape)), and `NAME.classes` (batch,). With
-    record="all" by layer too: `NAME.spikes`, which are numbers where its spikes are graded, and `NAME.u` and `NAME.v`.
-    """
-    names = program.outputs if record == "outputs" else recording.spikes
-    arrays = {f"{name}.spikes": recording.spikes[name] for name in names}
-    if record == "all":
-        arrays |= {f"{name}.{x}": values for name, states in recording.states.items() for x, values in states.items()}
-    for name, output in program.outputs.items():
-        if output.node in recording.states:
-            arrays[f"{name}.v"] = recording.states[output.node]["v"]
-        arrays[f"{name}.classes"] = program.decode(recording, name)
-    return arrays
-
-
-def write_arrays(path: Path, arrays: "dict[str, NDArray]") -> None:
-    """An .npz file under exactly this name; InputError where it cannot be written."""
-    import io
-
-    import numpy as np
-
-    from snnfuse.hardware.files import write_whole
-
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    write_whole(path, content.getbuffer())

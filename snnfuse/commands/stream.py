@@ -75,12 +75,12 @@ def run_stream(path: Path, output: Path | None, streaming: Streaming, console: C
     if output is not None:
         check_output_file(output, (path,))
     bundle = read_bundle(path)
-    program, window = bundle.program, streaming.window or golden_steps(bundle)
+    pipeline, window = bundle.pipeline, streaming.window or golden_steps(bundle)
     settings = Settings(streaming.features, streaming.rate, streaming.threshold, streaming.repeat, streaming.steps)
-    fed = Count(open_stream(program, streaming.sources, settings))
+    fed = Count(open_stream(pipeline, streaming.sources, settings))
     start, found = time.perf_counter(), Counter[int]()
     with open_lines(output) as lines:
-        for decision in decide(program, fed, window, output=streaming.readout, sliding=streaming.sliding):
+        for decision in decide(pipeline, fed, window, output=streaming.readout, sliding=streaming.sliding):
             found[decision.neuron] += 1
             console.say(describe(decision, streaming.sliding is not None))
             if lines is not None:
@@ -109,7 +109,7 @@ class Count:
 
 def golden_steps(bundle: "Bundle") -> int:
     """Steps of the golden inputs, which the program was measured on."""
-    return len(next(iter(bundle.events.values())))
+    return len(next(iter(bundle.stages[0].events.values())))
 
 
 def describe(decision: "Decision", sliding: bool) -> str:

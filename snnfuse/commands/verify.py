@@ -10,7 +10,6 @@ from snnfuse.commands.console import PATH, Console, json_option
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snnfuse.export.bundle.bundle import Bundle
     from snnfuse.hardware.backends.verify import Check
 
 
@@ -41,45 +40,23 @@ def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str,
     """Run and print every check; returns what they came to."""
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.export.bundle.consistency import check_consistency
+    from snnfuse.export.targets import find_target
+    from snnfuse.hardware.backends.verify import verify as verify_pipeline
 
     bundle = read_bundle(path)
     check_consistency(bundle)
-    if bundle.is_pipeline:
-        return run_stage_checks(bundle, timeout, console)
-    console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written")
-    if bundle.manifest["target"] == "nir":
+    stages = f", in {len(bundle.stages)} stages" if bundle.is_staged else ""
+    console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written{stages}")
+    if not find_target(bundle.manifest["target"]).has_program:
         console.say("only hashes were checked: this bundle holds a graph only, and no program to run")
         return {"passed": True, "checks": []}
     checks = []
-    for check in run_backends(bundle, timeout, console):
+    for check in as_they_end(verify_pipeline(bundle.pipeline, bundle.recordings, timeout=timeout), console):
         console.say(describe(check))
         checks.append(check)
+    if stages:
+        console.say("host: every stage was fed what the host carries there")
     return {"passed": all(check.passed for check in checks), "checks": [figures(check) for check in checks]}
-
-
-def run_stage_checks(bundle: "Bundle", timeout: float | None, console: Console) -> dict[str, Any]:
-    """`run_checks` of a pipeline: every stage of it, and what the host carries between them."""
-    from snnfuse.export.bundle.consistency import check_consistency
-    from snnfuse.export.bundle.stages import open_pipeline
-    from snnfuse.hardware.backends.verify import verify_pipeline
-
-    opened = open_pipeline(bundle)
-    for stage in opened.stages:
-        check_consistency(stage)
-    console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written, in {len(opened.stages)} stages")
-    checks = []
-    for check in as_they_end(verify_pipeline(opened.pipeline, opened.golden, timeout=timeout), console):
-        console.say(describe(check))
-        checks.append(check)
-    console.say("host: every stage was fed what the host carries there")
-    return {"passed": all(check.passed for check in checks), "checks": [figures(check) for check in checks]}
-
-
-def run_backends(bundle: "Bundle", timeout: float | None, console: Console) -> "Iterator[Check]":
-    """Each backend's check."""
-    from snnfuse.hardware.backends.verify import verify as verify_program
-
-    return as_they_end(verify_program(bundle.program, bundle.events, bundle.golden, timeout=timeout), console)
 
 
 def as_they_end(checks: "Iterator[Check]", console: Console) -> "Iterator[Check]":

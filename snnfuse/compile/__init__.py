@@ -1,1 +1,30 @@
-"""The main job: a source becomes a graph or integers, a compiled program, and a bundle."""
+"""The main job, in Python: a source becomes float graphs, these or its own integers become programs, and they a bundle.
+
+    source = open_source("net.pt")                                  # a checkpoint, a .nir or a .net file; `source_of` for one in memory
+    compiled = compile(source, samples, Settings(weight_bits=4), find_target("loihi2"))
+    save("bundle", compiled)
+
+Names are loaded on first use.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "Settings": "settings",
+    "Source": "sources",
+    "compile": "main_job",
+    "open_source": "sources",
+    "register_file": "sources",
+    "register_model": "sources",
+    "save": "main_job",
+    "source_of": "sources",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"snnfuse.compile.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from snnfuse.hardware.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from snnfuse.export.quantization.mixed_precision import Found, Point
+    from snnfuse.export.quantization.mixed_precision import Point
+    from snnfuse.export.staging.search import Found
 
 
 def to_json(found: "Found", max_drop: float) -> dict[str, Any]:

@@ -23,6 +23,7 @@ DAMAGE = (
 )  # fmt: skip
 CHUNK = 1 << 20  # bytes read at once
 LARGEST = float(np.finfo(np.float32).max)  # the float network computes in float32
+RANDOM_STEPS, RANDOM_SAMPLES, RANDOM_RATE = 100, 4, 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +94,14 @@ def read_samples(path: str | Path) -> Samples:
     samples = Samples(arrays, None if labels is None else labels.astype(np.int64, copy=False), str(path))
     _check(samples, labels)
     return samples
+
+
+def random_spikes(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> Samples:
+    """Inputs of these shapes that any network takes: enough to compare backends, and no measure of accuracy."""
+    rng = np.random.default_rng(seed)
+    sizes = {name: (RANDOM_STEPS, RANDOM_SAMPLES, *shape) for name, shape in shapes.items()}
+    inputs = {name: (rng.random(size) < RANDOM_RATE).astype(np.int32) for name, size in sizes.items()}
+    return Samples(inputs, None, f"random spikes, {RANDOM_RATE:g} per neuron and step")
 
 
 def settings_from(metadata: Mapping[str, Any], source: str) -> Settings:

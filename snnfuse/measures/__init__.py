@@ -3,19 +3,20 @@
 from snnfuse.measures.conditions import Condition, conditions_for
 from snnfuse.measures.features import Discrimination, angles, discriminate, embedding_nodes
 from snnfuse.measures.modality import measure_modalities
-from snnfuse.measures.runs import Deployed, Run, of_graph, of_model, of_stages
+from snnfuse.measures.runs import Deployed, Run, accuracy, of_floats, of_graph, of_model
 
 __all__ = [
     "Condition",
     "Deployed",
     "Discrimination",
     "Run",
+    "accuracy",
     "angles",
     "conditions_for",
     "discriminate",
     "embedding_nodes",
     "measure_modalities",
+    "of_floats",
     "of_graph",
     "of_model",
-    "of_stages",
 ]

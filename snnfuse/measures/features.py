@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.energy.activity import FUSED, origins
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline, layer_name
 from snnfuse.hardware.ir.program import Program
-from snnfuse.measures.runs import as_pipeline, layer_name
 
 Floats = NDArray[np.float64]
 
@@ -126,7 +125,7 @@ def embedding_nodes(program: Program | Pipeline, chosen: Mapping[str, str] | Non
     """
     pipeline = as_pipeline(program)
     if chosen is not None:
-        layers = [layer_name(pipeline, i, name) for i, each in enumerate(pipeline.programs) for name in each.neurons]
+        layers = [layer_name(len(pipeline.programs), i, name) for i, each in enumerate(pipeline.programs) for name in each.neurons]
         unknown = [node for node in chosen.values() if node not in layers]
         if unknown:
             raise InputError(f"{unknown[0]!r} is no layer of this program; there are {', '.join(layers)}")
@@ -134,7 +133,7 @@ def embedding_nodes(program: Program | Pipeline, chosen: Mapping[str, str] | Non
     found: dict[str, str] = {}
     for i, each in enumerate(pipeline.programs):
         outputs = {output.node for output in each.outputs.values()} if i == len(pipeline.programs) - 1 else set()
-        found |= {origin: layer_name(pipeline, i, node) for origin, node in _last_layers(each, outputs).items()}
+        found |= {origin: layer_name(len(pipeline.programs), i, node) for origin, node in _last_layers(each, outputs).items()}
     return found
 
 

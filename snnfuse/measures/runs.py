@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware import Program, Recording, scores
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError, SaturationWarning
 from snnfuse.hardware.ir.encoding import reduce_window, saturated
-from snnfuse.hardware.ir.pipeline import Pipeline
-from snnfuse.hardware.ir.pipeline_storage import stage_folder
+from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline, layer_name
 
 if TYPE_CHECKING:
     import nir
@@ -40,7 +40,7 @@ class Run:
 
     def accuracy(self, labels: NDArray) -> float:
         """In [0, 1]."""
-        return float((self.scores.reshape(len(self.scores), -1).argmax(1) == labels).mean())
+        return accuracy(self.scores, labels)
 
     @property
     def spikes(self) -> dict[str, float]:
@@ -48,38 +48,38 @@ class Run:
         return {name: float(counts.sum() / len(counts)) for name, counts in self.counts.items()}
 
 
+def accuracy(values: NDArray, labels: NDArray) -> float:
+    """Share of samples, in [0, 1], whose highest of `values` (batch, *shape), ties to the lowest index, is their label."""
+    return float((values.reshape(len(values), -1).argmax(1) == labels).mean())
+
+
 Runner = Callable[[Inputs], Run]
 
 
-def of_graph(graph: "nir.NIRGraph", program: Program) -> Runner:
-    """Runs of the float graph by NIR's equations, in float64, read as the program made of it reads."""
-    from snnfuse.export import lower, simulate
+def of_floats(staged: "StagedGraph", program: Program | Pipeline) -> Runner:
+    """Runs of a float network by NIR's equations, in float64, stage by stage, read as the programs made of it read; layers under
+    `layer_name`.
+    """
+    from snnfuse.export.staging.staged import lower_stages, simulate_staged
 
-    network, output = lower(graph, program.dt), _output(program)
-
-    def run(block: Inputs) -> Run:
-        found = simulate(network, block)
-        values = found.spikes if output.decoder == "spike_count" else found.v
-        return Run(reduce_window(output.decoder, values[output.node]), {n: np.count_nonzero(s, 0) for n, s in found.spikes.items()})
-
-    return _in_blocks(run, sum(math.prod(population.shape) for population in network.populations.values()))
-
-
-def of_stages(staged: "StagedGraph", pipeline: Pipeline) -> Runner:
-    """Runs of a float network in stages, with the host's part between them; layers under `layer_name`."""
-    from snnfuse.export.staging.staged import simulate_staged
-
-    last = len(staged.stages) - 1
+    pipeline = as_pipeline(program)
+    output, networks = _output(pipeline), lower_stages(staged, pipeline.programs[0].dt)
 
     def run(block: Inputs) -> Run:
-        found = simulate_staged(staged, block, pipeline.programs[0].dt)
-        output = _output(pipeline)
-        (node,) = found[last].network.outputs.values()
-        values = found[last].run.spikes if output.decoder == "spike_count" else found[last].run.v
-        spikes = {layer_name(pipeline, i, name): each for i, stage in enumerate(found) for name, each in stage.run.spikes.items()}
+        found = simulate_staged(staged, block, networks=networks)
+        (node,) = found[-1].network.outputs.values()
+        values = found[-1].run.spikes if output.decoder == "spike_count" else found[-1].run.v
+        spikes = {layer_name(len(found), i, name): each for i, stage in enumerate(found) for name, each in stage.run.spikes.items()}
         return Run(reduce_window(output.decoder, values[node]), {name: np.count_nonzero(each, 0) for name, each in spikes.items()})
 
     return _in_blocks(run, _neurons(pipeline))
+
+
+def of_graph(graph: "nir.NIRGraph", program: Program) -> Runner:
+    """`of_floats` of one graph."""
+    from snnfuse.export.staging.staged import StagedGraph
+
+    return of_floats(StagedGraph((graph,)), program)
 
 
 def of_model(model: "nn.Module") -> Runner:
@@ -149,22 +149,13 @@ class Deployed:
         for block in _blocks(inputs, _neurons(pipeline)):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SaturationWarning)  # counted instead
-                recordings = pipeline.run(pipeline.encode(block), "emulator", "all").recordings
+                recordings = run_pipeline(pipeline, pipeline.encode(block), record="all").recordings
             if found is not None:
                 layers = [(i, name) for i, program in enumerate(pipeline.programs) for name in program.neurons]
-                counts = {layer_name(pipeline, i, name): np.count_nonzero(recordings[i].spikes[name], 0) for i, name in layers}
+                several = len(pipeline.programs)
+                counts = {layer_name(several, i, name): np.count_nonzero(recordings[i].spikes[name], 0) for i, name in layers}
                 found.append(Run(scores(pipeline.programs[-1], recordings[-1]), counts))
             yield recordings
-
-
-def as_pipeline(program: Program | Pipeline) -> Pipeline:
-    """One program as a pipeline of one."""
-    return program if isinstance(program, Pipeline) else Pipeline((program,), ())
-
-
-def layer_name(pipeline: Pipeline, stage: int, node: str) -> str:
-    """A node's own name, or stage1/node and so on where there are several stages."""
-    return node if len(pipeline.programs) == 1 else f"{stage_folder(stage)}/{node}"
 
 
 def _plus(energy: dict[str, list[float]] | None, program: Program, recordings: Iterator[Recording], board: Any) -> dict[str, list[float]]:

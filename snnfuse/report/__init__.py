@@ -1,7 +1,22 @@
-"""What is known of a bundle as one page that opens anywhere, and as the JSON behind it."""
+"""What is known of a bundle: as JSON, as text, and as one page that opens anywhere. Names are loaded on first use."""
 
-from snnfuse.report.contents import gather, picture_of
-from snnfuse.report.curves import draw_curves
-from snnfuse.report.page import render, whole_page
+import importlib
+from typing import Any
 
-__all__ = ["draw_curves", "gather", "picture_of", "render", "whole_page"]
+_HOME = {
+    "draw_curves": "curves",
+    "gather": "contents",
+    "picture_of": "contents",
+    "register_section": "sections",
+    "render": "page",
+    "summary": "text",
+    "whole_page": "page",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"snnfuse.report.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

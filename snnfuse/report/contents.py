@@ -1,12 +1,13 @@
 """What a report says, gathered from a bundle's manifest and report.json: JSON-able, None for every part that the bundle does not have."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from snnfuse import data
-from snnfuse.compile.compiled import PARETO
 from snnfuse.data.samples import Samples
+from snnfuse.export.bundle.compiled import describe_links
+from snnfuse.export.bundle.manifest import GRAPH, PARETO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
     from snnfuse.measures import Deployed
     from snnfuse.measures.runs import Runner
 
-GRAPH = "graph.nir"
-PARTS = ("calibration", "calibration_accuracy", "layers", "warnings", "tiers", "energy", "overflow", "search")
+PARTS = (
+    "calibration", "calibration_accuracy", "layers", "warnings", "tiers", "energy", "overflow", "search", "netx_differences",
+    "golden_vectors",
+)  # fmt: skip
 
 
 def gather(bundle: "Bundle", name: str | None = None) -> dict[str, Any]:
@@ -27,23 +30,20 @@ def gather(bundle: "Bundle", name: str | None = None) -> dict[str, Any]:
         name: to give it; by default its folder's.
 
     Returns:
-        `name`; `manifest`, without its hashes; `files`, path to sha256; `ledger`; `resources`, or None; the parts of report.json in
-        `PARTS`, each None where the export did not make it; `stages`, the same of every stage, none where there is one program; `modality`
-        and `curves`, None until they are measured.
+        What `Compiled.to_json` gave when the bundle was written: `target`, `inputs`, `outputs`, `ledger`, `resources`, the parts of
+        report.json in `PARTS` and `links`, each None where there are none, and `stages`, the same of every stage, none where there is one
+        program. Beside it `name`; `manifest`, without its hashes; `files`, path to sha256; `modality` and `curves`, None until they are
+        measured.
     """
     manifest, report = dict(bundle.manifest), bundle.report
     files, resources = manifest.pop("files"), manifest.pop("resources", None)
+    declared = {key: manifest.get(key) for key in ("target", "inputs", "outputs")}
     known = {part: report.get(part) for part in PARTS}
     fixed = {"ledger": report.get("ledger", []), "resources": resources, "modality": None, "curves": None}
-    stages = [gather(stage) for stage in stages_of(bundle)]
-    return {"name": name or bundle.path.resolve().name, "manifest": manifest, "files": files, **fixed, **known, "stages": stages}
-
-
-def stages_of(bundle: "Bundle") -> "tuple[Bundle, ...]":
-    """A bundle per stage; none where there is one program."""
-    from snnfuse.export.bundle.bundle import read_bundle
-
-    return tuple(read_bundle(bundle.path / stage) for stage in bundle.manifest.get("stages", ()))
+    stages = [gather(stage) for stage in bundle.stages] if bundle.is_staged else []
+    links = describe_links(bundle.links) if stages else None
+    about = {"name": name or bundle.path.resolve().name, "manifest": manifest, "files": files}
+    return {**about, **declared, **fixed, **known, "links": links, "stages": stages}
 
 
 def picture_of(bundle: "Bundle") -> bytes | None:
@@ -57,26 +57,13 @@ def runners(bundle: "Bundle") -> "tuple[Runner | None, Deployed]":
     Raises:
         InputError: it holds no program.
     """
-    from snnfuse.measures import Deployed, of_graph, of_stages
-
-    if not bundle.is_pipeline:
-        floats = of_graph(bundle.graph, bundle.program) if GRAPH in bundle.manifest["files"] else None
-        return floats, Deployed(bundle.program, board_of(bundle))
-    from snnfuse.export.bundle.stages import open_pipeline
     from snnfuse.export.staging.staged import StagedGraph
+    from snnfuse.measures import Deployed, of_floats
 
-    opened = open_pipeline(bundle)
-    staged = StagedGraph(tuple(stage.graph for stage in opened.stages), opened.pipeline.links)
-    return of_stages(staged, opened.pipeline), Deployed(opened.pipeline, board_of(opened.stages[0]))
-
-
-def overflow_counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """How many proofs end how: "impossible", "harmless" (it may happen, without an effect), "witnessed" and "undecided"."""
-    counts = {"impossible": 0, "harmless": 0, "witnessed": 0, "undecided": 0}
-    for row in rows:
-        status = str(row["status"])
-        counts["harmless" if row["harmless"] and status != "impossible" else status if status in counts else "undecided"] += 1
-    return counts
+    pipeline, floats = bundle.pipeline, None
+    if all(GRAPH in stage.manifest["files"] for stage in bundle.stages):
+        floats = of_floats(StagedGraph(tuple(stage.graph for stage in bundle.stages), pipeline.links), pipeline)
+    return floats, Deployed(pipeline, board_of(bundle.stages[0]))
 
 
 def board_of(bundle: "Bundle") -> str | None:

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.report.contents import gather, overflow_counts, picture_of
+from snnfuse.report import rows
+from snnfuse.report.contents import gather, picture_of
+from snnfuse.report.sections import sections_of, warnings_of
 
 if TYPE_CHECKING:
     from snnfuse.export.bundle.bundle import Bundle
@@ -27,12 +29,9 @@ def render(content: Mapping[str, Any], picture: bytes | None = None) -> str:
     from jinja2 import Environment, StrictUndefined, TemplateError
     from markupsafe import Markup
 
-    from snnfuse.commands.quantization_tables import LAYER_HEAD, layer_row, overflow_row
-
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "number": number, "span": span}
-    environment.globals |= {"layer_head": LAYER_HEAD, "layer_row": layer_row}
-    environment.globals |= {"overflow_row": overflow_row, "overflow_counts": overflow_counts}
+    environment.filters |= {"percent": rows.percent, "number": rows.number, "span": rows.span}
+    environment.globals |= {"overflow_counts": rows.overflow_counts, "sections_of": sections_of, "warnings_of": warnings_of}
     image = None if picture is None else "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
     drawn = content["curves"]
     try:
@@ -46,20 +45,3 @@ def render(content: Mapping[str, Any], picture: bytes | None = None) -> str:
 def whole_page(bundle: "Bundle", name: str) -> str:
     """What an export puts into a bundle: the page without measurements on data; arguments as of `gather`."""
     return render(gather(bundle, name), picture_of(bundle))
-
-
-def percent(value: float | None) -> str:
-    """A share as a percentage with two digits; a dash for None."""
-    return "–" if value is None else f"{100 * value:.2f} %"
-
-
-def number(value: float | None) -> str:
-    """To four digits, a dash for None."""
-    if value is None:
-        return "–"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
-
-
-def span(values: Any) -> str:
-    """Both ends of a range, to three digits; a dash for None."""
-    return "–" if values is None else f"{values[0]:.3g} to {values[1]:.3g}"

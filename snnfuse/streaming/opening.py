@@ -13,6 +13,7 @@ from snnfuse.data.samples import read_samples
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import saturated, to_events
 from snnfuse.hardware.ir.nodes import SpikeInput
+from snnfuse.hardware.ir.pipeline import Pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.streaming import audio, frames
 from snnfuse.streaming.event_lines import event_lines
@@ -42,7 +43,7 @@ class Settings:
     cut: int = 0
 
 
-def open_stream(program: Program, sources: Sequence[str], settings: Settings | None = None) -> Steps:
+def open_stream(program: Program | Pipeline, sources: Sequence[str], settings: Settings | None = None) -> Steps:
     """Steps of events, int32 (*shape) by input, as sources give them; it ends with the first source that does.
 
     Args:
@@ -61,7 +62,7 @@ def open_stream(program: Program, sources: Sequence[str], settings: Settings | N
     return islice(repeated, settings.steps)
 
 
-def _events(program: Program, sources: Sequence[str], settings: Settings) -> Steps:
+def _events(program: Program | Pipeline, sources: Sequence[str], settings: Settings) -> Steps:
     if len(sources) == 1 and sources[0] == EVENTS:
         return event_lines(sys.stdin.buffer, program.inputs, "standard input")
     if len(sources) == 1 and sources[0].endswith(".npz"):
@@ -71,7 +72,7 @@ def _events(program: Program, sources: Sequence[str], settings: Settings) -> Ste
     return (_encoded(program, step, settings) for step in steps)
 
 
-def _assigned(program: Program, sources: Sequence[str]) -> dict[str, str]:
+def _assigned(program: Program | Pipeline, sources: Sequence[str]) -> dict[str, str]:
     """Sources by input."""
     names, found = list(program.inputs), {}
     for text in sources:
@@ -90,7 +91,7 @@ def _assigned(program: Program, sources: Sequence[str]) -> dict[str, str]:
     return {name: found[name] for name in names}
 
 
-def _together(program: Program, assigned: Mapping[str, str], settings: Settings) -> Steps:
+def _together(program: Program | Pipeline, assigned: Mapping[str, str], settings: Settings) -> Steps:
     each = [_open(source, tuple(program.inputs[name].shape), settings) for name, source in assigned.items()]
     return (dict(zip(assigned, values)) for values in zip(*each))
 
@@ -127,7 +128,7 @@ def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray]:
     return (np.array(row) for row in rows)
 
 
-def _replayed(path: Path, program: Program) -> Steps:
+def _replayed(path: Path, program: Program | Pipeline) -> Steps:
     samples = read_samples(path).named(tuple(program.inputs))
     for name, array in samples.inputs.items():
         if array.shape[2:] != tuple(program.inputs[name].shape):
@@ -136,7 +137,7 @@ def _replayed(path: Path, program: Program) -> Steps:
     return ({name: array[t, b] for name, array in samples.inputs.items()} for b in range(batch) for t in range(time))
 
 
-def _encoded(program: Program, step: Mapping[str, NDArray], settings: Settings) -> dict[str, NDArray]:
+def _encoded(program: Program | Pipeline, step: Mapping[str, NDArray], settings: Settings) -> dict[str, NDArray]:
     arrays = {}
     for name, values in step.items():
         if not np.isfinite(values).all():

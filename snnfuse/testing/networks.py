@@ -39,17 +39,17 @@ def deploy(model: Any, calibration: ArrayLike | Mapping[str, ArrayLike], options
 
 def as_graph(model: Any, inputs: ArrayLike | Mapping[str, ArrayLike]) -> Any:
     """The NIR graph of a network; the shapes of its inputs are taken from data."""
-    from snnfuse.compile.sources import input_names, is_graph, make_graph
+    from snnfuse.compile.sources import source_of
+    from snnfuse.compile.tracing import trace_module
 
-    if not is_graph(model) and not hasattr(model, "forward"):
-        raise InputError(f"a {type(model).__name__} is no Program, NIR graph or torch module")
-    if is_graph(model):
+    source = source_of(model)
+    if source.kind == "graph":
         return model
-    arrays = inputs if isinstance(inputs, Mapping) else {name: inputs for name in input_names(model)[:1]}
-    missing = [name for name in input_names(model) if name not in arrays]
+    arrays = inputs if isinstance(inputs, Mapping) else {name: inputs for name in source.inputs[:1]}
+    missing = [name for name in source.inputs if name not in arrays]
     if missing:
-        raise InputError(f"{type(model).__name__} takes {', '.join(input_names(model))}: no input {missing[0]!r} is given")
-    return make_graph(model, {name: np.shape(array)[2:] for name, array in arrays.items()}).nir
+        raise InputError(f"{type(model).__name__} takes {', '.join(source.inputs)}: no input {missing[0]!r} is given")
+    return trace_module(model, {name: np.shape(array)[2:] for name, array in arrays.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class FloatNetwork:
         return run.spikes[node] if self.program.outputs[self.output].decoder == "spike_count" else run.v[node]
 
     def _model_values(self, x: Mapping[str, NDArray]) -> NDArray:
-        from snnfuse.compile.sources import input_names
+        from snnfuse.compile.tracing import input_names
         from snnfuse.export.tracing.measured import run_model
 
         returned = run_model(self.model, {name: x[name] for name in input_names(self.model)}, unrolled=False)

@@ -8,10 +8,10 @@ import torch
 from s_cmrl_networks import lively, pictures
 from torch import nn
 
-from snnfuse.commands.quantization_tables import describe_overflow
-from snnfuse.compile import compiled as exporting
-from snnfuse.compile.compiled import Compiled, with_proof
+from snnfuse.compile import main_job
 from snnfuse.export import quantize, to_nir
+from snnfuse.export.bundle.compiled import Compiled, Stage
+from snnfuse.export.targets import LAVA
 from snnfuse.hardware import Product, Program, Relay, compare, emulate, simulate_on_lava
 from snnfuse.hardware.backends import reference as specification
 from snnfuse.hardware.backends.torch_backend import run_torch
@@ -19,6 +19,7 @@ from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import CalibrationWarning
 from snnfuse.hardware.overflow import state_bounds, sums_over_time
 from snnfuse.hardware.overflow.intervals import PayloadBounds
+from snnfuse.report import summary
 
 pytestmark = pytest.mark.filterwarnings(f"ignore::{CalibrationWarning.__module__}.{CalibrationWarning.__name__}")
 FULL = {"image": (1, 28, 28), "audio": (1, 28, 28), "classes": 10, "channels": 64, "heads": 16}  # of mnist-fsdd: 49 tokens, T = 4
@@ -66,14 +67,15 @@ def test_attention_is_ands_products_and_sums() -> None:
 
 
 def test_only_the_window_bounds_sums_over_time_and_the_report_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "FAST_S", 0.0)  # bounds alone
+    monkeypatch.setattr(main_job, "FAST_S", 0.0)  # bounds alone
     _, program, events = programmed(fusion="temporal")
     assert sums_over_time(program) and state_bounds(program)["image_sum"].leaves_message.all()
     golden = emulate(program, events, "all", states=True)
-    rows = with_proof(Compiled(None, program, "lava", None, events, golden, {}), "fast").report["overflow"]
+    (stage,) = main_job.with_proof(Compiled(LAVA, (Stage(None, program, golden),)), "fast").stages
+    rows = stage.report["overflow"]
     assert {row["window"] for row in rows} == {4}
     assert {row["status"] for row in rows if row["node"] == "image_sum"} == {"impossible"}
-    assert "of up to 4 steps" in describe_overflow(rows)
+    assert "of up to 4 steps" in summary({"ledger": [], "overflow": rows})
 
 
 @pytest.mark.slow

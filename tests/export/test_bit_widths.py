@@ -6,8 +6,10 @@ import pytest
 from quantization_graphs import chain, lif
 
 from snnfuse.export import lower, simulate
-from snnfuse.export.quantization.mixed_precision import Choice, search
+from snnfuse.export.quantization.mixed_precision import Choice
 from snnfuse.export.quantization.settings import QuantizationSettings
+from snnfuse.export.staging.search import search
+from snnfuse.export.staging.staged import StagedGraph
 from snnfuse.hardware import emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
@@ -26,8 +28,8 @@ def network() -> tuple[nir.NIRGraph, np.ndarray, np.ndarray]:
 
 def test_the_cheapest_assignment_within_the_drop_is_taken() -> None:
     graph, x, labels = network()
-    found = search(graph, {"input": x}, labels, 4.0, settings=ONE)
-    program = found.quantized.program
+    found = search(StagedGraph((graph,)), {"input": x}, labels, 4.0, settings=ONE)
+    program = found.quantized.pipeline.programs[0]
     held = program.decode(emulate(program, program.encode({"input": x[:, 1::2]})))
     assert float((held == labels[1::2]).mean()) == found.best.accuracy  # of the half that no fit has seen
     assert found.best.accuracy >= found.float_accuracy - 0.04
@@ -39,16 +41,16 @@ def test_the_cheapest_assignment_within_the_drop_is_taken() -> None:
 
 def test_without_labels_the_float_classes_are_kept() -> None:
     graph, x, _ = network()
-    found = search(graph, {"input": x}, None, 10.0, settings=ONE)
+    found = search(StagedGraph((graph,)), {"input": x}, None, 10.0, settings=ONE)
     assert (found.judged_by, found.float_accuracy) == ("the float network's classes", 1.0)
     assert found.best.accuracy >= 0.9
 
 
 def test_a_search_is_the_same_every_time() -> None:
     graph, x, labels = network()
-    first, second = (search(graph, {"input": x}, labels, 4.0, settings=ONE) for _ in range(2))
+    first, second = (search(StagedGraph((graph,)), {"input": x}, labels, 4.0, settings=ONE) for _ in range(2))
     assert first.points == second.points
-    for a, b in zip(first.quantized.program.connections, second.quantized.program.connections):
+    for a, b in zip(first.quantized.pipeline.programs[0].connections, second.quantized.pipeline.programs[0].connections):
         np.testing.assert_array_equal(a.synapse.values, b.synapse.values)
 
 
@@ -58,20 +60,20 @@ def test_a_cluster_finds_the_same() -> None:
     from snnfuse.export.quantization.ray_mapper import on_cluster
 
     graph, x, labels = network()
-    here = search(graph, {"input": x}, labels, 4.0, settings=ONE)
-    there = search(graph, {"input": x}, labels, 4.0, settings=ONE, mapper=on_cluster())
+    here = search(StagedGraph((graph,)), {"input": x}, labels, 4.0, settings=ONE)
+    there = search(StagedGraph((graph,)), {"input": x}, labels, 4.0, settings=ONE, mapper=on_cluster())
     assert here.points == there.points
-    for a, b in zip(here.quantized.program.connections, there.quantized.program.connections):
+    for a, b in zip(here.quantized.pipeline.programs[0].connections, there.quantized.pipeline.programs[0].connections):
         np.testing.assert_array_equal(a.synapse.values, b.synapse.values)
 
 
 def test_what_cannot_be_searched_is_named() -> None:
     graph, x, labels = network()
     with pytest.raises(InputError, match="a search needs two samples or more"):
-        search(graph, {"input": x[:, :1]}, labels[:1], 1.0)
+        search(StagedGraph((graph,)), {"input": x[:, :1]}, labels[:1], 1.0)
     with pytest.raises(InputError, match="max_drop must be 0 percentage points or more"):
-        search(graph, {"input": x}, labels, -1.0)
+        search(StagedGraph((graph,)), {"input": x}, labels, -1.0)
     with pytest.raises(UnsupportedError, match="no choice of bits keeps within the drop"):
-        search(graph, {"input": x}, labels, 0.0, mapper=lambda f, c, tasks: [f(c, (n, Choice(1, 1))) for n, _ in tasks])
+        search(StagedGraph((graph,)), {"input": x}, labels, 0.0, mapper=lambda f, c, tasks: [f(c, (n, Choice(1, 1))) for n, _ in tasks])
     with pytest.raises(UnsupportedError, match="'n1': no bit width keeps its weights"):
-        search(graph, {"input": x}, labels, 0.0, mapper=lambda f, c, tasks: [None for _ in tasks])
+        search(StagedGraph((graph,)), {"input": x}, labels, 0.0, mapper=lambda f, c, tasks: [None for _ in tasks])

@@ -1,7 +1,8 @@
-"""The command line for networks in stages: export, simulate, verify, and what says that it takes one program."""
+"""The command line for networks in stages: whatever takes one program takes several, or says why not."""
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,16 @@ import torch
 from cli_calls import Cli, assert_error
 from l2_networks import Averaged, PerStep, branch, made, samples
 
-from snnfuse.compile.pipeline_compiled import compile_on_chip
-from snnfuse.compile.sources import Graph
+from snnfuse.compile import Settings, compile, source_of
 from snnfuse.data.samples import Samples
-from snnfuse.export import to_nir
+from snnfuse.export import read_net, to_nir
 from snnfuse.export.bundle.bundle import read_bundle
-from snnfuse.export.bundle.stages import open_pipeline
 from snnfuse.export.staging.cutting import cut
 from snnfuse.export.staging.staged import quantize_staged
+from snnfuse.export.targets import LAVA
 from snnfuse.hardware import emulate
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
+from snnfuse.hardware.energy import energy_of
 from snnfuse.hardware.files import hash_files
 from snnfuse.networks import L2Normalise
 
@@ -61,18 +63,131 @@ def test_per_step_l2_on_the_host_cuts_the_network(files: Cli) -> None:
     folded, host = files(*PER_STEP), files(*PER_STEP, "--l2", "host", "--force")
     assert folded.code == 0 and "constant gain" in folded.out
     assert host.code == 0 and "constant gain" not in host.out and "every step is read, L2 normalised to length 2" in host.out
-    opened = open_pipeline(read_bundle("b"))
+    opened = read_bundle("b")
     assert len(opened.stages) == 2 and all(stage.graph is not None for stage in opened.stages)
-    for program, golden in zip(opened.pipeline.programs, opened.golden):
+    for program, golden in zip(opened.pipeline.programs, opened.recordings):
         assert set(golden.spikes) >= set(program.neurons)
 
 
-@pytest.mark.parametrize("command", [("map",), ("energy",), ("board",), ("simulate", "--stream", "events:-")])
-def test_what_takes_one_program_says_which(files: Cli, command: tuple[str, ...]) -> None:
+def test_every_stage_is_placed(files: Cli) -> None:
     assert files(*GOOD).code == 0
-    arguments = (command[0], "b", *command[1:])
-    refused = files(*arguments)
-    assert_error(refused, 2, "b holds 3 programs, one per stage; this takes one: ", "stage1")
+    done = files("map", "b", "--input", "x.npz", "--json", "-")
+    assert done.code == 0, done.err
+    whole, parts = json.loads(done.out), [json.loads(files("map", f"b/stage{n}", "--json", "-").out) for n in (1, 2, 3)]
+    assert [stage["layers"] for stage in whole["stages"]] == [part["layers"] for part in parts]
+    cores = [part["cores"] for part in parts]
+    assert whole["cores"] == {"at_once": sum(cores), "in_turn": max(cores)}
+    assert "stage 3 of 3" in done.err and f"all stages: {sum(cores)} cores at once" in done.err
+    assert all(stage["traffic"]["measured"] for stage in whole["stages"])
+
+
+@pytest.mark.parametrize("inputs", [(), ("--input", "x.npz")])
+def test_energy_is_that_of_all_stages(files: Cli, inputs: tuple[str, ...]) -> None:
+    assert files(*GOOD).code == 0
+    done = files("energy", "b", *inputs, "--json", "-")
+    assert done.code == 0, done.err
+    found, pipeline = json.loads(done.out), read_bundle("b").pipeline
+    x = np.load("x.npz" if inputs else "calib.npz")
+    run = run_pipeline(pipeline, pipeline.encode({name: x[name] for name in pipeline.inputs}), record="all")
+    expected = [energy_of(program, [recording]) for program, recording in zip(pipeline.programs, run.recordings)]
+    assert found["stages"] == [json.loads(json.dumps(each.to_json())) for each in expected]
+    for model, parts in zip(found["models"], zip(*(each.models for each in expected))):
+        for name in ("dynamic_uj", "time_us", "latency_us"):
+            assert model[name] == pytest.approx([sum(getattr(part, name)[end] for part in parts) for end in (0, 1)])
+    assert "all stages, one after the other" in done.err
+
+
+def test_a_board_runs_every_stage(files: Cli) -> None:
+    assert files(*GOOD).code == 0
+    done = files("board", "b", "--json", "-")
+    figures = json.loads(done.out)
+    assert done.code == 0 and figures["equal"] and len(figures["stages"]) == 3 and done.err.splitlines()[-1] == "EQUAL"
+    assert figures["compared"] == sum(stage["compared"] for stage in figures["stages"]) > 0
+
+
+def test_a_stream_decides_as_whole_runs_do(files: Cli) -> None:
+    assert files(*GOOD).code == 0
+    assert files("simulate", "b", "--input", "x.npz", "-o", "whole.npz").code == 0
+    done = files("simulate", "b", "--stream", "x.npz", "-o", "lines.jsonl")
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in Path("lines.jsonl").read_text().splitlines()]
+    pipeline = read_bundle("b").pipeline
+    with np.load("whole.npz") as whole:
+        spikes = whole["output.spikes"]
+        assert [line["neuron"] for line in lines] == whole["output.classes"].tolist()
+    assert [line["scores"] for line in lines] == spikes.sum(0).tolist()
+    assert [line["step"] for line in lines] == [8, 16, 24, 32, 40]
+    latencies = [program.latency[program.outputs["output"].node] for program in pipeline.programs]
+    assert {line["latency"] for line in lines} == {sum(latencies) + 2 * 8}, "two windows pass before the last stage's own"
+    for sample, line in enumerate(lines):
+        answers = spikes[:, sample].cumsum(0).argmax(1)
+        assert (answers[line["settled"] - 1 :] == line["neuron"]).all() and (line["settled"] == 1 or answers[line["settled"] - 2] != line["neuron"])
+    refused = files("simulate", "b", "--stream", "x.npz", "--sliding", "3", "--quiet")
+    assert_error(refused, 2, "sliding windows reset nothing, but each stage", "leave sliding out")
+
+
+def test_a_search_goes_over_all_stages(files: Cli) -> None:
+    pytest.importorskip("matplotlib")
+    done = files(*GOOD, "--search", "--max-drop", "10", "--max-groups", "1")
+    assert done.code == 0, done.err
+    bundle = read_bundle("b")
+    found = bundle.report["search"]
+    assert found["taken"] in found["front"] and found["taken"]["accuracy"] >= found["float"] - 0.1
+    layers = {f"stage{i}/{name}" for i, program in enumerate(bundle.pipeline.programs, 1) for name in program.neurons}
+    assert set(found["taken"]["weights"]) == layers
+    assert found["taken"]["bytes"] == sum(layer["memory"] for stage in bundle.stages for layer in stage.manifest["resources"]["layers"])
+    assert found["taken"]["bytes"] < found["tried"][0]["bytes"]
+    pipeline, x = bundle.pipeline, np.load("calib.npz")
+    held = run_pipeline(pipeline, pipeline.encode({name: x[name][:, 1::2] for name in pipeline.inputs}))
+    assert (pipeline.decode(held.recordings) == x["labels"][1::2]).mean() == found["taken"]["accuracy"], "of the half that no fit has seen"
+    assert Path("b/pareto.svg").read_bytes().startswith(b"<?xml") and "stage1/first.1" in " ".join(done.out.split())
+    assert files("verify", "b").code == 0
+
+
+@pytest.mark.slow
+def test_stages_over_a_cluster(files: Cli) -> None:
+    pytest.importorskip("ray", reason="the extra `cluster` is not installed")
+    assert files(*GOOD).code == 0 and files("simulate", "b", "--input", "x.npz", "-o", "here.npz").code == 0
+    done = files("simulate", "b", "--input", "x.npz", "-o", "there.npz", "--cluster", "--json", "-")
+    assert done.code == 0 and json.loads(done.out)["cluster"] == "local", done.err
+    with np.load("here.npz") as a, np.load("there.npz") as b:
+        assert set(a) == set(b) and all((a[name] == b[name]).all() for name in a)
+
+
+def test_a_netx_file_per_stage_where_netx_can_say_it(files: Cli) -> None:
+    """Spikes that are played again on every step are binary, so that netx takes every stage."""
+    Path("played.py").write_text(PLAYED)
+    sys.modules.pop("played", None)
+    import played
+
+    torch.save(made(played.Played()).state_dict(), "p.pt")
+    np.savez("a.npz", a=samples()["a"])
+    done = files("export", "p.pt", "--model", "played:Played", "--calib", "a.npz", "--target", "netx", "--max-groups", "1", "-o", "b")
+    assert done.code == 0, done.err
+    bundle = read_bundle("b")
+    assert len(bundle.stages) == 2 and bundle.recordings[1].spikes["output"].any()
+    for stage in bundle.stages:
+        ours = stage.golden.spikes["output"]
+        (events,) = stage.events.values()
+        assert (emulate(read_net(stage.path / "network.net"), {"input": events}).spikes["output"] == ours).all()
+
+
+PLAYED = """
+import torch
+from l2_networks import branch
+from snnfuse.networks import Carry, Stage, Staged
+
+
+class Played(Staged):
+    inputs = ("a",)
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = branch(10, 8), branch(8, 4)
+
+    def stages(self):
+        return Stage(self.body, ("a",), ("s",), {"seen": Carry("s", "steps")}), Stage(self.head, ("seen",), ("out",))
+"""
 
 
 def test_a_stage_is_a_bundle_of_its_own(files: Cli) -> None:
@@ -83,9 +198,9 @@ def test_a_stage_is_a_bundle_of_its_own(files: Cli) -> None:
 @pytest.mark.parametrize(
     "more, code, words",
     [
-        (("--search",), 2, ("--search finds bits for one program", "leave it out")),
+        (("--time-steps", "3"), 2, ("--time-steps is for a forward that loops over time itself", "leave it out")),
         (("--target", "nir"), 3, ("--target nir holds one network", "loihi2 or lava")),
-        (("--target", "netx"), 3, ("--target netx holds one network",)),
+        (("--target", "netx", "--max-groups", "1"), 3, ("stage 2: ", "use --target lava")),
         (("--l2", "host"), 2, ("--l2 host is for L2 on every step",)),
         (("--strict",), 3, ("--strict: ",)),
     ],
@@ -152,10 +267,11 @@ def test_l2_in_microcode_is_one_program_with_its_tier(files: Cli) -> None:
 
 def test_a_readout_behind_microcode_is_compared_by_its_voltage() -> None:
     model, x = made(Read()), Samples({"a": samples()["a"]}, None, "random spikes")
-    graph = Graph(to_nir(model, torch.from_numpy(x.inputs["a"][0])), ())
-    pipeline = quantize_staged(cut(graph.nir), x.inputs).pipeline
-    compiled = compile_on_chip(graph, x, target="lava")
-    exact, found = pipeline.run(pipeline.encode(x.inputs)).recordings[-1], emulate(compiled.program, compiled.program.encode(x.inputs))
+    graph = to_nir(model, torch.from_numpy(x.inputs["a"][0]))
+    pipeline = quantize_staged(cut(graph), x.inputs).pipeline
+    compiled = compile(source_of(graph), x, Settings(l2="microcode"), LAVA)
+    exact = run_pipeline(pipeline, pipeline.encode(x.inputs)).recordings[-1]
+    found = emulate(compiled.program, compiled.program.encode(x.inputs))
     node = compiled.program.outputs["output"].node
     most = np.abs(found.states[node]["v"].astype(int) - exact.states[node]["v"]).max()
     (effect,) = {entry.effect for entry in compiled.program.ledger if entry.node == "l2"}
@@ -176,15 +292,25 @@ class Read(torch.nn.Module):
         return self.readout(self.fc(self.l2(self.body(a))))[1]
 
 
-@pytest.mark.parametrize("more, words", [(("--search",), "--search finds bits"), (("--target", "nir"), "--l2 microcode changes")])
-def test_what_microcode_cannot_do_is_refused(files: Cli, more: tuple[str, ...], words: str) -> None:
-    assert_error(files(*PER_STEP, "--l2", "microcode", *more, "--quiet"), 2, words)
+def test_what_microcode_cannot_do_is_refused(files: Cli) -> None:
+    for target in ("nir", "netx"):
+        assert_error(files(*PER_STEP, "--l2", "microcode", "--target", target, "--quiet"), 2, "--l2 microcode changes")
     assert not Path("b").exists()
+
+
+def test_a_search_judges_what_microcode_computes(files: Cli) -> None:
+    pytest.importorskip("matplotlib")
+    assert files(*PER_STEP, "--l2", "microcode", "--search", "--max-drop", "20", "--max-groups", "1").code == 0
+    bundle, x = read_bundle("b"), np.load("calib.npz")
+    program, found = bundle.program, bundle.report["search"]
+    held = emulate(program, program.encode({name: x[name][:, 1::2] for name in program.inputs}))
+    assert (program.decode(held) == x["labels"][1::2]).mean() == found["taken"]["accuracy"]
+    assert found["taken"]["bytes"] < found["tried"][0]["bytes"]
 
 
 def test_a_graph_file_keeps_what_was_folded_and_its_time_step(files: Cli) -> None:
     assert files("export", "step.pt", "--model", "l2_models:per_step", "--calib", "calib.npz", "--target", "nir", "-o", "g").code == 0
     done = files("export", "g/graph.nir", "--calib", "calib.npz", "--target", "lava", "--l2", "host", "--dt", "0.00005", "-o", "b")
     assert done.code == 0, done.err
-    programs = open_pipeline(read_bundle("b")).pipeline.programs
+    programs = read_bundle("b").pipeline.programs
     assert len(programs) == 2 and all(program.dt == 5e-5 for program in programs)

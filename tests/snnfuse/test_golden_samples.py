@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snnfuse.compile.compiled import GOLDEN_SAMPLES, GOLDEN_UPDATES, golden_samples
+from snnfuse.compile.main_job import GOLDEN_SAMPLES, GOLDEN_UPDATES, golden_samples
 from snnfuse.data.samples import Samples
 from snnfuse.hardware import Program
 from snnfuse.hardware.ir.lif import Lif

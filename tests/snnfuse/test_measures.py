@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from snnfuse.compile import sources as model_graphs
+from snnfuse.compile.tracing import trace_module
 from snnfuse.data import corruptions
 from snnfuse.data.samples import Samples, draw_samples
 from snnfuse.export import lower, quantize, simulate
@@ -113,7 +113,7 @@ def samples() -> Samples:
 
 @pytest.fixture(scope="module")
 def graph(model: torch.nn.Module, samples: Samples):
-    return model_graphs.make_graph(model, samples.shapes).nir
+    return trace_module(model, samples.shapes)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,10 @@ import snnfuse
 from snnfuse import data, training
 from snnfuse.checkpoints.checkpoint import read_metadata
 from snnfuse.compile import accuracy as accuracies
-from snnfuse.compile import compiled as exporting
+from snnfuse.compile import compile, source_of
 from snnfuse.data.samples import draw_samples
 from snnfuse.export import read_bundle
+from snnfuse.export.targets import LAVA
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError
 from snnfuse.nn import FixedPointNetwork, quantization_aware
@@ -73,7 +74,7 @@ def test_a_checkpoint_brings_every_integer_back(trained: tuple[FixedPointNetwork
 def test_the_compiled_program_is_the_trained_one(trained: tuple[FixedPointNetwork, np.ndarray]) -> None:
     net, x = trained
     samples = snnfuse.data.samples.Samples({"input": x}, None, "here")
-    compiled = exporting.compile_trained(net, samples, target="lava")
+    compiled = compile(source_of(net), samples, target=LAVA)
     assert_equal(compiled.program, net.program())
     entries = {(e.node, e.change.split(",")[0]): e.effect for e in compiled.program.ledger}
     assert entries["n1", "weights trained in 3 bits"].startswith("against the float network before fine-tuning: ")

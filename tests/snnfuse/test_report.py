@@ -14,21 +14,23 @@ from cli_calls import FOR, Cli, assert_error
 from l2_networks import Averaged, made, samples
 
 from snnfuse import save_checkpoint
-from snnfuse.compile.pipeline_compiled import compile_pipeline, save_pipeline
+from snnfuse.compile import compile, save, source_of
 from snnfuse.compile.staged_sources import trace_stages
 from snnfuse.data import Settings
 from snnfuse.data.samples import Samples
 from snnfuse.export import read_bundle, write_bundle
-from snnfuse.export.bundle.stages import open_pipeline
 from snnfuse.export.staging.staged import simulate_staged
 from snnfuse.hardware import scores
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.energy import energy_of
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
 from snnfuse.hardware.files import sha256
 from snnfuse.measures import embedding_nodes
 from snnfuse.networks import build
-from snnfuse.report import draw_curves, gather, render
-from snnfuse.report.contents import overflow_counts, runners
+from snnfuse.report import draw_curves, gather, register_section, render, sections, summary
+from snnfuse.report.contents import runners
+from snnfuse.report.rows import overflow_counts
+from snnfuse.report.sections import sections_of, warnings_of
 
 HOSTILE = "<script>alert(1)</script>\"'&$\\frac{"
 FETCHING = {"script", "link", "iframe", "object", "embed", "base", "form", "audio", "video"}
@@ -107,6 +109,57 @@ def test_everything_that_the_bundle_says_is_on_the_page(snn: Cli, bundle: Path) 
         assert digest in text
     for layer in manifest["resources"]["layers"]:
         assert f"{layer['name']} {layer['neurons']} {layer['synapses']} {layer['memory']} {layer['cores']}" in text
+
+
+EXPORTS = (
+    ("net.nir", *FOR),
+    ("net.nir", "--target", "nir"),
+    ("net.nir", "--target", "netx", "--calib", "calib.npz"),
+    ("staged.pt", "--model", "staged_models:averaged", "--target", "loihi2", "--calib", "ab.npz"),
+    ("n/network.net", "--target", "lava"),
+)
+
+
+@pytest.mark.parametrize("arguments", EXPORTS, ids=lambda given: f"{given[0]}-{given[1:]}")
+def test_command_line_report_and_page_say_the_same(snn: Cli, graph: Path, calib: Path, arguments: tuple[str, ...]) -> None:
+    if arguments[0] == "staged.pt":
+        Path("staged_models.py").write_text("from l2_networks import Averaged\naveraged = Averaged\n")
+        torch.save(made(Averaged()).state_dict(), "staged.pt")
+        np.savez("ab.npz", labels=np.arange(24) % 4, **samples())
+    if arguments[0].endswith(".net"):
+        assert snn("export", "net.nir", "--target", "netx", "--calib", "calib.npz", "-o", "n").code == 0
+    done = snn("export", *arguments, "-o", "b", "--json", "out.json")
+    assert done.code == 0, done.err
+    said, content, page = json.loads(Path("out.json").read_text()), gather(read_bundle("b")), checked(Path("b/report.html").read_text()).text
+    assert said.pop("bundle") == "b" and done.out == f"{summary(content)}\nbundle: b\n" == f"{summary(said)}\nbundle: b\n"
+    assert_same(said, content)
+    for each in (said, *said.get("stages", ())):
+        for section in sections_of(each).values():
+            cells = [str(cell) for table in section.tables for row in (table.head, *table.rows) for cell in row]
+            for words in (*section.lines, *cells, *section.notes):
+                assert " ".join(words.split()) in page
+        assert all(words in page for words in warnings_of(each))
+
+
+def assert_same(said: dict, gathered: dict) -> None:
+    """What an export's JSON has is what the bundle's own files say, stage by stage."""
+    assert said.keys() <= gathered.keys()
+    for key in said.keys() - {"stages"}:
+        assert said[key] == json.loads(json.dumps(gathered[key])), key
+    for one, other in zip(said.get("stages", ()), gathered["stages"], strict=True):
+        assert_same(one, other)
+
+
+def test_a_section_of_ones_own_is_printed_and_on_the_page(snn: Cli, graph: Path, calib: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sections, "SECTIONS", dict(sections.SECTIONS))
+
+    def weather(content: dict) -> sections.Section:
+        return sections.Section("weather", (f"it rains on {content['target']}",))
+
+    register_section(weather)
+    assert "it rains on loihi2" in snn("export", graph, *FOR, "-o", "b").out
+    text = checked(Path("b/report.html").read_text()).text
+    assert "Weather it rains on loihi2" in text
 
 
 def test_the_page_is_written_where_it_is_said_and_never_into_the_bundle(snn: Cli, bundle: Path) -> None:
@@ -195,8 +248,9 @@ def features(name: str) -> dict:
 
 def test_a_proof_says_its_window_and_a_picture_of_a_search_cannot_run(snn: Cli, bundle: Path) -> None:
     content = gather(read_bundle(bundle))
-    point = {"bytes": 10, "accuracy": 0.5}
-    content["search"] = {"float": 0.75, "max_drop": 0.5, "judged_by": "labels", "taken": point}
+    point = {"bytes": 10, "accuracy": 0.5, "accepted": True, "weights": {"a": {"bits": 3, "groups": 1}}}
+    halves = {"fitted": 5, "held_out": 5}
+    content["search"] = {"float": 0.75, "max_drop": 0.5, "judged_by": "labels", "taken": point, "front": [point], "samples": halves}
     assert "proofs:" in Page(render(content)).text
     content["overflow"] = [{**each, "window": 12} for each in content["overflow"]]
     found = checked(render(content, b"<svg onload='alert(1)'></svg>"))
@@ -314,7 +368,7 @@ def test_a_network_in_stages_is_reported_stage_by_stage_and_measured_whole(tmp_p
     network, x = made(Averaged()), samples()
     given = Samples(x, np.arange(24) % 4, "given")
     staged = trace_stages(network, given.shapes)
-    save_pipeline(tmp_path / "p", compile_pipeline(staged, given))
+    save(tmp_path / "p", compile(source_of(network), given))
     bundle = read_bundle(tmp_path / "p")
     content = gather(bundle)
     assert [stage["name"] for stage in content["stages"]] == ["stage1", "stage2", "stage3"]
@@ -325,8 +379,8 @@ def test_a_network_in_stages_is_reported_stage_by_stage_and_measured_whole(tmp_p
     assert render(content) == (tmp_path / "p/report.html").read_text() and not list((tmp_path / "p").glob("stage*/*.html"))
 
     floats, deployed = runners(bundle)
-    pipeline = open_pipeline(bundle).pipeline
-    run = pipeline.run(pipeline.encode(x), "emulator", "all")
+    pipeline = bundle.pipeline
+    run = run_pipeline(pipeline, pipeline.encode(x), "emulator", "all")
     found, more = deployed(x)
     np.testing.assert_array_equal(found.scores, scores(pipeline.programs[-1], run.recordings[-1]))
     for i, recording in enumerate(run.recordings):

@@ -1,0 +1,177 @@
+"""The search for the cheapest bit widths, over all stages of a network; `snnfuse.export.quantization.mixed_precision` says how."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.quantization.fitting import Fit, Input
+from snnfuse.export.quantization.mixed_precision import Context, Mapper, Point, Rung, choices, descend, in_turn, ladders_of
+from snnfuse.export.quantization.quantize_network import assemble, calibration_run, default_decoder, prepare, with_effects
+from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
+from snnfuse.export.staging.staged import Fed, QuantizedStages, StagedGraph, feed_stages, wire
+from snnfuse.export.targets import LAVA, Target
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.encoding import reduce_window, scores
+from snnfuse.hardware.ir.nodes import Decoder
+from snnfuse.hardware.ir.pipeline import Link, Pipeline, layer_name
+
+Arrays = Mapping[str, NDArray]
+Fits = Mapping[str, Fit]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a search came to.
+
+    Attributes:
+        quantized: the programs of the cheapest accepted assignment.
+        points: every assignment tried, in order; the first is the finest.
+        float_accuracy: of the float network on the held-out half.
+        judged_by: "labels", or "the float network's classes".
+        samples: of both halves.
+    """
+
+    quantized: QuantizedStages
+    points: tuple[Point, ...]
+    float_accuracy: float
+    judged_by: str
+    samples: tuple[int, int]
+
+    @property
+    def best(self) -> Point:
+        """The cheapest that is accepted; the first of these."""
+        return min((p for p in self.points if p.accepted), key=lambda p: p.memory)
+
+    @property
+    def front(self) -> tuple[Point, ...]:
+        """The points that no cheaper one equals, by memory."""
+        front: list[Point] = []
+        for point in sorted(self.points, key=lambda p: (p.memory, -p.accuracy)):
+            if not front or point.accuracy > front[-1].accuracy:
+                front.append(point)
+        return tuple(front)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A stage that is searched: what it is made from, and what its fits on one half of the samples, `seen`, are made of."""
+
+    fed: Fed
+    seen: Arrays
+    context: Context
+
+
+def search(
+    staged: StagedGraph,
+    calibration: Arrays,
+    labels: NDArray[np.int64] | None,
+    max_drop: float,
+    *,
+    settings: QuantizationSettings = DEFAULTS,
+    target: Target = LAVA,
+    mapper: Mapper = in_turn,
+    finish: Callable[[Pipeline], Pipeline] = lambda pipeline: pipeline,
+) -> Found:
+    """The cheapest programs whose accuracy drops by at most `max_drop` points from the float network's.
+
+    Args:
+        staged, calibration: as for `quantize_staged`; two samples or more.
+        labels: (batch,); None: the classes of the float network take their place, so that the drop is disagreement.
+        max_drop: percentage points, 0 or more.
+        settings: how to round; its bits of weights are what is searched.
+        target: what the programs are for, on whose board's cores memory is counted.
+        mapper: runs the fits, each of which stands alone: `in_turn`, or over a cluster; the result is the same.
+        finish: makes of the programs what is to run, and so is judged.
+
+    Raises:
+        InputError: too few samples, several outputs, or max_drop below 0.
+        UnsupportedError: even the finest choice drops further.
+    """
+    if not max_drop >= 0:
+        raise InputError(f"max_drop must be 0 percentage points or more, not {max_drop}")
+    parts, last = parts_of(staged, calibration, settings, target)
+    batch = next(iter(last.values())).shape[1]
+    if batch < 2 or len(parts[-1].context.network.outputs) != 1:
+        raise InputError("a search needs two samples or more, half of them to decide, and a network of one output")
+    options = choices(settings.max_groups, target.weight_bits)
+    by_stage = [ladders_of(part.context, options, mapper, target.limits) for part in parts]
+    ladders = {layer_name(len(parts), i, name): rungs for i, ladder in enumerate(by_stage) for name, rungs in ladder.items()}
+    held = {name: array[:, 1::2] for name, array in calibration.items()}
+    judge = _Judge(parts, staged.links, settings.decoder, finish, held)
+    judge.compare(_half(last, 1), None if labels is None else labels[1::2], max_drop)
+    points, fits = descend(ladders, judge)
+    judged_by = "labels" if labels is not None else "the float network's classes"
+    return Found(_measured(parts, staged.links, fits, settings.decoder), tuple(points), judge.float_accuracy, judged_by,
+                 ((batch + 1) // 2, batch // 2))  # fmt: skip
+
+
+def parts_of(
+    staged: StagedGraph, calibration: Arrays, settings: QuantizationSettings, target: Target
+) -> tuple[list[Part], dict[str, NDArray]]:
+    """Every stage, ready to be fitted; and what the last one is fed, of all samples."""
+    declared: dict[str, Input] = {}
+    parts: list[Part] = []
+    x: dict[str, NDArray] = {}
+    for fed in feed_stages(staged, calibration, settings, target):
+        network, x, inputs = prepare(fed.graph, fed.inputs, settings, target, declared | dict(fed.declared))
+        declared |= inputs
+        seen = _half(x, 0)
+        parts.append(Part(fed, seen, Context(network, inputs, *calibration_run(network, seen, inputs))))
+    return parts, x
+
+
+def _half(x: Arrays, first: int) -> dict[str, NDArray]:
+    return {name: array[:, first::2] for name, array in x.items()}
+
+
+def assembled(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, decoder: Decoder | None) -> Pipeline:
+    """The programs of fits, by `layer_name`; the decoder is that of the last stage."""
+    own = [{name: fits[layer_name(len(parts), i, name)] for name in part.context.network.order} for i, part in enumerate(parts)]
+    rules = [*[None] * (len(parts) - 1), decoder]
+    programs = (assemble(p.context.network, found, p.context.inputs, rule) for p, found, rule in zip(parts, own, rules))
+    return wire(links, tuple(programs), [{name: fit.scale for name, fit in found.items()} for found in own])
+
+
+def _measured(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, decoder: Decoder | None) -> QuantizedStages:
+    pipeline = assembled(parts, links, fits, decoder)
+    stages = []
+    for i, (part, program) in enumerate(zip(parts, pipeline.programs)):
+        own = {name: fits[layer_name(len(parts), i, name)] for name in part.context.network.order}
+        stages.append(part.fed.with_entries(with_effects(part.context.network, program, part.seen, own)))
+    return QuantizedStages(replace(pipeline, programs=tuple(stage.program for stage in stages)), tuple(stages))
+
+
+@dataclass(eq=False)
+class _Judge:
+    """Accuracy on the held-out half."""
+
+    parts: Sequence[Part]
+    links: tuple[Link, ...]
+    decoder: Decoder | None
+    finish: Callable[[Pipeline], Pipeline]
+    held: Arrays
+    float_accuracy: float = 0.0
+
+    def compare(self, last: Arrays, labels: NDArray | None, max_drop: float) -> None:
+        """Run the float network's last stage, fed with `last`, for what the programs are compared with."""
+        network = self.parts[-1].context.network
+        (node,) = network.outputs.values()
+        run, rule = simulate(network, last), self.decoder or default_decoder(network, node)
+        classes = _classes(reduce_window(rule, run.spikes[node] if rule == "spike_count" else run.v[node]))
+        self.labels = classes if labels is None else labels
+        self.float_accuracy = float((classes == self.labels).mean())
+        self.least = self.float_accuracy - max_drop / 100 - 1e-12
+
+    def point(self, rungs: Mapping[str, Rung]) -> Point:
+        pipeline = self.finish(assembled(self.parts, self.links, {n: r[2] for n, r in rungs.items()}, self.decoder))
+        recording = run_pipeline(pipeline, pipeline.encode(self.held)).recordings[-1]
+        accuracy = float((_classes(scores(pipeline.programs[-1], recording)) == self.labels).mean())
+        return Point({n: r[1] for n, r in rungs.items()}, sum(r[0] for r in rungs.values()), accuracy, accuracy >= self.least)
+
+
+def _classes(values: NDArray) -> NDArray[np.int64]:
+    return values.reshape(len(values), -1).argmax(1)

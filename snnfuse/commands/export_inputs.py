@@ -1,0 +1,67 @@
+"""What calibrates an export: samples of a file or a data set, and shapes from the command line."""
+
+import re
+from typing import TYPE_CHECKING
+
+from snnfuse.commands.export_options import ExportOptions
+
+if TYPE_CHECKING:
+    from snnfuse.compile.sources import Source
+    from snnfuse.data import Settings
+    from snnfuse.data.samples import Samples
+
+
+def find_samples(source: "Source", options: ExportOptions) -> "Samples | None":
+    """Calibration samples, from a file, a data set, or the data set that a checkpoint of ours was trained on; None where none are needed.
+
+    Raises:
+        InputError: there are none, or they are not the source's.
+    """
+    from snnfuse.data.samples import draw_samples, read_samples
+    from snnfuse.hardware.errors import InputError
+
+    own, settings = trained_on(source, options)
+    data = options.data or (None if options.calib or options.sample else own)
+    if options.calib:
+        samples = read_samples(options.calib)
+    elif data:
+        settings = settings if data == own else type(settings)()
+        samples = draw_samples(data, options.calib_samples, data_dir=options.data_dir, settings=settings)
+    elif source.is_integer or not options.find_target().has_program:
+        return None
+    else:
+        raise InputError(f"--target {options.target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
+    return samples if source.is_integer else samples.named(source.inputs)
+
+
+def trained_on(source: "Source", options: ExportOptions) -> "tuple[str | None, Settings]":
+    """The data set that a checkpoint of ours names, and how it was read."""
+    from snnfuse.checkpoints.checkpoint import read_metadata
+    from snnfuse.data import Settings
+    from snnfuse.data.samples import settings_from
+
+    if not source.is_ours or options.factory:
+        return None, Settings()
+    metadata = read_metadata(options.model)
+    return metadata.get("data"), settings_from(metadata, str(options.model))
+
+
+def find_shapes(source: "Source", options: ExportOptions) -> dict[str, tuple[int, ...]] | None:
+    """Of every input in one step, from --sample; None where that was not given."""
+    return parse_shapes(options.sample, source.inputs or ("input",)) if options.sample else None
+
+
+def parse_shapes(given: tuple[str, ...], names: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
+    """`1x28x28`, or `image=1x28x28` once per input, to shapes by name."""
+    from snnfuse.hardware.errors import InputError
+
+    shapes = {}
+    for text in given:
+        name, _, shape = text.rpartition("=")
+        sizes = shape.split("x")
+        if not all(re.fullmatch("0*[1-9][0-9]{0,17}", size) for size in sizes):
+            raise InputError(f"--sample {text}: write a shape as 1x28x28, or image=1x28x28")
+        if name not in names and (name or len(names) != 1):
+            raise InputError(f"--sample {text}: name one of the network's inputs, {', '.join(names)}, as in {names[0]}={shape}")
+        shapes[name or names[0]] = tuple(int(size) for size in sizes)
+    return shapes

@@ -1,0 +1,172 @@
+"""The main job: a source to its programs, checked against the target, measured and proved, and the bundle of them."""
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnfuse.compile.accuracy import check_labels, describe_decoder, float_accuracy, program_accuracy
+from snnfuse.compile.integers import Integers
+from snnfuse.compile.settings import DEFAULTS, Settings
+from snnfuse.compile.sources import Source
+from snnfuse.data.samples import Samples
+from snnfuse.export.bundle.compiled import Compiled, Stage
+from snnfuse.export.bundle.content import network_files
+from snnfuse.export.targets import LOIHI2, Target
+from snnfuse.hardware import Program
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
+from snnfuse.hardware.chip import check_chip
+from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from snnfuse.export.bundle.bundle import Bundle
+    from snnfuse.export.staging.staged import StagedGraph
+
+GOLDEN_SAMPLES = 32
+GOLDEN_UPDATES = 4_000_000  # neurons times steps: what Lava, on which `verify` runs them, does within minutes
+FAST_S = 5.0  # seconds that a search for overflows may take by default
+Step = Callable[[str], AbstractContextManager[Any]]
+
+
+def compile(  # noqa: A001 (in its package it is what the package does)
+    source: Source,
+    samples: Samples | None = None,
+    settings: Settings = DEFAULTS,
+    target: Target = LOIHI2,
+    step: Step = lambda what: nullcontext(),
+) -> Compiled:
+    """Compile a source for a target, and measure what became of it.
+
+    Args:
+        source: as of `open_source` or `source_of`.
+        samples: inputs by the source's names, which calibrate and measure; the first ones become the golden vectors. None for a source of
+            integers, or for target `nir`.
+        settings: how.
+        target: for what, with the board whose limits hold.
+        step: told what begins; the context that it returns lasts as long.
+
+    Raises:
+        UnsupportedError, DoesNotFitError, InputError: as of the source's own ways and `snnfuse.hardware.chip.check_chip`; InputError for
+            labels that are none of the output's classes; UnsupportedError for a network in stages and a target that holds one network.
+    """
+    floats = None
+    if not (source.is_integer and target.has_program):
+        with step("making the float network"):
+            floats = source.floats(samples, settings)
+            _check_stages(floats, settings, target)
+        if not target.has_program:
+            return _graph_only(floats, target)
+    with step("choosing integers"):
+        made = source.integers(floats, samples, settings, target)
+    with step("running golden inputs"):
+        compiled = measured(made, target)
+    with step("proving that nothing overflows"):
+        return with_proof(compiled, settings.prove)
+
+
+def save(path: str | Path, compiled: Compiled, *, force: bool = False) -> "Bundle":
+    """Write a bundle with its page, report.html; errors as of `snnfuse.export.write_bundle`."""
+    from snnfuse.export.bundle.bundle import write_compiled
+    from snnfuse.report import whole_page
+
+    return write_compiled(path, compiled, page=whole_page, force=force)
+
+
+def _check_stages(floats: "StagedGraph", settings: Settings, target: Target) -> None:
+    if (len(floats.stages) > 1 or settings.l2 == "host") and "stages" not in target.holds:
+        raise UnsupportedError(
+            f"--target {target.name} holds one network, and this one becomes several, with a host between them, for whose counting, "
+            "averaging and normalising a graph has no words; use --target loihi2 or lava, whose bundle holds graph and program per stage"
+        )
+
+
+def _graph_only(floats: "StagedGraph", target: Target) -> Compiled:
+    from snnfuse.export.lowering.graph_metadata import read_notes
+
+    (graph,) = floats.stages
+    return Compiled(target, (Stage(graph, graph_ledger=read_notes(graph).ledger),))
+
+
+def measured(made: Integers, target: Target) -> Compiled:
+    """Programs, placed where the target is a board, with golden vectors, modelled energy and their accuracy."""
+    pipeline, samples = made.pipeline, made.samples
+    check_labels(pipeline.programs[-1], samples)
+    placed = [check_chip(program, target.limits) if target.is_placed else None for program in pipeline.programs]
+    golden = run_pipeline(pipeline, pipeline.encode(golden_samples(samples, *pipeline.programs).inputs), record="all").recordings
+    parts = zip(made.graphs, pipeline.programs, golden, placed, (dict(told) for told in made.stages), strict=True)
+    stages = tuple(_with_energy(Stage(graph, *part, report=told)) for graph, *part, told in parts)
+    if len(stages) > 1:
+        stages = tuple(_from_samples(stage, samples, number) for number, stage in enumerate(stages, 1))
+    compiled = Compiled(target, stages, pipeline.links, {**figures(made), **made.report}, made.files)
+    if "network.net" in target.holds:
+        network_files(compiled)  # refuses what such a file cannot say, before more work is done
+    return compiled
+
+
+def golden_samples(samples: Samples, *programs: Program) -> Samples:
+    """The first ones, whose results a bundle holds: `GOLDEN_SAMPLES`, or as many as keep to `GOLDEN_UPDATES`, one at least."""
+    neurons = sum(math.prod(node.shape) for program in programs for node in program.neurons.values())
+    steps = next(iter(samples.inputs.values())).shape[0]
+    return samples.select(slice(max(1, min(GOLDEN_SAMPLES, GOLDEN_UPDATES // max(1, neurons * steps)))))
+
+
+def _with_energy(stage: Stage) -> Stage:
+    """The same with energy and time of an inference in its report, modelled from the golden vectors, where it was placed on a board."""
+    if stage.resources is None or stage.program is None or stage.golden is None:
+        return stage
+    from snnfuse.hardware.energy import energy_of
+
+    found = energy_of(stage.program, [stage.golden], stage.resources.board)
+    return replace(stage, report={**stage.report, "energy": found.to_json()})
+
+
+def _from_samples(stage: Stage, samples: Samples, number: int) -> Stage:
+    about = samples.about | {"source": f"{samples.source}, stage {number}"}
+    return replace(stage, report={"calibration": about, **stage.report})
+
+
+def figures(made: Integers) -> dict[str, Any]:
+    """What calibrated the programs and, where the samples have labels and there is one output, the accuracy on them; of integers that were
+    not calibrated, what made the golden vectors."""
+    pipeline, samples = made.pipeline, made.samples
+    if made.floats is None:
+        return {"golden_vectors": golden_samples(samples, *pipeline.programs).about}
+    if samples.labels is None or len(pipeline.programs[-1].outputs) != 1:
+        return {"calibration": samples.about}
+    return {"calibration": samples.about, "calibration_accuracy": accuracies(made.floats, pipeline, samples)}
+
+
+def accuracies(floats: "StagedGraph", pipeline: Pipeline, samples: Samples) -> dict[str, Any]:
+    """Of float network and programs on labelled samples, in [0, 1]."""
+    last = pipeline.programs[-1]
+    return {
+        "decoder": describe_decoder(last),
+        "samples": len(samples),
+        "float": float_accuracy(floats, pipeline, samples),
+        "program": program_accuracy(last, run_pipeline(pipeline, pipeline.encode(samples.inputs)).recordings[-1], samples),
+    }
+
+
+def with_proof(compiled: Compiled, effort: str) -> Compiled:
+    """The same with an overflow proof in each stage's report, as rows of `snnfuse.hardware.overflow.to_json`: for windows of any length,
+    or where a program sums over time, as long as the calibration data's.
+
+    Args:
+        compiled: what may run; on the calibration data it is known not to wrap.
+        effort: "fast", bounds and `FAST_S` seconds of search for witnesses; "full", as long as that search takes; "off", no proof.
+    """
+    return compiled if effort == "off" else replace(compiled, stages=tuple(_proved(stage, effort) for stage in compiled.stages))
+
+
+def _proved(stage: Stage, effort: str) -> Stage:
+    from snnfuse.hardware.overflow import prove, sums_over_time, to_json
+
+    program, golden = stage.program, stage.golden
+    if program is None or golden is None:
+        return stage
+    steps = len(next(iter(golden.events.values()))) if sums_over_time(program) else None  # a sum is bounded by its window
+    verdicts = prove(program, steps, seconds=FAST_S if effort == "fast" else None)
+    return replace(stage, report={**stage.report, "overflow": to_json(verdicts, steps)})

@@ -1,0 +1,41 @@
+"""How a network is compiled: one object, from the command line down to every population."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from snnfuse.export.quantization.settings import QuantizationSettings
+
+L2 = Literal["fold", "host", "microcode"]
+Effort = Literal["off", "fast", "full"]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Settings(QuantizationSettings):
+    """All that a user decides, beside what `QuantizationSettings` has.
+
+    Attributes:
+        l2: how L2 on every step is computed: "fold" to a constant gain, by the "host" between two programs, or in neuron "microcode".
+        max_drop: percentage points that a search for the cheapest bits may cost; None: no search, `weight_bits` hold.
+        cluster: a ray cluster that the search's fits run on, as for `snnfuse.hardware.emulate_on_cluster`; None: this process, with the
+            same result.
+        prove: the overflow proof: "fast", bounds and a few seconds of search for witnesses; "full", as long as that search takes; "off".
+        time_steps: for a model whose forward loops over time itself, how many to give it; None for one step per call.
+        shapes: of one time step of one sample, by input name, where there are no samples to tell.
+    """
+
+    l2: L2 = "fold"
+    max_drop: float | None = None
+    cluster: str | None = None
+    prove: Effort = "off"
+    time_steps: int | None = None
+    shapes: Shapes | None = None
+
+    @property
+    def of_traced(self) -> "Settings":
+        """The same for a graph that was traced, which says its time step itself."""
+        return replace(self, dt=None)
+
+
+DEFAULTS = Settings()

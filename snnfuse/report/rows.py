@@ -1,0 +1,102 @@
+"""Rows of the tables that command line and page share, from a report's JSON."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Json = Mapping[str, Any]
+
+LEDGER_HEAD = ("node", "what changed", "because", "measured effect")
+LAYER_HEAD = ("layer", "bits", "groups", "exponents", "range used", "scale", "rounding", "spikes kept", "u, v used", "saturated")
+CORE_HEAD = ("layer", "neurons", "synapses", "bytes", "cores", "parts", "axons in", "axons out", "bound by", "at least", "tier")
+OVERFLOW_HEAD = ("layer", "event", "verdict", "where", "bound")
+SEARCH_HEAD = ("bytes", "accuracy", "", "bits by layer")
+
+
+def ledger_row(entry: Json) -> tuple[str, ...]:
+    """The cells under `LEDGER_HEAD`."""
+    return entry["node"], entry["change"], entry["reason"], entry["effect"] or "not measured"
+
+
+def layer_row(row: Json) -> tuple[str, ...]:
+    """The cells under `LAYER_HEAD`."""
+    excitatory, inhibitory = row["bits"]
+    bits = str(excitatory) if excitatory == inhibitory else f"+{excitatory} -{inhibitory}"
+    kept = "-" if row["agreement"] is None else f"{row['agreement']:.2%}"
+    if row["deviation"] is not None:
+        kept = f"voltage within {row['deviation']:.2%}"
+    states = f"{row['current_used']:.1%}, {row['voltage_used']:.1%}"
+    saturated = f"{row['saturated']} weights, v {row['clipped_low']} low, {row['clipped_high']} high"
+    own = ", threshold per neuron" if row.get("threshold_per_neuron") else ""  # absent from bundles of before there was any
+    groups = (f"{row['groups']}, by sign" if row["by_sign"] else str(row["groups"])) + own
+    exponents = ", ".join(map(str, row["exponents"]))
+    return (row["node"], bits, groups, exponents, f"{row['weight_range']:.0%}", f"{row['scale']:.6g}", f"{row['rounding']:.2%}", kept,
+            states, saturated)  # fmt: skip
+
+
+def core_row(layer: Json, limits: Mapping[str, Json]) -> tuple[object, ...]:
+    """The cells under `CORE_HEAD`; limits: of the board, by name."""
+    names = ("name", "neurons", "synapses", "memory", "cores", "parts", "axons_in", "axons_out")
+    return *(layer[name] for name in names), limits[layer["bound_by"]]["what"], layer["least"], layer["tier"]
+
+
+def overflow_row(row: Json) -> tuple[str, ...]:
+    """The cells under `OVERFLOW_HEAD`."""
+    low, high = row["interval"]
+    found = f"neuron {row['neuron']}, after {row['witness']['steps']} steps" if row["witness"] else f"{row['neurons']} neurons may"
+    return row["node"], row["event"], row["status"] + (", harmless" if row["harmless"] else ""), found, f"{low} .. {high}"
+
+
+def overflow_counts(rows: Sequence[Json]) -> dict[str, int]:
+    """How many proofs end how: "impossible", "harmless" (it may happen, without an effect), "witnessed" and "undecided"."""
+    counts = {"impossible": 0, "harmless": 0, "witnessed": 0, "undecided": 0}
+    for row in rows:
+        status = str(row["status"])
+        counts["harmless" if row["harmless"] and status != "impossible" else status if status in counts else "undecided"] += 1
+    return counts
+
+
+def overflow_warning(rows: Sequence[Json]) -> str | None:
+    """One line where an input was found that makes a current wrap or a voltage or payload overflow with an effect."""
+    shown = [row for row in rows if row["status"] == "witnessed" and not row["harmless"]]
+    if not shown:
+        return None
+    row = shown[0]
+    more = f", and {len(shown) - 1} more" if len(shown) > 1 else ""
+    steps = row["witness"]["steps"]
+    return (
+        f"{row['node']!r}: {row['event']} in neuron {row['neuron']} after {steps} steps of an input that was found{more}; "
+        "it does not on the calibration data; the inputs are in report.json, under overflow"
+    )
+
+
+def search_row(point: Json, taken: Json) -> tuple[str, ...]:
+    """The cells under `SEARCH_HEAD`."""
+    verdict = "taken" if point == taken else "" if point["accepted"] else "drops too far"
+    return str(point["bytes"]), f"{point['accuracy']:.2%}", verdict, ", ".join(f"{n} {_bits(w)}" for n, w in point["weights"].items())
+
+
+def _bits(weights: Json) -> str:
+    bits = str(weights["bits"]) if isinstance(weights["bits"], int) else "+{} -{}".format(*weights["bits"])
+    return bits if weights["groups"] == 1 else f"{bits} x{weights['groups']}"
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with two digits; a dash for None."""
+    return "–" if value is None else f"{100 * value:.2f} %"
+
+
+def number(value: float | None) -> str:
+    """To four digits, a dash for None."""
+    if value is None:
+        return "–"
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def span(values: Any) -> str:
+    """Both ends of a range, to three digits; a dash for None."""
+    return "–" if values is None else f"{values[0]:.3g} to {values[1]:.3g}"
+
+
+def in_a_line(figures: Mapping[str, float]) -> str:
+    """Named numbers, one after the other."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in figures.items())
