@@ -10,11 +10,13 @@ from typing import Any
 
 from benchmarks.braille import report
 from benchmarks.mnist_fsdd import ALL, CALIBRATION, DATA
+from snnfuse.checkpoints.checkpoint import load_checkpoint
+from snnfuse.compile import Settings, compile, source_of
 from snnfuse.compile import accuracy as accuracies
-from snnfuse.compile import compiled as exporting
-from snnfuse.compile import sources as model_graphs
+from snnfuse.compile.tracing import trace_module
 from snnfuse.data import load
 from snnfuse.data.samples import Samples, draw_samples
+from snnfuse.export.staging.staged import StagedGraph
 from snnfuse.hardware import emulate
 from snnfuse.hardware.ir.program import Program
 from snnfuse.training import Recipe, train
@@ -30,21 +32,22 @@ def percent(program: Program, test: Samples) -> float:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """All figures of this page."""
     if options.model:
-        model = model_graphs.open_model(options.model)
+        model = load_checkpoint(options.model)
     else:
         model = train(load(DATA, options.data_dir), Recipe(epochs=options.epochs, seed=options.seed), modality="fusion").model
     calibration = draw_samples(DATA, CALIBRATION, data_dir=options.data_dir).named(model.inputs)
     test = draw_samples(DATA, ALL, part="test", data_dir=options.data_dir).named(model.inputs)
-    graph = model_graphs.make_graph(model, calibration.shapes)
+    graph = trace_module(model, calibration.shapes)
+    source = source_of(graph)
     figures: dict[str, Any] = {"test samples": len(test)}
     for groups in (1, options.max_groups):
         for bits in options.bits:
-            compiled = exporting.compile_program(graph, calibration, weight_bits=bits, max_groups=groups)
-            figures.setdefault("float", 100 * accuracies.float_accuracy(graph, compiled.program, test))
+            compiled = compile(source, calibration, Settings(weight_bits=bits, max_groups=groups))
+            figures.setdefault("float", 100 * accuracies.float_accuracy(StagedGraph((graph,)), compiled.program, test))
             figures[f"{bits} bits, up to {groups} groups"] = percent(compiled.program, test)
-            figures[f"{bits} bits, up to {groups} groups, bytes"] = sum(layer.memory for layer in compiled.resources.layers)
+            figures[f"{bits} bits, up to {groups} groups, bytes"] = sum(layer.memory for layer in compiled.stages[0].resources.layers)
     if options.search:
-        compiled = exporting.search_program(graph, calibration, MAX_DROP, max_groups=options.max_groups)
+        compiled = compile(source, calibration, Settings(max_drop=MAX_DROP, max_groups=options.max_groups))
         figures[f"searched, at most {MAX_DROP} points on held-out calibration data"] = percent(compiled.program, test)
         figures["searched, bytes"] = compiled.report["search"]["taken"]["bytes"]
         figures["searched, weights"] = str(compiled.report["search"]["taken"]["weights"])

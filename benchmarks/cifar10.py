@@ -19,8 +19,7 @@ from torch import nn
 from benchmarks.braille import report
 from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
 from snnfuse.compile import accuracy as accuracies
-from snnfuse.compile import compiled as exporting
-from snnfuse.compile import sources as model_graphs
+from snnfuse.compile import compile, source_of
 from snnfuse.data import AudioVisual, Settings, load
 from snnfuse.data.samples import Samples
 from snnfuse.hardware import emulate
@@ -61,7 +60,7 @@ def deployed(model: nn.Module, data: AudioVisual) -> float:
     """Accuracy of the 8-bit program on all test images, in percent."""
     chosen = np.sort(np.random.default_rng(0).choice(len(data.train), CALIBRATION, replace=False))
     calibration = Samples(data.train.steps(chosen), data.train.labels[chosen], f"{DATA}, train part").named(model.inputs)
-    program = exporting.compile_program(model_graphs.make_graph(model, calibration.shapes), calibration).program
+    program = compile(source_of(model), calibration).program
     test = Samples(data.test.steps(), data.test.labels, f"{DATA}, test part").named(model.inputs)
     return 100 * accuracies.program_accuracy(program, emulate(program, program.encode(test.inputs)), test)
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from benchmarks.pilotnet import pilotnet
 from snnfuse.commands.console import Console, json_option
-from snnfuse.report.tables import table
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.energy import MODELLED, Activity, Estimate, Range, calibrated, loihi1, measure
 from snnfuse.hardware.energy.constants import PILOTNET, published_energy_mj
 from snnfuse.hardware.ir.recording import Recording
+from snnfuse.report.tables import table
 
 STEPS = int(PILOTNET["steps"].low)
 MJ_PER_UJ = MS_PER_US = 1e-3

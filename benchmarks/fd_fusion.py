@@ -25,8 +25,7 @@ from torch import nn
 from benchmarks.braille import report
 from benchmarks.fd_fusion_page import write_page
 from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from snnfuse.compile import compiled as exporting
-from snnfuse.compile import sources as model_graphs
+from snnfuse.compile import compile, source_of
 from snnfuse.data import AudioVisual, Pool, Settings, corruptions, load, make_pairs
 from snnfuse.data.samples import Samples
 from snnfuse.hardware import Program, compare, emulate
@@ -108,7 +107,7 @@ def deploy(modality: str, seed: int, model: nn.Module, data: AudioVisual) -> Net
     steps, sigma = data.train.steps(chosen), np.where(np.arange(CALIBRATION) % 2, 0.5, 0.0)
     steps["image"] = corruptions.image_noise(steps["image"], sigma, seed)
     samples = Samples(steps, data.train.labels[chosen], f"{DATA}, train part").named(model.inputs)
-    compiled = exporting.compile_program(model_graphs.make_graph(model, samples.shapes), samples)
+    compiled = compile(source_of(model), samples)
     return Network(modality, seed, model, compiled.program)
 
 

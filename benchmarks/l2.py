@@ -21,21 +21,19 @@ import torch
 from torch import nn
 
 from benchmarks.braille import report
-from snnfuse.report.tables import table
+from snnfuse.compile import Settings, compile, source_of
 from snnfuse.compile import accuracy as accuracies
-from snnfuse.compile import compiled as exporting
-from snnfuse.compile import pipeline_compiled as pipeline_exporting
-from snnfuse.compile import sources as model_graphs
-from snnfuse.compile.staged_sources import trace_stages
+from snnfuse.compile.tracing import trace_module
 from snnfuse.data import load
 from snnfuse.data.corruptions import feature_noise, image_noise
 from snnfuse.data.samples import Samples, draw_samples
-from snnfuse.export.staging.cutting import cut
-from snnfuse.hardware import Program, Recording, emulate
+from snnfuse.hardware import Pipeline, Program, Recording, emulate
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.chip.tiers import tiers
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks import decode, run
 from snnfuse.nn import FixedPointNetwork
+from snnfuse.report.tables import table
 from snnfuse.training import FINE_TUNING, Recipe, Trained, fine_tune, train
 
 DATA = "mnist-fsdd"
@@ -80,29 +78,29 @@ def lowerings(
     """Every way of one network's L2 onto a chip, with its figures; a refusal in words."""
     model, start = trained.model, time.perf_counter()
     if rule == "time-average":
-        compiled = pipeline_exporting.compile_pipeline(trace_stages(model, calibration.shapes), calibration)
-        yield "host", figures_of(compiled.pipeline.programs, *in_stages(compiled, tests), start)
+        pipeline = compile(source_of(model), calibration).pipeline
+        yield "host", figures_of(pipeline.programs, *in_stages(pipeline, tests), start)
         return
     try:
-        graph = model_graphs.make_graph(model, calibration.shapes)
+        source = source_of(trace_module(model, calibration.shapes))
     except UnsupportedError as refused:
         print(refused, file=sys.stderr)
         yield "refused by name", ("", "", "", "", "", "")
         return
-    program = exporting.compile_program(graph, calibration).program
+    program = compile(source, calibration).program
     yield "constant" if rule == "per-step" else "nothing to lower", figures_of((program,), *at_once(program, tests), start)
     if rule != "per-step":
         return
     start = time.perf_counter()
     net = fine_tune(model, data, Recipe(**{**vars(FINE_TUNING), "epochs": 1, "seed": options.seed}), weight_bits=8).model
     assert isinstance(net, FixedPointNetwork)
-    tuned = exporting.compile_trained(net, calibration).program
+    tuned = compile(source_of(net), calibration).program
     yield "constant, fine-tuned", figures_of((tuned,), *at_once(tuned, tests), start)
     start = time.perf_counter()
-    compiled = pipeline_exporting.compile_pipeline(cut(graph.nir), calibration)
-    yield "host", figures_of(compiled.pipeline.programs, *in_stages(compiled, tests), start)
+    pipeline = compile(source, calibration, Settings(l2="host")).pipeline
+    yield "host", figures_of(pipeline.programs, *in_stages(pipeline, tests), start)
     start = time.perf_counter()
-    on_chip = pipeline_exporting.compile_on_chip(graph, calibration).program
+    on_chip = compile(source, calibration, Settings(l2="microcode")).program
     yield "microcode", figures_of((on_chip,), *at_once(on_chip, tests), start)
 
 
@@ -112,13 +110,10 @@ def at_once(program: Program, tests: tuple[Samples, Samples]) -> tuple[list[floa
     return [100 * accuracies.program_accuracy(program, each, test) for each, test in zip(done, tests)], (done[0],)
 
 
-def in_stages(
-    compiled: pipeline_exporting.CompiledPipeline, tests: tuple[Samples, Samples]
-) -> tuple[list[float], tuple[Recording, ...]]:
+def in_stages(pipeline: Pipeline, tests: tuple[Samples, Samples]) -> tuple[list[float], tuple[Recording, ...]]:
     """The same of a pipeline."""
-    pipeline = compiled.pipeline
-    done = [pipeline.run(pipeline.encode(test.inputs), record="all") for test in tests]
-    right = [100 * float((pipeline.decode(each) == test.labels).mean()) for each, test in zip(done, tests)]
+    done = [run_pipeline(pipeline, pipeline.encode(test.inputs), record="all") for test in tests]
+    right = [100 * float((pipeline.decode(each.recordings) == test.labels).mean()) for each, test in zip(done, tests)]
     return right, done[0].recordings
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.braille import report
+from snnfuse.compile import Settings, compile, source_of
 from snnfuse.compile import accuracy as accuracies
-from snnfuse.compile import compiled as exporting
-from snnfuse.compile import sources as model_graphs
 from snnfuse.data import load
 from snnfuse.data.samples import draw_samples
+from snnfuse.export.bundle.compiled import Compiled
 from snnfuse.hardware import compare, emulate
 from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.training import Recipe, Trained, train
@@ -36,11 +36,10 @@ def train_all(epochs: int, seed: int, data_dir: Path | None) -> dict[str, tuple[
     return trained
 
 
-def deploy(fused: Trained, data_dir: Path | None, weight_bits: int) -> exporting.Compiled:
+def deploy(fused: Trained, data_dir: Path | None, weight_bits: int) -> Compiled:
     """What snnfuse-export does with the checkpoint."""
     calibration = draw_samples(DATA, CALIBRATION, data_dir=data_dir).named(fused.model.inputs)
-    graph = model_graphs.make_graph(fused.model, calibration.shapes)
-    return exporting.compile_program(graph, calibration, weight_bits=weight_bits)
+    return compile(source_of(fused.model), calibration, Settings(weight_bits=weight_bits))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:

@@ -15,10 +15,10 @@ import click
 import numpy as np
 
 from snnfuse.commands.console import Console, json_option
-from snnfuse.report.tables import table
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.ir.synapses import Synapse
+from snnfuse.report.tables import table
 
 IMAGE = (3, 66, 200)
 CONVOLUTIONS = ((24, (2, 2), (0, 0)), (36, (2, 2), (0, 0)), (48, (2, 2), (0, 0)), (64, (2, 1), (1, 0)), (64, (1, 1), (0, 0)))

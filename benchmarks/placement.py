@@ -20,10 +20,10 @@ import numpy as np
 
 from benchmarks.scale_programs import Builder, neurons, resnet18, s_cmrl
 from snnfuse.commands.console import Console, json_option
-from snnfuse.report.tables import table
 from snnfuse.hardware import Connection, Conv2d, Dense, Output, Program, Relay, Sparse
 from snnfuse.hardware.chip import Demands, Resources, count, find_board
 from snnfuse.hardware.chip.chips import assign
+from snnfuse.report.tables import table
 
 
 def hundred_thousand(seed: int = 0) -> Program:

@@ -30,9 +30,8 @@ from benchmarks.attention import table
 from benchmarks.braille import report
 from benchmarks.fd_fusion import say
 from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
-from snnfuse.compile import sources as model_graphs
-from snnfuse.compile.accuracy import accuracy
 from snnfuse.compile.staged_sources import trace_stages
+from snnfuse.compile.tracing import trace_module
 from snnfuse.data import AudioVisual, Settings, corruptions, load
 from snnfuse.data.samples import Samples
 from snnfuse.export import quantize
@@ -40,11 +39,13 @@ from snnfuse.export.staging.staged import quantize_staged
 from snnfuse.hardware import Program, compare, emulate, scores
 from snnfuse.hardware.backends import reference
 from snnfuse.hardware.backends.lava import simulate_on_lava
+from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.chip import check_chip
-from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
 from snnfuse.hardware.ir.pipeline_storage import FILE as WIRING
-from snnfuse.hardware.ir.pipeline_storage import pipeline_text, read_links, stage_folder
+from snnfuse.hardware.ir.pipeline_storage import pipeline_text, read_links
 from snnfuse.hardware.ir.storage import load_program, save_program
+from snnfuse.measures import accuracy
 from snnfuse.networks import preset_config, run
 from snnfuse.networks.stages import Staged
 from snnfuse.training import Compute, Recipe, recipe_for, train
@@ -101,7 +102,7 @@ def float_accuracy(model: nn.Module, samples: Samples) -> float:
     """Of the network as it was trained, in float32, in percent."""
     with torch.no_grad():
         sums = [run(model.eval(), *[torch.from_numpy(x[name]) for name in model.inputs]).sum(0).numpy() for x in blocks(samples)]
-    return 100 * accuracy(np.concatenate(sums), samples)
+    return 100 * accuracy(np.concatenate(sums), samples.labels)
 
 
 def deploy(model: nn.Module, data: AudioVisual, seed: int) -> Pipeline:
@@ -111,15 +112,15 @@ def deploy(model: nn.Module, data: AudioVisual, seed: int) -> Pipeline:
     shapes = {name: steps[name].shape[2:] for name in model.inputs}
     if isinstance(model, Staged):
         return quantize_staged(trace_stages(model, shapes), steps).pipeline
-    return Pipeline((quantize(model_graphs.make_graph(model, shapes).nir, steps),), ())
+    return Pipeline((quantize(trace_module(model, shapes), steps),), ())
 
 
 def deployed_accuracy(pipeline: Pipeline, samples: Samples) -> float:
     """Of the programs on the emulator, in percent."""
     last, sums = pipeline.programs[-1], []
     for x in blocks(samples):
-        sums.append(scores(last, pipeline.run(pipeline.encode(x)).recordings[-1]))
-    return 100 * accuracy(np.concatenate(sums), samples)
+        sums.append(scores(last, run_pipeline(pipeline, pipeline.encode(x)).recordings[-1]))
+    return 100 * accuracy(np.concatenate(sums), samples.labels)
 
 
 def against(runner: Any, program: Program, samples: Samples, record: str, states: bool) -> dict[str, int]:

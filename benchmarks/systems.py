@@ -32,7 +32,6 @@ from torch import nn
 from benchmarks.systems_page import cells, write_page
 from snnfuse import networks
 from snnfuse.commands.console import Console, json_option
-from snnfuse.report.tables import table
 from snnfuse.export import quantize, to_nir
 from snnfuse.export.staging.cutting import cut
 from snnfuse.export.staging.l2_on_chip import join
@@ -45,6 +44,7 @@ from snnfuse.hardware.energy import Activity, calibrated, loihi1, measure
 from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.json_fields import read_json
 from snnfuse.hardware.ir.recording import Recording
+from snnfuse.report.tables import table
 
 T = TypeVar("T")
 Inputs = dict[str, NDArray[np.float32]]

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from benchmarks.braille import report
 from snnfuse import training
-from snnfuse.report.tables import table
 from snnfuse.data import AudioVisual, Pairs, hold_out, load, make_pairs
 from snnfuse.networks import architecture, build, reset, run_folded
+from snnfuse.report.tables import table
 from snnfuse.training.batches import Share, TrainingBatches, in_time
 from snnfuse.training.objective import classification
 from snnfuse.training.schedules import schedule_of
