@@ -27,11 +27,11 @@ def find_samples(source: "Source", options: ExportOptions) -> "Samples | None":
     elif data:
         settings = settings if data == own else type(settings)()
         samples = draw_samples(data, options.calib_samples, data_dir=options.data_dir, settings=settings)
-    elif source.is_integer or not options.find_target().has_program:
+    elif source.floats is None or not options.find_target().has_program:
         return None
     else:
         raise InputError(f"--target {options.target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
-    return samples if source.is_integer else samples.named(source.inputs)
+    return samples if source.floats is None else samples.named(source.inputs)
 
 
 def trained_on(source: "Source", options: ExportOptions) -> "tuple[str | None, Settings]":

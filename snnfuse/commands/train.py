@@ -130,10 +130,10 @@ def original(model: Any, start: Path, dataset: "AudioVisual") -> dict[str, Any]:
 def check_same_shapes(model: Any, dataset: "AudioVisual") -> None:
     """InputError for data that a network was not made for."""
     from snnfuse import training
-    from snnfuse.compile import sources as model_graphs
+    from snnfuse.compile.sources import check_shapes
 
     training.check_inputs(model, dataset)
-    model_graphs.check_shapes(model, {name: dataset.shapes[name] for name in model.inputs})
+    check_shapes(model, {name: dataset.shapes[name] for name in model.inputs})
 
 
 def tune(model: Any, start: Path | None, dataset: "AudioVisual", quiet: bool, options: dict[str, Any]) -> "tuple[Trained, dict[str, Any]]":

@@ -47,12 +47,12 @@ class Integers:
     files: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def from_floats(floats: "StagedGraph", samples: Samples, settings: Settings, target: Target) -> Integers:
+def from_floats(floats: "StagedGraph | None", samples: Samples | None, settings: Settings, target: Target) -> Integers:
     """Programs for a float network.
 
     Args:
         floats: one graph, or a graph per stage.
-        samples: calibration inputs, by the network's names.
+        samples: calibration inputs, by the network's names; neither is None.
         settings: how to round, whether to search, and where L2 on every step is computed.
         target: what the programs are for.
 
@@ -62,6 +62,8 @@ def from_floats(floats: "StagedGraph", samples: Samples, settings: Settings, tar
     from snnfuse.export.staging.cutting import cut
     from snnfuse.export.staging.l2_on_chip import join
 
+    if floats is None or samples is None:
+        raise InputError("integers are chosen for a float network, on samples: give samples")
     if settings.l2 == "fold":
         return _rounded(floats, samples, settings, target)[0]
     if len(floats.stages) > 1:

@@ -31,7 +31,7 @@ FAST_S = 5.0  # seconds that a search for overflows may take by default
 Step = Callable[[str], AbstractContextManager[Any]]
 
 
-def compile(  # noqa: A001 (in its package it is what the package does)
+def compile(
     source: Source,
     samples: Samples | None = None,
     settings: Settings = DEFAULTS,
@@ -53,12 +53,12 @@ def compile(  # noqa: A001 (in its package it is what the package does)
             labels that are none of the output's classes; UnsupportedError for a network in stages and a target that holds one network.
     """
     floats = None
-    if not (source.is_integer and target.has_program):
+    if source.floats is not None:
         with step("making the float network"):
             floats = source.floats(samples, settings)
             _check_stages(floats, settings, target)
-        if not target.has_program:
-            return _graph_only(floats, target)
+    if not target.has_program:
+        return _graph_only(source, floats, target)
     with step("choosing integers"):
         made = source.integers(floats, samples, settings, target)
     with step("running golden inputs"):
@@ -83,9 +83,11 @@ def _check_stages(floats: "StagedGraph", settings: Settings, target: Target) -> 
         )
 
 
-def _graph_only(floats: "StagedGraph", target: Target) -> Compiled:
+def _graph_only(source: Source, floats: "StagedGraph | None", target: Target) -> Compiled:
     from snnfuse.export.lowering.graph_metadata import read_notes
 
+    if floats is None:
+        raise UnsupportedError(f"{source.name}: it holds integers, of which there is no float graph; use --target loihi2, lava or netx")
     (graph,) = floats.stages
     return Compiled(target, (Stage(graph, graph_ledger=read_notes(graph).ledger),))
 

@@ -194,8 +194,11 @@ def overflow(content: Json) -> Section | None:
     line += f" overflow the register, {counts['harmless']} that what may overflow has no effect; for {counts['witnessed']} an input was"
     line += f" found that does, {counts['undecided']} are undecided"
     cells = [rows.overflow_row(row) for row in found if row["status"] != "impossible"]
-    tables = (Table(rows.OVERFLOW_HEAD, cells, "overflow, over all inputs", wrapped=True),) if cells else ()
-    return Section("overflow, over all inputs", (), tables, (f"overflow: {line}",))
+    if not cells:
+        proved = f"overflow: impossible for every input{f' of up to {steps} steps' if steps else ''} ({len(found)} proofs)"
+        return Section("overflow, over all inputs", notes=(line,), brief=proved)
+    title = "overflow, over all inputs"
+    return Section(title, tables=(Table(rows.OVERFLOW_HEAD, cells, title, wrapped=True),), notes=(line,))
 
 
 @register_section
