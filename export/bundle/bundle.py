@@ -200,21 +200,12 @@ def write_bundle(
         UnsupportedError, DoesNotFitError: target `loihi2`, and the chip cannot do or hold it, as of `check_chip`; target `netx`,
             and netx cannot express it.
     """
-    if golden is not None and (events is not None or not golden.events):
-        golden = _with_events(golden, events)
-    elif events is not None and golden is None:
-        raise InputError(BOTH)
+    events = golden.events or None if events is None and golden is not None else events
+    if (events is None) != (golden is None):
+        raise InputError("golden vectors need both the events and what the program made of them: give events= and golden=")
+    golden = None if golden is None or events is None else replace(golden, events=events)
     stage = Stage(graph, program, golden, resources, graph_ledger, report or {})
     return write_compiled(path, Compiled(find_target(target), (stage,), files=files or {}), page=page, force=force)
-
-
-BOTH = "golden vectors need both the events and what the program made of them: give events= and golden="
-
-
-def _with_events(golden: Recording, events: Mapping[str, NDArray[np.int32]] | None) -> Recording:
-    if events is None:
-        raise InputError(BOTH)
-    return replace(golden, events=events)
 
 
 def write_compiled(path: str | Path, compiled: Compiled, *, page: "MakePage | None" = None, force: bool = False) -> Bundle:

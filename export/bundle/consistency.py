@@ -5,7 +5,7 @@ from typing import Any
 
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.bundle import Bundle
-from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, Numbers, make_manifest
+from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, make_manifest
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
@@ -47,8 +47,8 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
     yield from _script_differences(bundle)
     resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] == VERSION else None
-    numbers = Numbers(None if program is None else as_pipeline(program), len(entries or ()), resources)
-    true = make_manifest(manifest["target"], numbers, {})
+    pipeline = None if program is None else as_pipeline(program)
+    true = make_manifest(manifest["target"], pipeline, len(entries or ()), resources=resources)
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
         if manifest.get(field) != true.get(field):
             yield field, manifest.get(field), true.get(field)
@@ -66,7 +66,7 @@ def _stage_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     for stage in bundle.stages:
         if stage.manifest["target"] != bundle.manifest["target"]:
             yield f"target of {stage.path.name}", stage.manifest["target"], bundle.manifest["target"]
-    true = make_manifest(bundle.manifest["target"], Numbers(bundle.pipeline, len(rows), staged=True), {})
+    true = make_manifest(bundle.manifest["target"], bundle.pipeline, len(rows), staged=True)
     for field in ("inputs", "outputs", "ledger_entries", "stages"):
         if bundle.manifest.get(field) != true[field]:
             yield field, bundle.manifest.get(field), true[field]

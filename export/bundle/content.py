@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.compiled import Compiled, Stage
-from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, Numbers, make_manifest
+from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, make_manifest
 from snnfuse.export.targets import Target
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import InputError, UnsupportedError
@@ -46,8 +46,8 @@ def fill(folder: Path, compiled: Compiled, networks: list[Network]) -> dict[str,
         _fill_stage(folder / stage_folder(number), compiled.target, stage, network, stage.measured)
     (folder / FILE).write_text(pipeline_text(compiled.links, len(compiled.stages)), encoding="utf-8")
     (folder / REPORT).write_text(json_text(compiled.measured), encoding="utf-8")
-    numbers = Numbers(compiled.pipeline, len(compiled.ledger), staged=True)
-    return write_manifest(folder, make_manifest(compiled.target.name, numbers, hash_files(folder)))
+    manifest = make_manifest(compiled.target.name, compiled.pipeline, len(compiled.ledger), hash_files(folder), staged=True)
+    return write_manifest(folder, manifest)
 
 
 def _fill_stage(folder: Path, target: Target, stage: Stage, network: Network, measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,8 +67,9 @@ def _fill_stage(folder: Path, target: Target, stage: Stage, network: Network, me
     if net is not None:
         (folder / NET).write_bytes(net)
     (folder / REPORT).write_text(json_text(measured), encoding="utf-8")
-    numbers = Numbers(None if program is None else as_pipeline(program), len(stage.ledger), resources)
-    return write_manifest(folder, make_manifest(target.name, numbers, hash_files(folder), absent))
+    pipeline = None if program is None else as_pipeline(program)
+    manifest = make_manifest(target.name, pipeline, len(stage.ledger), hash_files(folder), absent, resources=resources)
+    return write_manifest(folder, manifest)
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -28,41 +27,43 @@ PARETO = "pareto.svg"  # of a search for bit widths
 EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
 
 
-@dataclass(frozen=True, eq=False)
-class Numbers:
-    """What a manifest says of its programs.
+def make_manifest(
+    target: str,
+    pipeline: Pipeline | None,
+    changes: int,
+    files: Mapping[str, str] = MappingProxyType({}),
+    absent: Mapping[str, str] = MappingProxyType({}),
+    *,
+    resources: Resources | None = None,
+    staged: bool = False,
+) -> dict[str, Any]:
+    """The manifest of a bundle.
 
-    Attributes:
-        pipeline: all of them; None for a graph alone.
+    Args:
+        target: by name.
+        pipeline: all programs; None for a graph alone.
         changes: entries in the ledger.
+        files: path to sha256.
+        absent: why it does not hold other files.
         resources: what a single program takes of a board.
-        staged: whether each has a folder of its own.
+        staged: whether each program has a folder of its own.
     """
-
-    pipeline: Pipeline | None
-    changes: int
-    resources: Resources | None = None
-    staged: bool = False
-
-
-def make_manifest(target: str, numbers: Numbers, files: dict[str, str], absent: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
-    """The manifest of a bundle that holds `files` (path to sha256), and says why it does not hold the files in `absent`."""
     manifest: dict[str, Any] = {
         "format": FORMAT,
-        "format_version": PIPELINE_VERSION if numbers.staged else VERSION,
+        "format_version": PIPELINE_VERSION if staged else VERSION,
         "target": target,
         "python": platform.python_version(),
         "packages": _versions(),
-        "ledger_entries": numbers.changes,
-        "files": files,
+        "ledger_entries": changes,
+        "files": dict(files),
     }
-    if numbers.pipeline is not None:
-        last = numbers.pipeline.programs[-1]
-        manifest |= {"inputs": describe_inputs(numbers.pipeline.inputs), "outputs": describe_outputs(last)}
-        if numbers.staged:
-            return manifest | {"stages": [stage_folder(i) for i in range(len(numbers.pipeline.programs))]}
+    if pipeline is not None:
+        last = pipeline.programs[-1]
+        manifest |= {"inputs": describe_inputs(pipeline.inputs), "outputs": describe_outputs(last)}
+        if staged:
+            return manifest | {"stages": [stage_folder(i) for i in range(len(pipeline.programs))]}
         manifest |= {"latency": dict(last.latency), "absent": dict(absent)}
-    return manifest | ({"resources": numbers.resources.to_json()} if numbers.resources else {})
+    return manifest | ({"resources": resources.to_json()} if resources else {})
 
 
 def _versions() -> dict[str, str]:

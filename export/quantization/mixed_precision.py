@@ -8,7 +8,6 @@ decides whether the step stands; a population whose step is refused keeps what i
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from numpy.typing import NDArray
 
@@ -85,18 +84,8 @@ def fit_choice(context: Context, task: Task) -> Fit | None:
 Rung = tuple[int, Choice, Fit]
 
 
-class Judge(Protocol):
-    """What decides over an assignment.
-
-    Attributes:
-        float_accuracy: of the float network, in [0, 1].
-    """
-
-    float_accuracy: float
-
-    def point(self, rungs: Mapping[str, Rung]) -> Point:
-        """Run the program of these rungs, and say whether it stands."""
-        ...
+Judge = Callable[[Mapping[str, Rung]], Point]
+"""Runs the program of an assignment, and says whether it stands."""
 
 
 def ladders_of(context: Context, options: list[Choice], mapper: Mapper, board: Board) -> dict[str, list[Rung]]:
@@ -130,20 +119,20 @@ def _memory(context: Context, name: str, fit: Fit, board: Board) -> int | None:
         return None
 
 
-def descend(ladders: Mapping[str, list[Rung]], judge: Judge) -> tuple[list[Point], dict[str, Fit]]:
+def descend(ladders: Mapping[str, list[Rung]], judge: Judge, float_accuracy: float) -> tuple[list[Point], dict[str, Fit]]:
     """Steps down the ladders, each verified; the points tried, and the fits of the last that stood."""
     at = dict.fromkeys(ladders, 0)
-    points = [judge.point({n: ladders[n][i] for n, i in at.items()})]
+    points = [judge({n: ladders[n][i] for n, i in at.items()})]
     if not points[0].accepted:
         raise UnsupportedError(
             f"the finest weights bring {points[0].accuracy:.2%} on the held-out half, where the float network has "
-            f"{judge.float_accuracy:.2%}: no choice of bits keeps within the drop; allow more (--max-drop, --max-groups), or fine-tune"
+            f"{float_accuracy:.2%}: no choice of bits keeps within the drop; allow more (--max-drop, --max-groups), or fine-tune"
         )
     open_ = {name for name, rungs in ladders.items() if len(rungs) > 1}
     while open_:
         name = min(sorted(open_), key=lambda n: _price(ladders[n], at[n]))
         tried = {**at, name: at[name] + 1}
-        points.append(judge.point({n: ladders[n][i] for n, i in tried.items()}))
+        points.append(judge({n: ladders[n][i] for n, i in tried.items()}))
         if points[-1].accepted:
             at = tried
         if not points[-1].accepted or at[name] + 1 == len(ladders[name]):

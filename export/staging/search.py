@@ -15,7 +15,7 @@ from snnfuse.export.staging.staged import Fed, QuantizedStages, StagedGraph, fee
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.encoding import reduce_window, scores
+from snnfuse.hardware.ir.encoding import reduce_window
 from snnfuse.hardware.ir.nodes import Decoder
 from snnfuse.hardware.ir.pipeline import Link, Pipeline, layer_name
 
@@ -100,13 +100,21 @@ def search(
     options = choices(settings.max_groups, target.weight_bits)
     by_stage = [ladders_of(part.context, options, mapper, target.limits) for part in parts]
     ladders = {layer_name(len(parts), i, name): rungs for i, ladder in enumerate(by_stage) for name, rungs in ladder.items()}
-    held = {name: array[:, 1::2] for name, array in calibration.items()}
-    judge = _Judge(parts, staged.links, settings.decoder, finish, held)
-    judge.compare(_half(last, 1), None if labels is None else labels[1::2], max_drop)
-    points, fits = descend(ladders, judge)
+    classes = _float_classes(parts[-1], _half(last, 1), settings.decoder)
+    wanted, held = classes if labels is None else labels[1::2], _half(calibration, 1)
+    float_accuracy = float((classes == wanted).mean())
+
+    def judge(rungs: Mapping[str, Rung]) -> Point:
+        pipeline = finish(assembled(parts, staged.links, {n: r[2] for n, r in rungs.items()}, settings.decoder))
+        found = pipeline.decode(run_pipeline(pipeline, pipeline.encode(held)).recordings)
+        accuracy = float((found == wanted).mean())
+        stands = accuracy >= float_accuracy - max_drop / 100 - 1e-12
+        return Point({n: r[1] for n, r in rungs.items()}, sum(r[0] for r in rungs.values()), accuracy, stands)
+
+    points, fits = descend(ladders, judge, float_accuracy)
     judged_by = "labels" if labels is not None else "the float network's classes"
-    return Found(_measured(parts, staged.links, fits, settings.decoder), tuple(points), judge.float_accuracy, judged_by,
-                 ((batch + 1) // 2, batch // 2))  # fmt: skip
+    quantized = _measured(parts, staged.links, fits, settings.decoder)
+    return Found(quantized, tuple(points), float_accuracy, judged_by, ((batch + 1) // 2, batch // 2))
 
 
 def parts_of(
@@ -145,33 +153,10 @@ def _measured(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, decode
     return QuantizedStages(replace(pipeline, programs=tuple(stage.program for stage in stages)), tuple(stages))
 
 
-@dataclass(eq=False)
-class _Judge:
-    """Accuracy on the held-out half."""
-
-    parts: Sequence[Part]
-    links: tuple[Link, ...]
-    decoder: Decoder | None
-    finish: Callable[[Pipeline], Pipeline]
-    held: Arrays
-    float_accuracy: float = 0.0
-
-    def compare(self, last: Arrays, labels: NDArray | None, max_drop: float) -> None:
-        """Run the float network's last stage, fed with `last`, for what the programs are compared with."""
-        network = self.parts[-1].context.network
-        (node,) = network.outputs.values()
-        run, rule = simulate(network, last), self.decoder or default_decoder(network, node)
-        classes = _classes(reduce_window(rule, run.spikes[node] if rule == "spike_count" else run.v[node]))
-        self.labels = classes if labels is None else labels
-        self.float_accuracy = float((classes == self.labels).mean())
-        self.least = self.float_accuracy - max_drop / 100 - 1e-12
-
-    def point(self, rungs: Mapping[str, Rung]) -> Point:
-        pipeline = self.finish(assembled(self.parts, self.links, {n: r[2] for n, r in rungs.items()}, self.decoder))
-        recording = run_pipeline(pipeline, pipeline.encode(self.held)).recordings[-1]
-        accuracy = float((_classes(scores(pipeline.programs[-1], recording)) == self.labels).mean())
-        return Point({n: r[1] for n, r in rungs.items()}, sum(r[0] for r in rungs.values()), accuracy, accuracy >= self.least)
-
-
-def _classes(values: NDArray) -> NDArray[np.int64]:
+def _float_classes(part: Part, x: Arrays, decoder: Decoder | None) -> NDArray[np.int64]:
+    """What the float network's last stage says of its inputs, (batch,)."""
+    network = part.context.network
+    (node,) = network.outputs.values()
+    run, rule = simulate(network, x), decoder or default_decoder(network, node)
+    values = reduce_window(rule, run.spikes[node] if rule == "spike_count" else run.v[node])
     return values.reshape(len(values), -1).argmax(1)
