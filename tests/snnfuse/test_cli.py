@@ -22,7 +22,7 @@ from snnfuse import cli
 from snnfuse.commands import export, simulate
 from snnfuse.commands import map as place
 from snnfuse.export.bundle.bundle import read_bundle
-from snnfuse.export.bundle.manifest import TARGETS
+from snnfuse.export.targets import TARGETS
 from snnfuse.hardware import chip
 from snnfuse.hardware.backends.registry import BACKENDS
 from snnfuse.hardware.chip.splitting import Rule
@@ -74,7 +74,7 @@ def test_importing_snnfuse_imports_nothing_heavy() -> None:
 
 
 def test_choices_are_those_of_the_library() -> None:
-    assert (export.TARGETS, export.RESETS) == (TARGETS, get_args(Reset))
+    assert (export.TARGETS, export.RESETS) == (tuple(TARGETS), get_args(Reset))
     assert (place.BOARDS, place.RULES) == (tuple(chip.BOARDS), get_args(Rule))
     assert simulate.BACKENDS == BACKENDS
 
