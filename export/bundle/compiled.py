@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from snnfuse.export.bundle.manifest import describe_inputs, describe_outputs
 from snnfuse.export.targets import Target
 from snnfuse.hardware.chip import Resources
-from snnfuse.hardware.chip.tiers import tiers
+from snnfuse.hardware.chip.tiers import statuses, tiers
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.pipeline import Link, Pipeline, stage_folder
@@ -48,7 +48,7 @@ class Stage:
     @property
     def measured(self) -> dict[str, Any]:
         """What its report.json holds."""
-        runs_on = {} if self.program is None else {"tiers": tiers(self.program)}
+        runs_on = {} if self.program is None else {"tiers": tiers(self.program), "tier_status": statuses(self.program)}
         return {"ledger": to_json(self.ledger), **runs_on, **self.report}
 
     def to_json(self) -> dict[str, Any]:

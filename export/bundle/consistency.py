@@ -9,7 +9,7 @@ from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, V
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
-from snnfuse.hardware.chip.tiers import tiers
+from snnfuse.hardware.chip.tiers import statuses, tiers
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
 from snnfuse.hardware.files import list_files
 from snnfuse.hardware.ir.pipeline import as_pipeline
@@ -45,6 +45,8 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield from _network_differences(bundle)
     if program is not None and manifest["format_version"] == VERSION and bundle.report.get("tiers") != tiers(program):
         yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
+    if program is not None and bundle.report.get("tier_status", statuses(program)) != statuses(program):  # older reports have none
+        yield f"tier_status of {REPORT}", bundle.report["tier_status"], statuses(program)
     yield from _script_differences(bundle)
     resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] == VERSION else None
     pipeline = None if program is None else as_pipeline(program)

@@ -1,45 +1,26 @@
-"""What to say of a program that does not fit: the layer, the limit, by how much, and what would make it fit."""
+"""What to say of a program that takes more cores than the board has: the largest layer, by how much, and what would make it fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import get_args
 
 import numpy as np
 
-from snnfuse.hardware.chip.boards import BOARDS, Board
-from snnfuse.hardware.chip.layers import Demand, Demands
-from snnfuse.hardware.chip.packing import Words
+from snnfuse.hardware.chip.boards import BOARDS
+from snnfuse.hardware.chip.layers import Demands
 from snnfuse.hardware.chip.resources import Layer, Resources, count
-from snnfuse.hardware.chip.splitting import Split, even, load
 from snnfuse.hardware.errors import DoesNotFitError
+from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.program import Program
 
-
-def layer_fits_no_core(demand: Demand, board: Board, tight_fits: bool) -> str:
-    """A layer of which not even a neuron fits a core; `tight_fits`: it would if equal sources shared an axon."""
-    alone = Split(even(demand.channels, demand.channels), even(demand.positions, demand.positions))
-    held = load(demand, alone, board)
-    limit = next(held.exceeded(demand, board))
-    needed = {"synapse_words": held.words, "axons_in": held.axons_in}.get(limit, 1)
-    if limit == "delay_slots":
-        needed = demand.slots
-    if limit == "axons_out":
-        needed = demand.outgoing
-    what = f"a single neuron of layer {demand.name!r} takes {needed}"
-    return f"{what}, {needed - board.value(limit)} more than {board.limits[limit]}; " + "; or ".join(
-        [*_narrower(demand, board, limit), *(["--split tight fits, given a compiler that splits layers so"] if tight_fits else [])]
-    )
+RESETS = "give them the stock neuron's reset with --reset zero, which measures the effect, or fine-tune the network with it"
 
 
-def _narrower(demand: Demand, board: Board, limit: str) -> Iterator[str]:
-    if limit in ("axons_in", "synapse_words"):
-        yield "give it fewer sources: pool or mask them, so that fewer weights are not 0, or sum them in a layer between"
-        words = Words.of(board)
-        smallest = demand.kernels(words, 1) if demand.convolutions else 0
-        if limit == "synapse_words" and smallest > board.value(limit):
-            yield "make the kernel or its input channels smaller"
-    elif limit == "delay_slots":
-        yield "shorten its longest delay"
-    else:
-        yield f"let it feed fewer layers, or set {limit} in a board file"
+def needs_microcode(names: Mapping[str, str]) -> str:
+    """Neurons of tier B where only stock ones are taken: their reset rule, or their kind, by name."""
+    rows = ", ".join(f"{name} ({kind})" for name, kind in names.items())
+    resets = [RESETS] if any(kind in get_args(Reset) for kind in names.values()) else []
+    ways_out = "; or ".join([*resets, "take tier B as well: leave --tier A out, or use --target lava"])
+    return f"only stock neurons (tier A) are taken, and these need neuron microcode: {rows}. Ways out: {ways_out}"
 
 
 def board_is_full(program: Program, resources: Resources, bits: int) -> str:

@@ -1,4 +1,4 @@
-"""Does a program fit a board, and what does each layer take of it?
+"""What each layer of a program takes of a board, and whether that is more than it has.
 
 Every layer is split over cores by the rules of `splitting`; layers do not share cores, as in every published partition, which gives
 populations of 1, 10 and 50 neurons a core each. A board fits if it has as many cores as all layers take together.
@@ -6,20 +6,19 @@ populations of 1, 10 and 50 neurons a core each. A board fits if it has as many 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from snnfuse.hardware.chip.boards import Board, find_board
+from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.bounds import least_cores
+from snnfuse.hardware.chip.layer_refusals import layer_fits_no_core
 from snnfuse.hardware.chip.layers import Demand, Demands
 from snnfuse.hardware.chip.limits import Limit
 from snnfuse.hardware.chip.packing import stored_weights
 from snnfuse.hardware.chip.splitting import Load, Rule, Split, split
 from snnfuse.hardware.chip.tiers import Tier, tier
-from snnfuse.hardware.errors import DoesNotFitError, UnsupportedError
+from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
-from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import GradedInput, Neuron
+from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.program import Program
 
 SENSITIVE = {"memory": ("synapse_words",), "axons": ("axons_in", "axons_out"), "neurons": ("neurons",)}
@@ -108,31 +107,6 @@ class Resources:
         }
 
 
-def check_chip(program: Program, board: Board | str | Path = "oheo-gulch", rule: Rule = "lava", bits: int = WEIGHT_BITS) -> Resources:
-    """Refuse what a chip's stock neuron cannot do and what the board cannot hold.
-
-    Args:
-        program: what to place.
-        board: a board, its name, or a board file.
-        rule: how layers are split.
-        bits: count as if no weight had more.
-
-    Raises:
-        UnsupportedError: neurons whose reset is not to zero. Products and relays pass, as tier B: nothing else computes them.
-        DoesNotFitError: a layer that no split fits, or more cores than the board has; names the layer, its limit, by how much it is
-            exceeded, and what would fit.
-        InputError: no such board, or an impossible limit in its file.
-    """
-    from snnfuse.hardware.chip.refusals import board_is_full
-
-    _check_resets(program.neurons)
-    found = find_board(board)
-    resources = count(program, found, bits, rule)
-    if not resources.fits:
-        raise DoesNotFitError(board_is_full(program, resources, bits))
-    return resources
-
-
 def count(program: Program, board: Board, bits: int = WEIGHT_BITS, rule: Rule = "lava", demands: Demands | None = None) -> Resources:
     """What each layer takes, as if no weight had more than `bits`; also where the board has too few cores.
 
@@ -142,21 +116,19 @@ def count(program: Program, board: Board, bits: int = WEIGHT_BITS, rule: Rule = 
     Raises:
         DoesNotFitError: a layer that no split fits.
     """
-    from snnfuse.hardware.chip.refusals import layer_fits_no_core
-
     demands = demands or Demands(program)
     _check_ranges(program, board, bits)
-    layers, splits = [], {}
-    for name in demands.placed:
-        demand = demands.of(name, bits, shared=rule == "tight")
-        chosen = split(demand, board, rule)
-        if chosen is None:
-            other = rule == "lava" and split(demands.of(name, bits, shared=True), board, "tight") is not None
-            raise DoesNotFitError(layer_fits_no_core(demand, board, other))
-        splits[name] = chosen[0]
-        bounds = least_cores(demands.of(name, bits, shared=True), board)
-        layers.append(_layer(program, demand, board, bounds, *chosen))
-    return Resources(board, rule, tuple(layers), splits)
+    placed = [place(demands, name, board, bits, rule) for name in demands.placed]
+    return Resources(board, rule, tuple(layer for layer, _ in placed), {layer.name: split for layer, split in placed})
+
+
+def place(demands: Demands, name: str, board: Board, bits: int = WEIGHT_BITS, rule: Rule = "lava") -> tuple[Layer, Split]:
+    """What one layer takes, and which core holds which neuron; DoesNotFitError where no split fits."""
+    demand, tight = demands.of(name, bits, shared=rule == "tight"), demands.of(name, bits, shared=True)
+    chosen = split(demand, board, rule)
+    if chosen is None:
+        raise DoesNotFitError(layer_fits_no_core(demand, board, rule == "lava" and split(tight, board, "tight") is not None))
+    return _layer(demands.program, demand, board, least_cores(tight, board), *chosen), chosen[0]
 
 
 def _layer(program: Program, demand: Demand, board: Board, bounds: Mapping[str, int], chosen: Split, held: Load) -> Layer:
@@ -190,16 +162,6 @@ def sensitivity(program: Program, board: Board, bits: int, rule: Rule, demands: 
             except DoesNotFitError:
                 found[f"{name} x{factor:g}"] = None
     return found
-
-
-def _check_resets(neurons: Mapping[str, Neuron]) -> None:
-    custom = [f"{name} ({lif.reset})" for name, lif in neurons.items() if isinstance(lif, Lif) and lif.reset != "zero"]
-    if custom:
-        raise UnsupportedError(
-            f"Loihi 2's stock neuron resets to zero; these need neuron microcode: {', '.join(custom)}. "
-            "Convert with --reset zero, which measures the effect, or fine-tune the network with reset to zero; "
-            "--target lava runs it as it is"
-        )
 
 
 def _check_ranges(program: Program, board: Board, bits: int) -> None:

@@ -7,6 +7,8 @@ nothing; no Program holds such a node, because the compiler refuses it (`snnfuse
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from snnfuse.hardware.chip.limits import Status
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot
@@ -65,3 +67,14 @@ def tiers(program: Program) -> dict[str, Tier]:
     """The tier of every node, and of every output under its own name, which the host decodes."""
     nodes = {name: tier(node) for name, node in program.nodes.items()}
     return nodes | {name: READOUT for name in program.outputs if name not in nodes}
+
+
+def status(node: Node) -> Status:
+    """How sure that is: assumed for all microcode, which is not public, and for a threshold per neuron, as Lava's stock LIF has one."""
+    assumed = tier(node) == "B" or np.ndim(getattr(node, "vth", 0)) > 0
+    return "assumed" if assumed else NODES[type(node)].status
+
+
+def statuses(program: Program) -> dict[str, Status]:
+    """How sure the tier of every node is."""
+    return {name: status(node) for name, node in program.nodes.items()}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from snnfuse.measures.runs import Runner
 
 PARTS = (
-    "calibration", "calibration_accuracy", "layers", "warnings", "tiers", "energy", "overflow", "search", "netx_differences",
-    "golden_vectors",
+    "calibration", "calibration_accuracy", "layers", "warnings", "tiers", "tier_status", "energy", "overflow", "search",
+    "netx_differences", "golden_vectors",
 )  # fmt: skip
 
 

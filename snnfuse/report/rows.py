@@ -7,7 +7,7 @@ Json = Mapping[str, Any]
 
 LEDGER_HEAD = ("node", "what changed", "because", "measured effect")
 LAYER_HEAD = ("layer", "bits", "groups", "exponents", "range used", "scale", "rounding", "spikes kept", "u, v used", "saturated")
-CORE_HEAD = ("layer", "neurons", "synapses", "bytes", "cores", "parts", "axons in", "axons out", "bound by", "at least", "tier")
+CORE_HEAD = ("layer", "neurons", "synapses", "bytes", "cores", "parts", "axons in", "axons out", "bound by", "at least", "tier", "status")
 OVERFLOW_HEAD = ("layer", "event", "verdict", "where", "bound")
 SEARCH_HEAD = ("bytes", "accuracy", "", "bits by layer")
 
@@ -33,10 +33,11 @@ def layer_row(row: Json) -> tuple[str, ...]:
             states, saturated)  # fmt: skip
 
 
-def core_row(layer: Json, limits: Mapping[str, Json]) -> tuple[object, ...]:
-    """The cells under `CORE_HEAD`; limits: of the board, by name."""
+def core_row(layer: Json, limits: Mapping[str, Json], statuses: Mapping[str, str]) -> tuple[object, ...]:
+    """The cells under `CORE_HEAD`; limits: of the board, by name; statuses: how sure each layer's tier is, where it is known."""
     names = ("name", "neurons", "synapses", "memory", "cores", "parts", "axons_in", "axons_out")
-    return *(layer[name] for name in names), limits[layer["bound_by"]]["what"], layer["least"], layer["tier"]
+    held = tuple(layer[name] for name in names)
+    return *held, limits[layer["bound_by"]]["what"], layer["least"], layer["tier"], statuses.get(layer["name"], "")
 
 
 def overflow_row(row: Json) -> tuple[str, ...]:

@@ -97,7 +97,8 @@ def cores(content: Json) -> Section | None:
         f"limits: {said}; all of them: snnfuse map --limits",
         found["note"],
     )
-    return Section("cores", tables=(Table(rows.CORE_HEAD, [rows.core_row(layer, limits) for layer in found["layers"]]),), notes=notes)
+    cells = [rows.core_row(layer, limits, content.get("tier_status") or {}) for layer in found["layers"]]
+    return Section("cores", tables=(Table(rows.CORE_HEAD, cells),), notes=notes)
 
 
 def _outside(content: Json) -> list[str]:
@@ -114,8 +115,10 @@ def tiers(content: Json) -> Section | None:
     found = content.get("tiers")
     if not found:
         return None
-    words = "A: the chip's stock neuron. B: neuron microcode. C: on the host."
-    return Section("tiers", (words,), (Table(("node", "tier"), list(found.items())),), brief="")
+    words = "A: the chip's stock neuron. B: neuron microcode, which is not public. C: on the host. How sure that is stands beside it."
+    statuses = content.get("tier_status") or {}  # older reports have none
+    cells = [(name, tier, statuses.get(name, "")) for name, tier in found.items()]
+    return Section("tiers", (words,), (Table(("node", "tier", "status"), cells),), brief="")
 
 
 @register_section

@@ -30,7 +30,8 @@ def test_what_is_written_is_read(parts: dict, program: Program, tmp_path: Path) 
         emulate(bundle.program, bundle.events, record="all").spikes["hidden"], bundle.golden.spikes["hidden"]
     )
     ledger, tiers = [{"node": "x", "change": "a", "reason": "b", "effect": ""}], {"x": "C", "hidden": "A", "out": "A", "output": "C"}
-    assert bundle.report == {"ledger": ledger, "tiers": tiers, "samples": 2}
+    statuses = {"x": "models agree", "hidden": "measured", "out": "measured"}
+    assert bundle.report == {"ledger": ledger, "tiers": tiers, "tier_status": statuses, "samples": 2}
 
 
 def test_the_manifest_says_what_is_there(parts: dict, tmp_path: Path) -> None:
@@ -213,16 +214,17 @@ def test_a_recording_brings_its_events_along(parts: dict, tmp_path: Path) -> Non
     assert bundle.manifest["resources"]["board"]["name"] == "oheo-gulch"
 
 
-def test_a_report_with_another_tier_is_noticed(parts: dict, tmp_path: Path) -> None:
+@pytest.mark.parametrize("field, value", [("tiers", "B"), ("tier_status", "assumed")])
+def test_a_report_with_another_tier_is_noticed(parts: dict, tmp_path: Path, field: str, value: str) -> None:
     write_bundle(tmp_path / "bundle", **parts)
     report, manifest = (tmp_path / "bundle" / name for name in ("report.json", "manifest.json"))
     content = json.loads(report.read_text())
-    content["tiers"]["hidden"] = "B"
+    content[field]["hidden"] = value
     report.write_text(json.dumps(content))
     hashes = json.loads(manifest.read_text())
     hashes["files"]["report.json"] = files.sha256(report)
     manifest.write_text(json.dumps(hashes))
-    with pytest.raises(VerificationError, match="tiers of report.json is .*'hidden': 'B'"):
+    with pytest.raises(VerificationError, match=f"{field} of report.json is .*'hidden': '{value}'"):
         check_consistency(read_bundle(tmp_path / "bundle"))
 
 
@@ -231,7 +233,7 @@ def test_a_bundle_of_version_1_is_read_but_for_its_resources(parts: dict, tmp_pa
     write_bundle(tmp_path / "bundle", **parts)
     report, manifest = (tmp_path / "bundle" / name for name in ("report.json", "manifest.json"))
     content, hashes = json.loads(report.read_text()), json.loads(manifest.read_text())
-    del content["tiers"]
+    del content["tiers"], content["tier_status"]
     report.write_text(json.dumps(content))
     hashes |= {"format_version": 1, "resources": {"cores": 77}}
     hashes["files"]["report.json"] = files.sha256(report)

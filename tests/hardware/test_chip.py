@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from snnfuse.hardware import Connection, Constant, Conv2d, Dense, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, chip
-from snnfuse.hardware.chip import BOARDS, LIMITS, NODES, Board, Demands, check_chip, count, sensitivity, tier
+from snnfuse.hardware.chip import BOARDS, LIMITS, NODES, Board, Demands, check_chip, count, sensitivity, statuses, tier
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
 from snnfuse.hardware.ir.nodes import GradedInput, Node
 from snnfuse.hardware.ir.synapses import Synapse
@@ -229,10 +229,20 @@ def test_limits_of_a_narrower_board_are_refused_by_name(limits: dict, message: s
 
 
 @pytest.mark.parametrize("reset", ["subtract", "subtract_delayed"])
-def test_reset_by_subtraction_is_refused_with_ways_out(reset: str) -> None:
-    with pytest.raises(UnsupportedError, match=rf"layer \({reset}\).*--reset zero.*fine-tune.*--target lava") as raised:
-        check_chip(one_layer(full(1, 1), reset))
-    assert raised.value.exit_code == 3
+def test_reset_by_subtraction_is_microcode_and_refused_with_ways_out_where_only_stock_neurons_are_taken(reset: str) -> None:
+    program = one_layer(full(1, 1), reset)
+    assert [(layer.tier, statuses(program)[layer.name]) for layer in check_chip(program).layers] == [("B", "assumed")]
+    with pytest.raises(UnsupportedError, match=rf"layer \({reset}\).*--reset zero.*fine-tune.*--tier A.*--target lava") as raised:
+        check_chip(program, tiers=("A",))
+    assert raised.value.exit_code == 3 and check_chip(one_layer(full(1, 1)), tiers=("A",)).layers[0].tier == "A"
+
+
+def test_products_and_relays_are_refused_by_name_where_only_stock_neurons_are_taken() -> None:
+    nodes = {"x": SpikeInput((4,)), "r": Relay((4,)), "n": Lif((4,), 0, 0, 1)}
+    links = (Connection("x", "r", full(4, 4)), Connection("r", "n", full(4, 4)))
+    program = Program(nodes, links, {"o": Output("n")})
+    with pytest.raises(UnsupportedError, match=r"neuron microcode: r \(Relay\). Ways out: take tier B as well"):
+        check_chip(program, tiers=("A",))
 
 
 def test_every_kind_of_node_says_how_it_runs() -> None:
