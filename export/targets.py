@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from snnfuse.hardware.chip import Board, find_board
+from snnfuse.hardware.chip import Board, Resources, check_chip, check_tiers, find_board
 from snnfuse.hardware.chip.tiers import Tier
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ir.program import Program
 
 BOARD = "oheo-gulch"  # one chip: whose limits hold where no board is named
 Part = Literal["program", "resources", "run_on_board.py", "network.net", "stages"]
@@ -72,6 +73,16 @@ class Target:
     def stock_only(self) -> "Target":
         """The same without neuron microcode: tier A, and what the host does."""
         return replace(self, tiers=tuple(tier for tier in self.tiers if tier != "B"))
+
+    def place(self, program: Program) -> Resources | None:
+        """What a program takes of the board; None for a target that is not placed on one.
+
+        Raises:
+            UnsupportedError: neurons of a tier that the target does not run.
+            DoesNotFitError: the board cannot hold it, as of `snnfuse.hardware.chip.check_chip`.
+        """
+        check_tiers(program, self.tiers)
+        return check_chip(program, self.limits, tiers=self.tiers) if self.is_placed else None
 
 
 TARGETS: dict[str, Target] = {}

@@ -13,7 +13,6 @@ from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.compiled import Compiled, Stage
 from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, make_manifest
 from snnfuse.export.targets import Target
-from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.files import hash_files
 from snnfuse.hardware.ir.pipeline import as_pipeline, stage_folder
@@ -52,8 +51,8 @@ def fill(folder: Path, compiled: Compiled, networks: list[Network]) -> dict[str,
 
 def _fill_stage(folder: Path, target: Target, stage: Stage, network: Network, measured: Mapping[str, Any]) -> dict[str, Any]:
     (net, absent), resources, program = network, stage.resources, stage.program
-    if target.is_placed and program is not None and resources is None:
-        resources = check_chip(program, target.limits)
+    if program is not None and resources is None:
+        resources = target.place(program)
     if stage.graph is not None:
         _write_graph(folder, stage.graph)
     else:

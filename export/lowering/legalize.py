@@ -19,14 +19,17 @@ from snnfuse.export.lowering.network import Array, Network, Population, Projecti
 from snnfuse.export.lowering.populations import ANY_SPIKE, memoryless
 from snnfuse.export.lowering.unreset import with_reset_returned
 from snnfuse.export.lowering.weights import Weights, from_matrix
+from snnfuse.export.targets import LAVA, Target
+from snnfuse.hardware.chip.check import refuse
 from snnfuse.hardware.errors import UnsupportedError
 
 
-def chip_form(network: Network) -> Network:
+def legalize(network: Network, target: Target = LAVA) -> Network:
     """The network in a Program's terms.
 
     Args:
-        network: as `lower` gives it; one in chip form already comes back as it is.
+        network: as `lower` gives it; one that is legal already comes back as it is.
+        target: what runs it.
 
     Returns:
         Network without loops of several populations, with thresholds above 0 and resets to 0. A loop's population is called
@@ -34,8 +37,10 @@ def chip_form(network: Network) -> Network:
         whose voltages start at 0, differs.
 
     Raises:
-        UnsupportedError: a loop of populations that reset differently, or paths too different in length.
+        UnsupportedError: neurons of a tier that the target does not run; a loop of populations that reset differently; paths too
+            different in length.
     """
+    check_tiers(network, target)
     network = with_reset_returned(network)
     populations = {name: _above_zero(_reset_to_zero(p)) for name, p in network.populations.items()}
     network = replace(network, populations=populations)
@@ -46,8 +51,23 @@ def chip_form(network: Network) -> Network:
     return network
 
 
+def check_tiers(network: Network, target: Target) -> None:
+    """UnsupportedError, naming them, for populations that need microcode where the target runs none."""
+    if "B" not in target.tiers:
+        refuse({name: kind for name, p in network.populations.items() if (kind := _microcode(p)) is not None})
+
+
+def _microcode(p: Population) -> str | None:
+    """Why a population is of tier B: its reset or its kind; None where stock neurons do, as for an AND of spikes."""
+    if p.kind == "neuron":
+        return p.reset if p.has_memory and p.reset != "zero" else None
+    return p.kind if p.sends_numbers else None
+
+
 def _reset_to_zero(p: Population) -> Population:
-    """v counts from where it resets to."""
+    """v counts from where it resets to; where no step leaves anything, any reset is one to zero."""
+    if not p.has_memory:
+        p = replace(p, reset="zero", taken=None)
     if p.reset_to is None or p.reset != "zero":
         return replace(p, reset_to=None)
     start = np.zeros(p.shape) if p.start is None else p.start

@@ -8,16 +8,23 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
+from snnfuse.export.targets import LAVA, Target
+from snnfuse.hardware.chip.check import refuse
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ledger import LedgerEntry
 
 
-def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray]) -> Network:
+def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray], target: Target = LAVA) -> Network:
     """The network with every spiking population reset by `reset`; each change goes into the ledger with its effect on the inputs `x`.
 
     A population without memory stays as it is: there is nothing to reset, and a delayed subtraction would give it a memory.
+
+    Raises:
+        UnsupportedError: the target runs no neurons that reset so.
     """
     changed = _other_resets(network, reset)
+    if changed and reset not in target.resets:
+        refuse(dict.fromkeys(changed, reset))
     if not changed:
         return network
     converted = resetting(network, reset)

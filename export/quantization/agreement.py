@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import reduce_window
@@ -77,7 +77,7 @@ class ReadoutAgreement:
 
 def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
     """Compare float and integer runs on float inputs (time, batch, *shape) by name."""
-    network = chip_form(network)
+    network = legalize(network)
     return compare_runs(network, program, simulate(network, x), emulate(program, program.encode(x), "all"))
 
 

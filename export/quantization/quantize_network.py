@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.resets import from_rest, with_reset
@@ -136,8 +136,8 @@ def prepare(
     if relays:
         network = with_relays(network, target, [name for name, node in inputs.items() if isinstance(node, SpikeInput)])
     if settings.reset is not None:
-        network = with_reset(network, settings.reset, x)
-    network = from_rest(chip_form(network), x)
+        network = with_reset(network, settings.reset, x, target)
+    network = from_rest(legalize(network, target), x)
     _check_not_silent(x)
     return network, x, inputs
 

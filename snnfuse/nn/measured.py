@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement, compare_runs
 from snnfuse.export.quantization.fitting import Fit
@@ -37,7 +37,7 @@ def measured_program(net: FixedPointNetwork, x: Mapping[str, NDArray]) -> Progra
     peaks = check_no_wrap(program, events, recording)
     graded = {name: node for name, node in program.inputs.items() if isinstance(node, GradedInput)}
     entries = [entry for name, node in graded.items() for entry in input_entries(name, node, x[name])]
-    original = chip_form(lower(net.graph, net.network.dt))
+    original = legalize(lower(net.graph, net.network.dt))
     for layer in compare_runs(original, program, simulate(original, x), recording):
         entries += [_entry(layer, fits[layer.node]), *saturation_entries(layer, peaks[layer.node])]
     return program.with_ledger(*entries)

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.export.lowering.nir_to_network import lower
@@ -97,7 +97,7 @@ def restore(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> FixedPo
     network = lower(graph, config["dt"])
     if config["reset"] is not None:
         network = resetting(network, config["reset"])
-    network = replace(resting(chip_form(network)), ledger=ledger.from_json(config["ledger"]))
+    network = replace(resting(legalize(network)), ledger=ledger.from_json(config["ledger"]))
     declared = {name: _input(shape, config["inputs"][name]) for name, shape in network.inputs.items()}
     layers = {name: _layer(network, name, declared, config["layers"][name]) for name in network.order}
     return FixedPointNetwork(network, declared, layers, graph, config["reset"], config["decoder"])

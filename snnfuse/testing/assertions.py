@@ -56,12 +56,13 @@ def assert_bit_exact(
         _check_bit_exact(BitExact(program, events, backend))
 
 
-def assert_fits(program: Program, board: Board | str = "oheo-gulch") -> None:
+def assert_fits(program: Program, board: Board | str = "oheo-gulch", tier: str = "B") -> None:
     """A board holds the program, and its cores can do what it asks.
 
     Args:
         program: what is placed.
         board: a board of `snnfuse.hardware.chip.BOARDS`, or its name.
+        tier: "B": microcode may do what stock neurons cannot, as other resets and products; "A": stock neurons only.
 
     Raises:
         AssertionError: it does not; names the layer, the limit and by how much, and how to replay the saved case.
@@ -71,7 +72,9 @@ def assert_fits(program: Program, board: Board | str = "oheo-gulch") -> None:
     found = find_board(board)
     if found not in BOARDS.values():
         raise InputError(f"board {found.name!r}: a case is saved with a board's name; there are {', '.join(BOARDS)}")
-    case = Fits(_only_program(program), found.name)
+    if tier not in ("A", "B"):
+        raise InputError(f"tier is 'A' or 'B', not {tier!r}")
+    case = Fits(_only_program(program), found.name, tier)
     problem = case.problem()
     if problem:
         fail(problem, case)

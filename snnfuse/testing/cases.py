@@ -60,15 +60,17 @@ class Fits:
     Attributes:
         program: what is placed.
         board: a name that `snnfuse.hardware.chip.find_board` knows.
+        tier: "B", microcode may do what stock neurons cannot; "A", it may not.
     """
 
     program: Program
     board: str
+    tier: str = "B"
 
     def problem(self, timeout: float | None = None) -> str | None:
         """Which layer, which limit and by how much, in words; None where it fits."""
         try:
-            check_chip(self.program, self.board)
+            check_chip(self.program, self.board, tiers=("A",) if self.tier == "A" else ("A", "B"))
         except (DoesNotFitError, UnsupportedError) as error:
             return f"the program does not fit {self.board}: {error}"
         return None

@@ -34,11 +34,12 @@ FORMAT, VERSION = "snnfuse case", 1
 CASE, EVENTS, README = "case.json", "events.safetensors", "README.txt"
 KINDS: dict[type[Case], tuple[str, tuple[str, ...]]] = {
     BitExact: ("bit-exact", ("backend",)),
-    Fits: ("fits", ("board",)),
+    Fits: ("fits", ("board", "tier")),
     Accuracy: ("accuracy", ("backend", "output", "max_points", "labels", "float_classes")),
 }
+OLDER = {Fits: {"tier": "A"}}  # what a case does not say that an older version wrote
 READERS = {
-    **dict.fromkeys(("backend", "output", "board", "test"), text),
+    **dict.fromkeys(("backend", "output", "board", "tier", "test"), text),
     "max_points": number,
     **dict.fromkeys(("labels", "float_classes"), lambda value, arrays: np.array(sizes(0)(value, arrays), np.int64)),
 }
@@ -83,7 +84,7 @@ def read_case(folder: str | Path) -> Case:
     program = load_program(folder)
     try:
         kind, fields = _kind(record)
-        given = keys(record, {"format", "format_version", "kind", "test", *fields})
+        given = keys(OLDER.get(kind, {}) | record, {"format", "format_version", "kind", "test", *fields})
         values = {field: at(field, READERS[field], given[field], {}) for field in fields}
         _check_names(program, values)
         events = {} if kind is Fits else {"events": _read_events(program, Path(folder) / EVENTS)}
@@ -107,6 +108,8 @@ def _kind(record: Mapping[str, Any]) -> tuple[type[Case], tuple[str, ...]]:
 def _check_names(program: Program, values: Mapping[str, Any]) -> None:
     if "board" in values:
         find_board(values["board"])
+    if values.get("tier", "B") not in ("A", "B"):
+        raise InputError(f"tier is {values['tier']!r}, neither 'A' nor 'B'")
     if "backend" in values and values["backend"] not in BACKENDS:
         raise InputError(f"backend is {values['backend']!r}, none of {', '.join(BACKENDS)}")
     if "output" in values and values["output"] not in program.outputs:

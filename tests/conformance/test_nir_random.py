@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from random_nir import DT, lowered_graph, random_graph, random_inputs
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError
@@ -45,7 +45,7 @@ def test_the_network_is_what_the_graph_says(seed: int) -> None:
     assert network.outputs.keys() == expected.keys()
     assert agrees(network, simulate(network, x), expected)
     try:
-        chip = chip_form(network)
+        chip = legalize(network)
     except UnsupportedError as error:
         assert re.match(CHIP_REFUSALS, str(error)), error
         return

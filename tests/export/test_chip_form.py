@@ -9,7 +9,7 @@ import pytest
 from lowering_graphs import DT, GRID, chain, graph, li, lif, ping_pong, spikes
 
 from snnfuse.export.lowering.float_simulator import simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.quantization.quantize_network import quantize
 from snnfuse.hardware.backends.reference import emulate
@@ -52,7 +52,7 @@ def test_a_memoryless_neuron_in_a_loop_gets_back_what_a_delayed_reset_takes() ->
     loop.edges.remove(("wait", "a"))
     loop.edges += [("fc", "m"), ("wait", "m"), ("m", "a"), ("a", "back"), ("back", "m")]
     expected = nir_equations.simulate(loop, {"input": x})
-    network = chip_form(lower(loop))
+    network = legalize(lower(loop))
     assert network.populations["loop(a, b)"].reset == "subtract_delayed"
     run = simulate(network, {"input": x})
     for output, name in network.outputs.items():
@@ -116,7 +116,7 @@ def test_a_reset_to_another_voltage_is_a_shift(shape: tuple) -> None:
     full = chain(nir.Linear(GRID[0] + 0.25), lif(4, beta=0.75, v_reset=np.broadcast_to(reset_to, 4), v_leak=np.full(4, 0.125)))
     expected = nir_equations.simulate(full, {"input": x})["output"]
     np.testing.assert_array_equal(simulate(lower(shifted), {"input": x}).spikes["n1"], expected)
-    chip = chip_form(lower(shifted))
+    chip = legalize(lower(shifted))
     np.testing.assert_array_equal(simulate(chip, {"input": x}).spikes["n1"], expected)
     assert chip.populations["n1"].reset_to is None and (chip.populations["n1"].theta == 1 - reset_to).all()
     entry = next(e for e in quantize(shifted, x).ledger if e.change == "its voltage starts at v_reset")
@@ -189,8 +189,8 @@ def test_cubali_is_read() -> None:
 
 
 def test_the_chip_form_is_final() -> None:
-    once = chip_form(lower(ping_pong(v_reset=np.full(4, 0.25))))
-    twice = chip_form(once)
+    once = legalize(lower(ping_pong(v_reset=np.full(4, 0.25))))
+    twice = legalize(once)
     assert list(twice.populations) == list(once.populations) and len(twice.projections) == len(once.projections)
     assert json.dumps({n: p.theta.tolist() for n, p in twice.populations.items()}) == json.dumps(
         {n: p.theta.tolist() for n, p in once.populations.items()}

@@ -8,7 +8,7 @@ import pytest
 from quantization_graphs import binary, chain, cuba, lif
 
 from snnfuse.export import lower, measure_agreement, quantize, simulate
-from snnfuse.export.lowering.legalize import chip_form
+from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.resets import resetting
 from snnfuse.export.quantization import calibration as calibrate
 from snnfuse.export.quantization.channel_scaling import LEAST_REACH, find_units, in_units, run_in_units
@@ -47,7 +47,7 @@ def with_outliers(seed: int = 0) -> nir.NIRGraph:
 @pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_delayed"])
 @pytest.mark.parametrize("kind", ["lif", "cuba", "recurrent"])
 def test_float_spikes_are_the_same_in_any_units(kind: str, reset: str) -> None:
-    network, x = chip_form(resetting(lower(uneven(kind)), reset)), {"input": binary(60, 6, INPUTS)}
+    network, x = legalize(resetting(lower(uneven(kind)), reset)), {"input": binary(60, 6, INPUTS)}
     name = network.order[0]
     units = 2.0 ** np.random.default_rng(1).integers(0, 11, NEURONS)
     before, after = simulate(network, x), simulate(in_units(network, name, units), x)
@@ -113,7 +113,7 @@ def test_an_outlier_costs_its_own_neuron_only(groups: int, reset: str, gain: flo
 def errors(graph: nir.NIRGraph, groups: int, reset: str, monkeypatch: pytest.MonkeyPatch) -> tuple[int, int]:
     """Spikes that differ with units and without, calibrated on some data and measured on other."""
     seen, unseen = binary(60, 16, INPUTS, seed=1), binary(60, 16, INPUTS, seed=2)
-    network = chip_form(resetting(lower(graph), reset))
+    network = legalize(resetting(lower(graph), reset))
     own = quantize(graph, seen, max_groups=groups, reset=reset)
     monkeypatch.setattr(calibrate, "find_units", lambda *_: None)
     shared = quantize(graph, seen, max_groups=groups, reset=reset)

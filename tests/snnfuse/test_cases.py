@@ -27,7 +27,7 @@ EVENTS = {name: RNG.integers(0, 2, (5, 4, *node.shape)).astype(np.int32) for nam
 LABELS = np.array([0, 1, 1, 0])
 CASES = {
     "bit-exact": BitExact(PROGRAM, EVENTS, "lava"),
-    "fits": Fits(PROGRAM, "kapoho-point"),
+    "fits": Fits(PROGRAM, "kapoho-point", "A"),
     "accuracy": Accuracy(PROGRAM, EVENTS, LABELS, LABELS[::-1].copy(), 1.5, "emulator", "out"),
 }
 
@@ -85,10 +85,14 @@ def test_a_missing_or_damaged_file_is_named(name: str, snn: Cli, tmp_path: Path)
 
 
 def test_replay_as_json(snn: Cli, tmp_path: Path) -> None:
-    folder = write_case(Fits(PROGRAM, "oheo-gulch"), tmp_path)
+    folder = write_case(Fits(PROGRAM, "oheo-gulch", "A"), tmp_path)
     result = snn("replay", folder, "--json", "-")
     assert result.code == 1 and json.loads(result.out)["passed"] is False
     assert "these need neuron microcode: sub (subtract)" in json.loads(result.out)["problem"]
+    record = json.loads((folder / "case.json").read_text())
+    (folder / "case.json").write_text(json.dumps({key: value for key, value in record.items() if key != "tier"}))
+    assert snn("replay", folder).code == 1  # an older snnfuse took stock neurons only, and did not say so
+    assert snn("replay", write_case(Fits(PROGRAM, "oheo-gulch"), tmp_path)).code == 0
     passing = snn("replay", write_case(CASES["bit-exact"], tmp_path), "--backend", "emulator", "--json", "-")
     assert passing.code == 0 and json.loads(passing.out)["problem"] is None
 
@@ -112,6 +116,7 @@ def floats() -> dict[str, np.ndarray]:
         (lambda: assert_bit_exact("net.nir", floats()), "a str is no Program, NIR graph or torch module"),
         (lambda: assert_fits("net.nir"), "a Program is placed on a board, not a str"),
         (lambda: assert_fits(PROGRAM, "loihi3"), "unknown board 'loihi3'; there are oheo-gulch"),
+        (lambda: assert_fits(PROGRAM, tier="C"), "tier is 'A' or 'B', not 'C'"),
         (lambda: assert_accuracy_drop(None, PROGRAM, floats(), LABELS, -1), "max_points is a number of percentage points"),
         (lambda: assert_accuracy_drop(None, PROGRAM, floats(), LABELS, float("nan")), "max_points is a number of percentage points"),
         (lambda: assert_accuracy_drop("net.nir", PROGRAM, floats(), LABELS, 1), "a str is no Program, NIR graph or torch module"),
