@@ -9,13 +9,10 @@ decides whether the step stands; a population whose step is refused keeps what i
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from numpy.typing import NDArray
-
-from snnfuse.export.lowering.float_simulator import FloatRun
-from snnfuse.export.lowering.network import Network
-from snnfuse.export.quantization.calibration import SPLIT_BITS, alone, quality
-from snnfuse.export.quantization.fitting import Fit, Input
-from snnfuse.export.quantization.quantize_network import fit_one
+from snnfuse.export.quantization.calibration import alone, quality
+from snnfuse.export.quantization.candidates import SPLIT_BITS
+from snnfuse.export.quantization.fitting import Fit
+from snnfuse.export.quantization.population_fits import Context, fit_one
 from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.chip import Board, count
 from snnfuse.hardware.errors import DoesNotFitError, UnsupportedError
@@ -47,16 +44,6 @@ class Point:
     accepted: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What fits are made of: a network in chip form, its inputs as declared, and one half's events and float run."""
-
-    network: Network
-    inputs: Mapping[str, Input]
-    events: Mapping[str, NDArray]
-    run: FloatRun
-
-
 Task = tuple[str, Choice]
 Mapper = Callable[[Callable[[Context, Task], "Fit | None"], Context, Sequence[Task]], Iterable["Fit | None"]]
 
@@ -76,7 +63,7 @@ def fit_choice(context: Context, task: Task) -> Fit | None:
     """The fit of one population in one way; None where the chip's ranges allow none."""
     name, choice = task
     try:
-        return fit_one(context.network, name, context.run, context.events, context.inputs, choice.width, choice.groups)
+        return fit_one(context, name, choice.width, choice.groups)
     except UnsupportedError:
         return None
 

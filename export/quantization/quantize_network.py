@@ -9,21 +9,19 @@ import nir
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.resets import from_rest, with_reset
 from snnfuse.export.lowering.split_fan_in import with_relays
-from snnfuse.export.lowering.weights import count_connections
 from snnfuse.export.quantization.agreement import compare_runs
-from snnfuse.export.quantization.calibration import fit_population
 from snnfuse.export.quantization.diagnostics import suspects
-from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fitting import Fit, Input, connections, constant_name
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries
-from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits, Width
+from snnfuse.export.quantization.population_fits import calibrate, fit_all
+from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.errors import CalibrationWarning, InputError
@@ -34,8 +32,6 @@ from snnfuse.hardware.ir.nodes import Constant, Decoder, GradedInput, Output, Sp
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.overflow.observed import check_no_wrap
 
-SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
-SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
 
@@ -110,7 +106,8 @@ def quantize_measured(
         declared: inputs that are taken as they are there, not as the data suggests.
     """
     network, x, inputs = prepare(graph, calibration, settings, target, declared)
-    fits = fit_all(network, x, inputs, settings, target)
+    context = calibrate(network, x, inputs)
+    fits = fit_all(context, settings, target)
     program = assemble(network, fits, inputs, settings.decoder)
     found = with_effects(network, program, x, fits)
     for text in found.warnings:
@@ -142,19 +139,6 @@ def prepare(
     return network, x, inputs
 
 
-def widths_of(network: Network, weight_bits: WeightBits, most: int = WEIGHT_BITS) -> dict[str, Width]:
-    """Bits by population, none above `most`; InputError where a name is none."""
-    given = weight_bits if isinstance(weight_bits, Mapping) else dict.fromkeys(network.populations, weight_bits)
-    unknown = [name for name in given if name not in network.populations]
-    if unknown:
-        raise InputError(f"weight_bits names {unknown[0]!r}, but the populations are {', '.join(network.order)}")
-    return {name: _at_most(most, given.get(name, WEIGHT_BITS)) for name in network.populations}
-
-
-def _at_most(most: int, width: Width) -> Width:
-    return min(most, width) if isinstance(width, int) else (min(most, width[0]), min(most, width[1]))
-
-
 def _check_not_silent(x: Mapping[str, NDArray]) -> None:
     for name, array in x.items():
         if not array.any():
@@ -177,55 +161,6 @@ def declare_input(x: NDArray, shape: tuple[int, ...], bits: int) -> Input:
 def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
     error = np.abs(np.clip(np.rint(x / node.scale), -node.limit, node.limit) * node.scale - x)
     return float(np.minimum(error, at_most).mean())
-
-
-def fit_all(
-    network: Network,
-    x: Mapping[str, NDArray],
-    inputs: Mapping[str, Input],
-    settings: QuantizationSettings,
-    target: Target = LAVA,
-    feedback: bool = True,
-) -> dict[str, Fit]:
-    """Every population's fit, on some samples; the ranges are those of all. The float network is fed with what the encoding leaves."""
-    widths = widths_of(network, settings.weight_bits, target.weight_bits)
-    events, run = calibration_run(network, x, inputs)
-    return {name: fit_one(network, name, run, events, inputs, widths[name], settings.max_groups, feedback) for name in network.order}
-
-
-def calibration_run(
-    network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input]
-) -> tuple[dict[str, NDArray[np.int32]], FloatRun]:
-    """Encoded calibration data, and the float network's run on what the encoding leaves of it."""
-    events = to_events(inputs, x)
-    received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
-    return events, simulate(network, received, voltages=False)
-
-
-def fit_one(
-    network: Network,
-    name: str,
-    run: FloatRun,
-    events: Mapping[str, NDArray],
-    inputs: Mapping[str, Input],
-    width: Width,
-    max_groups: int,
-    feedback: bool = True,
-) -> Fit:
-    """One population's fit, on some of the samples; `run` and `events` are of `calibration_run`. Products and relays are exact."""
-    if network.populations[name].kind != "neuron":
-        return fit_exactly(network, name)
-    chosen = search_samples(network, name, *run.spikes[name].shape[:2])
-    sent = {s: (events[s] if s in events else run.spikes[s])[:, chosen] for s in (p.source for p in network.into(name))}
-    return fit_population(network, name, run.select(name, chosen), sent, inputs, width, max_groups, feedback)
-
-
-def search_samples(network: Network, name: str, time: int, batch: int) -> NDArray[np.int64]:
-    """Evenly spaced samples, so that sorted data is not cut to its first classes; fewer for a layer whose many weights and neurons
-    make each of them slow, and tell as much."""
-    weights = sum(count_connections(p.weights) for p in network.into(name))
-    number = int(np.clip(SEARCH_WORK // max(weights * time, 1), LEAST_SAMPLES, SEARCH_SAMPLES))
-    return np.unique(np.linspace(0, batch - 1, min(batch, number)).astype(int))
 
 
 def assemble(network: Network, fits: Mapping[str, Fit], inputs: Mapping[str, Input], decoder: Decoder | None = None) -> Program:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from snnfuse.export.quantization.fitting import Fit
-from snnfuse.export.quantization.mixed_precision import Context, Mapper, Task
+from snnfuse.export.quantization.mixed_precision import Mapper, Task
+from snnfuse.export.quantization.population_fits import Context
 from snnfuse.hardware.backends.ray_cluster import LOCAL, connected
 from snnfuse.hardware.errors import EnvironmentProblem, SnnfuseError
 

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.quantization.fitting import Fit, Input
-from snnfuse.export.quantization.mixed_precision import Context, Mapper, Point, Rung, choices, descend, in_turn, ladders_of
-from snnfuse.export.quantization.quantize_network import assemble, calibration_run, default_decoder, prepare, with_effects
+from snnfuse.export.quantization.mixed_precision import Mapper, Point, Rung, choices, descend, in_turn, ladders_of
+from snnfuse.export.quantization.population_fits import Context, calibrate
+from snnfuse.export.quantization.quantize_network import assemble, default_decoder, prepare, with_effects
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
 from snnfuse.export.staging.staged import Fed, QuantizedStages, StagedGraph, feed_stages, wire
 from snnfuse.export.targets import LAVA, Target
@@ -128,7 +129,7 @@ def parts_of(
         network, x, inputs = prepare(fed.graph, fed.inputs, settings, target, declared | dict(fed.declared))
         declared |= inputs
         seen = _half(x, 0)
-        parts.append(Part(fed, seen, Context(network, inputs, *calibration_run(network, seen, inputs))))
+        parts.append(Part(fed, seen, calibrate(network, seen, inputs)))
     return parts, x
 
 

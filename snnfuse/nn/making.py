@@ -13,7 +13,8 @@ from snnfuse.export import trace_model
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.channel_scaling import in_units
 from snnfuse.export.quantization.fitting import Fit, Input, effective
-from snnfuse.export.quantization.quantize_network import fit_all, prepare
+from snnfuse.export.quantization.population_fits import calibrate, fit_all
+from snnfuse.export.quantization.quantize_network import prepare
 from snnfuse.export.quantization.rounding import Rounds
 from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits
 from snnfuse.hardware.errors import UnsupportedError
@@ -67,7 +68,7 @@ def quantization_aware(
     graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
     network, x, declared = prepare(graph, arrays, settings, relays=False)
     _refuse_counting(network)
-    fits = fit_all(network, x, declared, settings, feedback=False)  # forward rounds to the nearest
+    fits = fit_all(calibrate(network, x, declared), settings, feedback=False)  # forward rounds to the nearest
     layers = {name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias)) for name in network.order}
     return FixedPointNetwork(network, declared, layers, graph, reset, decoder)
 

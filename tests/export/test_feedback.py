@@ -10,7 +10,8 @@ from quantization_graphs import binary, chain, lif
 from snnfuse.export import lower, measure_agreement, quantize
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, SparseWeights
 from snnfuse.export.quantization.error_feedback import in_turn, met_by, with_feedback
-from snnfuse.export.quantization.quantize_network import assemble, calibration_run, fit_all, prepare
+from snnfuse.export.quantization.population_fits import calibrate, fit_all
+from snnfuse.export.quantization.quantize_network import assemble, prepare
 from snnfuse.export.quantization.rounding import Form, Grid, hold, nearest
 from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import emulate
@@ -90,7 +91,7 @@ def test_fewer_spikes_are_lost_for_no_more_memory_on_other_data_too(bits: int, g
     network, arrays, inputs = prepare(hearing(), {"input": bands()}, QuantizationSettings())
     (name,) = network.order
     settings = QuantizationSettings(weight_bits=bits, max_groups=groups)
-    fits = [fit_all(network, arrays, inputs, settings, feedback=feedback)[name] for feedback in (False, True)]
+    fits = [fit_all(calibrate(network, arrays, inputs), settings, feedback=feedback)[name] for feedback in (False, True)]
     assert fits[1].mismatch < fits[0].mismatch / 2
     assert (fits[1].forms, fits[1].rounds, fits[1].scale) == (fits[0].forms, fits[0].rounds, fits[0].scale)
     programs = [assemble(network, {name: fit}, inputs) for fit in fits]
@@ -100,7 +101,7 @@ def test_fewer_spikes_are_lost_for_no_more_memory_on_other_data_too(bits: int, g
 
 def test_it_has_no_say_in_the_number_of_groups() -> None:
     network, arrays, inputs = prepare(hearing(), {"input": bands()}, QuantizationSettings())
-    fits = [fit_all(network, arrays, inputs, QuantizationSettings(), feedback=way)[network.order[0]] for way in (False, True)]
+    fits = [fit_all(calibrate(network, arrays, inputs), QuantizationSettings(), feedback=way)[network.order[0]] for way in (False, True)]
     assert [fit.forms[0].depth for fit in fits] == [2, 2]
 
 
@@ -108,8 +109,8 @@ def test_the_ledger_counts_all_that_a_weight_was_changed_by() -> None:
     """No weight that was rounded in turn is nearer to its float value than the nearest integer is."""
     network, arrays, inputs = prepare(hearing(), {"input": bands()}, QuantizationSettings())
     (name,) = network.order
-    fit = fit_all(network, arrays, inputs, QuantizationSettings(max_groups=1), feedback=False)[name]
-    events, _ = calibration_run(network, arrays, inputs)
+    fit = fit_all(calibrate(network, arrays, inputs), QuantizationSettings(max_groups=1), feedback=False)[name]
+    events = calibrate(network, arrays, inputs).events
     fed = with_feedback(network, name, fit, events, inputs)
     assert fed.rounding > fit.rounding and not fed.faithful
     assert (fed.scale, fed.rounds, fed.forms, fed.saturated) == (fit.scale, fit.rounds, fit.forms, fit.saturated)
@@ -120,8 +121,8 @@ def test_weights_on_spikes_are_rounded_to_the_nearest() -> None:
     graph = chain(nir.Linear(np.random.default_rng(4).normal(0, 0.3, (NEURONS, FEATURES))), lif(NEURONS, 0.9), size=FEATURES)
     network, arrays, inputs = prepare(graph, {"input": binary(40, 8, FEATURES)}, QuantizationSettings())
     (name,) = network.order
-    fit = fit_all(network, arrays, inputs, QuantizationSettings(max_groups=1))[name]
-    events, _ = calibration_run(network, arrays, inputs)
+    fit = fit_all(calibrate(network, arrays, inputs), QuantizationSettings(max_groups=1))[name]
+    events = calibrate(network, arrays, inputs).events
     assert with_feedback(network, name, fit, events, inputs) is None
     assert fit.forms[0] == Form((8, 8))
 

@@ -1,0 +1,94 @@
+"""The fits of a network's populations, each alone, on calibration data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.weights import count_connections
+from snnfuse.export.quantization.calibration import FedPopulation, fit_forms, fit_population
+from snnfuse.export.quantization.exact_fit import fit_exactly
+from snnfuse.export.quantization.fitting import Fit, Input
+from snnfuse.export.quantization.rounding import Form
+from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits, Width
+from snnfuse.export.targets import LAVA, Target
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.encoding import to_events
+from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.ir.nodes import GradedInput
+
+SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
+SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take: a plain choice, of about 1 s
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What fits are made of.
+
+    Attributes:
+        network: float network, legalised.
+        inputs: as declared.
+        events: encoded calibration data, (time, batch, *shape) by input.
+        run: the float network's run on what the encoding leaves of it.
+    """
+
+    network: Network
+    inputs: Mapping[str, Input]
+    events: Mapping[str, NDArray[np.int32]]
+    run: FloatRun
+
+    def fed(self, name: str) -> FedPopulation:
+        """A population with what arrives at it, on some of the samples."""
+        chosen = search_samples(self.network, name, *self.run.spikes[name].shape[:2])
+        sources = {p.source for p in self.network.into(name)}
+        sent = {s: (self.events[s] if s in self.events else self.run.spikes[s])[:, chosen] for s in sources}
+        return FedPopulation(self.network, name, self.run.select(name, chosen), sent, self.inputs)
+
+
+def calibrate(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input]) -> Context:
+    """What fits are made of, on calibration data (time, batch, *shape) by input: the float network is fed with what the encoding leaves."""
+    events = to_events(inputs, x)
+    received = {n: events[n] * node.scale if isinstance(node, GradedInput) else events[n] for n, node in inputs.items()}
+    return Context(network, inputs, events, simulate(network, received, voltages=False))
+
+
+def fit_all(context: Context, settings: QuantizationSettings, target: Target = LAVA, feedback: bool = True) -> dict[str, Fit]:
+    """Every population's fit, in weights that the target has."""
+    widths = widths_of(context.network, settings.weight_bits, target.weight_bits)
+    return {name: fit_one(context, name, widths[name], settings.max_groups, feedback) for name in context.network.order}
+
+
+def fit_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True) -> Fit:
+    """One population's fit; products and relays are exact. Arguments and errors as of `fit_population`."""
+    if context.network.populations[name].kind != "neuron":
+        return fit_exactly(context.network, name)
+    return fit_population(context.fed(name), width, max_groups, feedback)
+
+
+def refit(context: Context, name: str, fit: Fit, forms: Sequence[Form]) -> Fit | None:
+    """The best fit with the weights divided otherwise, by projection; None where no scale allows it."""
+    return fit_forms(context.fed(name), forms, fit.units)
+
+
+def widths_of(network: Network, weight_bits: WeightBits, most: int = WEIGHT_BITS) -> dict[str, Width]:
+    """Bits by population, none above `most`; InputError where a name is none."""
+    given = weight_bits if isinstance(weight_bits, Mapping) else dict.fromkeys(network.populations, weight_bits)
+    unknown = [name for name in given if name not in network.populations]
+    if unknown:
+        raise InputError(f"weight_bits names {unknown[0]!r}, but the populations are {', '.join(network.order)}")
+    return {name: _at_most(most, given.get(name, WEIGHT_BITS)) for name in network.populations}
+
+
+def _at_most(most: int, width: Width) -> Width:
+    return min(most, width) if isinstance(width, int) else (min(most, width[0]), min(most, width[1]))
+
+
+def search_samples(network: Network, name: str, time: int, batch: int) -> NDArray[np.int64]:
+    """Evenly spaced samples, so that sorted data is not cut to its first classes; fewer for a layer whose many weights and neurons
+    make each of them slow, and tell as much."""
+    weights = sum(count_connections(p.weights) for p in network.into(name))
+    number = int(np.clip(SEARCH_WORK // max(weights * time, 1), LEAST_SAMPLES, SEARCH_SAMPLES))
+    return np.unique(np.linspace(0, batch - 1, min(batch, number)).astype(int))
