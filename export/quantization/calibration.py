@@ -24,7 +24,7 @@ from snnfuse.export.lowering.network import Array, Network, Population
 from snnfuse.export.quantization.candidates import candidates, forms, room
 from snnfuse.export.quantization.channel_scaling import find_units, in_units, run_in_units
 from snnfuse.export.quantization.error_feedback import with_feedback
-from snnfuse.export.quantization.fitting import Fit, Input, connections, constant_name
+from snnfuse.export.quantization.fitting import Fit, Input, build, connections, constant_name, effective, sends_numbers
 from snnfuse.export.quantization.rounding import Form
 from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.backends.emulator import emulate
@@ -36,7 +36,7 @@ from snnfuse.hardware.ir.program import Program
 # Plain choices; `python -m benchmarks.calibration` measures what others in their place would change.
 ENOUGH = 0.005  # share of spikes that may differ before a further synapse group is considered
 WORTH = 0.8  # a form that takes more memory, or other integers than the nearest, must bring the quality below this share of the best so far
-GAIN = 0.03  # by which, besides, a threshold per neuron must: less may be the calibration data's luck, and a chip is assumed to have it
+GAIN = 0.03  # by which, besides, a threshold per neuron must, or relays instead of fewer groups: less may be the calibration data's luck
 WINDOW = 32  # steps in which spikes are counted
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
 
@@ -108,6 +108,17 @@ def fit_forms(fed: FedPopulation, forms: Sequence[Form], units: Array | None = N
         return None
     best = replace(choose(fits, unsaturated=room(own.run.peak_voltage[own.name])), units=units)
     return fed_back(fed, best) if feedback else best
+
+
+def rebuilt(fed: FedPopulation, fit: Fit, forms: Sequence[Form], measure: bool = True) -> Fit | None:
+    """A fit at the same scale whose weights are divided as `forms` says, by projection; None where a range does not allow it."""
+    own = fed.counted_in(fit.units)
+    projections = [effective(own.network, p, own.inputs) for p in own.network.into(own.name)]
+    graded = [sends_numbers(own.network, p.source, own.inputs) for p in projections]
+    other = build(own.network.populations[own.name], projections, graded, fit.scale, list(forms))
+    if other is None:
+        return None
+    return replace(measured(own, other) if measure else other, units=fit.units)
 
 
 def fed_back(fed: FedPopulation, fit: Fit) -> Fit:

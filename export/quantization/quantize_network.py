@@ -16,8 +16,9 @@ from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.resets import from_rest, with_reset
 from snnfuse.export.lowering.split_fan_in import with_relays
 from snnfuse.export.quantization.agreement import compare_runs
+from snnfuse.export.quantization.board_fit import Draft, fit_to_board
 from snnfuse.export.quantization.diagnostics import suspects
-from snnfuse.export.quantization.fitting import Fit, Input, connections, constant_name
+from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries
 from snnfuse.export.quantization.population_fits import calibrate, fit_all
@@ -28,7 +29,7 @@ from snnfuse.hardware.errors import CalibrationWarning, InputError
 from snnfuse.hardware.ir.encoding import as_inputs, to_events
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Reset
-from snnfuse.hardware.ir.nodes import Constant, Decoder, GradedInput, Output, SpikeInput
+from snnfuse.hardware.ir.nodes import Decoder, GradedInput, SpikeInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.overflow.observed import check_no_wrap
 
@@ -104,12 +105,15 @@ def quantize_measured(
         settings: how to round.
         target: what the program is for, whose board's limits shape it.
         declared: inputs that are taken as they are there, not as the data suggests.
+
+    Raises:
+        InputError, UnsupportedError: as of `quantize`; UnsupportedError for neurons of a tier that the target does not run.
+        DoesNotFitError: the target's board cannot hold it, not even with fewer groups or with relays.
     """
     network, x, inputs = prepare(graph, calibration, settings, target, declared)
     context = calibrate(network, x, inputs)
-    fits = fit_all(context, settings, target)
-    program = assemble(network, fits, inputs, settings.decoder)
-    found = with_effects(network, program, x, fits)
+    draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.decoder))
+    found = with_effects(network, draft.program, x, draft.fits)
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
     return found
@@ -161,27 +165,6 @@ def declare_input(x: NDArray, shape: tuple[int, ...], bits: int) -> Input:
 def _mean_error(node: GradedInput, x: NDArray, at_most: float) -> float:
     error = np.abs(np.clip(np.rint(x / node.scale), -node.limit, node.limit) * node.scale - x)
     return float(np.minimum(error, at_most).mean())
-
-
-def assemble(network: Network, fits: Mapping[str, Fit], inputs: Mapping[str, Input], decoder: Decoder | None = None) -> Program:
-    """The whole program, its paths matched in time.
-
-    Raises:
-        InputError: spikes are to be counted in a population that never fires.
-    """
-    nodes = {**inputs, **({constant_name(network): Constant()} if any(fit.bias for fit in fits.values()) else {})}
-    nodes |= {name: fit.lif for name, fit in fits.items()}
-    links = tuple(c for name, fit in fits.items() for c in connections(network, name, fit))
-    outputs = {name: Output(node, decoder or default_decoder(network, node)) for name, node in network.outputs.items()}
-    for name, output in outputs.items():
-        if network.populations[output.node].is_readout and output.decoder == "spike_count":
-            raise InputError(f"output {name!r} is the membrane of {output.node!r}, which never fires; use a membrane decoder")
-    return Program(nodes, links, outputs, network.dt, network.ledger)
-
-
-def default_decoder(network: Network, node: str) -> Decoder:
-    """Spike count, or the membrane's sum where the population cannot spike."""
-    return "membrane_sum" if network.populations[node].is_readout else "spike_count"
 
 
 def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], fits: Mapping[str, Fit]) -> Quantized:

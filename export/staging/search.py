@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.quantization.assembly import assemble, default_decoder
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.mixed_precision import Mapper, Point, Rung, choices, descend, in_turn, ladders_of
 from snnfuse.export.quantization.population_fits import Context, calibrate
-from snnfuse.export.quantization.quantize_network import assemble, default_decoder, prepare, with_effects
+from snnfuse.export.quantization.quantize_network import prepare, with_effects
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
 from snnfuse.export.staging.staged import Fed, QuantizedStages, StagedGraph, feed_stages, wire
 from snnfuse.export.targets import LAVA, Target

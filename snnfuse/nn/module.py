@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from snnfuse.export.lowering.network import Network
+from snnfuse.export.quantization.assembly import assemble
 from snnfuse.export.quantization.fitting import Input
-from snnfuse.export.quantization.quantize_network import assemble
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
 from snnfuse.hardware.ir.lif import Reset

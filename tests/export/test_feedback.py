@@ -9,9 +9,10 @@ from quantization_graphs import binary, chain, lif
 
 from snnfuse.export import lower, measure_agreement, quantize
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, SparseWeights
+from snnfuse.export.quantization.assembly import assemble
 from snnfuse.export.quantization.error_feedback import in_turn, met_by, with_feedback
 from snnfuse.export.quantization.population_fits import calibrate, fit_all
-from snnfuse.export.quantization.quantize_network import assemble, prepare
+from snnfuse.export.quantization.quantize_network import prepare
 from snnfuse.export.quantization.rounding import Form, Grid, hold, nearest
 from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import emulate
