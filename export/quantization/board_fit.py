@@ -18,7 +18,7 @@ from snnfuse.export.quantization.partial_sums import Sums, summable, with_sums
 from snnfuse.export.quantization.population_fits import Context, refit
 from snnfuse.export.quantization.rounding import Form, Rounds
 from snnfuse.export.targets import Target
-from snnfuse.hardware.chip import Demands, count
+from snnfuse.hardware.chip import Demands, Resources, count
 from snnfuse.hardware.chip.resources import place
 from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.nodes import Decoder
@@ -62,6 +62,11 @@ class Draft:
             network, fits = with_sums(network, fits, name, sums)
         return network, fits
 
+    @cached_property
+    def resources(self) -> Resources | None:
+        """What it takes of the board; None where the target is not placed on one. Errors as of `Target.place`."""
+        return self.target.place(self.program)
+
     def problem(self, name: str) -> str | None:
         """Why a layer, or one of its relays, fits no core; None where they do."""
         demands = Demands(self.program)
@@ -92,15 +97,22 @@ def fit_to_board(draft: Draft) -> Draft:
     Raises:
         DoesNotFitError: nothing that is tried fits; names the layer, its limit, and by how much it is exceeded.
     """
-    if not draft.target.is_placed:
+    if _fits(draft):
         return draft
     for name in draft.fits:
         reason = draft.problem(name)
         if reason is not None:
             draft = _layer_on_cores(draft, name, reason)
     draft = _fewer_cores(draft)
-    draft.target.place(draft.program)
+    draft.target.place(draft.program)  # what still does not fit is refused here
     return draft
+
+
+def _fits(draft: Draft) -> bool:
+    try:
+        return draft.resources is None or draft.resources.fits
+    except DoesNotFitError:
+        return False
 
 
 def _layer_on_cores(draft: Draft, name: str, reason: str) -> Draft:

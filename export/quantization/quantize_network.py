@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import nir
@@ -25,6 +25,7 @@ from snnfuse.export.quantization.population_fits import calibrate, fit_all
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
+from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import CalibrationWarning, InputError
 from snnfuse.hardware.ir.encoding import as_inputs, to_events
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
@@ -44,11 +45,13 @@ class Quantized:
         program: the integers.
         layers: a row per population.
         warnings: what calibration data or weights would spoil, a sentence each.
+        resources: what the program takes of its target's board; None for a target that is not placed on one.
     """
 
     program: Program
     layers: tuple[LayerReport, ...]
     warnings: tuple[str, ...]
+    resources: Resources | None = None
 
 
 def quantize(
@@ -113,7 +116,7 @@ def quantize_measured(
     network, x, inputs = prepare(graph, calibration, settings, target, declared)
     context = calibrate(network, x, inputs)
     draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.decoder))
-    found = with_effects(network, draft.program, x, draft.fits)
+    found = replace(with_effects(network, draft.program, x, draft.fits), resources=draft.resources)
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
     return found
