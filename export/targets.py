@@ -115,7 +115,7 @@ def find_target(name: "str | Target", board: Board | str | Path | None = None) -
 
 
 LOIHI2 = register_target(Target(
-    "loihi2", "integers, checked against the chip's and the board's limits",
+    "loihi2", "integers, fitted to the board's limits, and the tier of every neuron",
     frozenset[Part](("program", "resources", "run_on_board.py", "stages")),
 ))  # fmt: skip
 LAVA = register_target(Target("lava", "integers for Lava's simulation", frozenset[Part](("program", "stages"))))

@@ -19,6 +19,7 @@ SHOWN = 3  # entries of the ledger in an error
 EFFORTS = ("fast", "full", "off")
 RESETS = ("zero", "subtract", "subtract_delayed")
 L2 = ("fold", "host", "microcode")
+TIERS = ("A", "B")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -43,6 +44,8 @@ L2 = ("fold", "host", "microcode")
 @click.option("--cluster", metavar="ADDRESS", help="Search on a ray cluster: local, auto or HOST:PORT.")
 @click.option("--prove", type=click.Choice(EFFORTS), default=EFFORTS[0], show_default=True, help="Overflow proof over all inputs.")
 @board_option
+@click.option("--tier", type=click.Choice(TIERS), default=TIERS[1], show_default=True,
+              help="Neurons taken: A, stock ones only, or B, microcode too, which is assumed.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) if anything changed its meaning on the way.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write.")
 @click.option("--force", is_flag=True, help="Replace an older bundle.")
@@ -52,8 +55,8 @@ def export(json_to: str | None, quiet: bool, **given: Any) -> None:
     """Turn MODEL, a checkpoint (.pt), a graph (.nir) or a netx file of lava-dl (.net), into a bundle.
 
     \b
-    loihi2  integers, checked against the chip's and the board's limits
-    lava    integers for Lava's simulation, which can also reset by subtraction
+    loihi2  integers, fitted to the board's limits, and the tier of every neuron
+    lava    integers for Lava's simulation
     nir     the float graph only
     netx    integers for lava-dl's netx: network.net, which other targets hold where netx can express it
     """

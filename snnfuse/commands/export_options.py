@@ -37,6 +37,7 @@ class ExportOptions:
     cluster: str | None = None
     prove: Any = "fast"
     board: str = "oheo-gulch"
+    tier: Any = "B"
     strict: bool = False
     dry_run: bool = False
     force: bool = False
@@ -66,7 +67,8 @@ class ExportOptions:
         """What it is compiled for."""
         from snnfuse.export.targets import find_target
 
-        return find_target(self.target, self.board)
+        target = find_target(self.target, self.board)
+        return target.stock_only if self.tier == "A" else target
 
 
 INTEGERS = "has no effect on a .net file, which holds integers already; leave it out"
@@ -87,6 +89,7 @@ NO_EFFECT: Mapping[str, Mapping[str, str]] = {
         "trained": TRAINED,
         "to nir": "chooses bits of weights, and a bundle for target nir holds none; leave it out",
     },
+    "tier": {"to nir": NO_BITS},
     "l2": {
         "netx": INTEGERS,
         "trained": TRAINED,
@@ -148,5 +151,7 @@ def _clashes(options: ExportOptions) -> Iterator[str]:
             yield f"{flag(option)} is for --search, which finds bit widths; add it"
     if options.search and "weight_bits" in options.given:
         yield "--search chooses the bits of every layer itself; leave --weight-bits out"
+    if options.tier == "A" and options.l2 == "microcode":
+        yield "--tier A takes stock neurons only, and --l2 microcode needs others; leave one out"
     if options.calib and options.data:
         yield "give --calib or --data, not both"

@@ -17,7 +17,6 @@ from snnfuse.export.bundle.content import network_files
 from snnfuse.export.targets import LOIHI2, Target
 from snnfuse.hardware import Program
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
-from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.pipeline import Pipeline
 
@@ -49,7 +48,7 @@ def compile(
         step: told what begins; the context that it returns lasts as long.
 
     Raises:
-        UnsupportedError, DoesNotFitError, InputError: as of the source's own ways and `snnfuse.hardware.chip.check_chip`; InputError for
+        UnsupportedError, DoesNotFitError, InputError: as of the source's own ways and `Target.place`; InputError for
             labels that are none of the output's classes; UnsupportedError for a network in stages and a target that holds one network.
     """
     floats = None
@@ -96,7 +95,7 @@ def measured(made: Integers, target: Target) -> Compiled:
     """Programs, placed where the target is a board, with golden vectors, modelled energy and their accuracy."""
     pipeline, samples = made.pipeline, made.samples
     check_labels(pipeline.programs[-1], samples)
-    placed = [check_chip(program, target.limits) if target.is_placed else None for program in pipeline.programs]
+    placed = [target.place(program) for program in pipeline.programs]
     golden = run_pipeline(pipeline, pipeline.encode(golden_samples(samples, *pipeline.programs).inputs), record="all").recordings
     parts = zip(made.graphs, pipeline.programs, golden, placed, (dict(told) for told in made.stages), strict=True)
     stages = tuple(_with_energy(Stage(graph, *part, report=told)) for graph, *part, told in parts)

@@ -22,6 +22,7 @@ from snnfuse import cli
 from snnfuse.commands import export, simulate
 from snnfuse.commands import map as place
 from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.quantization import quantize_network
 from snnfuse.export.targets import TARGETS
 from snnfuse.hardware import chip
 from snnfuse.hardware.backends.registry import BACKENDS
@@ -131,13 +132,29 @@ def test_target_nir_holds_a_plain_graph(snn: Cli, models: None) -> None:
     assert verified.code == 0 and "holds a graph only" in verified.out
 
 
-def test_reset_by_subtraction_needs_a_decision(snn: Cli, models: None, calib: Path) -> None:
+def test_reset_by_subtraction_stays_and_is_tier_b_assumed(snn: Cli, models: None, calib: Path) -> None:
     arguments = ("export", "subtract.pt", "--model", "users_models:subtract", "--calib", calib)
-    assert_error(snn(*arguments, "--target", "loihi2"), 3, "lif", "--reset zero", "fine-tune")
-    assert not Path("subtract-loihi2").exists()
+    done = snn(*arguments, "--target", "loihi2")
+    assert done.code == 0 and re.search(r"lif .* B +assumed", done.out), done.out + done.err
+    bundle = read_bundle("subtract-loihi2")
+    assert bundle.program.nodes["lif"].reset == "subtract" and not [e for e in bundle.report["ledger"] if "becomes" in e["change"]]
+    assert (bundle.report["tiers"]["lif"], bundle.report["tier_status"]["lif"]) == ("B", "assumed")
+    assert ">B</td><td>assumed<" in Path("subtract-loihi2/report.html").read_text()
     assert snn(*arguments, "--target", "lava").code == 0
-    converted = snn(*arguments, "--target", "loihi2", "--reset", "zero")
+
+
+def test_stock_neurons_only_need_a_decision_before_anything_is_calibrated(
+    snn: Cli, models: None, calib: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("export", "subtract.pt", "--model", "users_models:subtract", "--calib", calib, "--target", "loihi2", "--tier", "A")
+    with monkeypatch.context() as without:
+        without.setattr(quantize_network, "fit_all", lambda *_: pytest.fail("calibration started"))
+        assert_error(snn(*arguments, "--quiet"), 3, "lif (subtract)", "--reset zero", "fine-tune", "leave --tier A out")
+    assert not Path("subtract-loihi2").exists()
+    assert_error(snn(*arguments, "--reset", "subtract_delayed", "--quiet"), 3, "lif (subtract_delayed)", "--reset zero")
+    converted = snn(*arguments, "--reset", "zero")
     assert converted.code == 0, converted.err
+    assert read_bundle("subtract-loihi2").report["tiers"]["lif"] == "A"
     (entry,) = (e for e in read_bundle("subtract-loihi2").report["ledger"] if e["change"].endswith("becomes zero"))
     assert entry["node"] == "lif" and re.fullmatch(r"[1-9]\d* spikes differ where .* has [1-9].*", entry["effect"])
 
