@@ -22,6 +22,10 @@ from snnfuse.export.lowering.weights import Weights, from_matrix
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.chip.check import refuse
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.lif import Reset
+
+
+ZERO: Reset = "zero"
 
 
 def legalize(network: Network, target: Target = LAVA) -> Network:
@@ -126,7 +130,7 @@ def _placed(matrix: Array | sparse.spmatrix, shape: tuple[int, int], rows: range
 
 def _reading(rows: range, size: int) -> Weights:
     """What brings each spike of some neurons of a loop to one that repeats it."""
-    return _placed(sparse.identity(len(rows)), (len(rows), size), range(len(rows)), rows)
+    return _placed(sparse.csr_matrix(sparse.identity(len(rows))), (len(rows), size), range(len(rows)), rows)
 
 
 def _joined(members: dict[str, Population]) -> Population:
@@ -137,7 +141,7 @@ def _joined(members: dict[str, Population]) -> Population:
             f"the loop of {', '.join(members)} would become one population on the chip, but they reset differently "
             f"({', '.join(sorted(resets))}); give them one rule (--reset)"
         )
-    reset = resets.pop() if resets else "zero"
+    reset = resets.pop() if resets else ZERO
     parts = list(members.values())
     alphas = [np.zeros(p.shape) if p.alpha is None else p.alpha for p in parts]
     starts = [np.zeros(p.shape) if p.start is None else p.start for p in parts]

@@ -26,8 +26,9 @@ from snnfuse.export.lowering.populations import counting
 from snnfuse.export.lowering.weights import ConvWeights, from_matrix
 from snnfuse.export.targets import LAVA, Target
 
+# Plain choices, of what a neuron of tier B and a step are worth.
 WORTH = 4  # times as many synapses as with a relay
-MANY = 1 << 17  # synapses: with two bytes each, about what the memory of three cores holds
+MANY = 1 << 17  # synapses: of 8 + 8 bits each, what the 12,000 words of 64 bits of not quite three cores hold
 
 
 @dataclass(frozen=True, eq=False)

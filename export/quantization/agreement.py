@@ -94,7 +94,7 @@ def compare_runs(
     )
 
 
-def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray[np.bool_]) -> LayerAgreement:
+def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray) -> LayerAgreement:
     wrong = int((expected != found).sum())
     return LayerAgreement(name, int(expected.sum()), wrong, expected.size, expected.shape[1])
 

@@ -154,9 +154,10 @@ def one_less(fit: Fit) -> list[list[Form]]:
 
 def _less(form: Form, rounds: Rounds) -> Form | None:
     """A round less, or signs in one group; None where there is one group."""
-    if len(rounds) > 1:
-        return replace(form, depth=len(rounds) - 1)
-    is_one = len(rounds[0]) == 1 or form.bits[0] != form.bits[1] or form.bits[0] == 1
+    first, *further = rounds
+    if further:
+        return replace(form, depth=len(further))
+    is_one = len(first) == 1 or form.bits[0] != form.bits[1] or form.bits[0] == 1
     return None if is_one else replace(form, split=False)
 
 

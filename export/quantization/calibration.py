@@ -30,7 +30,7 @@ from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, MESSAGE_BITS
-from snnfuse.hardware.ir.nodes import Constant, GradedInput, SpikeInput
+from snnfuse.hardware.ir.nodes import Constant, GradedInput, Node, SpikeInput
 from snnfuse.hardware.ir.program import Program
 
 # Plain choices; `python -m benchmarks.calibration` measures what others in their place would change.
@@ -174,14 +174,14 @@ def measured(fed: FedPopulation, fit: Fit) -> Fit:
     return replace(fit, mismatch=float(wrong), deviation=deviation(recording.states[fed.name]["v"], fed.run.v[fed.name], fit.scale))
 
 
-def drift(spikes: NDArray[np.bool_], expected: NDArray[np.bool_]) -> float:
+def drift(spikes: NDArray, expected: NDArray[np.bool_]) -> float:
     """Differences of the counts in windows of `WINDOW` steps, over the spikes expected, of which there are some."""
     starts = np.arange(0, len(expected), WINDOW)
     found, wanted = (_summed(s, starts) for s in (spikes, expected))
     return float(np.abs(found - wanted).sum() / wanted.sum())
 
 
-def _summed(spikes: NDArray[np.bool_], starts: NDArray[np.int64]) -> NDArray[np.int32]:
+def _summed(spikes: NDArray, starts: NDArray[np.int64]) -> NDArray[np.int32]:
     """Counts from each start on; a single window is added up at once, which NumPy does much faster."""
     if len(starts) == 1:
         return spikes.sum(0, dtype=np.int32)[None]
@@ -197,7 +197,7 @@ def deviation(v: NDArray[np.int32], expected: NDArray[np.float64], scale: float)
 def alone(network: Network, name: str, fit: Fit, inputs: Mapping[str, Input]) -> Program:
     """A program of one population, whose sources are inputs."""
     sources = {p.source for p in network.into(name)} - {name}
-    nodes = {s: inputs.get(s) or _input_like(network.populations[s]) for s in sources}
+    nodes: dict[str, Node] = {s: inputs.get(s) or _input_like(network.populations[s]) for s in sources}
     if fit.bias:
         nodes[constant_name(network)] = Constant()
     return Program({**nodes, name: fit.lif}, tuple(connections(network, name, fit, timed=False)), {})

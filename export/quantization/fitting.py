@@ -105,13 +105,15 @@ def build(
         forms: for each, how its weights are divided among synapse groups.
         rounded: for each, its groups; None: its weights to the nearest.
     """
+    assert population.reset != "none"  # legalize gives such neurons back what a reset takes
     if rounded is None:
         rounded = [round_weights(p.weights, scale, form, g) for p, form, g in zip(projections, forms, graded)]
+    held = [r for r in rounded if r is not None]
     vth = np.full(population.shape, NEVER) if population.is_readout else np.rint(population.theta * scale)
     into_voltage, into_current = _split_bias(population, scale)
     bias = round_bias(into_voltage)
     column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, BIAS_FORM)
-    if any(r is None for r in rounded) or bias is None or column is None or (vth < 1).any() or (vth > NEVER).any():
+    if len(held) < len(rounded) or bias is None or column is None or (vth < 1).any() or (vth > NEVER).any():
         return None  # a threshold rounded to 0 would fire at anything
     lif = Lif(
         shape=population.shape,
@@ -122,24 +124,24 @@ def build(
         bias_exp=_scalar(bias[1]),
         reset=population.reset,
     )
-    rounding = relative_error([*rounded, column])
+    rounding = relative_error([*held, column])
     faithful = rounding < EQUAL and _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage) and _keeps_decays(population, lif)
     if not population.is_readout:
         faithful = faithful and _same(lif.vth, population.theta * scale)
     return Fit(
         lif=lif,
-        synapses=tuple(r.synapses for r in rounded),
-        rounds=tuple(r.rounds for r in rounded),
+        synapses=tuple(r.synapses for r in held),
+        rounds=tuple(r.rounds for r in held),
         bias=column.synapses if into_current.any() else (),
         forms=tuple(forms),
         scale=scale,
         rounding=rounding,
         faithful=faithful,
-        saturated=sum(r.saturated for r in rounded),
+        saturated=sum(r.saturated for r in held),
     )
 
 
-def _same(integers: NDArray[np.int32] | float, wanted: Array) -> bool:
+def _same(integers: NDArray | float, wanted: Array) -> bool:
     """Whether numbers were not rounded; thresholds in a graph may carry a margin of 1e-6."""
     return bool(np.allclose(integers, wanted, rtol=EQUAL, atol=0))
 

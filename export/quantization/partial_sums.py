@@ -54,7 +54,7 @@ def _can_sum(network: Network, p: Projection, groups: tuple[Synapse, ...], input
 
 def _sources(synapse: Synapse) -> NDArray[np.int64]:
     """The sources that have a weight."""
-    return np.unique(sparse.coo_matrix(synapse.matrix()).col)
+    return np.unique(sparse.coo_matrix(synapse.matrix()).col).astype(np.int64)
 
 
 def with_sums(network: Network, fits: Mapping[str, Fit], name: str, sums: Sums) -> tuple[Network, dict[str, Fit]]:
@@ -68,8 +68,8 @@ def with_sums(network: Network, fits: Mapping[str, Fit], name: str, sums: Sums) 
         relay = _free(network.inputs.keys() | populations.keys() | network.outputs.keys(), f"{name}.relay")
         parts, whole = _divided(synapse, sums.parts)
         populations[relay] = counting((parts.size[0],), "relay")
-        projections.append(Projection(p.source, relay, from_matrix(parts.matrix().astype(float)), p.lag, is_fixed=True))
-        projections.append(Projection(relay, name, from_matrix(whole.matrix().astype(float)), is_fixed=True, port=p.port))
+        projections.append(Projection(p.source, relay, from_matrix(_floats(parts)), p.lag, is_fixed=True))
+        projections.append(Projection(relay, name, from_matrix(_floats(whole)), is_fixed=True, port=p.port))
         fits[relay] = Fit(Relay((parts.size[0],)), ((parts,),), (), (), (), 1.0, 0.0, True, mismatch=0.0)
         kept = (*kept, (whole,))
     fits[name] = replace(fit, synapses=kept)
@@ -84,8 +84,13 @@ def _divided(synapse: Synapse, parts: int) -> tuple[Sparse, Sparse]:
     part_of[sources] = np.arange(sources.size) * parts // sources.size
     rows = part_of[entries.col] * targets + entries.row
     onto = sparse.csr_matrix((entries.data, (rows, entries.col)), shape=(parts * targets, count))
-    ones = sparse.hstack([sparse.identity(targets, np.int32, format="csr")] * parts, format="csr")
-    return Sparse(onto, 0, synapse.bits), Sparse(ones, synapse.exponent)
+    ones = np.tile(np.arange(targets), (parts, 1))
+    whole = sparse.csr_matrix((np.ones(ones.size, np.int32), (ones.ravel(), np.arange(ones.size))), shape=(targets, ones.size))
+    return Sparse(onto, 0, synapse.bits), Sparse(whole, synapse.exponent)
+
+
+def _floats(synapse: Sparse) -> sparse.csr_matrix:
+    return sparse.csr_matrix(synapse.weights, dtype=float, copy=True)
 
 
 def _free(taken: set[str], name: str) -> str:

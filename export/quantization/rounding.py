@@ -124,8 +124,9 @@ def round_weights(weights: Weights, scale: float, form: Form, graded: bool = Fal
         if any(Grid(mode, _bits(form, mode), 0).limit == 0 for mode in modes(rest, form.split)):
             break
         reach = 1.0 if depth else form.reach
-        grids = [choose_grid(rest, mode, _bits(form, mode), reach, graded) for mode in modes(rest, form.split)]
-        if any(grid is None for grid in grids):
+        chosen = [choose_grid(rest, mode, _bits(form, mode), reach, graded) for mode in modes(rest, form.split)]
+        grids = [grid for grid in chosen if grid is not None]
+        if len(grids) < len(chosen):
             return None
         held = [grid.integers(rest) for grid in grids]
         if depth and not any(n.any() for n in held):
