@@ -24,7 +24,6 @@ from snnfuse.hardware.chip.check import refuse
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.lif import Reset
 
-
 ZERO: Reset = "zero"
 
 
