@@ -12,6 +12,7 @@ from snnfuse.export.quantization.fitting import Fit
 from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.recording import Recording
 
+# Plain choices of what is worth a warning.
 ALWAYS = 0.98  # share of steps at which a neuron that "always" fires does
 MOST = 0.5  # share of a layer's neurons that makes the layer one
 OUTLIER = 1000  # times the median

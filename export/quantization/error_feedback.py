@@ -23,6 +23,7 @@ from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, Weights
 from snnfuse.export.quantization.fitting import Fit, Input, build, effective, sends_numbers
 from snnfuse.export.quantization.rounding import Rounded, Rounds, hold, nearest
 
+# Plain choices: no benchmark here has an analog input on which `python -m benchmarks.calibration` could vary them.
 LARGEST = 2048  # inputs of a neuron: beyond, the factorisation takes longer than everything else
 ROWS = 1 << 16  # of calibration payloads that moments are taken of
 DAMPING = 0.01  # of the mean power, added to every input's, lest a direction that the data lacks take up all errors
