@@ -19,7 +19,7 @@ from snnfuse.export.lowering.weights import from_matrix
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.hardware.ir.graded import Relay
 from snnfuse.hardware.ir.nodes import GradedInput
-from snnfuse.hardware.ir.synapses import Conv2d, Sparse, Synapse
+from snnfuse.hardware.ir.synapses import Sparse, Synapse
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def summable(network: Network, name: str, fit: Fit, inputs: Mapping[str, Input],
 
 def _can_sum(network: Network, p: Projection, groups: tuple[Synapse, ...], inputs: Mapping[str, Input], payload_bits: int) -> bool:
     before, node = network.populations.get(p.source), inputs.get(p.source)
-    if (before is not None and before.sends_numbers) or any(isinstance(s, Conv2d) for s in groups):
+    if (before is not None and before.sends_numbers) or any(s.convolution is not None for s in groups):
         return False
     payload = node.limit if isinstance(node, GradedInput) else 1
     return all(int(abs(s.matrix()).sum(axis=1).max()) * payload < 1 << (payload_bits - 1) for s in groups)
