@@ -20,6 +20,9 @@ _HOME = {
     "read_net": "netx",
     "write_net": "netx",
     "netx_differences": "netx",
+    "Target": "targets",
+    "find_target": "targets",
+    "register_target": "targets",
 }
 
 __all__ = list(_HOME)

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 from cli_calls import GOOD, Cli, assert_error
 
 from benchmarks.pilotnet import MEASURED, PROGRAMS, compare_cores, pilotnet
 from snnfuse.commands.chip_page import page
+from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.consistency import check_consistency
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.chip import LIMITS, check_chip, find_board
 from snnfuse.hardware.ir.storage import save_program
@@ -113,3 +116,24 @@ def test_a_layer_larger_than_a_chip_is_named(snn: Cli, tmp_path: Path) -> None:
     save_program(program, tmp_path / "big")
     assert_error(snn("map", "big"), 4, "'big' takes 147 cores for 600000 neurons", "27 more than the 120", "--board kapoho-point")
     assert check_chip(program, "kapoho-point").chips == 2
+
+
+def test_an_export_takes_the_boards_axons_before_it_chooses_integers(snn: Cli, tmp_path: Path) -> None:
+    """Two groups of 6,000 sources take more input axons than a core has; as a program that was made for no board they are refused."""
+    rng = np.random.default_rng(0)
+    weights, ones = rng.standard_t(2, (10, 6000)) * 0.6 / np.sqrt(6000), np.ones(10)
+    lif = nir.LIF(tau=1e-3 * ones, r=10 * ones, v_leak=0 * ones, v_threshold=ones, v_reset=0 * ones)
+    nir.write(tmp_path / "wide.nir", nir.NIRGraph.from_list(nir.Linear(weights), lif))
+    np.savez(tmp_path / "x.npz", input=(rng.random((20, 8, 6000)) < 0.05).astype(np.float32))
+    (tmp_path / "mine.json").write_text(json.dumps({"name": "mine", "chips": 1, "axons_in": 4096}))
+    common = ("export", "wide.nir", "--calib", "x.npz", "--prove", "off")
+    assert snn(*common, "--target", "lava", "-o", "lava").code == 0
+    assert_error(snn("map", "lava", "--quiet"), 4, "more than 8192 input axons per core")
+    for board in ("oheo-gulch", "mine.json"):
+        done = snn(*common, "--target", "loihi2", "--board", board, "--force", "-o", "placed")
+        assert done.code == 0 and "relays sum its sources in 2 parts" in done.out, done.out + done.err
+        bundle = read_bundle("placed")
+        check_consistency(bundle)
+        assert max(layer["axons_in"] for layer in bundle.manifest["resources"]["layers"]) <= 4096
+        plain = read_bundle("lava").golden.spikes["output"]
+        assert plain.any() and (bundle.golden.spikes["output"] == plain).all()
