@@ -201,7 +201,7 @@ def test_a_backend_of_another_package_runs_and_is_verified(registry_kept: None) 
     register_backend(Backend("mine", run_mine, frozenset({"timeout"})))
     fed = events()
     golden = emulate(program(), fed, "all", states=True)
-    (check,) = verify(program(), fed, golden, ("mine",), timeout=5.0)
+    (check,) = verify(program(), (golden,), ("mine",), timeout=5.0)
     assert check.passed and asked == [5.0]
     with pytest.raises(InputError, match="there is a backend named 'lava' already"):
         register_backend(Backend("lava", run_mine))
