@@ -261,7 +261,8 @@ def test_one_child_runs_job_after_job_and_none_finds_another(jobs: Path, monkeyp
 
 def test_a_job_that_fails_or_takes_too_long_ends_its_child(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run_job()
-    for variable, value, what in (("FAILS", "no", "it failed: SystemExit: no"), ("SLEEP", "30", "did not end within its time limit of 1 s")):
+    ends = (("FAILS", "no", "it failed: SystemExit: no"), ("SLEEP", "30", "did not end within its time limit of 1 s"))
+    for variable, value, what in ends:
         with monkeypatch.context() as patch, pytest.raises(EnvironmentProblem, match=what):
             patch.setenv(variable, value)
             run_job(timeout=1 if variable == "SLEEP" else 60)

@@ -99,6 +99,8 @@ class Child:
     Attributes:
         serves: what it was started for: the module, and where it is imported from.
         process: the child, which leads a session.
+        jobs, replies: its standard input and output.
+        used: when its last job ended, in seconds of the monotonic clock.
     """
 
     def __init__(self, module: str, output: Path) -> None:
@@ -114,6 +116,8 @@ class Child:
                 env=_environment(),
                 start_new_session=True,
             )
+        assert self.process.stdin is not None and self.process.stdout is not None  # as asked for above
+        self.jobs, self.replies = self.process.stdin, self.process.stdout
         self.used = time.monotonic()
         _running.add(self)
 
@@ -123,13 +127,13 @@ class Child:
         end = time.monotonic() + timeout
         with suppress(BrokenPipeError):  # it has died, which the reply tells
             while job:
-                job = job[self.process.stdin.write(job) :]
+                job = job[self.jobs.write(job) :]
         with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
+            selector.register(self.replies, selectors.EVENT_READ)
             while not selector.select(min(end - time.monotonic(), LONGEST_WAIT_S)):
                 if time.monotonic() >= end:
                     raise TimeoutError
-        reply = self.process.stdout.read(16)
+        reply = self.replies.read(16)
         self.used = time.monotonic()
         return int(reply) if reply else self.process.wait() or 1
 
@@ -156,8 +160,8 @@ class Child:
     def forget(self) -> None:
         """Close its pipes."""
         _running.discard(self)
-        self.process.stdin.close()
-        self.process.stdout.close()
+        self.jobs.close()
+        self.replies.close()
 
 
 _running: set[Child] = set()
