@@ -1,14 +1,17 @@
 # make demo      install into .venv, then train, export and run a small audio-visual network
 # make test      install into .venv, then run the tests
 # make test-all  the slow tests too
+# make ci        what continuous integration runs: every check, and the tests on the oldest and the newest Python that are here
 # make lint      style, and the contracts of who may import whom
 # make types     pyright: no folder may hold more errors than tools/type_errors.json allows
 # make docs      the documentation, into site/; a broken link or a page in no menu ends it
 #
+# WORKERS=2      processes that the tests are spread over (make test: 0.5 to 1 GB of memory each)
 # PYTHON=...     the interpreter to use (default: python3 if it is 3.10 to 3.13, else the first of those that runs)
 # PIP_FLAGS=...  passed to pip, for example to choose a CPU build of PyTorch (see constraints.txt)
 
 VENV := .venv
+WORKERS := 2
 RUN := $(VENV)/bin/python
 # A pyenv shim can exist and fail, and a system Python can lack venv: only running a candidate tells.
 CANDIDATES := $(or $(PYTHON),python3 python3.11 python3.12 python3.13 python3.10 python)
@@ -19,16 +22,24 @@ LAVA := lava-nc==0.10.0 lava-dl==0.6.0
 # The tests and the demo work on small arrays, where one thread per process is fastest.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test test-all lint types docs install clean
+# Each process begins with neighbouring tests, so that most fixtures of a module are made once; one that has none left takes of the other's.
+TESTS = $(RUN) -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal
+
+.PHONY: demo test test-all lint types docs install clean ci
 
 demo: install
 	@$(VENV)/bin/snnfuse demo --output out/demo --force
 
 test: install
-	@$(RUN) -m pytest -q -m "not slow"
+	@$(TESTS)
 
+# Some of the slow tests measure memory or seconds, and run alone.
 test-all: $(VENV)/.cluster
-	@$(RUN) -m pytest -q
+	@$(TESTS)
+	@$(RUN) -m pytest -q -m slow
+
+ci:
+	@bash .ci/run
 
 lint: install
 	@$(RUN) -m ruff check .

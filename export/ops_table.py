@@ -11,7 +11,7 @@ from typing import Literal, get_args
 Decision = Literal["exact", "approximate", "refused"]
 
 SOURCES = (
-    "tracing.neuron_rows",
+    "tracing.neurons.rows",
     "tracing.emit.layers",
     "tracing.capture.trace_ops",
     "lowering.nir_nodes",

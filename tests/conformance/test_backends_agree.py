@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from counterexamples import KEPT, Counterexamples
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from random_programs import Case, beside, cases
 
@@ -23,6 +23,7 @@ FAST = tuple(name for name in backends.BACKENDS if name not in ("reference", "la
 COMMON = {"deadline": None, "database": None, "report_multiple_bugs": False, "suppress_health_check": list(HealthCheck)}
 FIXED = settings(derandomize=True, max_examples=100, **COMMON)  # the same programs each time
 MANY = settings(max_examples=10_000, **COMMON)  # others each time
+SHRUNK = [Phase.generate, Phase.shrink]  # but not explained, which takes longer than both
 TOGETHER = 6  # programs in one run of Lava
 KINDS = {"lif": Lif((2,), 4095, 0, 3), "sub": Lif((2,), 4095, 0, 3, reset="subtract"), "relay": Relay((2,)), "product": Product((2,))}
 
@@ -104,7 +105,7 @@ def test_a_fault_is_found_shrunk_kept_and_replayed(tmp_path: Path, monkeypatch: 
             return backends.Run(emulate(program, events, record, options["states"]), 0.0)
 
     kept = Counterexamples(tmp_path, "fault")
-    hunt = settings(FIXED, max_examples=200)(given(case=cases(most=1))(lambda case: kept.require_equal(case, "emulator")))
+    hunt = settings(FIXED, max_examples=200, phases=SHRUNK)(given(case=cases(most=1))(lambda case: kept.require_equal(case, "emulator")))
     with monkeypatch.context() as patch:
         patch.setattr(verify, "run_on", faulty)
         with pytest.raises(AssertionError, match="the emulator differs from the reference in 1 of .* spikes"):

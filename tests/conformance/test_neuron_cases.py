@@ -1,5 +1,5 @@
 """Every row of the table of neurons, held to what it says: exact means no spike differs, approximate that the ledger states how many
-do, refused that the error says what the row says. The cases are those that the rows are made from, so that no row goes without.
+do, refused that the error says what the row says. Every row is what tracing its case says, word for word.
 """
 
 import inspect
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from neuron_cases import BASE, IMAGE, WITH_CURRENT, Case, Use, cases, traced_row, unlisted
 from snntorch_models import grid, heaviside
 from torch import nn
 
@@ -19,8 +20,7 @@ from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing import to_nir, trace_model
 from snnfuse.export.tracing.measured import measured_ledger
-from snnfuse.export.tracing.neuron_cases import BASE, IMAGE, WITH_CURRENT, Case, Use, cases
-from snnfuse.export.tracing.neuron_rows import row, unlisted
+from snnfuse.export.tracing.neurons.rows import ops_rows
 from snnfuse.export.tracing.neurons.rule import THRESHOLD_MARGIN
 from snnfuse.export.tracing.nodes.refusal import Refusal
 
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Inhibition", "ignore:StateLeaky"
 LARGE = {1: (128,), 3: (2, 8, 8)}  # 4 samples of 128 neurons: 512 slots
 CASES = cases()
 NAMES = [f"{case.neuron.__name__}-{case.case}" for case in CASES]
+ROWS = {(row.name, row.case): row for row in ops_rows()}
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +96,19 @@ def differing(case: Case, model: Use, x: torch.Tensor, expected: np.ndarray) -> 
     lowered = float_run.simulate(network, {"x": x.numpy()}).spikes[network.outputs["output"]]
     assert (lowered != ours.astype(bool)).sum() == 0
     return int((ours.astype(bool) != expected.astype(bool)).sum())
+
+
+def row(case: Case) -> Row:
+    return ROWS[case.neuron.__name__, case.case]
+
+
+def test_the_table_has_a_row_per_case_in_their_order() -> None:
+    assert [*ROWS] == [(case.neuron.__name__, case.case) for case in CASES] and len(ops_rows()) == len(ROWS)
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+def test_a_row_is_what_tracing_says(case: Case) -> None:
+    assert row(case) == traced_row(case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from neuron_cases import unlisted
 from snntorch_models import heaviside
 from torch import nn
 
 from snnfuse.export import lower, simulate, trace_model
-from snnfuse.export.tracing.neuron_rows import unlisted
 from snnfuse.export.tracing.neurons.rule import THRESHOLD_MARGIN
 
 STEPS, BATCH, INPUTS, OUTPUTS = 60, 4, 5, 4

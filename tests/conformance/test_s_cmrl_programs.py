@@ -46,6 +46,7 @@ def test_backends_agree_in_every_spike_and_state(fusion: str) -> None:
         assert compare(wanted, found).mismatches == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("lava")
 def test_lava_agrees_in_every_spike_and_state() -> None:
     _, program, events = programmed(fusion="spatio-temporal")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import snntorch as snn
 import torch
+from neuron_cases import unlisted
 from torch import nn
 
 from snnfuse.export.tracing import to_nir, trace_model
-from snnfuse.export.tracing.neuron_rows import unlisted
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 VECTOR, IMAGE = torch.zeros(2, 4), torch.zeros(2, 3, 5, 5)

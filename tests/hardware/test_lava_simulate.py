@@ -8,13 +8,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from snnfuse.hardware import Connection, Dense, Lif, Output, Product, Program, Relay, SpikeInput, compare, emulate
-from snnfuse.hardware.backends.lava import compat, default_time_limit, require_lava, simulate_on_lava
+from snnfuse.hardware.backends.lava import child, compat, default_time_limit, require_lava, simulate_on_lava
 from snnfuse.hardware.backends.lava.child import job_folder, run_module
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
 
@@ -39,16 +41,31 @@ def temporary() -> Iterator[Path]:
         yield Path(folder)
 
 
-def running(folder: Path) -> list[Path]:
-    """The live processes that work in a folder, Lava's among them: a forked process keeps the command line."""
-    found = []
+@pytest.fixture
+def no_spare() -> Iterator[None]:
+    """Nothing is left of runs before, and this test's child is its own."""
+    child._dismiss_spare()
+    yield
+    child._dismiss_spare()
+
+
+def statistics() -> Iterator[tuple[Path, int, int]]:
+    """Every process with its parent and its session."""
     for process in PROC.glob("[0-9]*"):
-        try:
-            if str(folder).encode() in (process / "cmdline").read_bytes():
-                found.append(process)
-        except OSError:
-            pass  # it has just ended
-    return found
+        with suppress(OSError):  # it has just ended
+            state, parent, _, session = (process / "stat").read_text().rpartition(")")[2].split()[:4]
+            if state != "Z":
+                yield process, int(parent), int(session)
+
+
+def sessions(parent: int) -> set[int]:
+    """What a process has started in sessions of their own: Lava's children."""
+    return {session for process, of, session in statistics() if of == parent and session == int(process.name)}
+
+
+def running(led: set[int]) -> list[Path]:
+    """The live processes of some sessions, Lava's and its manager of shared memory among them."""
+    return [process for process, _, session in statistics() if session in led]
 
 
 def shared_memory(processes: list[Path]) -> set[Path]:
@@ -96,13 +113,14 @@ def start_long_run(folder: Path, limit: float) -> subprocess.Popen:
 @pytest.mark.parametrize("how", [pytest.param("time limit", marks=pytest.mark.slow), "interrupt", "killed parent"])
 def test_a_run_cut_short_leaves_nothing(how: str, temporary: Path) -> None:
     parent = start_long_run(temporary, limit=20 if how == "time limit" else 500)
-    wait_for(lambda: len(running(temporary)) >= 5)  # itself, its manager of shared memory, and Lava's
-    segments = wait_for(lambda: shared_memory(running(temporary)))
+    led = wait_for(lambda: sessions(parent.pid))
+    wait_for(lambda: len(running(led)) >= 6)  # itself, the job, its manager of shared memory, and Lava's
+    segments = wait_for(lambda: shared_memory(running(led)))
     assert list(temporary.iterdir())
     if how != "time limit":
         parent.send_signal(signal.SIGINT if how == "interrupt" else signal.SIGKILL)
     output, errors = parent.communicate(timeout=60)
-    wait_for(lambda: not running(temporary), 10)
+    wait_for(lambda: not running(led), 10)
     wait_for(lambda: not any(segment.exists() for segment in segments), 10)
     wait_for(lambda: not list(temporary.iterdir()), 10)
     assert output == "" and parent.returncode != 0
@@ -112,7 +130,7 @@ def test_a_run_cut_short_leaves_nothing(how: str, temporary: Path) -> None:
         assert errors.strip().endswith("KeyboardInterrupt")
 
 
-def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, monkeypatch: pytest.MonkeyPatch, no_spare: None) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     with pytest.raises(EnvironmentProblem, match=r"time limit of 0.2 s; raise it with --timeout 10 \(in Python: timeout=10\)") as caught:
         simulate_on_lava(PROGRAM, events(), timeout=0.2)
@@ -120,10 +138,8 @@ def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, m
 
 
 FAILING = """
-import sys
-from pathlib import Path
-from snnfuse.hardware.backends.lava import recorders, stock, worker
-from snnfuse.hardware.backends.lava.child import watch_parent
+from snnfuse.hardware.backends.lava import recorders, stock
+from snnfuse.hardware.backends.lava.worker import main, prepare
 
 def broken_step(self):
     if self.time_step == 3:
@@ -135,18 +151,12 @@ def broken_start(self, parameters):
 
 tapped = recorders.tapped(stock.PyLifResetModelBitAcc)
 tapped.WHERE
-watch_parent(Path(sys.argv[1]))
-try:
-    worker.main(Path(sys.argv[1]))
-except BaseException as problem:
-    worker.report(Path(sys.argv[1]), problem)
-    sys.exit(1)
 """
 
 
 @pytest.mark.parametrize("where, what", [("run_spk = broken_step", "the third step"), ("__init__ = broken_start", "the start")])
 def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(
-    where: str, what: str, temporary: Path, monkeypatch: pytest.MonkeyPatch
+    where: str, what: str, temporary: Path, monkeypatch: pytest.MonkeyPatch, no_spare: None
 ) -> None:
     """Lava alone would wait for it for ever."""
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
@@ -157,13 +167,13 @@ def test_a_lava_process_that_raises_ends_the_run_with_its_last_line(
     with pytest.raises(EnvironmentProblem, match=f"failed: ValueError: {what}$"):
         simulate_on_lava(PROGRAM, events(), timeout=100)
     assert [entry.name for entry in temporary.iterdir()] == ["modules"]
-    assert not running(temporary)
+    assert not sessions(os.getpid())
 
 
 UNCLEARED = """
-from snnfuse.hardware.backends.lava import network, worker
+from snnfuse.hardware.backends.lava import network
+from snnfuse.hardware.backends.lava.worker import main, prepare
 network._resets = lambda *_: ()
-worker.run_child(worker.main)
 """
 
 
@@ -187,7 +197,7 @@ def test_an_accumulator_begins_each_sample_at_zero_because_its_synapse_is_cleare
 
 
 def test_a_child_that_says_nothing_is_reported_by_its_exit_code(monkeypatch: pytest.MonkeyPatch, temporary: Path) -> None:
-    (temporary / "silent.py").write_text("import sys; sys.exit(9)")
+    (temporary / "silent.py").write_text("import os\nprepare, main = bool, lambda folder: os._exit(9)")
     monkeypatch.syspath_prepend(str(temporary))
     with job_folder() as folder, pytest.raises(EnvironmentProblem, match="^it failed: exit code 9$"):
         run_module("silent", folder, 30, "it")
@@ -208,6 +218,116 @@ def test_nothing_is_printed_and_what_was_not_asked_for_is_not_recorded(capfd: py
     recording = simulate_on_lava(PROGRAM, events())
     assert set(recording.spikes) == {"a", "out"} and recording.states == {} and recording.backend == "lava"
     assert capfd.readouterr() == ("", "")
+
+
+JOBS = """
+import os, sys, time
+def prepare():
+    open(os.environ["PREPARED"], "a").write(f"{os.getpid()}\\n")
+def main(folder):
+    (folder / "found").write_text(f"{os.getppid()} {os.environ.get('COLOUR')} {os.environ['TMPDIR']} {hasattr(sys, 'mark')}")
+    sys.mark = True
+    time.sleep(float(os.environ.get("SLEEP", 0)))
+    if "FAILS" in os.environ:
+        sys.exit(os.environ["FAILS"])
+"""
+
+
+@pytest.fixture
+def jobs(temporary: Path, monkeypatch: pytest.MonkeyPatch, no_spare: None) -> Iterator[Path]:
+    """A module that tells where it runs; the file that names the processes which prepared it."""
+    (temporary / "telling_jobs.py").write_text(JOBS)
+    monkeypatch.syspath_prepend(str(temporary))
+    monkeypatch.setenv("PREPARED", str(temporary / "prepared"))
+    yield temporary / "prepared"
+    child._dismiss_spare()
+
+
+def run_job(timeout: float = 60) -> list[str]:
+    """Its child, a variable of the environment, its folder for temporary files, and whether a run before has left a mark."""
+    with job_folder() as folder:
+        run_module("telling_jobs", folder, timeout, "it")
+        found = (folder / "found").read_text().split()
+        assert found.pop(2) == str(folder)
+        return found
+
+
+def test_one_child_runs_job_after_job_and_none_finds_another(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_job()
+    monkeypatch.setenv("COLOUR", "blue")
+    second = run_job()
+    assert first == [second[0], "None", "False"] and second[1:] == ["blue", "False"]
+    assert jobs.read_text().split() == [first[0]] and sessions(os.getpid()) == {int(first[0])}
+
+
+def test_a_job_that_fails_or_takes_too_long_ends_its_child(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_job()
+    ends = (("FAILS", "no", "it failed: SystemExit: no"), ("SLEEP", "30", "did not end within its time limit of 1 s"))
+    for variable, value, what in ends:
+        with monkeypatch.context() as patch, pytest.raises(EnvironmentProblem, match=what):
+            patch.setenv(variable, value)
+            run_job(timeout=1 if variable == "SLEEP" else 60)
+        assert not sessions(os.getpid())
+        run_job()
+    assert len(set(jobs.read_text().split())) == 3
+
+
+def test_a_child_is_kept_for_the_import_path_that_it_was_started_with(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_job()
+    monkeypatch.syspath_prepend(str(jobs.parent / "more"))
+    assert run_job()[0] != first[0] and len(sessions(os.getpid())) == 1
+
+
+def test_jobs_at_the_same_time_have_children_of_their_own_and_one_is_kept(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLEEP", "2")
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: run_job()[0], range(2)))
+    assert len(set(found)) == 2 and len(sessions(os.getpid())) == 1
+
+
+def test_a_child_that_died_or_waited_too_long_is_replaced(jobs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run_job()[0]
+    os.kill(int(first), signal.SIGKILL)
+    wait_for(lambda: not sessions(os.getpid()))
+    second = run_job()[0]
+    monkeypatch.setattr(child, "SPARE_S", 0.0)
+    third = run_job()[0]
+    assert len({first, second, third}) == 3
+    wait_for(lambda: not sessions(os.getpid()), 10)  # it ends by itself
+
+
+def test_a_forked_process_keeps_no_child_of_its_parent_alive(jobs: Path) -> None:
+    """Its copies of the pipes would."""
+    first = run_job()[0]
+    forked = os.fork()
+    if not forked:
+        time.sleep(60)
+        os._exit(0)
+    try:
+        child._dismiss_spare()
+        assert not (PROC / first).exists()
+    finally:
+        os.kill(forked, signal.SIGKILL)
+        os.waitpid(forked, 0)
+
+
+KILLED = """
+import os, signal
+from snnfuse.hardware.backends.lava.child import job_folder, run_module
+with job_folder() as folder:
+    run_module("telling_jobs", folder, 60, "it")
+END
+"""
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(0)", ""])
+def test_a_child_that_waits_ends_with_its_parent(jobs: Path, end: str) -> None:
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", KILLED.replace("END", end)], env={**os.environ, **paths}, capture_output=True, timeout=60
+    )
+    assert done.returncode == (-signal.SIGKILL if "SIGKILL" in end else 0) and done.stderr == b""
+    wait_for(lambda: not (PROC / jobs.read_text().strip()).exists(), 10)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -54,6 +54,7 @@ def test_its_tests_pass_as_the_workflow_runs_them(project: Path, commands: list[
     assert not (project / "failed-cases").exists()
 
 
+@pytest.mark.slow
 def test_its_tests_can_fail(project: Path) -> None:
     """The program of an untrained network is deployed in place of the trained one's."""
     conftest = project / "tests" / "conftest.py"

@@ -19,7 +19,7 @@ from snnfuse.export.tracing.neurons.nodes import integrators, spell
 from snnfuse.export.tracing.neurons.readers import read_lapicque, read_leaky, read_rleaky, read_rsynaptic, read_synaptic
 from snnfuse.export.tracing.neurons.rule import Rule, refuse_extras
 from snnfuse.export.tracing.nodes.pieces import Piece, single
-from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.export.tracing.nodes.refusal import Refused, refusal
 from snnfuse.hardware.ledger import LedgerEntry
 
 
@@ -50,14 +50,6 @@ class OwnKind:
 
     states: tuple[str, ...]
     lower: Lower
-
-
-@dataclass(frozen=True)
-class Refused:
-    """A neuron that is not exported: why, and what to use instead."""
-
-    reason: str
-    way_out: str
 
 
 KINDS: dict[type[nn.Module], Kind] = {
@@ -97,6 +89,12 @@ REFUSED: dict[type[nn.Module], Refused] = {
     snn.LIF: _BASE,
     snn.SpikingNeuron: _BASE,
 }
+FOREIGN = Refused(
+    "this class of neuron is not exported, nor a subclass of one that is", "use snntorch.Leaky or snntorch.Synaptic itself"
+)
+READ_AND_RECURRENT = Refused(
+    "its membrane is returned and its spikes drive it on, and a population on the chip puts out one of the two", "return its spikes"
+)
 
 
 _own: dict[type[nn.Module], OwnKind] = {}
@@ -143,9 +141,8 @@ def kind_of(module: nn.Module, where: str) -> Kind | OwnKind:
         return kind
     known = REFUSED.get(type(module))
     if known is not None:
-        raise refusal(where, known.reason, known.way_out)
-    reason = "this class of neuron is not exported, nor a subclass of one that is"
-    raise refusal(where, reason, "use snntorch.Leaky or snntorch.Synaptic itself")
+        raise known.at(where)
+    raise FOREIGN.at(where)
 
 
 def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, ...], dt: float, readout: bool) -> Piece:
@@ -170,8 +167,7 @@ def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, 
     if not readout:
         return spell(name, path, rule, dt)
     if rule.recurrent is not None:
-        reason = "its membrane is returned and its spikes drive it on, and a population on the chip puts out one of the two"
-        raise refusal(where, reason, "return its spikes")
+        raise READ_AND_RECURRENT.at(where)
     return integrators(name, name, rule, dt)
 
 

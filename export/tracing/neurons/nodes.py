@@ -17,8 +17,16 @@ import numpy as np
 
 from snnfuse.export.tracing.neurons.rule import Rule
 from snnfuse.export.tracing.nodes.pieces import Array, Piece
-from snnfuse.hardware.ledger import Ledger, LedgerEntry
+from snnfuse.hardware.ledger import LedgerEntry
 
+IMMEDIATE = (
+    "the immediate reset subtracts the threshold after every spike",
+    "snnTorch skips it in a step that begins above the threshold, which follows a membrane above twice the threshold",
+)  # a change and its reason
+KEPT_INPUT = (
+    "the reset to zero is immediate: the step after a spike keeps the input that it receives",
+    "snnTorch's delayed reset drops it, which NIR and the chip cannot say; reset_delay=False, where it exists, trains what runs",
+)
 SLOWEST = 2.0**-40  # leak per step that stands for none beside neurons that do leak: far below the thresholds' margin
 
 
@@ -57,24 +65,12 @@ def _thresholded(name: str, path: str, rule: Rule, dt: float) -> Piece:
     step = rule.theta if rule.delayed else rule.beta * rule.theta
     nodes[back] = nir.Scale(-step / rule.gain)
     edges = (*edges, (name, back), (back, membrane.exit))
-    return Piece(nodes, edges, membrane.entry, name, () if rule.delayed else _immediate(path))
-
-
-def _immediate(path: str) -> Ledger:
-    change = "the immediate reset subtracts the threshold after every spike"
-    reason = "snnTorch skips it in a step that begins above the threshold, which follows a membrane above twice the threshold"
-    return (LedgerEntry(path, change, reason),)
+    return Piece(nodes, edges, membrane.entry, name, () if rule.delayed else (LedgerEntry(path, *IMMEDIATE),))
 
 
 def _zeroing(name: str, path: str, rule: Rule, dt: float) -> Piece:
-    ledger = _kept_input(path) if rule.drops and rule.delayed else ()
+    ledger = (LedgerEntry(path, *KEPT_INPUT),) if rule.drops and rule.delayed else ()
     return Piece({name: _zeroing_node(rule, dt)}, (), name, name, ledger)
-
-
-def _kept_input(path: str) -> Ledger:
-    change = "the reset to zero is immediate: the step after a spike keeps the input that it receives"
-    reason = "snnTorch's delayed reset drops it, which NIR and the chip cannot say; reset_delay=False, where it exists, trains what runs"
-    return (LedgerEntry(path, change, reason),)
 
 
 def _zeroing_node(rule: Rule, dt: float) -> nir.NIRNode:

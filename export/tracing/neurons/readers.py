@@ -8,11 +8,19 @@ from torch import nn
 
 from snnfuse.export.tracing.neurons.rule import Rule, check_reset, decay, graded, parameter, reset_rule, threshold
 from snnfuse.export.tracing.nodes.pieces import Array, array, expanded
-from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.export.tracing.nodes.refusal import Refused, refusal
 from snnfuse.export.tracing.nodes.torch_layers import lower_conv, lower_linear, weighted
 from snnfuse.hardware.errors import InputError
 
 Shape = tuple[int, ...]
+LONG_STEP = Refused(
+    "its time_step is longer than R C, so that what is left of the membrane, 1 - time_step/(R C), is no fraction",
+    "use a larger beta, R or C, or a shorter time_step",
+)
+NO_IMMEDIATE_RESET = Refused(
+    "snnTorch 1.0's RSynaptic fails with reset_delay=False where it holds its states, and ignores it where they are passed",
+    "use reset_delay=True",
+)
 
 
 def read_leaky(path: str, neuron: Leaky, shape: Shape, where: str) -> Rule:
@@ -32,8 +40,7 @@ def read_lapicque(path: str, neuron: Lapicque, shape: Shape, where: str) -> Rule
     with np.errstate(divide="ignore", invalid="ignore"):
         beta, gain = 1 - step / (resistance * capacity), step / capacity
     if not (np.isfinite(beta) & (beta >= 0) & (beta <= 1) & (gain > 0)).all():
-        reason = "its time_step is longer than R C, so that what is left of the membrane, 1 - time_step/(R C), is no fraction"
-        raise refusal(where, reason, "use a larger beta, R or C, or a shorter time_step")
+        raise LONG_STEP.at(where)
     return _rule(path, neuron, shape, where, beta, gain=gain, drops=True)
 
 
@@ -46,8 +53,7 @@ def read_rleaky(path: str, neuron: RLeaky, shape: Shape, where: str) -> Rule:
 def read_rsynaptic(path: str, neuron: RSynaptic, shape: Shape, where: str) -> Rule:
     """As Synaptic, with recurrent(S of the step before) in the input of its current."""
     if not neuron.reset_delay:
-        reason = "snnTorch 1.0's RSynaptic fails with reset_delay=False where it holds its states, and ignores it where they are passed"
-        raise refusal(where, reason, "use reset_delay=True")
+        raise NO_IMMEDIATE_RESET.at(where)
     beta, alpha = (decay(path, neuron, name, shape) for name in ("beta", "alpha"))
     back = _recurrent(path, neuron, shape, where)
     return _rule(path, neuron, shape, where, beta, alpha=alpha, recurrent=back, drops=True)

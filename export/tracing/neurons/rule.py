@@ -18,11 +18,21 @@ import torch
 from snntorch import SpikingNeuron
 
 from snnfuse.export.tracing.nodes.pieces import Array, array, expanded
-from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.export.tracing.nodes.refusal import Refused, refusal
 from snnfuse.hardware.ledger import LedgerEntry
 
 RESETS = {"_base_sub": "subtract", "_base_zero": "zero", "_base_int": "none"}
 RESET_CODES = {"subtract": 0, "zero": 1, "none": 2}
+LOW_THRESHOLD = Refused(
+    "at zero a reset by subtraction takes nothing away, below it fires at rest",
+    "keep thresholds above zero: shift the bias of the layer before it, or clamp them in training",
+)
+GRADED_OUTPUT = Refused(
+    "its graded spikes are returned, and an output puts out spikes, 0 or 1",
+    "return them through a Linear and a neuron, or use one positive graded_spikes_factor for all",
+)
+UNGRADED_CHANGE = "an output spike is 1, not {:g}"
+UNGRADED_REASON = "an output puts out spikes; multiply what is counted by the factor"
 THRESHOLD_MARGIN = 1e-6  # relative; above float32's rounding, far below what a weight changes
 
 
@@ -126,10 +136,8 @@ def ungraded_output(path: str, neuron: SpikingNeuron, where: str) -> LedgerEntry
     """What becomes of graded spikes that forward returns."""
     factor = torch.unique(neuron.graded_spikes_factor.detach())
     if len(factor) > 1 or factor.item() < 0:
-        reason = "its graded spikes are returned, and an output puts out spikes, 0 or 1"
-        raise refusal(where, reason, "return them through a Linear and a neuron, or use one positive graded_spikes_factor for all")
-    change = f"an output spike is 1, not {factor.item():g}"
-    return LedgerEntry(path, change, "an output puts out spikes; multiply what is counted by the factor")
+        raise GRADED_OUTPUT.at(where)
+    return LedgerEntry(path, UNGRADED_CHANGE.format(factor.item()), UNGRADED_REASON)
 
 
 def parameter(path: str, neuron: SpikingNeuron, name: str, shape: tuple[int, ...]) -> Array:
@@ -146,8 +154,7 @@ def threshold(path: str, neuron: SpikingNeuron, shape: tuple[int, ...], where: s
     """The threshold of a neuron; refused at or below zero where it can fire."""
     theta = parameter(path, neuron, "threshold", shape)
     if (theta <= 0).any():
-        reason = f"its threshold is {float(theta.min()):g}; at zero a reset by subtraction takes nothing away, below it fires at rest"
-        raise refusal(where, reason, "keep thresholds above zero: shift the bias of the layer before it, or clamp them in training")
+        raise refusal(where, f"its threshold is {float(theta.min()):g}; {LOW_THRESHOLD.reason}", LOW_THRESHOLD.way_out)
     return theta
 
 

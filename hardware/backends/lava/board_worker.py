@@ -1,10 +1,11 @@
-"""Runs in a child process with Intel's lava-loihi: `python -m snnfuse.hardware.backends.lava.board_worker FOLDER`, with a job that
-`snnfuse.hardware.backends.board` wrote there.
+"""What `snnfuse.hardware.backends.lava.server` runs with Intel's lava-loihi, with a job that `snnfuse.hardware.backends.board` wrote
+into the folder.
 
 Events go from the host through a PyToNxAdapter to the chip, spikes come back through a NxToPyAdapter. Neurons and synapses must get
 NeuroCore models: Lava's Loihi2HwCfg would otherwise run them on the CPU without a word.
 """
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,15 @@ import numpy as np
 
 from snnfuse.hardware.backends.lava.child import LavaFailed
 from snnfuse.hardware.backends.lava.simulate import file_stem, read_job
-from snnfuse.hardware.backends.lava.worker import parts, run_child
+from snnfuse.hardware.backends.lava.worker import parts
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
 from snnfuse.hardware.ir.program import Program
+
+
+def prepare() -> None:
+    """Import public Lava. What lava-loihi does when it is imported may depend on the environment, which is each job's."""
+    importlib.import_module("snnfuse.hardware.backends.lava.stock")
 
 
 def main(folder: Path) -> None:
@@ -126,7 +132,3 @@ def needs_neurocore(model: type) -> bool:
 
     needed = (one for entry in model.required_resources for one in (entry if isinstance(entry, (list, tuple)) else (entry,)))
     return any(issubclass(resource, NeuroCore) for resource in needed)
-
-
-if __name__ == "__main__":
-    run_child(main)

@@ -1,4 +1,4 @@
-"""Does Lava import? `python -m snnfuse.hardware.backends.lava.probe FOLDER` tries. Importing this module does not import Lava."""
+"""Does Lava import? Importing this module does not import Lava."""
 
 import importlib
 from pathlib import Path
@@ -20,12 +20,10 @@ def check_lava() -> None:
         run_module("snnfuse.hardware.backends.lava.probe", folder, IMPORT_S, "importing Lava")
 
 
-def import_lava(folder: Path) -> None:
+def prepare() -> None:
     """In the child."""
     importlib.import_module("snnfuse.hardware.backends.lava.network")
 
 
-if __name__ == "__main__":
-    from snnfuse.hardware.backends.lava.worker import run_child
-
-    run_child(import_lava)
+def main(folder: Path) -> None:
+    """Nothing is left to do."""

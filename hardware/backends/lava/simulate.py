@@ -37,7 +37,8 @@ def simulate_on_lava(
     """Run a program on Lava; the same answer as `snnfuse.hardware.emulate`, from stock processes where Lava has them.
 
     All samples run back to back in one Lava run, each in its own windows. Lava runs in a process of its own; nothing is left of
-    it afterwards, whether it ends, fails, takes too long or is interrupted.
+    it afterwards, whether it ends, fails, takes too long or is interrupted. What stays, until this process ends or for five minutes,
+    is the child that imported Lava and forked that process, for the next run.
 
     Args:
         program: what to run.

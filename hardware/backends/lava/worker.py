@@ -1,17 +1,16 @@
-"""What runs in the child process: `python -m snnfuse.hardware.backends.lava.worker FOLDER`, with a job that `simulate` wrote there."""
+"""What `snnfuse.hardware.backends.lava.server` runs for `simulate`, which writes a job into the folder."""
 
-import os
-import sys
-import traceback
-from collections.abc import Callable
+import importlib
 from pathlib import Path
-from typing import NoReturn
 
-from snnfuse.hardware.backends.lava.child import ERROR, LavaFailed, watch_parent
-from snnfuse.hardware.backends.lava.compat import why_not_importable
 from snnfuse.hardware.backends.lava.simulate import file_stem, read_job
-from snnfuse.hardware.errors import SnnfuseError
 from snnfuse.hardware.ir.program import Program
+
+
+def prepare() -> None:
+    """Import Lava."""
+    for name in ("models", "running"):
+        importlib.import_module(f"snnfuse.hardware.backends.lava.{name}")
 
 
 def main(folder: Path) -> None:
@@ -57,33 +56,3 @@ def run_part(folder: Path, program: Program, part: Program, job: dict) -> None:
         network.neurons[name].proc_params[TAP] = tap
     process = next(iter(network.neurons.values()))
     run_to_end(process, rows + max(part.latency.values()), run_config(network, sources))
-
-
-def report(folder: Path, error: BaseException) -> None:
-    """One line for the parent, the traceback for whoever looks at the output."""
-    traceback.print_exc()
-    if isinstance(error, ImportError):
-        (folder / ERROR).write_text(why_not_importable(error))
-        return
-    lines = str(error).strip().splitlines() or [""]
-    speaks = isinstance(error, (SnnfuseError, LavaFailed))
-    (folder / ERROR).write_text(lines[-1] if speaks else f"{type(error).__name__}: {lines[-1]}")
-
-
-def run_child(work: Callable[[Path], None]) -> NoReturn:
-    """Do the work in the folder that the command line names, and end this process."""
-    place = Path(sys.argv[1])
-    watch_parent(place)
-    status = 0
-    try:
-        work(place)
-    except BaseException as problem:
-        report(place, problem)
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)  # past Lava's own clean-up at exit, which can hang; run_to_end has done it
-
-
-if __name__ == "__main__":
-    run_child(main)

@@ -1,15 +1,23 @@
-"""Every way in which a snnTorch neuron can be used, as a model that can be traced: what the table of decisions is made from.
+"""Every way in which a snnTorch neuron can be used, as a model that can be traced: what the table of decisions is compared with.
 
 A case says what is special about it; everything else is the neuron's default. The tests run the same models against their graphs.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import networkx
+import nir
 import snntorch as snn
 import torch
 from torch import nn
+
+from snnfuse.export.ops_table import Row
+from snnfuse.export.tracing import trace_model
+from snnfuse.export.tracing.nodes.refusal import Refusal
 
 Shape = tuple[int, ...]
 Options = dict[str, Any]
@@ -204,3 +212,39 @@ def _whole_class() -> Iterator[Case]:
     yield Case(snn.SConv2dLSTM, "", lambda s: lstm, shape=IMAGE)
     yield Case(snn.LIF, "", lambda s: {"beta": 0.875})
     yield Case(snn.SpikingNeuron, "", lambda s: {})
+
+
+def traced_row(case: Case) -> Row:
+    """The decision for one case, from tracing it."""
+    name = case.neuron.__name__
+    try:
+        with unlisted():
+            graph, ledger = trace_model(case.model(), case.sample())
+    except Refusal as error:
+        return Row("snnTorch neuron", name, case.case, "refused", error.reason, error.way_out)
+    if not ledger:
+        return Row("snnTorch neuron", name, case.case, "exact", structure(graph))
+    changes = "; ".join(f"{entry.change}, because {entry.reason}" for entry in ledger)
+    return Row("snnTorch neuron", name, case.case, "approximate", f"{structure(graph)}: {changes}")
+
+
+@contextmanager
+def unlisted() -> Iterator[None]:
+    """Neurons that are built meanwhile leave no trace in snnTorch's list of all neurons, which `snntorch.utils.reset` works on, and
+    warn nobody.
+    """
+    before = list(snn.SpikingNeuron.instances)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        snn.SpikingNeuron.instances[:] = before
+
+
+def structure(graph: nir.NIRGraph) -> str:
+    """The nodes on the way from input to output by their kinds, and those that lead back."""
+    (source,), (target,) = graph.inputs, graph.outputs
+    way = networkx.shortest_path(networkx.DiGraph(list(graph.edges)), source, target)[1:-1]
+    back = [type(node).__name__ for name, node in graph.nodes.items() if name not in (source, target, *way)]
+    return " → ".join(type(graph.nodes[name]).__name__ for name in way) + (f", back through {' and '.join(back)}" if back else "")
