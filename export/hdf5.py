@@ -52,7 +52,7 @@ def opened(path: Path, what: str = "HDF5 file") -> Iterator[h5py.File]:
 
 def check(file: h5py.File, where: str) -> None:
     """Walk everything that has a name in a file; errors as of `opened`."""
-    waiting: list[tuple[h5py.Group, tuple[int, ...], str]] = [(file["/"], (_address(file["/"]),), "")]
+    waiting: list[tuple[h5py.Group, tuple[int, ...], str]] = [(file, (_address(file["/"]),), "")]  # a file is its root group
     names: dict[int, int] = {}
     links = declared = 0
     while waiting:
@@ -60,7 +60,7 @@ def check(file: h5py.File, where: str) -> None:
         check_limit("depth", len(ancestors), f"{where}: {name[:80] or '/'}")
         links += len(group)
         check_limit("edges", links, where)
-        for key in group:
+        for key in map(str, group):
             place = f"{where}: {_shown(f'{name}/{key}')}"
             item = _member(group, key, place)
             address = _address(item)
@@ -90,7 +90,7 @@ def _declared(data: h5py.Dataset, place: str) -> int:
     foreign = [code for code in (plist.get_filter(i)[0] for i in range(plist.get_nfilters())) if code not in FILTERS]
     if foreign:
         raise UnsafeFileError(f"{place}: stored through filter {foreign[0]}, which HDF5 would load as code; write it with gzip or none")
-    if data.shape is None:  # an empty data space
+    if data.size is None:  # an empty data space
         return 0
     declared = data.size * max(data.dtype.itemsize, 1)
     check_limit("array-bytes", declared, place)

@@ -132,7 +132,10 @@ def output_values(program: Program, recording: Recording, output: str) -> NDArra
 
 def membrane(program: Program, recording: Recording, name: str) -> NDArray[np.int32]:
     """The state that stands for a population's voltage, (time, batch, *shape)."""
-    return recording.states[name][program.neurons[name].membrane]
+    state = program.neurons[name].membrane
+    if state is None:
+        raise InputError(f"{name!r} has no state that stands for a voltage; read its spikes")
+    return recording.states[name][state]
 
 
 def reduce_window(decoder: str, values: NDArray) -> NDArray:

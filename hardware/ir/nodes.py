@@ -83,8 +83,9 @@ class SpikeInput(Input):
     """
 
     shape: tuple[int, ...]
-    bits: ClassVar[int] = 1
-    scale: ClassVar[float] = 1.0
+    # Not fields: they are the same for all of them.
+    bits: ClassVar[int] = 1  # pyright: ignore[reportIncompatibleVariableOverride]
+    scale: ClassVar[float] = 1.0  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
         """The same numbers, 0 and 1."""

@@ -86,8 +86,8 @@ def _arrives(connection: Connection, sent: Interval) -> Interval:
     low, high = extreme_sums(connection.synapse, sent.low, sent.high)
     wide = (low < -INT32_LIMIT) | (high >= INT32_LIMIT)
     exponent = connection.synapse.exponent
-    low, high = (x << exponent if exponent >= 0 else x >> -exponent for x in (low, high))
-    return Interval(np.where(wide, -BEYOND, low), np.where(wide, BEYOND, high))
+    shift, amount = (np.left_shift, exponent) if exponent >= 0 else (np.right_shift, -exponent)
+    return Interval(np.where(wide, -BEYOND, shift(low, amount)), np.where(wide, BEYOND, shift(high, amount)))
 
 
 def _source(node: Node) -> Interval:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.reference import later
 from snnfuse.hardware.ir.fixed_point import shift
-from snnfuse.hardware.ir.nodes import Connection, Neuron
+from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.overflow.intervals import bounds_form
@@ -36,7 +37,7 @@ def raw_states(program: Program, recording: Recording, name: str, neuron: int) -
     return {value: numbers[..., 0] for value, numbers in raw.items()}
 
 
-def one_neuron(node: Neuron, neuron: int) -> Neuron:
+def one_neuron(node: Any, neuron: int) -> Any:
     """A population of one of a population's neurons, by its index in C order."""
     values = {field.name: getattr(node, field.name) for field in fields(node) if field.name != "shape"}
     chosen = {name: int(np.ravel(value)[neuron]) for name, value in values.items() if np.ndim(value) and np.shape(value) == node.shape}
@@ -45,7 +46,8 @@ def one_neuron(node: Neuron, neuron: int) -> Neuron:
 
 def _arriving(program: Program, recording: Recording, name: str, neuron: int, port: int = 0) -> NDArray[np.int64]:
     """What arrives at a port, in exact integers, (time, batch)."""
-    size = next(iter(recording.events.values())).shape[:2]
+    time, batch = next(iter(recording.events.values())).shape[:2]
+    size = (time, batch)
     total = np.zeros(size, np.int64)
     for c in program.into(name):
         if c.port == port:
@@ -56,7 +58,8 @@ def _arriving(program: Program, recording: Recording, name: str, neuron: int, po
 def _sent(program: Program, recording: Recording, source: str, size: tuple[int, int]) -> NDArray:
     if source in program.constants:
         return np.ones((*size, program.nodes[source].size), np.int64)
-    return recording.events.get(source, recording.spikes.get(source)).reshape(*size, -1)
+    sent = recording.events[source] if source in recording.events else recording.spikes[source]
+    return sent.reshape(*size, -1)
 
 
 def _weighted(connection: Connection, neuron: int, sent: NDArray) -> NDArray[np.int64]:

@@ -187,7 +187,7 @@ def _array(path: Path, size: int, file: IO[bytes], name: str = "") -> NDArray:
 
 
 def _filled(array: NDArray, file: IO[bytes]) -> NDArray:
-    content = memoryview(array.reshape(-1, order="A").view(np.uint8))
+    content = array.reshape(-1, order="A").view(np.uint8).data
     for start in range(0, len(content), CHUNK):
         part = content[start : start + CHUNK]
         part[:] = file.read(len(part))  # ValueError where the file ends early

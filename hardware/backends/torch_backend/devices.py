@@ -1,5 +1,7 @@
 """Devices: whether they are there, whether their products are exact, and how much memory a run may take on them."""
 
+from typing import Any
+
 import torch
 
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
@@ -35,7 +37,7 @@ def float32_is_exact(device: torch.device) -> bool:
     2.9 on each backend has its own `fp32_precision`, and asking the older function can be an error.
     """
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
-    matmul = getattr(backend, "matmul", None)
+    matmul: Any = getattr(backend, "matmul", None)
     try:
         return matmul.fp32_precision in EXACT
     except (AttributeError, AssertionError):  # before 2.9; the CUDA settings answer unknown names with an assertion

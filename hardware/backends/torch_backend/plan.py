@@ -127,12 +127,17 @@ def _population(
     node, into = program.neurons[name], program.into(name)
     feed_forward = [c for c in into if not c.is_recurrent and program.nodes[c.source].is_timed]
     feedback = [c for c in into if c.is_recurrent]
+
+    def arrival(c: Connection) -> Arrival:
+        return Arrival(c.source, c.port, _steps_back(c), synapses[c])
+
     return Population(
         name,
         node,
         node.size,
         NEURONS.of(node).form("torch")(node, device, bounds.drives(program, name)),
-        *(tuple(Arrival(c.source, c.port, _steps_back(c), synapses[c]) for c in group) for group in (feed_forward, feedback)),
+        tuple(arrival(c) for c in feed_forward),
+        tuple(arrival(c) for c in feedback),
         tuple(_constant_input(program, name, port, synapses, device) for port in range(node.ports)),
     )
 
