@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnfuse.hardware.backends.lava import stock
-from snnfuse.hardware.backends.lava.neurons import LavaNeuron, Window
+from snnfuse.hardware.backends.lava.neuron_form import LavaNeuron, Window
 from snnfuse.hardware.backends.lava.synapses import build_synapse, connect_in, connect_out
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.kinds import NEURONS
