@@ -39,16 +39,5 @@ READOUT: Tier = "C"
 
 def tiers(program: Program) -> dict[str, Tier]:
     """The tier of every node, and of every output under its own name, which the host decodes."""
-    nodes = {name: tier(node) for name, node in program.nodes.items()}
-    return nodes | {name: READOUT for name in program.outputs if name not in nodes}
-
-
-def status(node: Node) -> Status:
-    """How sure that is: assumed for all microcode, which is not public, and for a threshold per neuron, as Lava's stock LIF has one."""
-    assumed = tier(node) == "B" or np.ndim(getattr(node, "vth", 0)) > 0
-    return "assumed" if assumed else placement(node).status
-
-
-def statuses(program: Program) -> dict[str, Status]:
-    """How sure the tier of every node is."""
-    return {name: status(node) for name, node in program.nodes.items()}
+    found: dict[str, Tier] = {name: READOUT for name in program.outputs}
+    return found | {name: tier(node) for name, node in program.nodes.items()}
