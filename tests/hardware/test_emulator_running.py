@@ -366,3 +366,29 @@ def test_the_build_for_fuzzing_finds_an_index_out_of_its_array(tmp_path: Path) -
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "SNNFUSE_EMULATOR_BOUNDSCHECK": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == "IndexError: index is out of bounds"
+
+
+CODE_OF_SEVERAL_PROCESSES = """
+import sys
+import numpy as np
+from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, emulate
+from snnfuse.hardware.backends import reference
+
+rng = np.random.default_rng(0)
+events = {"x": (rng.random((30, 2, 80)) < 0.4).astype(np.int32)}
+for reset, sent in (word.split("/") for word in sys.argv[1:]):
+    source = GradedInput((80,), 8, 1.0) if sent == "numbers" else SpikeInput((80,))
+    link = Connection("x", "l", Dense(2 * rng.integers(-60, 100, (80, 80))))
+    program = Program({"x": source, "l": Lif((80,), 1000, 300, 100, reset=reset)}, (link,), {"o": Output("l")})
+    expected, found = (run(program, events, "all").spikes["l"] for run in (reference.emulate, emulate))
+    assert expected.any() and (expected == found).all(), (reset, sent)
+"""
+
+
+def test_code_that_several_processes_kept_is_told_apart(tmp_path: Path) -> None:
+    """One process loads what two others have compiled: neurons of one class with other rules, connections of one kind."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    for cases in (["zero/spikes"], ["subtract/numbers"], ["zero/spikes", "subtract/numbers"]):
+        command = [sys.executable, "-c", CODE_OF_SEVERAL_PROCESSES, *cases]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, f"{cases}: {done.stderr}"

@@ -95,6 +95,17 @@ def fingerprint() -> str:
     return hashlib.sha256(b"\0".join([repr(OPTIONS).encode(), *(file.read_bytes() for file in files)])).hexdigest()
 
 
+def told_apart(function: Callable, digest: str) -> FunctionType:
+    """A copy of a function under a name that says what it was made with.
+
+    numba names machine code after a function and counts functions of the same name in a process. Two of them that different processes
+    compiled and kept would have the same name and number, and a process that loads both would run one in place of the other.
+    """
+    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
+    copy.__module__, copy.__qualname__ = function.__module__, f"{function.__qualname__}.{digest[:16]}"
+    return copy
+
+
 def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tuple, more: str, what: str) -> CFunc:
     """A function of C types, compiled or loaded.
 
@@ -106,10 +117,11 @@ def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tup
         more: what its fingerprint must cover beside this package.
         what: its name for the line that says that it is compiled.
     """
+    digest = hashlib.sha256((fingerprint() + more).encode()).hexdigest()
     function = FunctionType(entry.__code__, known, "entry")
     function.__module__, function.__qualname__ = __name__, name.replace(" ", "_")
-    compiled = CFunc(function, (arguments, types.void), locals={}, options=OPTIONS)
-    keep_on_disk(compiled, function, hashlib.sha256((fingerprint() + more).encode()).hexdigest(), what)
+    compiled = CFunc(told_apart(function, digest), (arguments, types.void), locals={}, options=OPTIONS)
+    keep_on_disk(compiled, function, digest, what)
     compiled.compile()
     return compiled
 

@@ -6,6 +6,7 @@ Each is compiled alone, on its first use: a program waits for the kinds that it 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 from numba import carray, from_dtype, njit, types
 from numba.core.ccallback import CFunc
 
-from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function
+from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function, told_apart
 from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, kernel_part
 from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm
 from snnfuse.hardware.backends.emulator.records import ADDRESSES, CONNECTION, Memory
@@ -56,10 +57,11 @@ def update_address(update: Callable[..., None], layout: Layout) -> int:
     key = (update.__module__, update.__qualname__, update.__code__, closure, layout)
     if key not in _updates:
         name = f"{update.__module__}.{update.__qualname__}"
-        known = {"update": njit(**OPTIONS)(update), "ports": layout.ports, "states_each": layout.states, "carray": carray}
+        more = repr((_source(update), closure, layout))
+        own = told_apart(update, sha256(more.encode()).hexdigest())
+        known = {"update": njit(**OPTIONS)(own), "ports": layout.ports, "states_each": layout.states, "carray": carray}
         arguments = (WORDS, WORDS, types.CPointer(from_dtype(layout.record)), WORDS, types.int64)
         entry = _update_alike if layout.alike else _update_each
-        more = repr((_source(update), closure, layout))
         _updates[key] = c_function(entry, name, known, arguments, more, f"the emulator's neurons ({name})")
     return _updates[key].address
 
@@ -73,7 +75,7 @@ def _source(update: Callable) -> bytes:
 @cache
 def delivery_code(name: str) -> CFunc:
     """One of DELIVERIES: void (*)(connection *, memory *, int64 start, int64 stop)."""
-    known: dict[str, Any] = {"deliver": kernel_part(DELIVERIES[name]), "memory_at": _memory_at, "carray": carray}
+    known: dict[str, Any] = {"deliver": kernel_part(told_apart(DELIVERIES[name], name)), "memory_at": _memory_at, "carray": carray}
     arguments = (types.CPointer(from_dtype(CONNECTION)), types.CPointer(from_dtype(ADDRESSES)), types.int64, types.int64)
     return c_function(_deliver, f"deliver.{name}", known, arguments, name, f"the emulator's synapses ({name})")
 
