@@ -75,7 +75,7 @@ def split(batch: int, parts: int) -> list[slice]:
 def join(recordings: Sequence[Recording], events: Mapping[str, NDArray]) -> Recording:
     """Recordings of consecutive samples as one."""
     first = recordings[0]
-    spikes = {name: np.concatenate([part.spikes[name] for part in recordings], 1) for name in first.spikes}
+    spikes: dict[str, NDArray] = {name: np.concatenate([part.spikes[name] for part in recordings], 1) for name in first.spikes}
     states = {
         name: {x: np.concatenate([part.states[name][x] for part in recordings], 1) for x in variables}
         for name, variables in first.states.items()

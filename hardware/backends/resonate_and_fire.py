@@ -1,7 +1,7 @@
 """`snnfuse.hardware.ir.resonate_and_fire` in the emulator and in torch, equal to the last bit."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import int32, int64
@@ -47,7 +47,7 @@ def torch_form(node: ResonateAndFire, device: "torch.device", drives: Sequence[i
 
     from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, clip, wrap32
 
-    def tensor(value: object) -> torch.Tensor:
+    def tensor(value: Any) -> torch.Tensor:
         return torch.as_tensor(np.array(value, np.float64).reshape(-1 if np.ndim(value) else ()), dtype=DTYPE, device=device)
 
     unit = 2.0**-node.decay_bits

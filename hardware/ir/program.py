@@ -66,9 +66,13 @@ class Program:
             _check_ports(name, node, self.into(name))
         _ = self.latency  # computing it refuses unmatched paths and long loops
 
-    @cached_property
+    @property
     def inputs(self) -> dict[str, Input]:
         """The populations that events are fed to."""
+        return self._inputs
+
+    @cached_property
+    def _inputs(self) -> dict[str, Input]:
         return {name: node for name, node in self.nodes.items() if isinstance(node, Input)}
 
     @cached_property
@@ -76,9 +80,13 @@ class Program:
         """The populations that spike on every step."""
         return {name: node for name, node in self.nodes.items() if isinstance(node, Constant)}
 
-    @cached_property
+    @property
     def neurons(self) -> dict[str, Neuron]:
         """The neuron populations, in an order in which every feed-forward source comes before its targets."""
+        return self._neurons
+
+    @cached_property
+    def _neurons(self) -> dict[str, Neuron]:
         return {name: node for name in self.order if isinstance(node := self.nodes[name], Neuron)}
 
     @cached_property

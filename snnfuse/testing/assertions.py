@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -128,7 +128,7 @@ def _check_bit_exact(case: BitExact) -> None:
     problem = case.describe(check)
     if problem is None:
         return
-    first: Mismatch = check.comparison.first
+    first = cast(Mismatch, check.comparison.first)  # there is a problem
     smaller = _cut_layers(_cut(case, Part((first.batch,), first.time + 1)))
     fail(problem, smaller, _sizes(case.events, smaller.events))
 
@@ -145,7 +145,7 @@ def _cut(case: BitExact, suspect: Part) -> BitExact:
 
 def _cut_layers(case: BitExact) -> BitExact:
     """The case with only what leads to its first difference, where that fails too."""
-    first = case.check().comparison.first
+    first = cast(Mismatch, case.check().comparison.first)  # the case fails
     try:
         program = cone(case.program, first.node)
         smaller = replace(case, program=program, events={name: case.events[name] for name in program.inputs})

@@ -82,9 +82,9 @@ def _backends(config: pytest.Config) -> tuple[str, ...]:
 
 def _cases(config: pytest.Config) -> Path:
     """The command line's folder, relative to where pytest runs; the ini file's, relative to the file; or one in pytest's cache."""
-    if config.getoption("snnfuse_cases"):
-        return config.invocation_params.dir / config.getoption("snnfuse_cases")
-    if config.getini("snnfuse_cases"):
-        return (config.inipath.parent if config.inipath else config.rootpath) / config.getini("snnfuse_cases")
+    if given := config.getoption("snnfuse_cases"):
+        return config.invocation_params.dir / str(given)
+    if given := config.getini("snnfuse_cases"):
+        return (config.inipath.parent if config.inipath else config.rootpath) / given
     cache = getattr(config, "cache", None)  # not there with -p no:cacheprovider
     return config.rootpath / FOLDER if cache is None else cache.mkdir(FOLDER)

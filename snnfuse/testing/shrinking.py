@@ -5,8 +5,10 @@ Every candidate is run: nothing is taken to fail because something larger did. S
 less does not fail.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from numpy.typing import NDArray
 
 from snnfuse.hardware.ir.nodes import Output
 from snnfuse.hardware.ir.program import Program
@@ -107,6 +109,6 @@ def cone(program: Program, node: str) -> Program:
     )
 
 
-def select(arrays: dict, samples: Sequence[int], steps: int) -> dict:
+def select(arrays: Mapping[str, NDArray], samples: Sequence[int], steps: int) -> dict[str, NDArray]:
     """The same part of each array (time, batch, *shape)."""
     return {name: array[:steps, list(samples)] for name, array in arrays.items()}

@@ -37,7 +37,7 @@ KINDS: dict[type[Case], tuple[str, tuple[str, ...]]] = {
     Fits: ("fits", ("board", "tier")),
     Accuracy: ("accuracy", ("backend", "output", "max_points", "labels", "float_classes")),
 }
-OLDER = {Fits: {"tier": "A"}}  # what a case does not say that an older version wrote
+OLDER: dict[type, dict[str, Any]] = {Fits: {"tier": "A"}}  # what a case does not say that an older version wrote
 READERS = {
     **dict.fromkeys(("backend", "output", "board", "tier", "test"), text),
     "max_points": number,
