@@ -15,10 +15,10 @@ was.
 import importlib.metadata
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from types import CodeType
+from types import CodeType, ModuleType
 
 from snnfuse.hardware.errors import EnvironmentProblem
 
@@ -101,7 +101,7 @@ class _Finder:
     def __init__(self, fixes: Fixes) -> None:
         self.fixes = fixes
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name not in self.fixes:
             return None
         others = (finder.find_spec(name, path, target) for finder in sys.meta_path if not isinstance(finder, _Finder))
@@ -119,7 +119,7 @@ class _Loader(SourceFileLoader):
         self.fixes = fixes
 
     def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(fixed(fullname, self.get_source(fullname), self.fixes), self.path)
+        return self.source_to_code(fixed(fullname, self.get_source(fullname) or "", self.fixes), self.path)
 
 
 def fixed(module: str, source: str, fixes: tuple[tuple[str, str], ...]) -> str:

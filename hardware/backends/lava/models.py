@@ -15,7 +15,7 @@ from snnfuse.hardware.backends.lava.recorders import tapped
 from snnfuse.hardware.ir.kinds import NEURONS
 
 
-class KeptDelayMatrix:
+class KeptDelayMatrix(stock.ModelMixin):
     """Before a synapse model with delays: what Lava computes from weights and delays at every step, it computes at the first."""
 
     def get_delay_wgts_mat(self, weights: Any, delays: Any, max_delay: int) -> Any:

@@ -52,7 +52,7 @@ class KeepingOutPort(stock.PyOutPortVectorDense):
         super().send(data)
 
 
-class Tapped:
+class Tapped(stock.ModelMixin):
     """Comes before a neuron model in the order of inheritance."""
 
     s_out = stock.LavaPyType(KeepingOutPort, np.int32, precision=24)

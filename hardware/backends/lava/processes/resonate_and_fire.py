@@ -5,13 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from snnfuse.hardware.backends.lava.compat import patched_imports
 from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron, Window
-from snnfuse.hardware.backends.lava.stock import AbstractProcess, InPort, LavaPyType, OutPort, Var
+from snnfuse.hardware.backends.lava.stock import AbstractProcess, InPort, LavaPyType, OutPort, PyRFModelFixed, Var
 from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
-
-with patched_imports():
-    from lava.proc.rf.models import PyRFModelFixed
 
 PARAMETERS = ("sin_decay", "cos_decay", "vth", "state_exp", "decay_bits")
 
