@@ -1,5 +1,6 @@
 """The emulator equals the reference: every spike and every state, at the ends of every register, however a run is cut up."""
 
+import time
 from itertools import product
 
 import numpy as np
@@ -119,6 +120,23 @@ def test_sums_that_leave_16_bits(mode: str, sources: int, targets: int) -> None:
         program = one_layer(Dense(matrix, exponent), Lif((targets,), 4095, 0, 2**17))
         states = check(program, {"x": np.ones((2, 1, sources), np.int32)}).states["n"]["u"]
     assert sources == 2 or np.abs(states).max() > 2**16
+
+
+@pytest.mark.parametrize(
+    "stride, padding, dilation",
+    [((2**22, 1), (0, 0), (1, 1)), ((2**22, 2**30), (1, 1), (1, 1)), ((5, 7), (40, 9), (20, 8)), ((2**20, 3), (2**21, 1), (2**21, 2)),
+     ((2**21, 1), (2**21, 1), (2**21, 1))],
+)
+def test_a_plan_follows_the_sizes_that_exist(stride: tuple, padding: tuple, dilation: tuple) -> None:
+    """Whatever stride, padding and dilation are: most taps of these meet no input, most positions no tap."""
+    rng = np.random.default_rng(3)
+    conv = Conv2d(weights(rng, "mixed", (6, 2, 3, 3)), (4, 7, 9), stride, padding, dilation, 2)
+    program = one_layer(conv, Lif(conv.output_shape, 4095, 100, 300), 0, (4, 7, 9))
+    start = time.process_time()
+    made = plan.make_plan(program)
+    assert time.process_time() - start < 5
+    assert made.sums < 20_000
+    check(program, draw(rng, program, 4, 2))
 
 
 @pytest.mark.parametrize("mode", ["mixed", "excitatory", "inhibitory"])

@@ -1,5 +1,7 @@
 """How a run is cut into threads, blocks and chunks changes nothing; bad input is refused as by the reference; compiled code is kept."""
 
+import ctypes
+import errno
 import logging
 import os
 import subprocess
@@ -9,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 from numba.core import caching
@@ -249,14 +252,15 @@ def test_cores_are_counted() -> None:
 
 
 def test_the_fingerprint_covers_every_file_of_the_kernel() -> None:
-    """Whatever module of this package the kernel imports is compiled into it, so a change of it must not find old code in the cache."""
+    """Whatever module of this package is compiled must not find old code in the cache once it changes."""
     script = (
         "import sys; import snnfuse.hardware.backends.emulator.plan, snnfuse.hardware.backends.emulator.run_state;"
-        "known = set(sys.modules); import snnfuse.hardware.backends.emulator.kernel;"
-        "print(*(n for n in set(sys.modules) - known if n.startswith('snnfuse')), 'snnfuse.hardware.backends.emulator.fields')"
+        "known = set(sys.modules); import snnfuse.hardware.backends.emulator.entry_points;"
+        "print(*(n for n in set(sys.modules) - known if n.startswith('snnfuse')), 'snnfuse.hardware.backends.emulator.records')"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert {name.split(".")[-1] + ".py" for name in done.stdout.split()} == set(compilation.SOURCES)
+    found = {name.split(".")[-1] + ".py" for name in done.stdout.split()}
+    assert found - {"compilation.py"} == set(compilation.SOURCES)
 
 
 def test_numba_is_imported_by_the_first_run_only() -> None:
@@ -289,14 +293,76 @@ def test_the_library_itself_prints_nothing(capfd: pytest.CaptureFixture, caplog:
     assert capfd.readouterr() == ("", "")
 
 
+def answer(place):
+    place[0] = 42
+
+
+def compiled_answer() -> int:
+    """What a function gives that is compiled in no time, or loaded, as in a new process."""
+    function = compilation.c_function(answer, "answer", {}, (numba.types.CPointer(numba.int32),), "", "a test")
+    place = ctypes.c_int32(0)
+    function.ctypes(ctypes.byref(place))
+    return place.value
+
+
+@pytest.fixture
+def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where compiled code is kept during a test."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_compiled_code_that_cannot_be_read_is_discarded_and_made_again(
+    cache_folder: Path, ending: str, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process that was killed, or a full disk, leaves empty or truncated files."""
+    caplog.set_level(logging.INFO, "snnfuse")
+    assert compiled_answer() == 42
+    assert "compiling a test" in caplog.text
+    (file,) = cache_folder.rglob(f"*.{ending}")
+    os.truncate(file, int(file.stat().st_size * share))
+    caplog.clear()
+    assert compiled_answer() == 42
+    assert "discarding compiled code of a test" in caplog.text and "compiling a test" in caplog.text
+    caplog.clear()
+    assert compiled_answer() == 42
+    assert caplog.text == ""
+
+
+def test_a_folder_that_is_full_is_no_error(cache_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(caching.IndexDataCacheFile, "save", full)
+    with caplog.at_level(logging.INFO, "snnfuse"):
+        assert compiled_answer() == 42
+    assert "compiled code of a test is not kept" in caplog.text and "No space left" in caplog.text
+
+
 def test_where_nothing_can_be_kept_the_kernel_is_there_all_the_same(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A read-only installation of a user without a home."""
-    kept = compilation.built()
     for kind in (caching.CacheImpl, *caching.CacheImpl.__subclasses__()):
         monkeypatch.setattr(kind, "_locator_classes", [])
     with caplog.at_level(logging.INFO, logger="snnfuse"):
-        alone = compilation.built()
+        assert compiled_answer() == 42
     assert "set NUMBA_CACHE_DIR" in caplog.text
-    assert isinstance(kept._cache, caching.FunctionCache) and isinstance(alone._cache, caching.NullCache)
+
+
+@pytest.mark.slow
+def test_the_build_for_fuzzing_finds_an_index_out_of_its_array(tmp_path: Path) -> None:
+    script = (
+        "import numpy as np; from snnfuse.hardware import *;"
+        "from snnfuse.hardware.backends.emulator.run_state import plan_of;"
+        "link = Connection('x', 'n', Dense(np.ones((3, 4), int)));"
+        "p = Program({'x': SpikeInput((4,)), 'n': Lif((3,), 0, 0, 0)}, (link,), {'o': Output('n')});"
+        "events = {'x': np.ones((2, 1, 4), int)};"
+        "assert emulate(p, events, threads=1).spikes['o'].all();"
+        "plan_of(p).tables.connections['weights'] = 10**6; emulate(p, events, threads=1)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "SNNFUSE_EMULATOR_BOUNDSCHECK": "1"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == "IndexError: index is out of bounds"

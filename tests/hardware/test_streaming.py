@@ -69,11 +69,11 @@ def noise(steps: int) -> Iterator[dict[str, NDArray[np.int32]]]:
 
 @pytest.mark.parametrize("sliding", [None, 5])
 def test_memory_does_not_grow_with_the_stream(sliding: int | None) -> None:
-    """Held after 1,000 and after 9,000 steps, decisions thrown away: less than a byte per neuron of the output and step would take. What
+    """Held after 5,000 and after 13,000 steps, decisions thrown away: less than a byte per neuron of the output and step would take. What
     the interpreter itself keeps, such as freed tuples, is bounded and comes to some thousand bytes.
     """
     held, program = [], counter()
-    steps = (step for number, step in enumerate(noise(9001)) if number not in (1000, 9000) or not held.append(in_use()))
+    steps = (step for number, step in enumerate(noise(13001)) if number not in (5000, 13000) or not held.append(in_use()))
     tracemalloc.start()
     try:
         for _ in decide(program, steps, 20, sliding=sliding):

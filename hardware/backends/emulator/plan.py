@@ -14,7 +14,7 @@ from snnfuse.hardware.backends.emulator.stored import SAFE_ROWS, Stored, fits_16
 from snnfuse.hardware.backends.reference import synaptic_input
 from snnfuse.hardware.ir.fixed_point import to_int32
 from snnfuse.hardware.ir.kinds import NEURONS
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Neuron, Node
+from snnfuse.hardware.ir.nodes import Connection, Input, Neuron, Node
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Synapse
 
@@ -116,14 +116,14 @@ class _Planner:
         inputs = list(self.program.inputs)
         for name in self.program.order:
             node = self.program.nodes[name]
-            if isinstance(node, Constant):
+            if not node.is_timed:
                 continue
             first = len(self.rows)
             self.rows += self._cut(name, node)
             self.by_name[name] = tuple(range(first, len(self.rows)))
             for index in self.by_name[name]:
                 self._population(index, node, inputs.index(name) if name in inputs else 0)
-            self.stages.append((first, len(self.rows), int(np.prod(node.shape))))
+            self.stages.append((first, len(self.rows), node.size))
         records_ = (_table(self.populations, records.POPULATION), _table(self.connections, records.CONNECTION))
         tables = Tables(*records_, *(pool.join() for pool in (self.tables, self.words, self.weights, self.kernels)))
         graded = any(node.sends_numbers for node in self.program.nodes.values())
@@ -135,7 +135,7 @@ class _Planner:
         return max((c.lag + c.is_recurrent for c in self.program.connections if c.source == name), default=0)
 
     def _cut(self, name: str, node: Node) -> list[_Row]:
-        size, image = int(np.prod(node.shape)), self._image(name)
+        size, image = node.size, self._image(name)
         order = np.arange(size)
         if image:
             order = order.reshape(image).transpose(1, 2, 0).reshape(-1)
@@ -149,7 +149,7 @@ class _Planner:
         """One for a population that is small, that waits for itself, or whose sums are rounded: a part of a sum rounds differently."""
         leaving = [c for c in self.program.connections if c.source == name]
         whole = not isinstance(node, Neuron) or any(c.is_recurrent or c.synapse.exponent < 0 for c in leaving)
-        return 1 if whole else max(1, min(self.slices, int(np.prod(node.shape)) // SMALLEST_SLICE))
+        return 1 if whole else max(1, min(self.slices, node.size // SMALLEST_SLICE))
 
     def _image(self, name: str) -> tuple[int, int, int] | None:
         """The output shape of the first convolution into a population."""
@@ -160,7 +160,7 @@ class _Planner:
         row = self.rows[index]
         p = np.zeros((), records.POPULATION).view(np.recarray)
         n = p.n = row.order.size
-        p.whole, p.history, p.graded = int(np.prod(node.shape)), self._history(row.name), node.sends_numbers
+        p.whole, p.history, p.graded = node.size, self._history(row.name), node.sends_numbers
         p.order = -1 if (row.order == np.arange(n)).all() else self.tables.put(row.order)
         p.events, p.earlier, p.carried = self.events, self.earlier, self.earlier
         self.events += n
@@ -168,8 +168,8 @@ class _Planner:
         if isinstance(node, Neuron):
             self._neurons(p, row, node)
             self._connections(p, row, node.ports)
-        else:
-            p.source, p.limit = source, node.limit if isinstance(node, GradedInput) else 1
+        elif isinstance(node, Input):
+            p.source, p.limit = source, node.limit
         self.populations.append(p)
 
     def _neurons(self, p: np.recarray, row: _Row, node: Neuron) -> None:
@@ -191,8 +191,8 @@ class _Planner:
         constants = np.zeros((ports, row.order.size), np.int64)
         for connection in self.program.into(row.name):
             node = self.program.nodes[connection.source]
-            if isinstance(node, Constant):
-                ones = np.ones((1, 1, int(np.prod(node.shape))), np.int32)
+            if not node.is_timed:
+                ones = np.ones((1, 1, node.size), np.int32)
                 constants[connection.port] += synaptic_input(connection.synapse, ones)[0, 0][row.order]
                 continue
             for source in self.by_name[connection.source]:
@@ -203,16 +203,18 @@ class _Planner:
     def _connection(self, connection: Connection, source: int, row: _Row) -> np.recarray:
         from snnfuse.hardware.backends.emulator.entry_points import delivery_code  # imports numba
 
-        synapse, conv = connection.synapse, connection.synapse.convolution
-        c = np.zeros((), records.CONNECTION).view(np.recarray)
+        synapse, c = connection.synapse, np.zeros((), records.CONNECTION).view(np.recarray)
         c.source, c.lag, c.n = source, connection.lag + connection.is_recurrent, row.order.size
         c.target = connection.port * row.order.size
-        stored = store(synapse.values)
-        c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
-        graded = self.program.nodes[connection.source].sends_numbers
-        parts = stored, self.rows[source], row, graded
+        graded, conv = self.program.nodes[connection.source].sends_numbers, synapse.convolution
         is_image = conv is not None and conv.output_shape == row.image
-        c.deliver = delivery_code(self._convolution(c, conv, *parts) if is_image else self._matrix(c, synapse, *parts)).address
+        stored = store(conv.values if is_image else synapse.values)
+        c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
+        if is_image:
+            kind = self._convolution(c, conv, stored, self.rows[source], row, graded)
+        else:
+            kind = self._matrix(c, synapse, stored, self.rows[source], row, graded)
+        c.deliver = delivery_code(kind).address
         return c
 
     def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
