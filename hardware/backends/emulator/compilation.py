@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from numba import njit, types
+from numba import jit, types
 from numba.core.caching import FunctionCache
 from numba.core.ccallback import CFunc
 
@@ -24,7 +24,7 @@ from snnfuse.hardware.backends.emulator.kernel import run
 
 HERE = Path(__file__).parent
 SOURCES = ("debugging.py", "delivery.py", "entry_points.py", "inputs.py", "kernel.py", "neuron_form.py", "records.py", "vectors.py")
-OPTIONS = {"error_model": "numpy", "boundscheck": BOUNDS_CHECKED}
+OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": BOUNDS_CHECKED}
 logger = logging.getLogger("snnfuse")
 
 
@@ -129,6 +129,7 @@ def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tup
 @cache
 def kernel() -> Callable:
     """The kernel, compiled or loaded on its first call."""
-    compiled = njit(nogil=True, _nrt=False, **OPTIONS)(run)
+    options: dict[str, Any] = {**OPTIONS, "nogil": True, "_nrt": False}
+    compiled: Any = jit(**options)(run)
     keep_on_disk(compiled, run, fingerprint(), "the emulator's kernel")
     return raising(compiled) if BOUNDS_CHECKED else compiled

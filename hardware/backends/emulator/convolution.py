@@ -136,8 +136,9 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     sources = np.stack(np.broadcast_arrays(np.where(vertical.meets()[:, None], target, -1), begin + each * channel), -1)
     size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(length, cell)
     phases = np.broadcast_to(phase, conv.input_shape)
-    tables = (sources.reshape(-1, 2), phases.reshape(-1), np.array(firsts), np.array(places))
-    return Runs(*(x.astype(np.int32) for x in tables), np.concatenate(blocks), length, origin, pitch, cell, size)
+    tables = sources.reshape(-1, 2), phases.reshape(-1), np.array(firsts), np.array(places)
+    where, of, first, at = (x.astype(np.int32) for x in tables)
+    return Runs(where, of, first, at, np.concatenate(blocks), length, origin, pitch, cell, size)
 
 
 def _by_source(conv: Conv2d, weights: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import carray, from_dtype, njit, types
+from numba import from_dtype, njit, types
 from numba.core.ccallback import CFunc
+from numba.np.numpy_support import carray
 
 from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function, told_apart
 from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, kernel_part
@@ -21,7 +22,7 @@ from snnfuse.hardware.backends.emulator.records import ADDRESSES, CONNECTION, Me
 from snnfuse.hardware.backends.emulator.vectors import bytes_at, shorts_at, words_at
 
 WORDS = types.CPointer(types.int32)
-_updates: dict[tuple, CFunc] = {}  # code lives as long as these
+_updates: dict[tuple, Any] = {}  # code lives as long as these
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,13 @@ def _source(update: Callable) -> bytes:
 @cache
 def delivery_code(name: str) -> CFunc:
     """One of DELIVERIES: void (*)(connection *, memory *, int64 start, int64 stop)."""
-    known: dict[str, Any] = {"deliver": kernel_part(told_apart(DELIVERIES[name], name)), "memory_at": _memory_at, "carray": carray}
+    known: dict[str, Any] = {"deliver": kernel_part(told_apart(DELIVERIES[name], name)), "memory_at": memory_at, "carray": carray}
     arguments = (types.CPointer(from_dtype(CONNECTION)), types.CPointer(from_dtype(ADDRESSES)), types.int64, types.int64)
     return c_function(_deliver, f"deliver.{name}", known, arguments, name, f"the emulator's synapses ({name})")
 
 
 @kernel_part
-def _memory_at(m: Any) -> Memory:
+def memory_at(m: Any) -> Memory:
     """The arrays at the addresses of a record."""
     plan = words_at(m.tables, m.tables_size), bytes_at(m.rows, m.rows_size), shorts_at(m.kernels, m.kernels_size)
     events = words_at(m.events, m.events_size), words_at(m.values, m.values_size)
@@ -89,16 +90,19 @@ def _memory_at(m: Any) -> Memory:
     return Memory(plan[0], plan[1], plan[2], events[0], events[1], sums[0], sums[1], sums[2])
 
 
-# What is compiled. Its names are given their meaning above.
+# What is compiled. These names have another meaning in each copy, given above.
+update: Any = None
+deliver: Any = None
+ports = states_each = 0
 
 
 def _update_alike(inputs: Any, states: Any, parameters: Any, sent: Any, n: Any) -> None:
-    update(carray(inputs, (ports, n)), carray(states, (states_each, n)), carray(parameters, 1)[0], carray(sent, n))  # noqa: F821
+    update(carray(inputs, (ports, n)), carray(states, (states_each, n)), carray(parameters, 1)[0], carray(sent, n))
 
 
 def _update_each(inputs: Any, states: Any, parameters: Any, sent: Any, n: Any) -> None:
-    update(carray(inputs, (ports, n)), carray(states, (states_each, n)), carray(parameters, n), carray(sent, n))  # noqa: F821
+    update(carray(inputs, (ports, n)), carray(states, (states_each, n)), carray(parameters, n), carray(sent, n))
 
 
 def _deliver(connection: Any, memory: Any, start: Any, stop: Any) -> None:
-    deliver(carray(connection, 1)[0], memory_at(carray(memory, 1)[0]), start, stop)  # noqa: F821
+    deliver(carray(connection, 1)[0], memory_at(carray(memory, 1)[0]), start, stop)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, issparse
+from scipy.sparse import csc_matrix
 
 from snnfuse.hardware.backends.emulator import records
 from snnfuse.hardware.backends.emulator.convolution import VECTOR, runs
@@ -62,7 +62,7 @@ class _Row:
     name: str
     order: NDArray[np.int64]
     image: tuple[int, int, int] | None  # (C, H, W) of the population where neurons are ordered (row, column, channel)
-    lines: range | None  # rows of the image
+    lines: range  # rows of the image
 
 
 @dataclass
@@ -140,7 +140,7 @@ class _Planner:
         if image:
             order = order.reshape(image).transpose(1, 2, 0).reshape(-1)
         if not image:
-            return [_Row(name, order[part.start : part.stop], None, None) for part in groups_of(size, self._slices(name, node))]
+            return [_Row(name, order[part.start : part.stop], None, range(0)) for part in groups_of(size, self._slices(name, node))]
         line = image[0] * image[2]
         parts = groups_of(image[1], min(self._slices(name, node), image[1]))
         return [_Row(name, order[lines.start * line : lines.stop * line], image, lines) for lines in parts]
@@ -207,20 +207,20 @@ class _Planner:
         c.source, c.lag, c.n = source, connection.lag + connection.is_recurrent, row.order.size
         c.target = connection.port * row.order.size
         graded, conv = self.program.nodes[connection.source].sends_numbers, synapse.convolution
-        is_image = conv is not None and conv.output_shape == row.image
-        stored = store(conv.values if is_image else synapse.values)
-        c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
-        if is_image:
+        if conv is not None and conv.output_shape == row.image:
+            stored = store(conv.values)
             kind = self._convolution(c, conv, stored, self.rows[source], row, graded)
         else:
+            stored = store(synapse.values)
             kind = self._matrix(c, synapse, stored, self.rows[source], row, graded)
+        c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
         c.deliver = delivery_code(kind).address
         return c
 
     def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         table = runs(conv, stored, row.lines)
         c.length, c.origin, c.pitch, c.cell = table.length, table.origin, table.pitch, table.cell
-        c.channels, c.height, c.width = row.image[0], len(row.lines), row.image[2]
+        c.channels, c.height, c.width = conv.weights.shape[0], len(row.lines), conv.output_shape[2]
         c.table, c.phases = self.tables.put(table.sources[source.order]), self.tables.put(table.phases[source.order])
         c.firsts, c.places = self.tables.put(table.firsts), self.tables.put(table.places)
         c.weights = self.kernels.put(table.weights)
@@ -233,14 +233,14 @@ class _Planner:
 
     def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         matrix = synapse.matrix()
-        if issparse(matrix):
-            matrix = matrix.tocsc()[row.order][:, source.order].tocsc()
-            if matrix.nnz < DENSE_FROM * matrix.shape[0] * matrix.shape[1]:
-                return self._listed(c, matrix, stored.factor, graded)
-            matrix = matrix.toarray()
+        if isinstance(matrix, np.ndarray):
+            part = matrix[np.ix_(row.order, source.order)]
         else:
-            matrix = matrix[np.ix_(row.order, source.order)]
-        values = matrix.astype(np.int64) // stored.factor
+            listed = csc_matrix(matrix.tocsc()[row.order][:, source.order])
+            if listed.nnz < DENSE_FROM * len(row.order) * len(source.order):
+                return self._listed(c, listed, stored.factor, graded)
+            part = listed.toarray()
+        values = part.astype(np.int64) // stored.factor
         c.offset = 128 if stored.unsigned else 0  # of 0..255, which an int8 does not hold
         values -= c.offset
         n = len(row.order)

@@ -38,12 +38,14 @@ def run_program(
         if progress is not None:
             progress(done // batch if done < time * batch else time, time)
 
-    outputs = None
-    for first in range(0, batch, block):
+    block_size = min(block, batch)
+    session = Session(program, block_size, record, states, threads=threads, memory=memory)
+    outputs = session.outputs(time, batch)
+    session.run(arrays, slice(0, block_size), outputs, count)
+    for first in range(block, batch, block):
         block_size = min(block, batch - first)
-        session = Session(program, block_size, record, states, threads=threads, memory=memory)
-        outputs = session.outputs(time, batch) if outputs is None else outputs
-        session.run(arrays, slice(first, first + block_size), outputs, count)
+        rest = Session(program, block_size, record, states, threads=threads, memory=memory)
+        rest.run(arrays, slice(first, first + block_size), outputs, count)
     return session.recording(outputs, arrays)
 
 

@@ -26,16 +26,16 @@ class Stored:
 
 def store(weights: NDArray[np.int32]) -> Stored:
     """Legal weights of any sign mode: mixed ones are even, the others span 0..255 or -255..0."""
-    weights = weights.astype(np.int64)
-    low, high = weights.min(initial=0), weights.max(initial=0)
+    values = weights.astype(np.int64)
+    low, high = values.min(initial=0), values.max(initial=0)
     if low >= -128 and high <= 127:
-        return Stored(weights, 1, False)
-    if not (weights & 1).any() and low >= -256 and high <= 254:
-        return Stored(weights // 2, 2, False)
+        return Stored(values, 1, False)
+    if not (values & 1).any() and low >= -256 and high <= 254:
+        return Stored(values // 2, 2, False)
     if low >= 0 and high <= 255:
-        return Stored(weights, 1, True)
+        return Stored(values, 1, True)
     if high <= 0 and low >= -255:
-        return Stored(-weights, -1, True)
+        return Stored(-values, -1, True)
     raise AssertionError(f"weights {low}..{high} are none that a synapse accepts")
 
 

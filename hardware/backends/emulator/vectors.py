@@ -4,6 +4,8 @@ LLVM splits what a processor's registers do not hold. Arithmetic keeps the low b
 compiled is plain numba.
 """
 
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -19,7 +21,7 @@ LANES = 16  # int32 in the widest register of today's processors
 class Vector(types.Type):
     """So many integers of one type, as a value in compiled code."""
 
-    def __init__(self, dtype: types.Integer, lanes: int) -> None:
+    def __init__(self, dtype: Any, lanes: int) -> None:
         self.dtype, self.lanes = dtype, lanes
         super().__init__(f"vector({dtype}, {lanes})")
 
@@ -62,14 +64,14 @@ def loader(lanes: int):
         vector = Vector(array.dtype, lanes)
 
         def generate(context, builder, signature, args):
-            return builder.load(_address(context, builder, array, *args, vector), align=array.dtype.bitwidth // 8)
+            return builder.load(_address(context, builder, array, args[0], args[1], vector), align=array.dtype.bitwidth // 8)
 
         return vector(array, INT), generate
 
     return load
 
 
-def zeros(dtype: types.Integer, lanes: int):
+def zeros(dtype: Any, lanes: int):
     """zero(): a vector of zeros."""
     vector = Vector(dtype, lanes)
 
@@ -85,7 +87,7 @@ def store(typingctx, array, index, vector):
     """Write a vector over the elements that begin at an index."""
 
     def generate(context, builder, signature, args):
-        builder.store(args[2], _address(context, builder, array, *args[:2], vector), align=array.dtype.bitwidth // 8)
+        builder.store(args[2], _address(context, builder, array, args[0], args[1], vector), align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.void(array, INT, vector), generate
@@ -166,14 +168,14 @@ def get(typingctx, array, index):
     """array[index] as an int64, for an index >= 0: numba's brackets look for negative ones, which costs more than the element."""
 
     def generate(context, builder, signature, args):
-        pointer = _address(context, builder, array, *args, Vector(array.dtype, 1))
+        pointer = _address(context, builder, array, args[0], args[1], Vector(array.dtype, 1))
         word = builder.extract_element(builder.load(pointer, align=array.dtype.bitwidth // 8), ir.Constant(ir.IntType(32), 0))
         return word if array.dtype.bitwidth == 64 else builder.sext(word, ir.IntType(64))
 
     return INT(array, INT), generate
 
 
-def array_at(dtype: types.Integer):
+def array_at(dtype: Any):
     """view(address, size): what lies at an address, as an array that somebody else keeps alive."""
     kind, width = types.Array(dtype, 1, "C"), dtype.bitwidth // 8
 
