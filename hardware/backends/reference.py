@@ -40,12 +40,12 @@ def emulate(
     """
     events = check_events(program, events)
     sent: dict[str, NDArray] = dict(events)
-    first = next(iter(sent.values()))
-    sent |= {name: np.ones((*first.shape[:2], *node.shape), np.int32) for name, node in program.constants.items()}
+    time, batch = next(iter(sent.values())).shape[:2]
+    sent |= {name: np.ones((time, batch, *node.shape), np.int32) for name, node in program.constants.items()}
     nodes, with_states = recorded_nodes(program, record, states)
     kept = {}
     for name, node in program.neurons.items():
-        sent[name], traces = _run_population(program, name, node, sent, first.shape[:2], keep=name in with_states)
+        sent[name], traces = _run_population(program, name, node, sent, (time, batch), keep=name in with_states)
         if traces:
             kept[name] = traces
     return make_recording(program, {n: sent[n] for n in nodes}, kept, "reference", events)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy import int32, int64
 
 from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm, compiled, of_neuron
-from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
+from snnfuse.hardware.ir.fixed_point import STATE_LIMIT, Int
 from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def torch_form(node: ResonateAndFire, device: "torch.device", drives: Sequence[i
 
     from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, clip, wrap32
 
-    def tensor(value: object) -> torch.Tensor:
+    def tensor(value: Int) -> torch.Tensor:
         return torch.as_tensor(np.array(value, np.float64).reshape(-1 if np.ndim(value) else ()), dtype=DTYPE, device=device)
 
     unit = 2.0**-node.decay_bits

@@ -39,8 +39,10 @@ READOUT: Tier = "C"
 
 def tiers(program: Program) -> dict[str, Tier]:
     """The tier of every node, and of every output under its own name, which the host decodes."""
-    nodes = {name: tier(node) for name, node in program.nodes.items()}
-    return nodes | {name: READOUT for name in program.outputs if name not in nodes}
+    tiers: dict[str, Tier] = {name: tier(node) for name, node in program.nodes.items()}
+    for name in program.outputs:
+        tiers.setdefault(name, READOUT)
+    return tiers
 
 
 def status(node: Node) -> Status:

@@ -2,19 +2,22 @@
 
 import warnings
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError, SaturationWarning
 from snnfuse.hardware.ir.nodes import Input
-from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.recording import Recording
+
+if TYPE_CHECKING:
+    from snnfuse.hardware.ir.program import Program
+    from snnfuse.hardware.ir.recording import Recording
 
 Events = dict[str, NDArray[np.int32]]
 
 
-def encode(program: Program, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
+def encode(program: "Program", x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
     """Float inputs to integer events, by each input's declared rule.
 
     Args:
@@ -89,7 +92,7 @@ def _check_input(name: str, shape: tuple[int, ...], array: NDArray) -> None:
         raise InputError(f"input {name!r} holds NaN or infinite values")
 
 
-def check_events(program: Program, events: Mapping[str, NDArray]) -> Events:
+def check_events(program: "Program", events: Mapping[str, NDArray]) -> Events:
     """Events as a backend takes them; InputError for floats, payloads beyond the declared width, wrong names or shapes."""
     arrays = integer_events(program, events)
     for name, node in program.inputs.items():
@@ -100,7 +103,7 @@ def check_events(program: Program, events: Mapping[str, NDArray]) -> Events:
     return {name: arrays[name].astype(np.int32) for name in program.inputs}
 
 
-def integer_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray]:
+def integer_events(program: "Program", events: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """The part of `check_events` that reads no element: names, shapes and that they are integers of some kind."""
     if not program.inputs:
         raise InputError("a program without inputs has no time steps to run")
@@ -118,21 +121,24 @@ def positive(name: str, value: int) -> int:
     return int(value)
 
 
-def scores(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
+def scores(program: "Program", recording: "Recording", output: str | None = None) -> NDArray[np.int64]:
     """One number per neuron of an output, (batch, *shape), by its declared decoder."""
     output = only_output(program, output)
     return reduce_window(program.outputs[output].decoder, output_values(program, recording, output))
 
 
-def output_values(program: Program, recording: Recording, output: str) -> NDArray:
+def output_values(program: "Program", recording: "Recording", output: str) -> NDArray:
     """What an output's decoder reduces, (time, batch, *shape): spikes, or a membrane."""
     rule = program.outputs[output]
     return recording.spikes[output] if rule.decoder == "spike_count" else membrane(program, recording, rule.node)
 
 
-def membrane(program: Program, recording: Recording, name: str) -> NDArray[np.int32]:
+def membrane(program: "Program", recording: "Recording", name: str) -> NDArray[np.int32]:
     """The state that stands for a population's voltage, (time, batch, *shape)."""
-    return recording.states[name][program.neurons[name].membrane]
+    state = program.neurons[name].membrane
+    if state is None:
+        raise InputError(f"{name!r} has no membrane that could be read; count its spikes")
+    return recording.states[name][state]
 
 
 def reduce_window(decoder: str, values: NDArray) -> NDArray:
@@ -142,13 +148,13 @@ def reduce_window(decoder: str, values: NDArray) -> NDArray:
     return values[-1] if decoder == "membrane_last" else values.max(0)
 
 
-def decode(program: Program, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
+def decode(program: "Program", recording: "Recording", output: str | None = None) -> NDArray[np.int64]:
     """Classes (batch,): the neuron with the highest score, ties to the lowest index."""
     values = scores(program, recording, output)
     return values.reshape(len(values), -1).argmax(1)
 
 
-def only_output(program: Program, output: str | None) -> str:
+def only_output(program: "Program", output: str | None) -> str:
     if output is None:
         if len(program.outputs) != 1:
             raise InputError(f"this program has {len(program.outputs)} outputs: name one of {', '.join(program.outputs)}")

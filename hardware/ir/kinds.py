@@ -90,9 +90,9 @@ class NeuronKind(Kind):
 
     Attributes:
         placement: how it runs on a chip, where it has no custom reset.
-        emulator: see `snnfuse.hardware.backends.emulator`.
+        emulator: see `snnfuse.hardware.backends.emulator.neuron_form`.
         torch: see `snnfuse.hardware.backends.torch_backend.neurons`.
-        lava: see `snnfuse.hardware.backends.lava.neurons`.
+        lava: see `snnfuse.hardware.backends.lava.neuron_form`.
         bounds: see `snnfuse.hardware.overflow.bounds`.
         network: its float dynamics, for graphs that hold it; see `snnfuse.export.lowering.float_neurons`.
     """

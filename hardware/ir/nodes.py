@@ -3,8 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from dataclasses import Field, dataclass, field
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class Node(ABC):
     shape: tuple[int, ...]
     sends_numbers: ClassVar[bool] = False
     is_timed: ClassVar[bool] = True
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def size(self) -> int:
@@ -83,8 +84,8 @@ class SpikeInput(Input):
     """
 
     shape: tuple[int, ...]
-    bits: ClassVar[int] = 1
-    scale: ClassVar[float] = 1.0
+    bits: int = field(default=1, init=False, repr=False)
+    scale: float = field(default=1.0, init=False, repr=False)
 
     def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
         """The same numbers, 0 and 1."""

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir import encoding
 from snnfuse.hardware.ir.graph_order import topological_order
 from snnfuse.hardware.ir.nodes import Connection, Constant, Input, Neuron, Node, Output
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 if TYPE_CHECKING:
-    from snnfuse.hardware.ir.encoding import Events
     from snnfuse.hardware.ir.recording import Recording
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +123,13 @@ class Program:
         """The same program with entries appended to its ledger."""
         return replace(self, ledger=self.ledger + entries)
 
-    def encode(self, x: "ArrayLike | Mapping[str, ArrayLike]") -> "Events":
+    def encode(self, x: ArrayLike | Mapping[str, ArrayLike]) -> encoding.Events:
         """Float inputs to events; see `snnfuse.hardware.ir.encoding.encode`."""
-        from snnfuse.hardware.ir.encoding import encode
-
-        return encode(self, x)
+        return encoding.encode(self, x)
 
     def decode(self, recording: "Recording", output: str | None = None) -> NDArray[np.int64]:
         """A recording to classes; see `snnfuse.hardware.ir.encoding.decode`."""
-        from snnfuse.hardware.ir.encoding import decode
-
-        return decode(self, recording, output)
+        return encoding.decode(self, recording, output)
 
 
 def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from snnfuse.hardware.ir.fixed_point import shift
 from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.nodes import Connection, Node
 from snnfuse.hardware.ir.program import Program
@@ -85,8 +86,7 @@ def _arrives(connection: Connection, sent: Interval) -> Interval:
         sent = Interval(sent.low.clip(max=0), sent.high.clip(0))
     low, high = extreme_sums(connection.synapse, sent.low, sent.high)
     wide = (low < -INT32_LIMIT) | (high >= INT32_LIMIT)
-    exponent = connection.synapse.exponent
-    low, high = (x << exponent if exponent >= 0 else x >> -exponent for x in (low, high))
+    low, high = (shift(x.astype(np.int64), connection.synapse.exponent) for x in (low, high))
     return Interval(np.where(wide, -BEYOND, low), np.where(wide, BEYOND, high))
 
 

@@ -45,18 +45,19 @@ def one_neuron(node: Neuron, neuron: int) -> Neuron:
 
 def _arriving(program: Program, recording: Recording, name: str, neuron: int, port: int = 0) -> NDArray[np.int64]:
     """What arrives at a port, in exact integers, (time, batch)."""
-    size = next(iter(recording.events.values())).shape[:2]
-    total = np.zeros(size, np.int64)
+    time, batch = next(iter(recording.events.values())).shape[:2]
+    total = np.zeros((time, batch), np.int64)
     for c in program.into(name):
         if c.port == port:
-            total += later(_weighted(c, neuron, _sent(program, recording, c.source, size)), c.lag + c.is_recurrent)
+            total += later(_weighted(c, neuron, _sent(program, recording, c.source, (time, batch))), c.lag + c.is_recurrent)
     return total
 
 
 def _sent(program: Program, recording: Recording, source: str, size: tuple[int, int]) -> NDArray:
     if source in program.constants:
         return np.ones((*size, program.nodes[source].size), np.int64)
-    return recording.events.get(source, recording.spikes.get(source)).reshape(*size, -1)
+    sent = recording.events[source] if source in recording.events else recording.spikes[source]
+    return sent.reshape(*size, -1)
 
 
 def _weighted(connection: Connection, neuron: int, sent: NDArray) -> NDArray[np.int64]:

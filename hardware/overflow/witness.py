@@ -7,7 +7,7 @@ does it, so a witness cannot be wrong; that none is found proves nothing.
 """
 
 import time as clock
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,7 +125,7 @@ def _strongest(node: Input, scores: NDArray[np.float64]) -> NDArray[np.int32]:
 Sequence = Mapping[str, NDArray[np.int32]]
 
 
-def _try(program: Program, name: str, neuron: int, event: str, sequences: list[Sequence]) -> tuple[NDArray[np.int64], Witness | None]:
+def _try(program: Program, name: str, neuron: int, event: str, sequences: Collection[Sequence]) -> tuple[NDArray[np.int64], Witness | None]:
     """How far each sequence, by input (time, inputs), brings the state, and the first that overflows, up to where it does."""
     events = {
         n: np.stack([s[n] for s in sequences], axis=1).reshape(-1, len(sequences), *node.shape) for n, node in program.inputs.items()

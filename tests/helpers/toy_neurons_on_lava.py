@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from toy_neurons import Delta
 
-from snnfuse.hardware.backends.lava.neurons import FOREVER, LavaNeuron
+from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron
 from snnfuse.hardware.backends.lava.stock import (
     CPU,
     AbstractProcess,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from snnfuse.hardware.backends.lava import stock
-from snnfuse.hardware.backends.lava.neurons import LavaNeuron, Window
+from snnfuse.hardware.backends.lava.neuron_form import LavaNeuron, Window
 from snnfuse.hardware.backends.lava.synapses import build_synapse, connect_in, connect_out
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.kinds import NEURONS
@@ -23,7 +23,7 @@ class LavaNetwork:
     Attributes:
         program: what they came from.
         neurons: a process per neuron population, in the population's shape: port s_out, a variable for each of its states, such as u
-            and v of a Lif, and the in-ports of its kind (`neurons`): a_in; of a Product a_in1 and a_in2.
+            and v of a Lif, and the in-ports of its kind (`neuron_form`): a_in; of a Product a_in1 and a_in2.
         constants: a process per constant.
         synapses: a process per connection, in the program's order.
         resets: processes that clear the buffers of recurrent and lagging synapses.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snnfuse.hardware.backends.lava.compat import patched_imports
-from snnfuse.hardware.backends.lava.neurons import FOREVER, LavaNeuron, Window
+from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron, Window
 from snnfuse.hardware.backends.lava.stock import AbstractProcess, InPort, LavaPyType, OutPort, Var
 from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
 
