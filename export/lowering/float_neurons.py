@@ -7,9 +7,9 @@ Readers that do not know the note see the standard node; `lower` here sees the n
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import nir
 import numpy as np
@@ -23,6 +23,7 @@ from snnfuse.hardware.ir.nodes import Neuron
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
 KEY = "snnfuse"  # among a node's metadata
+Own = TypeVar("Own", bound="FloatNeuron")
 
 
 class FloatNeuron(ABC):
@@ -55,16 +56,21 @@ class FloatNeuron(ABC):
     def stand_in(self, shape: Shape, dt: float) -> nir.NIRNode:
         """The nearest standard node, its parameters of `shape`."""
 
-    def written_out(self, spread: Any) -> Self:
+    def written_out(self: Own, spread: Callable[[str, Array], Array]) -> Own:
         """The same with spread(name, values) in the place of each parameter."""
-        return replace(self, **{field.name: spread(field.name, getattr(self, field.name)) for field in fields(self)})
+        return type(self)(**{name: spread(name, values) for name, values in parameters(self).items()})
+
+
+def parameters(neuron: Any) -> dict[str, Array]:
+    """A `FloatNeuron`'s parameters by name; every such neuron is a dataclass."""
+    return {field.name: getattr(neuron, field.name) for field in fields(neuron)}
 
 
 def to_node(neuron: FloatNeuron, shape: Shape, dt: float) -> nir.NIRNode:
     """The standard node of a population, with the note that `read_neuron` reads."""
     kind = NEURONS.named(neuron.kind.__name__)
     about: dict[str, Any] = {"neuron": kind.name} | ({} if kind.is_own else {"module": kind.source})
-    about["parameters"] = {field.name: _number(getattr(neuron, field.name)) for field in fields(neuron)}
+    about["parameters"] = {name: _number(values) for name, values in parameters(neuron).items()}
     return replace(neuron.stand_in(shape, dt), metadata={KEY: json.dumps(about)})
 
 
@@ -94,13 +100,13 @@ def _read(text: object) -> FloatNeuron:
     except ValueError as error:
         raise InputError(f"no JSON ({error})") from None
     about = keys(about, {"neuron", "parameters", *({"module"} & set(about if isinstance(about, dict) else ()))})
-    form: type[FloatNeuron] = NEURONS.named(about["neuron"], about.get("module")).form("network")
+    form: Any = NEURONS.named(about["neuron"], about.get("module")).form("network")
     given = keys(about["parameters"], {field.name for field in fields(form)})
     return form(**{parameter: at(parameter, _values, numbers) for parameter, numbers in given.items()})
 
 
 def _values(numbers: object) -> Array:
-    listed: Sequence[object] = numbers if isinstance(numbers, list) else [numbers]
-    if not listed or not all(type(n) in (int, float) and np.isfinite(n) for n in listed):
+    listed = numbers if isinstance(numbers, list) else [numbers]
+    if not listed or not all(isinstance(n, (int, float)) and not isinstance(n, bool) and np.isfinite(n) for n in listed):
         raise InputError("holds something else than finite numbers")
     return np.array(numbers, np.float64)

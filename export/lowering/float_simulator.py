@@ -26,10 +26,10 @@ class FloatRun:
         peak_current, peak_voltage: largest magnitude of gain * i and of v before reset, per population and neuron, (*shape).
     """
 
-    spikes: Mapping[str, NDArray[np.bool_]]
-    v: Mapping[str, Array]
-    peak_current: Mapping[str, Array]
-    peak_voltage: Mapping[str, Array]
+    spikes: dict[str, NDArray]
+    v: dict[str, NDArray]
+    peak_current: dict[str, Array]
+    peak_voltage: dict[str, Array]
 
     def select(self, name: str, batch: NDArray) -> "FloatRun":
         """One population on some of the samples; the peaks stay those of all."""
@@ -49,7 +49,11 @@ def simulate(network: Network, inputs: Mapping[str, NDArray], voltages: bool = T
         else:
             _run_counting(network, group[0], sent, run)
         sent |= {name: run.spikes[name] for name in group}
-    return FloatRun(*({name: kept[name] for name in network.order} for kept in (run.spikes, run.v, run.peak_current, run.peak_voltage)))
+
+    def ordered(found: dict[str, NDArray]) -> dict[str, NDArray]:
+        return {name: found[name] for name in network.order}
+
+    return FloatRun(ordered(run.spikes), ordered(run.v), ordered(run.peak_current), ordered(run.peak_voltage))
 
 
 def _always_fires(spikes: NDArray[np.bool_]) -> bool:
@@ -104,7 +108,8 @@ def _start(population: Population, shape: tuple[int, ...]) -> tuple[Array, ...]:
 
 
 def _lif_step(population: Population, state: tuple[Array, ...], x: Array) -> _Step:
-    i, v, s = advance(population, *state, x)
+    before, voltage, spiked = state
+    i, v, s = advance(population, before, voltage, spiked, x)
     after = after_spike(population, v, s)
     return _Step((i, after, s), s > 0, after, np.abs(population.gain * i), np.abs(v))
 
@@ -156,7 +161,7 @@ def _later(values: NDArray, steps: int) -> NDArray:
     return np.concatenate([np.zeros_like(values[:steps]), values[: max(len(values) - steps, 0)]]) if steps else values
 
 
-def _times(matrix: NDArray | sparse.spmatrix, spikes: NDArray) -> Array:
+def _times(matrix: NDArray | sparse.csr_matrix, spikes: NDArray) -> Array:
     return (matrix @ spikes.reshape(len(spikes), -1).T.astype(np.float64)).T
 
 

@@ -84,7 +84,7 @@ def strong_components(names: Iterable[str], edges: Iterable[Edge]) -> dict[str, 
     """For each node of a graph the first, in the order of `names`, of those that it reaches and that reach it; linear in time."""
     index = {name: i for i, name in enumerate(names)}
     ends = np.array([(index[s], index[t]) for s, t in edges], np.int64).reshape(-1, 2).T
-    links = sparse.csr_matrix((np.ones(ends.shape[1]), tuple(ends)), shape=(len(index),) * 2)
+    links = sparse.csr_matrix((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(len(index), len(index)))
     _, labels = connected_components(links, directed=True, connection="strong")
     first: dict[int, str] = {}
     return {name: first.setdefault(label, name) for name, label in zip(index, labels.tolist(), strict=True)}

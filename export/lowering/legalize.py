@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from snnfuse.export.lowering.graph import fresh_name
-from snnfuse.export.lowering.network import Array, Network, Population, Projection
+from snnfuse.export.lowering.network import Array, FloatReset, Network, Population, Projection
 from snnfuse.export.lowering.passes import Pass, Watch, run_passes
 from snnfuse.export.lowering.populations import ANY_SPIKE, memoryless
 from snnfuse.export.lowering.unreset import with_reset_returned
@@ -24,9 +24,8 @@ from snnfuse.export.lowering.weights import Weights, from_matrix
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.chip.check import refuse
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.ir.lif import Reset
 
-ZERO: Reset = "zero"
+ZERO: FloatReset = "zero"
 
 
 def legalize(network: Network, target: Target = LAVA, watch: Watch | None = None) -> Network:
@@ -158,7 +157,7 @@ def _rows(network: Network, group: tuple[str, ...]) -> dict[str, range]:
     return rows
 
 
-def _placed(matrix: Array | sparse.spmatrix, shape: tuple[int, int], rows: range, columns: range) -> Weights:
+def _placed(matrix: Array | sparse.csr_matrix, shape: tuple[int, int], rows: range, columns: range) -> Weights:
     """A matrix as a block of a larger one that is zero elsewhere."""
     block = sparse.coo_matrix(matrix)
     return from_matrix(sparse.csr_matrix((block.data, (block.row + rows.start, block.col + columns.start)), shape=shape))
@@ -174,7 +173,7 @@ def _joined(members: dict[str, Population]) -> Population:
     own = [name for name, p in members.items() if p.own]
     if own:
         raise UnsupportedError(f"the loop of {', '.join(members)} would become one population, and {own[0]} is no LIF; cut the loop")
-    resets = {p.reset for p in members.values() if p.has_memory}
+    resets: set[FloatReset] = {p.reset for p in members.values() if p.has_memory}
     if len(resets) > 1:
         raise UnsupportedError(
             f"the loop of {', '.join(members)} would become one population on the chip, but they reset differently "

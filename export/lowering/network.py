@@ -30,6 +30,7 @@ from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ledger import Ledger
 
 Array = NDArray[np.float64]
+FloatReset = Reset | Literal["none"]
 Kind = Literal["neuron", "product", "relay", "own"]
 
 
@@ -66,7 +67,7 @@ class Population:
     current_gain: Array
     bias: Array
     voltage_bias: Array
-    reset: Reset | Literal["none"] = "zero"
+    reset: FloatReset = "zero"
     taken: Array | None = None
     reset_to: Array | None = None
     start: Array | None = None

@@ -56,6 +56,6 @@ class Resonator(FloatNeuron):
         return (1 - self.alpha) * np.sin(angle), (1 - self.alpha) * np.cos(angle)
 
 
-def _register(values: Array) -> Int:
+def _register(values: NDArray) -> Int:
     whole = np.rint(values).astype(np.int32)
     return int(whole.flat[0]) if (whole == whole.flat[0]).all() else whole

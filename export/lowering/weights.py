@@ -123,11 +123,12 @@ class ConvWeights:
 
 
 Weights = DenseWeights | SparseWeights | ConvWeights
+Matrix = NDArray[np.float64] | sparse.csr_matrix | sparse.csc_matrix
 
 
-def count_nonzero(matrix: NDArray[np.float64] | sparse.spmatrix) -> int:
+def count_nonzero(matrix: Matrix) -> int:
     """Stored weights of a sparse matrix, those that are not zero of a dense one."""
-    return matrix.nnz if sparse.issparse(matrix) else int(np.count_nonzero(matrix))
+    return int(np.count_nonzero(matrix)) if isinstance(matrix, np.ndarray) else matrix.nnz
 
 
 def count_connections(weights: Weights) -> int:
@@ -137,10 +138,10 @@ def count_connections(weights: Weights) -> int:
     return count_nonzero(weights.matrix)
 
 
-def from_matrix(matrix: NDArray[np.float64] | sparse.spmatrix) -> DenseWeights | SparseWeights:
+def from_matrix(matrix: Matrix) -> DenseWeights | SparseWeights:
     """Dense or sparse, whichever stores the matrix in less."""
     if count_nonzero(matrix) >= DENSE_FROM * np.prod(matrix.shape):
-        return DenseWeights(matrix.toarray() if sparse.issparse(matrix) else matrix)
+        return DenseWeights(matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
     compressed = sparse.csr_matrix(matrix)
     compressed.eliminate_zeros()
     return SparseWeights(compressed)

@@ -39,7 +39,7 @@ def choose_host(job: Mapping[str, Any]) -> None:
     """Tell Lava where the board is; without any of the settings, the environment says it."""
     from lava.utils import loihi
 
-    generation = {} if job["generation"] is None else {"loihi_gen": loihi.ChipGeneration(job["generation"])}
+    generation: dict[str, Any] = {} if job["generation"] is None else {"loihi_gen": loihi.ChipGeneration(job["generation"])}
     try:
         if job["ethernet"] is not None:
             loihi.use_ethernet_host(host_address=job["ethernet"], **generation)
