@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numba import from_dtype, njit, types
-from numba.core.ccallback import CFunc
 from numba.np.numpy_support import carray
 
 from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function, told_apart
@@ -74,7 +73,7 @@ def _source(update: Callable) -> bytes:
 
 
 @cache
-def delivery_code(name: str) -> CFunc:
+def delivery_code(name: str) -> Any:
     """One of DELIVERIES: void (*)(connection *, memory *, int64 start, int64 stop)."""
     known: dict[str, Any] = {"deliver": kernel_part(told_apart(DELIVERIES[name], name)), "memory_at": memory_at, "carray": carray}
     arguments = (types.CPointer(from_dtype(CONNECTION)), types.CPointer(from_dtype(ADDRESSES)), types.int64, types.int64)

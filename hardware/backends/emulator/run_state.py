@@ -108,7 +108,7 @@ class Session:
         places = {}
         spikes = words = 0
         for name in self.nodes:
-            node, size = self.program.nodes[name], time * batch * self._sizes[name]
+            node, size = self.program.neurons[name], time * batch * self._sizes[name]
             if node.sends_numbers:
                 sent, words = words, words + size
             else:
@@ -138,7 +138,7 @@ class Session:
         """The recorded arrays by name."""
         spikes, kept = {}, {}
         for name in self.nodes:
-            node = self.program.nodes[name]
+            node = self.program.neurons[name]
             shape = (*outputs.shape, *node.shape)
             size, (sent, states) = math.prod(shape), outputs.places[name]
             pool = outputs.words if node.sends_numbers else outputs.spikes.view(np.bool_)
@@ -220,8 +220,8 @@ class Session:
     def scratch(self, steps: int) -> Scratch:
         """Sums and inputs, of one step at a time."""
         sums, inputs = self._plan.sums + ALIGNMENT, self._plan.inputs + ALIGNMENT
-        words = (aligned(size, np.int32) for size in (sums, inputs, inputs))
-        return Scratch(aligned(sums, np.int16), *words, np.zeros(1, ADDRESSES))
+        wide, received, sent = (aligned(size, np.int32) for size in (sums, inputs, inputs))
+        return Scratch(aligned(sums, np.int16), wide, received, sent, np.zeros(1, ADDRESSES))
 
 
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:

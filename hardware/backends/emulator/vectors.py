@@ -7,13 +7,14 @@ compiled is plain numba.
 from typing import Any
 
 from llvmlite import ir
-from numba import types
+from numba import extending, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import models, register_model
 from numba.np.arrayobj import populate_array
 
 from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
 
+intrinsic: Any = extending.intrinsic  # what it makes takes all arguments but the first; a type checker would ask for that one too
 INT, WORD, POINTER = types.int64, types.int32, ir.IntType(8).as_pointer()
 LANES = 16  # int32 in the widest register of today's processors
 
