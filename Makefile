@@ -39,7 +39,7 @@ test-all: $(VENV)/.cluster
 	@$(RUN) -m pytest -q -m slow
 
 ci:
-	@bash .ci/run
+	@bash .ci/run --both-ends
 
 lint: install
 	@$(RUN) -m ruff check .
