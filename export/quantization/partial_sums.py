@@ -18,7 +18,6 @@ from snnfuse.export.lowering.populations import counting
 from snnfuse.export.lowering.weights import from_matrix
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.hardware.ir.graded import Relay
-from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.synapses import Sparse, Synapse
 
 
@@ -48,7 +47,7 @@ def _can_sum(network: Network, p: Projection, groups: tuple[Synapse, ...], input
     before, node = network.populations.get(p.source), inputs.get(p.source)
     if (before is not None and before.sends_numbers) or any(s.convolution is not None for s in groups):
         return False
-    payload = node.limit if isinstance(node, GradedInput) else 1
+    payload = 1 if node is None else node.limit
     return all(int(abs(s.matrix()).sum(axis=1).max()) * payload < 1 << (payload_bits - 1) for s in groups)
 
 
