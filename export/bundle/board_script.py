@@ -8,8 +8,11 @@ Needs snnfuse, and for a board Intel's lava-loihi; without that, the CPU runs in
 a board and has never run on one. Ends 0 if every spike is equal, 1 if not, 6 if something is missing here.
 """
 
+import os  # like sys, loaded when Python starts, so that it is not searched for
 import sys
-from pathlib import Path
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path[:] = [place for place in sys.path if os.path.realpath(place or ".") != HERE]  # nothing in this folder is to be imported
 
 try:
     from snnfuse.cli import board_main
@@ -18,5 +21,8 @@ except ImportError as error:
     sys.exit(6)
 
 if __name__ == "__main__":
-    sys.exit(board_main(str(Path(__file__).resolve().parent)))
+    sys.exit(board_main(HERE))
 '''
+
+OLDER_SCRIPTS = ("d5799821841d1e1daa52c6b48113334b9f4bd68c53e300e273791c9af5c8d69d",)
+"""sha256 of what snnfuse 0.1.0 wrote, which looked for modules in its own folder first."""

@@ -1,9 +1,10 @@
 """Whether a bundle's manifest tells the truth about its program, beyond the hashes: both can be edited together."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
+from snnfuse.export.bundle.board_script import OLDER_SCRIPTS, RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.bundle import Bundle
 from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, make_manifest
 from snnfuse.export.targets import find_target
@@ -96,7 +97,10 @@ def _network_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
 
 def _script_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     """Whether the one file that a user may execute is the one that is written into bundles."""
-    if RUN_ON_BOARD in bundle.manifest["files"] and (bundle.path / RUN_ON_BOARD).read_bytes() != SCRIPT.encode():
+    if RUN_ON_BOARD not in bundle.manifest["files"]:
+        return
+    script = (bundle.path / RUN_ON_BOARD).read_bytes()
+    if script != SCRIPT.encode() and hashlib.sha256(script).hexdigest() not in OLDER_SCRIPTS:
         yield RUN_ON_BOARD, "another script", "the one that this snnfuse writes; export again, or do not run it"
 
 

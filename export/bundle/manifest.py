@@ -2,15 +2,16 @@
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from snnfuse.export.bundle.board_script import RUN_ON_BOARD
 from snnfuse.export.targets import TARGETS
 from snnfuse.hardware.chip import Resources
-from snnfuse.hardware.errors import InputError, VerificationError
+from snnfuse.hardware.errors import InputError, UnsafeFileError, VerificationError
 from snnfuse.hardware.files import sha256
 from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
@@ -24,7 +25,10 @@ READABLE = (1, VERSION, PIPELINE_VERSION)  # in version 1 resources were a lower
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
 MANIFEST, GRAPH, REPORT, NET, PAGE = "manifest.json", "graph.nir", "report.json", "network.net", "report.html"
 PARETO = "pareto.svg"  # of a search for bit widths
+PROGRAM_FILES = ("program.json", "program.safetensors")
 EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
+HELD = frozenset({GRAPH, REPORT, NET, PAGE, PARETO, EVENTS, EXPECTED, RUN_ON_BOARD, *PROGRAM_FILES})
+"""All that a bundle of a single program may hold beside its manifest."""
 
 
 def make_manifest(
@@ -110,8 +114,9 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     if not isinstance(absent, dict) or not all(isinstance(reason, str) and reason for reason in absent.values()):
         raise InputError(f"{path}: absent must give a reason for each file")
     target = TARGETS[manifest["target"]]
+    _check_held(files, HELD, path)
     needed = [name for name in (GRAPH, REPORT) if name not in absent or not target.has_program]
-    needed += ["program.json", "program.safetensors"] if target.has_program else []
+    needed += PROGRAM_FILES if target.has_program else []
     needed += [NET] if NET in target.holds else []
     if not isinstance(files, dict) or not all(name in files for name in needed):
         raise InputError(f"{path}: files must list {', '.join(needed)}")
@@ -125,6 +130,15 @@ def _check_stages(manifest: Mapping[str, Any], path: Path) -> None:
     missing = [name for name in needed if not isinstance(files, dict) or name not in files]
     if missing:
         raise InputError(f"{path}: files must list {missing[0]}")
+    _check_held(files, {PIPELINE, *HELD, *(f"{stage}/{name}" for stage in stages for name in (MANIFEST, *HELD))}, path)
+
+
+def _check_held(files: object, held: Collection[str], path: Path) -> None:
+    """Raise UnsafeFileError for a listed file that snnfuse does not write into bundles."""
+    foreign = sorted(str(name) for name in files if name not in held) if isinstance(files, dict) else []
+    if foreign:
+        name = "".join(c if c.isprintable() else "?" for c in foreign[0][:80])
+        raise UnsafeFileError(f"{path}: files lists {name!r}, which snnfuse writes into no bundle; do not run anything in this folder")
 
 
 def check_file(folder: Path, name: str, expected: object) -> None:
