@@ -63,7 +63,7 @@ def rows(lanes: int, graded: bool) -> Callable:
     return deliver
 
 
-def runs(graded: bool, wide: bool, three: bool) -> Callable:
+def runs(graded: bool = False, wide: bool = False, three: bool = False) -> Callable:
     """A convolution: the kernel of every event is added run by run at its place, in 16 bits where no sum can leave them.
 
     The sums lie in the middle of a margin that nobody reads. Kernels of 3x3 over 16 channels, three runs of three vectors for each event,
@@ -77,8 +77,8 @@ def runs(graded: bool, wide: bool, three: bool) -> Callable:
             sums[begin : begin + c.width * c.cell] = 0
         if three:
             scatter_three(c, m, start, stop, sums)
-        elif wide:
-            scatter_wide(c, m, start, stop, sums, graded)
+        elif graded:
+            scatter_graded(c, m, start, stop, sums)
         else:
             scatter(c, m, start, stop, sums)
         channels, cell, width = c.channels, c.cell, c.width
@@ -108,34 +108,28 @@ def scatter_three(c, m, start, stop, sums):
                 source += 3 * LANES
 
 
-@kernel_part
-def scatter(c, m, start, stop, sums):
-    table, weights, phases, firsts, places, length = c.table, c.weights, c.phases, c.firsts, c.places, c.length
-    for k in range(start, stop):
-        event = get(m.events, k)
-        base, source = get(m.tables, table + 2 * event), weights + get(m.tables, table + 2 * event + 1)
-        if base >= 0:
-            phase = firsts + get(m.tables, phases + event)
-            for r in range(get(m.tables, phase), get(m.tables, phase + 1)):
-                target = base + get(m.tables, places + r)
-                for lane in range(0, length, LANES):
-                    store(sums, target + lane, plus(load(sums, target + lane), load(m.kernels, source + lane)))
-                source += length
+def scatterer(graded: bool) -> Callable:
+    """A loop over events, their runs, and the vectors of a run; with values, sums have 32 bits."""
+
+    @kernel_part
+    def scatter(c, m, start, stop, sums):
+        table, weights, phases, firsts, places, length = c.table, c.weights, c.phases, c.firsts, c.places, c.length
+        for k in range(start, stop):
+            event = get(m.events, k)
+            base, source = get(m.tables, table + 2 * event), weights + get(m.tables, table + 2 * event + 1)
+            if base >= 0:
+                phase = firsts + get(m.tables, phases + event)
+                for r in range(get(m.tables, phase), get(m.tables, phase + 1)):
+                    target = base + get(m.tables, places + r)
+                    for lane in range(0, length, LANES):
+                        before, more = load(sums, target + lane), load(m.kernels, source + lane)
+                        store(sums, target + lane, plus_times(before, more, int32(get(m.values, k))) if graded else plus(before, more))
+                    source += length
+
+    return scatter
 
 
-@kernel_part
-def scatter_wide(c, m, start, stop, sums, graded):
-    table, weights, phases, firsts, places, length = c.table, c.weights, c.phases, c.firsts, c.places, c.length
-    for k in range(start, stop):
-        event, value = get(m.events, k), int32(get(m.values, k)) if graded else int32(1)
-        base, source = get(m.tables, table + 2 * event), weights + get(m.tables, table + 2 * event + 1)
-        if base >= 0:
-            phase = firsts + get(m.tables, phases + event)
-            for r in range(get(m.tables, phase), get(m.tables, phase + 1)):
-                target = base + get(m.tables, places + r)
-                for lane in range(0, length, LANES):
-                    store(sums, target + lane, plus_times(load(sums, target + lane), load(m.kernels, source + lane), value))
-                source += length
+scatter, scatter_graded = scatterer(graded=False), scatterer(graded=True)
 
 
 def listed(graded: bool) -> Callable:
@@ -158,10 +152,10 @@ DELIVERIES = {
     "graded rows": rows(WIDE_TILE, graded=True),
     "short rows": rows(LANES, graded=False),
     "graded short rows": rows(LANES, graded=True),
-    "runs": runs(graded=False, wide=False, three=False),
-    "three runs": runs(graded=False, wide=False, three=True),
-    "wide runs": runs(graded=False, wide=True, three=False),
-    "graded runs": runs(graded=True, wide=True, three=False),
+    "runs": runs(),
+    "three runs": runs(three=True),
+    "wide runs": runs(wide=True),
+    "graded runs": runs(wide=True, graded=True),
     "listed": listed(graded=False),
     "graded listed": listed(graded=True),
 }

@@ -229,7 +229,9 @@ class _Planner:
             return "graded runs"
         if not fits_16_bits(stored.values, (1, 2, 3)):
             return "wide runs"
-        return "three runs" if table.length == 3 * VECTOR and len(table.places) == 3 and not table.phases.any() else "runs"
+        if table.length == 3 * VECTOR and len(table.places) == 3 and not table.phases.any():
+            return "three runs"
+        return "runs"
 
     def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         matrix = synapse.matrix()
