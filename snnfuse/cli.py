@@ -147,7 +147,7 @@ def _warnings_in_a_line() -> Iterator[None]:
     said: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        line = " ".join(str(message).split())
+        line = _printable(str(message))
         if category.__module__ != OURS:
             python_s(message, category, *where)
         elif line not in said:
@@ -176,11 +176,16 @@ def _report_exception(error: Exception, as_json: bool) -> int:
 
 
 def _report(message: str, code: int, as_json: bool) -> int:
-    line = " ".join(message.split())
+    line = _printable(message)
     click.echo(f"error: {line}", err=True)
     if as_json:
         _report_json(line, code)
     return code
+
+
+def _printable(message: str) -> str:
+    """One line, without what names from a file could steer a terminal with."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
 
 
 def _report_json(message: str, code: int) -> None:

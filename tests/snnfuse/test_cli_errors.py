@@ -160,3 +160,11 @@ def test_images_of_another_size_than_the_networks_are_refused(snn: Cli) -> None:
     save_checkpoint(networks.build("fd-fusion", {"image": (1, 8, 8), "audio": 5}), "ours.pt")
     np.savez("small.npz", image=np.zeros((3, 2, 1, 8, 7)), audio=np.zeros((3, 2, 5)))
     assert_error(snn("export", "ours.pt", "--target", "lava", "--calib", "small.npz"), 2, "'image'", "(1, 8, 7)", "(1, 8, 8)")
+
+
+def test_names_in_a_file_do_not_steer_the_terminal(snn: Cli, graph: Path) -> None:
+    np.savez("bad.npz", **{"\x1b[31mx": np.zeros((2, 2, 4)), "y\u202e": np.zeros((2, 2, 4))})
+    result = snn("export", graph, "--target", "lava", "--calib", "bad.npz", "--data", "\x1b]0;title\x07")
+    assert result.code == 2 and "\x1b" not in result.err + result.out and "\x07" not in result.err
+    result = snn("simulate", "\x1b[2Jnothing", "--input", "bad.npz")
+    assert result.code == 2 and result.err.endswith("?[2Jnothing: no such folder\n")
