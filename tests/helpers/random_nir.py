@@ -168,6 +168,15 @@ class Builder:
 
 def random_graph(seed: int) -> nir.NIRGraph:
     """A few layers, with skips, recurrences, a loop of two populations now and then, and one or more outputs."""
+    graphs = (_drawn(seed + (again << 32)) for again in itertools.count())
+    return next(graph for graph in graphs if not _is_empty(graph))  # pools and strides may leave a population without neurons
+
+
+def _is_empty(graph: nir.NIRGraph) -> bool:
+    return any(isinstance(value, np.ndarray) and not value.size for node in graph.nodes.values() for value in vars(node).values())
+
+
+def _drawn(seed: int) -> nir.NIRGraph:
     b = Builder(np.random.default_rng(seed))
     shape = [(4,), (2, 7), (2, 6, 5)][b.rng.integers(3)]
     for i in range(b.rng.integers(1, 3)):
