@@ -43,6 +43,7 @@ ci:
 
 lint: install
 	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check .
 	@$(RUN) tools/check_imports.py
 
 types: install

@@ -1,8 +1,8 @@
 """netx files (`.net`, HDF5), which lava-dl's SLAYER writes and its netx runs: in and out, with h5py alone.
 
-    program = read_net("trained.net")     # what SLAYER trained, in integers
-    netx_differences("trained.net")       # where netx itself would run something else
-    write_net(program, "network.net")     # only what netx runs spike for spike
+program = read_net("trained.net")     # what SLAYER trained, in integers
+netx_differences("trained.net")       # where netx itself would run something else
+write_net(program, "network.net")     # only what netx runs spike for spike
 """
 
 import warnings
@@ -50,9 +50,7 @@ def netx_differences(path: str | Path) -> Ledger:
     return open_net(path)[1]
 
 
-def open_net(
-    path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None
-) -> "tuple[Program, Ledger]":
+def open_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None) -> "tuple[Program, Ledger]":
     """`read_net` and `netx_differences` in one."""
     from snnfuse.export.netx.file_in import read_contents
     from snnfuse.export.netx.file_to_program import to_program

@@ -108,9 +108,7 @@ def _conv(layer: NetLayer, source: tuple[int, ...]) -> Conv2d:
         raise InputError(f"{layer.name}: a convolution needs an input of shape (C, H, W), found {source}")
     out, per_group = layer.weight.shape[:2]
     if layer.groups < 1 or out % layer.groups or per_group * layer.groups != source[0]:
-        raise InputError(
-            f"{layer.name}/weight: {layer.weight.shape} in {layer.groups} groups do not fit an input of {source}"
-        )
+        raise InputError(f"{layer.name}/weight: {layer.weight.shape} in {layer.groups} groups do not fit an input of {source}")
     axes = zip(source[1:], layer.weight.shape[2:], layer.stride, layer.padding, layer.dilation)
     if min(output_size(*axis) for axis in axes) < 1:
         raise InputError(f"{layer.name}/weight: the kernel is larger than its padded input of {source}")
@@ -189,8 +187,6 @@ def _append_relay(chain: Chain) -> None:
     """Neurons that fire where something arrives: no current or voltage is left for the next step."""
     size, name = len(chain.spikes_lag), f"{chain.last}.delay"
     identity = sparse.identity(size, np.int32, "csr")
-    chain.connections += [
-        Connection(chain.last, name, Sparse(part), lag=lag) for lag, part in by_lag(identity, chain.spikes_lag[None])
-    ]
+    chain.connections += [Connection(chain.last, name, Sparse(part), lag=lag) for lag, part in by_lag(identity, chain.spikes_lag[None])]
     chain.nodes[name] = Lif(chain.nodes[chain.last].shape, du=4095, dv=0, vth=0)
     chain.last, chain.spikes_lag = name, None

@@ -76,9 +76,7 @@ def _convolutions(feed: Sequence[Connection]) -> list[Conv2d]:
     return convs if len(convs) == len(feed) and len({conv.geometry for conv in convs}) == 1 else []
 
 
-def _layer(
-    program: Program, name: str, place: str, feed: list[Connection], back: list[Connection], before: tuple[int, ...]
-) -> NetLayer:
+def _layer(program: Program, name: str, place: str, feed: list[Connection], back: list[Connection], before: tuple[int, ...]) -> NetLayer:
     lif = program.nodes[name]
     convs = _convolutions(feed)
     neuron, bias = neuron_of(lif, name, flat=not convs)

@@ -81,9 +81,7 @@ def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArra
     return compare_runs(network, program, simulate(network, x), emulate(program, program.encode(x), "all"))
 
 
-def compare_runs(
-    network: Network, program: Program, run: FloatRun, recording: Recording
-) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
+def compare_runs(network: Network, program: Program, run: FloatRun, recording: Recording) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
     """`measure_agreement` of two runs on the same inputs; the recording holds every population."""
     decoders = {output.node: output.decoder for output in program.outputs.values()}
     return tuple(

@@ -20,6 +20,7 @@ from snnfuse.hardware.ir.synapses import Synapse
 EQUAL = 1e-5  # relative
 BIAS_FORM = Form((WEIGHT_BITS, WEIGHT_BITS), depth=2)  # a column of biases is small, so it always gets its rounding residue
 
+
 @dataclass(frozen=True, eq=False)
 class Fit:
     """A population in integers.

@@ -116,9 +116,7 @@ def _fed(staged: StagedGraph, network: Network, inputs: Mapping[str, NDArray], r
     return {name: _value(staged, name, shape, inputs, runs) for name, shape in network.inputs.items()}
 
 
-def _value(
-    staged: StagedGraph, name: str, shape: tuple[int, ...], inputs: Mapping[str, NDArray], runs: tuple[StageRun, ...]
-) -> NDArray:
+def _value(staged: StagedGraph, name: str, shape: tuple[int, ...], inputs: Mapping[str, NDArray], runs: tuple[StageRun, ...]) -> NDArray:
     """What a stage's input is fed."""
     link = next((link for link in staged.links if link.name == name), None)
     if link is None and name not in inputs:
@@ -141,9 +139,7 @@ def network_inputs(staged: StagedGraph) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name not in linked))
 
 
-def feed_stages(
-    staged: StagedGraph, calibration: Mapping[str, NDArray], settings: QuantizationSettings, target: Target
-) -> Iterator[Fed]:
+def feed_stages(staged: StagedGraph, calibration: Mapping[str, NDArray], settings: QuantizationSettings, target: Target) -> Iterator[Fed]:
     """What each stage is made from, one after the other; arguments and errors as of `quantize_staged`."""
     runs: tuple[StageRun, ...] = ()
     input_bits = min(settings.input_bits, target.payload_bits)
@@ -192,9 +188,7 @@ def _with_unit(link: Link, program: Program, scales: Mapping[str, float]) -> Lin
     return replace(link, unit=1.0 / (scales[output.node] * (1 << ALIGN_BITS)))
 
 
-def declare(
-    link: Link, reader: Network, fed: Mapping[str, NDArray], input_bits: int, runs: tuple[StageRun, ...]
-) -> Input | None:
+def declare(link: Link, reader: Network, fed: Mapping[str, NDArray], input_bits: int, runs: tuple[StageRun, ...]) -> Input | None:
     """How a carried value enters the stage that reads it, where its range or its unit is known; None leaves both to the data.
 
     Counts of T steps are 0 .. T in units of 1, means in units of 1 / T: exact. So are sums of layers' spikes, which a readout's voltage

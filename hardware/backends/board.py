@@ -143,9 +143,7 @@ def spiking_nodes(program: Program) -> list[str]:
     return list(found) or list(program.neurons)
 
 
-def run_on_board(
-    program: Program, events: Mapping[str, NDArray], nodes: list[str], host: Host, timeout: float | None = None
-) -> Recording:
+def run_on_board(program: Program, events: Mapping[str, NDArray], nodes: list[str], host: Host, timeout: float | None = None) -> Recording:
     """Spikes of some populations, from a board.
 
     Samples run back to back. Where synapses hold something from one sample to the next, recurrent and lagging ones, each sample is a

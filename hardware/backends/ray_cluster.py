@@ -116,9 +116,7 @@ def _check_port(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWER_S).close()
 
 
-def _emulate_part(
-    program: Program, events: Mapping[str, NDArray], record: str | list[str], states: bool, memory: int | None
-) -> Recording:
+def _emulate_part(program: Program, events: Mapping[str, NDArray], record: str | list[str], states: bool, memory: int | None) -> Recording:
     """One task: a CPU, and one thread on it. The events are known where it was started, and not sent back."""
     recording = emulate(program, events, record, states, threads=1, memory=memory)
     return Recording(recording.spikes, recording.states, recording.latency, recording.outputs)

@@ -20,9 +20,7 @@ from snnfuse.hardware.ir.synapses import Synapse
 from snnfuse.hardware.ir.synapses.exact_products import product
 
 
-def emulate(
-    program: Program, events: Mapping[str, NDArray], record: str | Iterable[str] = "outputs", states: bool = False
-) -> Recording:
+def emulate(program: Program, events: Mapping[str, NDArray], record: str | Iterable[str] = "outputs", states: bool = False) -> Recording:
     """Run a program.
 
     Args:
@@ -70,9 +68,7 @@ def _run_population(
     return spikes, traces
 
 
-def _feed_forward_input(
-    program: Program, name: str, port: int, sent: Mapping[str, NDArray], size: tuple[int, int]
-) -> NDArray[np.int64]:
+def _feed_forward_input(program: Program, name: str, port: int, sent: Mapping[str, NDArray], size: tuple[int, int]) -> NDArray[np.int64]:
     """The sum of what arrives at one port from other populations, (time, batch, *shape)."""
     shape = program.nodes[name].shape
     arriving = [c for c in program.into(name) if c.port == port and not c.is_recurrent]

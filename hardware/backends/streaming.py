@@ -143,9 +143,7 @@ def _in_stages(pipeline: Pipeline, steps: Iterable[Step], window: int, name: str
         kept.clear()
 
 
-def _sliding(
-    program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int, every: int
-) -> Iterator[Decision]:
+def _sliding(program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int, every: int) -> Iterator[Decision]:
     decoder, latency = program.outputs[name].decoder, program.latency[program.outputs[name].node]
     session = Session(program, 1, threads=threads)
     last: deque[NDArray] = deque(maxlen=window)

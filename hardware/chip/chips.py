@@ -97,7 +97,7 @@ def cut(both: sparse.csr_matrix, size: int) -> NDArray[np.int64]:
         first = max(0, j - size)
         row = both[j - 1, first:j].toarray().ravel()
         joined = np.cumsum(row[::-1])[::-1]
-        inside = np.append(inside, 0.0)[-(j - first):] + joined
+        inside = np.append(inside, 0.0)[-(j - first) :] + joined
         options = best[:-1, first:j] + inside
         where = options.argmax(1)
         best[1:, j], origin[1:, j] = options[np.arange(chips), where], first + where
@@ -164,4 +164,3 @@ def _put(both: sparse.csr_matrix, towards: NDArray[np.float64], chip_of: NDArray
 def _crossing(traffic: sparse.csr_matrix, chip_of: NDArray[np.int64]) -> float:
     entries = traffic.tocoo()
     return float(entries.data[chip_of[entries.row] != chip_of[entries.col]].sum())
-

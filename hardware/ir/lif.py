@@ -137,9 +137,7 @@ register_neuron(
     NeuronKind(
         Lif,
         {"shape": SHAPE, **dict.fromkeys((name for name, *_ in RANGES), PARAMETER), "reset": TEXT},
-        placement=Placement(
-            "a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"
-        ),
+        placement=Placement("a stock LIF, if it resets to zero", "A", "measured", "Lava's LIF; a trace of a chip (NIR paper, 01_lif)"),
         emulator="snnfuse.hardware.backends.emulator.lif:form",
         torch="snnfuse.hardware.backends.torch_backend.neurons:lif",
         lava="snnfuse.hardware.backends.lava.neurons:LIF",

@@ -79,8 +79,10 @@ def compare(a: Recording, b: Recording) -> Comparison:
     firsts = []
     for node, variable, x, y in variables:
         if x.shape != y.shape or a.latency.get(node) != b.latency.get(node):
-            raise InputError(f"{variable} of {node}: windows differ, {x.shape} at latency {a.latency.get(node)} against "
-                             f"{y.shape} at {b.latency.get(node)}")
+            raise InputError(
+                f"{variable} of {node}: windows differ, {x.shape} at latency {a.latency.get(node)} against "
+                f"{y.shape} at {b.latency.get(node)}"
+            )
         different = np.flatnonzero(x.ravel() != y.ravel())
         compared, wrong = counts.get(variable, (0, 0))
         counts[variable] = (compared + x.size, wrong + different.size)

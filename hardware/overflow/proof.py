@@ -40,7 +40,7 @@ class Verdict:
 
     @property
     def status(self) -> str:
-        """"impossible", "witnessed" or "undecided"."""
+        """ "impossible", "witnessed" or "undecided"."""
         return "impossible" if not self.neurons else "witnessed" if self.witness else "undecided"
 
     def __str__(self) -> str:
@@ -77,9 +77,7 @@ def prove(
     return tuple(_verdict(program, name, event, found[name], look) for name, event in ways)
 
 
-def _verdict(
-    program: Program, name: str, event: str, bounds: PopulationBounds, look: Callable[[str, int, str], Witness | None]
-) -> Verdict:
+def _verdict(program: Program, name: str, event: str, bounds: PopulationBounds, look: Callable[[str, int, str], Witness | None]) -> Verdict:
     form = bounds_form(program.neurons[name])
     way = form.events[event]
     state = bounds.intervals[way.value]

@@ -127,9 +127,7 @@ Sequence = Mapping[str, NDArray[np.int32]]
 
 def _try(program: Program, name: str, neuron: int, event: str, sequences: Collection[Sequence]) -> tuple[NDArray[np.int64], Witness | None]:
     """How far each sequence, by input (time, inputs), brings the state, and the first that overflows, up to where it does."""
-    events = {
-        n: np.stack([s[n] for s in sequences], axis=1).reshape(-1, len(sequences), *node.shape) for n, node in program.inputs.items()
-    }
+    events = {n: np.stack([s[n] for s in sequences], axis=1).reshape(-1, len(sequences), *node.shape) for n, node in program.inputs.items()}
     recording = emulate(program, events, "all", states=not program.outputs and bool(program.neurons[name].states))
     far = excess(program, recording, name, neuron, event)
     best = int(far.max(0).argmax())
@@ -151,8 +149,10 @@ def _search(
     deadline: float | None,
 ) -> Witness | None:
     """Evolution of input sequences; the better half lives on and is varied."""
-    pieces = [*_held(program, scores), *(_mutated(program, _strongest_pieces(program, scores[i % len(scores)]), rng, i / CANDIDATES)
-                                         for i in range(CANDIDATES))][:CANDIDATES]
+    pieces = [
+        *_held(program, scores),
+        *(_mutated(program, _strongest_pieces(program, scores[i % len(scores)]), rng, i / CANDIDATES) for i in range(CANDIDATES)),
+    ][:CANDIDATES]
     orders = [_order(time, rng) for _ in pieces]
     for _ in range(rounds):
         if deadline is not None and clock.monotonic() > deadline:

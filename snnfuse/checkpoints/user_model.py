@@ -16,9 +16,7 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
     try:
         made = factory()
     except (Exception, SystemExit) as error:  # a user's own code
-        raise InputError(
-            f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})"
-        ) from error
+        raise InputError(f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})") from error
     if isinstance(made, nn.DataParallel | nn.parallel.DistributedDataParallel):
         made = made.module
     made = getattr(made, "_orig_mod", made)  # of torch.compile: the module itself computes the same

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=PATH)
-@click.option(
-    "--input", "inputs", type=PATH, metavar="FILE", help=".npz with an array (time, batch, ...) per input; default: golden/."
-)
+@click.option("--input", "inputs", type=PATH, metavar="FILE", help=".npz with an array (time, batch, ...) per input; default: golden/.")
 @click.option("--board", default="oheo-gulch", show_default=True, metavar="NAME|FILE", help="That the layers are placed on.")
 @click.option("--neurobench", is_flag=True, help="Let the neurobench package compute its metrics too (extra: neurobench).")
 @json_option

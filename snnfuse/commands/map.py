@@ -131,4 +131,3 @@ def describe_sensitivity(varied: Mapping[str, int | None], resources: "Resources
     """Cores if the limits were others."""
     cores = ", ".join(f"{name}: {'does not fit' if n is None else n}" for name, n in varied.items())
     return f"cores if a limit were different (now {resources.cores}): {cores}"
-

@@ -88,8 +88,6 @@ def describe(check: "Check") -> str:
 
 def figures(check: "Check") -> dict[str, Any]:
     """The same, JSON-able."""
-    by_variable = {
-        name: {"compared": compared, "mismatches": wrong} for name, (compared, wrong) in check.comparison.by_variable.items()
-    }
+    by_variable = {name: {"compared": compared, "mismatches": wrong} for name, (compared, wrong) in check.comparison.by_variable.items()}
     first = str(check.comparison.first) if check.comparison.first else None
     return {"backend": check.backend, "passed": check.passed, "seconds": check.seconds, "first": first, **by_variable}

@@ -1,8 +1,8 @@
 """The chip's roundings with gradients of our choice: each function's value is exact, its derivative that of what it stands for.
 
-    round, trunc, floor    derivative 1, straight-through (Bengio, Léonard, Courville 2013)
-    fire                   derivative 1 / (1 + slope |x| / theta)^2 / theta, as snnTorch's fast sigmoid of v / theta (Zenke, Ganguli 2018)
-    bounded                derivative 1, but 0 for what would leave the bounds further
+round, trunc, floor    derivative 1, straight-through (Bengio, Léonard, Courville 2013)
+fire                   derivative 1 / (1 + slope |x| / theta)^2 / theta, as snnTorch's fast sigmoid of v / theta (Zenke, Ganguli 2018)
+bounded                derivative 1, but 0 for what would leave the bounds further
 """
 
 from collections.abc import Callable

@@ -94,7 +94,7 @@ class FixedPointLayer(nn.Module):
             self.register_buffer(f"present_{position}", _present(i.projection), persistent=False)
         self.bias = _shared(biases[0])
         self.current_bias = _shared(biases[1]) if column else None
-        drive = min(sum(s.drive for s in self.synapses) + int(sum(FULL_SCALE * 2.0**max(g.exponent, 0) for g in grids(column))), INT32)
+        drive = min(sum(s.drive for s in self.synapses) + int(sum(FULL_SCALE * 2.0 ** max(g.exponent, 0) for g in grids(column))), INT32)
         self._wraps = needs_wrap32(fit.lif, drive), needs_wrap24(fit.lif, drive)
 
     @property
@@ -128,9 +128,7 @@ class FixedPointLayer(nn.Module):
         wanted = weights.to(DTYPE) * (self.scale * i.unit)
         return Bounded.apply(wanted if present is None else wanted * present, *reach(i.rounds))
 
-    def _drive(
-        self, sent: Mapping[str, Tensor], wanted: list[Tensor], weighted: list[Weighted], size: torch.Size, forced: bool
-    ) -> Tensor:
+    def _drive(self, sent: Mapping[str, Tensor], wanted: list[Tensor], weighted: list[Weighted], size: torch.Size, forced: bool) -> Tensor:
         """What arrives from other populations and the constant, float64 (time, batch, neurons)."""
         drive = torch.zeros(*size, self.neurons, dtype=DTYPE, device=self.bias.device)
         for i, w, groups in zip(self.incoming, wanted, weighted):

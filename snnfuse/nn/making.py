@@ -82,9 +82,7 @@ def _refuse_counting(network: Network) -> None:
         )
 
 
-def make_layer(
-    network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds
-) -> FixedPointLayer:
+def make_layer(network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds) -> FixedPointLayer:
     """A population's layer, its float weights those of the network, in the fit's units."""
     network = in_units(network, name, fit.units)
     population = network.populations[name]

@@ -141,7 +141,7 @@ class Synapses:
         total = sum((n * 2.0**g.exponent for n, g in zip(parts, grids(self.rounds))), torch.zeros_like(parts[0]))
         exact = float32_is_exact(wanted.device)
         if self.is_whole:
-            largest = int(sum(FULL_SCALE * 2.0**max(g.exponent, 0) for g in grids(self.rounds)))
+            largest = int(sum(FULL_SCALE * 2.0 ** max(g.exponent, 0) for g in grids(self.rounds)))
             dtype = getattr(torch, choose(largest * self.operator.fan_in, self.payload, exact).dtype)
             return Weighted(self, (total.to(dtype),), total.float(), parts)
         dtype = getattr(torch, choose(FULL_SCALE * self.operator.fan_in, self.payload, exact).dtype)

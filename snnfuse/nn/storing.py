@@ -60,9 +60,7 @@ def describe_network(net: FixedPointNetwork) -> dict[str, Any]:
         "dt": net.network.dt,
         "reset": net.reset,
         "decoder": net.decoder,
-        "inputs": {
-            name: {"bits": node.bits, "scale": node.scale} if node.sends_numbers else None for name, node in net.declared.items()
-        },
+        "inputs": {name: {"bits": node.bits, "scale": node.scale} if node.sends_numbers else None for name, node in net.declared.items()},
         "layers": {layer.name: _describe_layer(layer) for layer in net.layers},
         "ledger": ledger.to_json(net.network.ledger),
     }

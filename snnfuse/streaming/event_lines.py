@@ -16,9 +16,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Input
 
 
-def event_lines(
-    lines: Iterable[bytes], inputs: Mapping[str, Input], source: str = "-"
-) -> Iterator[dict[str, NDArray[np.int32]]]:
+def event_lines(lines: Iterable[bytes], inputs: Mapping[str, Input], source: str = "-") -> Iterator[dict[str, NDArray[np.int32]]]:
     """Yield steps of events, int32 (*shape) by input, from lines of JSON in UTF-8; empty lines are none.
 
     Raises:

@@ -51,9 +51,7 @@ def shrink(whole: Part, fails: Fails, suspect: Part | None = None, attempts: int
     return Part(samples, fewest_steps(whole.steps, lambda steps: limited(samples, steps), suspect.steps if suspect else 0))
 
 
-def fewest_samples(
-    samples: tuple[int, ...], fails: Callable[[tuple[int, ...]], bool], suspect: tuple[int, ...] = ()
-) -> tuple[int, ...]:
+def fewest_samples(samples: tuple[int, ...], fails: Callable[[tuple[int, ...]], bool], suspect: tuple[int, ...] = ()) -> tuple[int, ...]:
     """Those that must be run together to fail; none of them can be left out."""
     if suspect and len(suspect) < len(samples) and fails(suspect):
         samples = suspect

@@ -1,9 +1,9 @@
 """A failed case as a folder that one can read, send, and replay: nothing in it is executed.
 
-    case.json                      what was claimed, of which backend or board, by which test
-    program.json, .safetensors     the program
-    events.safetensors             its integer inputs, (time, batch, *shape) each; not where only the program matters
-    README.txt                     the command that replays it
+case.json                      what was claimed, of which backend or board, by which test
+program.json, .safetensors     the program
+events.safetensors             its integer inputs, (time, batch, *shape) each; not where only the program matters
+README.txt                     the command that replays it
 """
 
 import hashlib

@@ -99,9 +99,7 @@ def test_norse_gives_our_spikes_on_its_own_graph(shared_data, from_norse) -> Non
 def test_norse_runs_the_graphs_that_we_write(from_norse) -> None:
     """CubaLIF, which Norse reads whole; of LIF and IF it leaves r out, with a warning."""
     torch.manual_seed(0)
-    neurons = [
-        snn.Synaptic(alpha=0.6, beta=beta, init_hidden=True, reset_mechanism="zero", reset_delay=False) for beta in (0.8, 0.7)
-    ]
+    neurons = [snn.Synaptic(alpha=0.6, beta=beta, init_hidden=True, reset_mechanism="zero", reset_delay=False) for beta in (0.8, 0.7)]
     model = nn.Sequential(nn.Linear(10, 12), neurons[0], nn.Linear(12, 5), neurons[1])
     amplify(model, 2.5)
     x = binary(10).float()

@@ -28,11 +28,7 @@ def make(kind: type, reset: str, delay: bool, params: dict, **options) -> nn.Mod
 @pytest.mark.parametrize("params", [SCALARS, ARRAYS], ids=["scalar", "per-neuron"])
 @pytest.mark.parametrize(
     "kind, reset, delay",
-    [
-        c
-        for c in itertools.product([snn.Leaky, snn.Synaptic], ["zero", "subtract"], [True, False])
-        if c != (snn.Synaptic, "zero", True)
-    ],
+    [c for c in itertools.product([snn.Leaky, snn.Synaptic], ["zero", "subtract"], [True, False]) if c != (snn.Synaptic, "zero", True)],
 )
 def test_a_neuron(agree, kind, reset, delay, params) -> None:
     neuron = make(kind, reset, delay, params).double()

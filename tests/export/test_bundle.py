@@ -26,9 +26,7 @@ def test_what_is_written_is_read(parts: dict, program: Program, tmp_path: Path) 
         np.testing.assert_array_equal(bundle.golden.spikes[name], parts["golden"].spikes[name])
     np.testing.assert_array_equal(bundle.golden.states["out"]["v"], parts["golden"].states["out"]["v"])
     assert bundle.golden.latency == parts["golden"].latency
-    np.testing.assert_array_equal(
-        emulate(bundle.program, bundle.events, record="all").spikes["hidden"], bundle.golden.spikes["hidden"]
-    )
+    np.testing.assert_array_equal(emulate(bundle.program, bundle.events, record="all").spikes["hidden"], bundle.golden.spikes["hidden"])
     ledger, tiers = [{"node": "x", "change": "a", "reason": "b", "effect": ""}], {"x": "C", "hidden": "A", "out": "A", "output": "C"}
     statuses = {"x": "models agree", "hidden": "measured", "out": "measured"}
     assert bundle.report == {"ledger": ledger, "tiers": tiers, "tier_status": statuses, "samples": 2}
@@ -89,8 +87,7 @@ def test_every_changed_or_missing_file_is_named(parts: dict, tmp_path: Path, nam
         ('{"format": "snnfuse bundle", "format_version": 1, "target": "x"}', "target is 'x'"),
         ('{"format": "snnfuse bundle", "format_version": 1, "target": "nir", "files": {}}', "files must list graph.nir"),
         (
-            '{"format": "snnfuse bundle", "format_version": 1, "target": "nir",'
-            ' "files": {"../x": "", "graph.nir": "", "report.json": ""}}',
+            '{"format": "snnfuse bundle", "format_version": 1, "target": "nir", "files": {"../x": "", "graph.nir": "", "report.json": ""}}',
             "files lists '../x', which snnfuse writes into no bundle",
         ),
     ],

@@ -18,9 +18,7 @@ from snnfuse.export.lowering.weights import from_matrix
 from snnfuse.export.ops_table import SOURCES, rows
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
-NODES = [
-    kind for kind in vars(nir.ir).values() if isinstance(kind, type) and issubclass(kind, nir.NIRNode) and kind is not nir.NIRNode
-]
+NODES = [kind for kind in vars(nir.ir).values() if isinstance(kind, type) and issubclass(kind, nir.NIRNode) and kind is not nir.NIRNode]
 TABLE = ops_rows()
 
 

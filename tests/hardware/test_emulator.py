@@ -124,8 +124,13 @@ def test_sums_that_leave_16_bits(mode: str, sources: int, targets: int) -> None:
 
 @pytest.mark.parametrize(
     "stride, padding, dilation",
-    [((2**22, 1), (0, 0), (1, 1)), ((2**22, 2**30), (1, 1), (1, 1)), ((5, 7), (40, 9), (20, 8)), ((2**20, 3), (2**21, 1), (2**21, 2)),
-     ((2**21, 1), (2**21, 1), (2**21, 1))],
+    [
+        ((2**22, 1), (0, 0), (1, 1)),
+        ((2**22, 2**30), (1, 1), (1, 1)),
+        ((5, 7), (40, 9), (20, 8)),
+        ((2**20, 3), (2**21, 1), (2**21, 2)),
+        ((2**21, 1), (2**21, 1), (2**21, 1)),
+    ],
 )
 def test_a_plan_follows_the_sizes_that_exist(stride: tuple, padding: tuple, dilation: tuple) -> None:
     """Whatever stride, padding and dilation are: most taps of these meet no input, most positions no tap."""
@@ -143,8 +148,14 @@ def test_a_plan_follows_the_sizes_that_exist(stride: tuple, padding: tuple, dila
 @pytest.mark.parametrize("groups", [1, 2, 6])
 @pytest.mark.parametrize(
     "kernel, stride, padding, dilation",
-    [((3, 3), (1, 1), (1, 1), (1, 1)), ((1, 1), (1, 1), (0, 0), (1, 1)), ((3, 2), (2, 3), (0, 1), (1, 1)), ((3, 3), (1, 2), (2, 3), (2, 2)),
-     ((2, 4), (3, 1), (1, 5), (1, 3)), ((5, 5), (1, 1), (0, 0), (1, 1))],
+    [
+        ((3, 3), (1, 1), (1, 1), (1, 1)),
+        ((1, 1), (1, 1), (0, 0), (1, 1)),
+        ((3, 2), (2, 3), (0, 1), (1, 1)),
+        ((3, 3), (1, 2), (2, 3), (2, 2)),
+        ((2, 4), (3, 1), (1, 5), (1, 3)),
+        ((5, 5), (1, 1), (0, 0), (1, 1)),
+    ],
 )
 def test_convolutions(mode: str, groups: int, kernel: tuple, stride: tuple, padding: tuple, dilation: tuple) -> None:
     """Binary and graded, with kernels on the border, steps that skip taps, groups, and channels that fill no vector."""

@@ -90,9 +90,7 @@ def test_loihi_1_by_hand() -> None:
     low = 3 * 23.6 + 3 * 1.7 + 3 * 81.0 + 52.0
     high = 3 * 23.6 + 3 * (1.7 + 33.0) + 4 * 81.0
     assert found.models[0].dynamic_uj == pytest.approx((low / 1e6, high / 1e6), rel=1e-12)
-    assert found.models[0].time_us == pytest.approx(
-        ((3 * 3.5 + 4 * 5.3 + 4 * 113) / 1e3, (3 * 3.5 + 4 * 8.4 + 4 * 465) / 1e3), rel=1e-12
-    )
+    assert found.models[0].time_us == pytest.approx(((3 * 3.5 + 4 * 5.3 + 4 * 113) / 1e3, (3 * 3.5 + 4 * 8.4 + 4 * 465) / 1e3), rel=1e-12)
     assert found.models[0].static_uj is None
     assert found.models[0].latency_us == pytest.approx(tuple(x * 5 / 4 for x in found.models[0].time_us), rel=1e-12)
     assert macs(found.activity) == 4 and cpu_uj(found.activity) == pytest.approx((4 * 4.6e-6, 4 * 94.6e-6), rel=1e-12)

@@ -83,7 +83,11 @@ def test_a_relay_onto_itself_accumulates_from_the_start_of_each_window(program: 
     np.testing.assert_array_equal(run.states["out"]["v"][..., 0], np.cumsum(64 * run.spikes["qs"].sum(-1), axis=0))
     assert program.latency == {"k": 0, "q": 0, "x": 0, "kx": 1, "sum": 2, "qs": 3, "out": 4}
     assert {name: spikes.dtype for name, spikes in run.spikes.items()} == {
-        "kx": np.int32, "sum": np.int32, "qs": np.int32, "out": np.bool_, "o": np.bool_
+        "kx": np.int32,
+        "sum": np.int32,
+        "qs": np.int32,
+        "out": np.bool_,
+        "o": np.bool_,
     }
     assert set(run.states) == {"out"}  # a graded neuron has none
 

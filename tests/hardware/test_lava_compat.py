@@ -90,9 +90,7 @@ def test_a_lava_without_its_files_is_missing(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("lava")
-def test_a_lava_that_does_not_import_is_told_with_the_command_that_repairs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lava_that_does_not_import_is_told_with_the_command_that_repairs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "lava/magma").mkdir(parents=True)
     (tmp_path / "lava/magma/__init__.py").write_text("raise ImportError('broken')")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -177,9 +177,7 @@ network._resets = lambda *_: ()
 """
 
 
-def test_an_accumulator_begins_each_sample_at_zero_because_its_synapse_is_cleared(
-    temporary: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_accumulator_begins_each_sample_at_zero_because_its_synapse_is_cleared(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing else has to be: without the reset each sample goes on from where the one before ended, and nothing more."""
     one = Dense(np.ones((1, 1), np.int32))
     nodes = {"in": SpikeInput((1,)), "sum": Relay((1,)), "square": Product((1,))}

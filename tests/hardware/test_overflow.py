@@ -70,8 +70,9 @@ def test_wrap_clip_above_and_clip_below_are_told_apart():
 
 def test_a_voltage_clipped_above_is_harmless_only_where_it_fires_and_resets_to_zero():
     strong = {"exponent": 7, "du": 4095, "dv": 0, "bias_mant": 4095, "bias_exp": 7}
-    by_reset = {reset: prove(one_neuron(254, vth=131071, reset=reset, source=GradedInput((1,), 3, 1.0), **strong)) for reset in
-                ("zero", "subtract")}
+    by_reset = {
+        reset: prove(one_neuron(254, vth=131071, reset=reset, source=GradedInput((1,), 3, 1.0), **strong)) for reset in ("zero", "subtract")
+    }
     assert [next(v for v in verdicts if v.event == "v clips high").harmless for verdicts in by_reset.values()] == [True, False]
     readout = prove(one_neuron(254, source=GradedInput((1,), 3, 1.0), **strong))
     assert not next(v for v in readout if v.event == "v clips high").harmless

@@ -22,9 +22,7 @@ def image(path: Path, seed: int = 0, size: tuple[int, int] = (32, 32), mode: str
     return path
 
 
-def sound(
-    path: Path, seed: int = 0, rate: int = 8000, samples: int = 1600, channels: int = 1, subtype: str | None = "PCM_16"
-) -> Path:
+def sound(path: Path, seed: int = 0, rate: int = 8000, samples: int = 1600, channels: int = 1, subtype: str | None = "PCM_16") -> Path:
     """A tone of random pitch in noise; its format is that of the suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)

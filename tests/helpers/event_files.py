@@ -38,9 +38,7 @@ def spoken(
     """Recordings by label: addresses and seconds; one sequence of digits each too, which readers of single digits leave out."""
     rng = np.random.default_rng(seed)
     labels = [f"{speaker}-a-{said}" for speaker in speakers for said in (*digits, "1z3")]
-    return {
-        label: (rng.integers(0, 64, events).astype(np.uint8), np.sort(rng.random(events)).astype(np.float32)) for label in labels
-    }
+    return {label: (rng.integers(0, 64, events).astype(np.uint8), np.sort(rng.random(events)).astype(np.float32)) for label in labels}
 
 
 def write_ntidigits(path: Path, **sides: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Path:

@@ -108,8 +108,10 @@ def draw_population(draw: st.DrawFn, draft: Draft, name: str) -> None:
     sources = [(port, source) for port in ports for source in draw_sources(draw, draft, least=1 if kind in (Product, InverseRoot) else 0)]
     synapses = [draw(synapse(draft.nodes[source].shape, None)) for _, source in sources[:1]]
     shape = synapses[0].output_shape if synapses and isinstance(synapses[0], Conv2d) else draw(shapes())
-    synapses = [draw(synapse(draft.nodes[source].shape, shape)) if i or not fits(synapses[0], shape) else synapses[0]
-                for i, (_, source) in enumerate(sources)]
+    synapses = [
+        draw(synapse(draft.nodes[source].shape, shape)) if i or not fits(synapses[0], shape) else synapses[0]
+        for i, (_, source) in enumerate(sources)
+    ]
     arrival = draw_latency(draw, draft, [source for _, source in sources])
     drawn = {Lif: draw_lif, Relay: lambda _, s: Relay(s), Product: draw_product, InverseRoot: draw_root}[kind](draw, shape)
     add(draft, name, drawn, arrival)

@@ -40,7 +40,6 @@ def subtract():
 """
 
 
-
 @pytest.fixture
 def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
     """Run `snnfuse ...` in this process, in an empty folder."""

@@ -172,9 +172,7 @@ class Plain(nn.Sequential):
 
 
 def test_a_state_dict_goes_with_a_factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "their_nets.py").write_text(
-        "from torch import nn\ndef make():\n    return nn.Sequential(nn.Linear(3, 2))\nnumber = 3\n"
-    )
+    (tmp_path / "their_nets.py").write_text("from torch import nn\ndef make():\n    return nn.Sequential(nn.Linear(3, 2))\nnumber = 3\n")
     monkeypatch.chdir(tmp_path)
     plain, path = Plain(), tmp_path / "weights.pt"
     for content in (plain.state_dict(), {"epoch": 3, "state_dict": plain.state_dict()}, {"model_state_dict": plain.state_dict()}):

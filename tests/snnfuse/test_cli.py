@@ -91,9 +91,7 @@ def test_every_command_is_there(snn: Cli) -> None:
 def test_export_simulate_verify(snn: Cli, graph: Path, calib: Path, target: str) -> None:
     exported = snn("export", graph, "--target", target, "--calib", calib)
     assert exported.code == 0, exported.err
-    assert (
-        f"bundle: net-{target}" in exported.out and "ledger: " in exported.out and "accuracy on these 10 samples" in exported.out
-    )
+    assert f"bundle: net-{target}" in exported.out and "ledger: " in exported.out and "accuracy on these 10 samples" in exported.out
     assert ("cores of oheo-gulch" in exported.out) == (target == "loihi2")
     assert ("resources" in read_bundle(f"net-{target}").manifest) == (target == "loihi2")
 

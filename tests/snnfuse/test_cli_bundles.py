@@ -110,9 +110,7 @@ def test_a_file_that_the_manifest_does_not_list_fails_verification(snn: Cli, gra
     assert result.code == 1 and result.out.endswith("does not list: extra\nFAILED\n")
 
 
-def test_verify_and_simulate_from_inside_the_bundle(
-    snn: Cli, graph: Path, calib: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verify_and_simulate_from_inside_the_bundle(snn: Cli, graph: Path, calib: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     snn("export", graph, "--target", "lava", "--calib", calib, "-o", "b")
     monkeypatch.chdir("b")
     assert snn("simulate", ".", "--input", calib, "-o", "../out.npz").code == 0

@@ -15,9 +15,7 @@ from snnfuse import cli
 
 def test_a_pickled_module_is_not_opened(snn: Cli, calib: Path) -> None:
     torch.save(torch.nn.Linear(4, 3), "pickled.pt")
-    assert_error(
-        snn("export", "pickled.pt", "--target", "loihi2", "--calib", calib), 5, "pickled.pt", "state_dict", "--allow-pickle"
-    )
+    assert_error(snn("export", "pickled.pt", "--target", "loihi2", "--calib", calib), 5, "pickled.pt", "state_dict", "--allow-pickle")
 
 
 BAD_USAGE = [

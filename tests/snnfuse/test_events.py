@@ -107,7 +107,7 @@ def test_aedat_is_read_as_it_was_written(tmp_path: Path, header: bytes) -> None:
 
 def test_addresses_are_decoded_as_jaer_does(tmp_path: Path) -> None:
     """Its extractor for the DVS128: raw polarity 0 is ON; x is flipped; y counts from the bottom."""
-    raw = bytes.fromhex("0000 0000 0000 0007" "0000 7F01 0000 0008" "0000 00FE 0000 0009")
+    raw = bytes.fromhex("0000 0000 0000 00070000 7F01 0000 00080000 00FE 0000 0009")
     events = aedat.read_aedat(write(tmp_path, event_files.HEADER + raw))
     found = [events.t.tolist(), events.x.tolist(), events.y.tolist(), events.p.tolist()]
     assert found == [[7, 8, 9], [127, 127, 0], [127, 0, 127], [1, 0, 1]]

@@ -96,9 +96,7 @@ def test_the_audio_net_equals_its_equations(reset: str) -> None:
 
 
 @pytest.mark.parametrize("l2", ["none", "per-step"])
-@pytest.mark.parametrize(
-    "neuron", [Neuron(beta=0.5), Neuron(beta=0.5, alpha=0.5), Neuron(beta=0.5, reset="subtract", reset_delay=True)]
-)
+@pytest.mark.parametrize("neuron", [Neuron(beta=0.5), Neuron(beta=0.5, alpha=0.5), Neuron(beta=0.5, reset="subtract", reset_delay=True)])
 def test_folded_time_gives_the_same_spikes(neuron: Neuron, l2: str) -> None:
     model = make_exact(small(neuron=neuron, audio_neuron=neuron, l2=l2))
     x = inputs(model)

@@ -44,7 +44,6 @@ def assert_equal(a: Program, b: Program) -> None:
 def trained() -> tuple[FixedPointNetwork, np.ndarray]:
     """A network with biases in voltage and current and a graded input, after real updates; and inputs for it."""
 
-
     rng = np.random.default_rng(0)
     first = nir.Affine(rng.normal(0, 0.4, (10, 12)), rng.normal(0, 0.1, 10))
     graph = chain(first, lif(10, 0.9), nir.Affine(rng.normal(0, 0.6, (4, 10)), rng.normal(0, 0.2, 4)), cuba(4, 0.5, 0.8), size=12)
@@ -207,5 +206,3 @@ def test_contradictions_are_refused(snn: Cli, arguments: tuple, message: str) ->
     done = snn("train", *arguments, "-o", "q.pt")
     assert done.code == 2 and message in done.err, done.err
     assert not Path("q.pt").exists()
-
-

@@ -289,7 +289,6 @@ def test_lost_accuracy_says_both_figures_and_saves_one_sample(snn: Cli, suite: p
 def test_missing_lava_is_no_skip(suite: pytest.Pytester, mark: str, outcome: dict) -> None:
     suite.makeconftest(
         "import pytest\nfrom snnfuse.hardware.backends.lava import compat\n\n\n"
-
         "def pytest_configure(config):\n    config.found = compat._is_found\n    compat._is_found = lambda: False\n\n\n"
         "def pytest_unconfigure(config):\n    compat._is_found = config.found\n"
     )

@@ -75,9 +75,7 @@ def test_the_test_set_has_no_influence(digits: data.AudioVisual) -> None:
 
 
 @pytest.mark.parametrize("modality", ["fusion", "vision", "audio"])
-@pytest.mark.parametrize(
-    "config", [{"l2": "per-step"}, {"neuron": {"reset": "subtract", "reset_delay": True}}, {"neuron": {"alpha": 0.5}}]
-)
+@pytest.mark.parametrize("config", [{"l2": "per-step"}, {"neuron": {"reset": "subtract", "reset_delay": True}}, {"neuron": {"alpha": 0.5}}])
 def test_every_variant_trains_every_weight(digits: data.AudioVisual, modality: str, config: dict) -> None:
     few = replace(digits, train=replace(digits.train, index=digits.train.index[:80]), test=digits.test)
     torch.manual_seed(0)
@@ -142,9 +140,7 @@ def call(*arguments: object) -> Result:
 
 def test_the_command_trains_and_reports(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
-    result = call(
-        "fd-fusion", "--data", "av-digits", "-o", path, "--modality", "audio", "--epochs", 2, "--json", tmp_path / "figures.json"
-    )
+    result = call("fd-fusion", "--data", "av-digits", "-o", path, "--modality", "audio", "--epochs", 2, "--json", tmp_path / "figures.json")
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "figures.json").read_text())
     share = f"{figures['test_accuracy']:.2%}"
@@ -156,14 +152,9 @@ def test_the_command_trains_and_reports(tmp_path: Path) -> None:
 
 
 def test_json_on_standard_output_stands_alone(tmp_path: Path) -> None:
-    result = call(
-        "fd-fusion", "--data", "av-digits", "-o", tmp_path / "m.pt", "--modality", "audio", "--epochs", 1, "--json", "-"
-    )
+    result = call("fd-fusion", "--data", "av-digits", "-o", tmp_path / "m.pt", "--modality", "audio", "--epochs", 1, "--json", "-")
     assert json.loads(result.stdout)["modality"] == "audio"
-    assert (
-        call("fd-fusion", "--data", "av-digits", "-o", tmp_path / "m.pt", "--modality", "audio", "--epochs", 1, "--quiet").output
-        == ""
-    )
+    assert call("fd-fusion", "--data", "av-digits", "-o", tmp_path / "m.pt", "--modality", "audio", "--epochs", 1, "--quiet").output == ""
 
 
 def test_bad_options_end_before_any_training(tmp_path: Path) -> None:

@@ -48,9 +48,7 @@ def equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(
-    "after", [pytest.param(3, marks=pytest.mark.slow), UPDATES + 11], ids=["in the first epoch", "in the second"]
-)
+@pytest.mark.parametrize("after", [pytest.param(3, marks=pytest.mark.slow), UPDATES + 11], ids=["in the first epoch", "in the second"])
 def test_a_killed_training_goes_on_to_the_same_weights(after: int, whole: tuple[training.Trained, Path], tmp_path: Path) -> None:
     killed = in_process(tmp_path, 1, after)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

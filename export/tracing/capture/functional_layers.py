@@ -46,5 +46,3 @@ def max_pool1d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
 def max_pool2d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
     """torch.nn.functional.max_pool2d."""
     return nn.MaxPool2d(*args, **options)
-
-

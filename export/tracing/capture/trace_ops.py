@@ -197,9 +197,7 @@ def accepted(target: Any, where: str, args: tuple[Any, ...], kwargs: dict[str, A
         reason = f"{name}() is a reduction over the first axis, batch or time, which one time step of NIR cannot hold"
         raise refusal(where, reason, TIME_ADVICE)
     if "dropout" in name and kwargs.get("training", args[2] if len(args) > 2 else True):
-        raise refusal(
-            where, "dropout that stays active in evaluation is random", "pass training=self.training, or use torch.nn.Dropout"
-        )
+        raise refusal(where, "dropout that stays active in evaluation is random", "pass training=self.training, or use torch.nn.Dropout")
     return name
 
 

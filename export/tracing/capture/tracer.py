@@ -67,9 +67,7 @@ class ConcreteTracer(fx.Tracer):
         if len(self.sample) > len(names) and code.co_flags & 0x04:  # *args
             names += [f"{code.co_varnames[code.co_argcount + code.co_kwonlyargcount]}_{i}" for i in range(len(self.sample))]
         if len(self.sample) > len(names):
-            raise InputError(
-                f"the sample has {len(self.sample)} tensors, and {type(self.root).__name__}.forward takes {len(names)}"
-            )
+            raise InputError(f"the sample has {len(self.sample)} tensors, and {type(self.root).__name__}.forward takes {len(names)}")
         return root_fn, [self.root, *(self._placeholder(n, v) for n, v in zip(names, self.sample, strict=False))]
 
     def _placeholder(self, name: str, value: torch.Tensor) -> fx.Proxy:

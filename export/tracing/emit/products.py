@@ -125,4 +125,3 @@ def _threshold(graph: Assembly, name: str, layout: Layout, theta: float, sources
     graph.nodes[name] = nir.Threshold(np.broadcast_to(np.float64(theta), layout.shape))  # one number, stored once
     graph.feed(sources, name)
     return name
-

@@ -89,9 +89,7 @@ REFUSED: dict[type[nn.Module], Refused] = {
     snn.LIF: _BASE,
     snn.SpikingNeuron: _BASE,
 }
-FOREIGN = Refused(
-    "this class of neuron is not exported, nor a subclass of one that is", "use snntorch.Leaky or snntorch.Synaptic itself"
-)
+FOREIGN = Refused("this class of neuron is not exported, nor a subclass of one that is", "use snntorch.Leaky or snntorch.Synaptic itself")
 READ_AND_RECURRENT = Refused(
     "its membrane is returned and its spikes drive it on, and a population on the chip puts out one of the two", "return its spikes"
 )

@@ -31,9 +31,7 @@ FIXES: Fixes = {
     "lava.magma.compiler.var_model": (
         (": ByteEncoder = ByteEncoder()", ": ByteEncoder = __import__('dataclasses').field(default_factory=ByteEncoder)"),
     ),
-    "lava.magma.core.process.ports.ports": (
-        ("ft.partial(np.reshape, newshape=", "__import__('operator').methodcaller('reshape', "),
-    ),
+    "lava.magma.core.process.ports.ports": (("ft.partial(np.reshape, newshape=", "__import__('operator').methodcaller('reshape', "),),
     "lava.lib.dl.netx.hdf5": (
         ("int(layer_config['weight'])", "layer_config['weight'].item()"),
         ("int(layer_config['bias'])", "layer_config['bias'].item()"),

@@ -54,6 +54,4 @@ def run_config(network: LavaNetwork, sources: Iterable[stock.AbstractProcess]) -
     """How to run a network with what feeds it: neurons with their taps, everything else as Lava has it."""
     models = process_models()
     processes = (*network.neurons.values(), *network.constants.values(), *network.synapses, *network.resets, *sources)
-    return stock.Loihi2SimCfg(
-        select_tag="fixed_pt", exception_proc_model_map={process: models[type(process)] for process in processes}
-    )
+    return stock.Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map={process: models[type(process)] for process in processes})

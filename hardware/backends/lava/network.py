@@ -77,9 +77,7 @@ def to_lava(program: Program, steps: int | None = None, resets: bool = True) -> 
     windows = {name: _window(program.latency[name], steps) for name in forms}
     neurons = {name: forms[name].build(name, node, windows[name]) for name, node in program.neurons.items()}
     constants = {name: _constant(name, node) for name, node in program.constants.items()}
-    synapses = tuple(
-        build_synapse(c, program.nodes[c.source], f"{c.source} to {c.target} #{i}") for i, c in enumerate(program.connections)
-    )
+    synapses = tuple(build_synapse(c, program.nodes[c.source], f"{c.source} to {c.target} #{i}") for i, c in enumerate(program.connections))
     sources = {**neurons, **constants}
     for connection, synapse in zip(program.connections, synapses):
         if connection.source in sources:

@@ -98,9 +98,7 @@ def file_stem(program: Program, node: str) -> str:
     return f"node{list(program.nodes).index(node)}"
 
 
-def _write_job(
-    folder: Path, program: Program, events: Mapping[str, NDArray[np.int32]], nodes: list[str], with_states: set[str]
-) -> None:
+def _write_job(folder: Path, program: Program, events: Mapping[str, NDArray[np.int32]], nodes: list[str], with_states: set[str]) -> None:
     for name, array in events.items():
         rows = np.ascontiguousarray(array.swapaxes(0, 1)).reshape(-1, *array.shape[2:])
         np.save(folder / f"{file_stem(program, name)}.npy", rows)

@@ -50,9 +50,7 @@ def run_part(folder: Path, program: Program, part: Program, job: dict) -> None:
         sources.append(EventSource(path=str(folder / f"{file_stem(program, name)}.npy"), shape=tuple(node.shape)))
         network.feed(name, sources[-1].s_out)
     for name in network.neurons.keys() & set(job["nodes"]):
-        tap = make_tap(
-            folder, file_stem(program, name), part.neurons[name], rows, part.latency[name], states=name in job["states"]
-        )
+        tap = make_tap(folder, file_stem(program, name), part.neurons[name], rows, part.latency[name], states=name in job["states"])
         network.neurons[name].proc_params[TAP] = tap
     process = next(iter(network.neurons.values()))
     run_to_end(process, rows + max(part.latency.values()), run_config(network, sources))

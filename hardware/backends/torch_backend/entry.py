@@ -70,9 +70,7 @@ def run_torch(
     return make_recording(program, spikes, traces, "torch", events)
 
 
-def _run_blocks(
-    plan: "Plan", events: Mapping[str, NDArray], kept: "Arrays", memory: int, progress: Progress | None
-) -> None:
+def _run_blocks(plan: "Plan", events: Mapping[str, NDArray], kept: "Arrays", memory: int, progress: Progress | None) -> None:
     from snnfuse.hardware.backends.torch_backend.execution import run_block
     from snnfuse.hardware.backends.torch_backend.plan import block_sizes
 
@@ -87,9 +85,7 @@ def _run_blocks(
             run_block(plan, events, carried, kept, *rows, tick=_ticks(progress, done, size, (time, batch), len(plan.populations)))
 
 
-def _ticks(
-    progress: Progress | None, done: int, size: int, whole: tuple[int, int], parts: int
-) -> Callable[[], None] | None:
+def _ticks(progress: Progress | None, done: int, size: int, whole: tuple[int, int], parts: int) -> Callable[[], None] | None:
     """Reports a block's steps in as many parts as it has populations; a step is done once all samples have taken it, or as many."""
     if progress is None:
         return None

@@ -142,9 +142,7 @@ def _population(
     )
 
 
-def _constant_input(
-    program: Program, name: str, port: int, synapses: Mapping[Connection, DeviceSynapse], device: torch.device
-) -> Tensor:
+def _constant_input(program: Program, name: str, port: int, synapses: Mapping[Connection, DeviceSynapse], device: torch.device) -> Tensor:
     drive = torch.zeros(1, program.nodes[name].size, dtype=DTYPE, device=device)
     for c in program.into(name):
         if c.port == port and not program.nodes[c.source].is_timed:
