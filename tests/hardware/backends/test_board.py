@@ -11,7 +11,7 @@ from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, L
 from snnfuse.hardware.backends.board import Host, check_on_board, is_board_software_installed, run_on_board, spiking_nodes
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
 
-STAND_IN = Path(__file__).parents[1] / "helpers" / "lava_loihi_stand_in"
+STAND_IN = Path(__file__).parents[2] / "helpers" / "lava_loihi_stand_in"
 
 
 @pytest.fixture

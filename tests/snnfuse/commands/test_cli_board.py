@@ -14,7 +14,7 @@ from snnfuse.export.bundle.board_script import SCRIPT
 from snnfuse.hardware.backends import board
 from snnfuse.hardware.files import sha256
 
-STAND_IN = Path(__file__).parents[1] / "helpers" / "lava_loihi_stand_in"
+STAND_IN = Path(__file__).parents[2] / "helpers" / "lava_loihi_stand_in"
 
 
 @pytest.fixture

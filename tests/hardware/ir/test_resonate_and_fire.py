@@ -98,7 +98,7 @@ def test_every_backend_gives_the_same_spikes_and_states(backend: str, run: tuple
     assert found.by_variable["imag"][0] == expected.states["a"]["imag"].size + expected.states["b"]["imag"].size
 
 
-LAVA = Path(__file__).parents[1] / "helpers/lava_rf_run.py"
+LAVA = Path(__file__).parents[2] / "helpers/lava_rf_run.py"
 
 
 @pytest.mark.parametrize(

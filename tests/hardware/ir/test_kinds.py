@@ -28,7 +28,7 @@ from snnfuse.hardware.ir.storage import load_program, save_program
 from snnfuse.hardware.overflow import prove
 from snnfuse.hardware.overflow.observed import payloads
 
-HELPERS = Path(__file__).parents[1] / "helpers"
+HELPERS = Path(__file__).parents[2] / "helpers"
 
 
 def program(seed: int = 0) -> Program:

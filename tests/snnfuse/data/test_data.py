@@ -14,7 +14,7 @@ from snnfuse import data
 from snnfuse.data import av_digits, features, mnist_fsdd, readers
 from snnfuse.hardware.errors import InputError
 
-REAL = Path(__file__).parents[3] / "shared/data"
+REAL = Path(__file__).parents[4] / "shared/data"
 needs_real = pytest.mark.skipif(not (REAL / mnist_fsdd.RECORDINGS).exists(), reason=f"the real recordings are not in {REAL}")
 
 

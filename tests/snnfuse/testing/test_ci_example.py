@@ -15,7 +15,7 @@ from snnfuse import cli
 from snnfuse.hardware.backends.lava import INSTALL
 from snnfuse.testing.settings import BACKENDS
 
-PROJECT = Path(__file__).parents[2] / "examples" / "ci"
+PROJECT = Path(__file__).parents[3] / "examples" / "ci"
 WORKFLOW = PROJECT / ".github" / "workflows" / "hardware-emulation.yml"
 DEPLOYED, WRONG = "to_nir(network, sample)", "to_nir(fusion.Fusion().eval(), sample)"
 

@@ -245,7 +245,7 @@ def test_a_silent_recording_is_named(tree: Path) -> None:
         data.load("mnist-fsdd", tree, Settings(audio="events"))
 
 
-REAL = Path(__file__).parents[3] / "shared/data"
+REAL = Path(__file__).parents[4] / "shared/data"
 
 
 def nearest_mean(train: data.Pool, test: data.Pool, axes: tuple[int, ...]) -> int:

@@ -16,7 +16,7 @@ from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.chip import LIMITS, check_chip, find_board
 from snnfuse.hardware.ir.storage import save_program
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

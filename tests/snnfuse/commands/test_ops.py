@@ -13,7 +13,7 @@ from cli_calls import Cli, assert_error
 from snnfuse.commands.ops import DECISIONS, page
 from snnfuse.export.ops_table import SOURCES, Decision, Row, rows
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_of_the_documentation_is_the_table() -> None:

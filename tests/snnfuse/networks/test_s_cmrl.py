@@ -224,7 +224,7 @@ def test_parameters_are_the_published_ones_less_the_dead(preset: str, published:
     assert dead.keys() == DEAD.keys()
     assert alive + sum(dead.values()) == published and f"{published / 1e6:.3f}" == said
     assert networks.totals(sizes_of(model)) == (neurons, alive)
-    page = (Path(__file__).parents[2] / "docs" / "s_cmrl.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "s_cmrl.md").read_text(encoding="utf-8")
     assert all(f"{number:,}" in page for number in (alive, neurons, published, *dead.values()))
 
 
