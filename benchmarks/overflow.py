@@ -7,6 +7,7 @@ overflow; every proof of safety is put to random inputs, and must hold.
 
 import argparse
 from collections import Counter
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.braille import report
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.backends.reference import emulate
+from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.overflow import Verdict, prove
 from snnfuse.hardware.overflow.raw_states import excess
 
@@ -49,7 +51,7 @@ def _neurons(rng: np.random.Generator, size: int) -> Lif:
         vth=int(rng.choice([rng.integers(1, 2000), rng.integers(1, 1 << 17), 1 << 17], p=[0.45, 0.45, 0.1])),
         bias_mant=int(rng.choice([0, rng.integers(-4096, 4096)])),
         bias_exp=int(rng.integers(0, 8)),
-        reset=str(rng.choice(["zero", "subtract", "subtract_delayed"], p=[0.6, 0.2, 0.2])),
+        reset=str(rng.choice(get_args(Reset), p=[0.5, *[0.1] * 5])),
     )
 
 

@@ -8,14 +8,22 @@ Per time step, for synaptic input a (a sum of weights), current u and voltage v:
 
 with decay(x, d) = trunc(x (4096 - d) / 4096). What a spike does to v' is the reset rule:
 
-    zero              v' = 0 where s                               the chip's own; Lava's LIF
-    subtract          v' = v' - 64 vth where s                     needs neuron microcode on a chip
-    subtract_delayed  v' = clip(... - 64 vth [v > 64 vth])         snnTorch's default: taken from the *next* voltage, before its threshold
+    zero                v' = 0 where s                          the chip's own; Lava's LIF; snnTorch's with reset_delay=False
+    zero_stored         v' = clip(decay(0, dv) + ...) where r   of Leaky: the stored voltage goes, one step later; the spikes of zero
+    zero_delayed        v' = 0 where r                          of snnTorch's other neurons: all of the next voltage goes, u stays
+    subtract            v' = v' - 64 vth where s                at once, after every spike
+    subtract_delayed    v' = clip(... - 64 vth r)               snnTorch's default: taken from the next voltage, before its threshold
+    subtract_undelayed  s = v' > 64 vth (1 + r), v' - 64 vth s  of snnTorch with reset_delay=False: what a reset leaves above the
+                                                                threshold fires again only above twice it
+
+with r = v > 64 vth of the stored voltage. All but the first need neuron microcode on a chip. The recorded v is what snnTorch returns as
+`mem`: before the reset where that is delayed, after it where it is not.
 
 Source: Lava 0.10, `AbstractPyLifModelFixed`, whose int32 arithmetic is kept: 64 a wraps at 32 bits, and u wraps once at 24
 bits, so an input beyond three times the range leaves u outside it. With reset to zero the voltage path, the threshold and the
-timing agree with a trace of a real chip (NIR paper, 01_lif). The delayed rule needs no memory of the last spike: an unreset v
-above threshold *is* one.
+timing agree with a trace of a real chip (NIR paper, 01_lif). The delayed rules need no memory of the last spike: an unreset v
+above threshold *is* one. snnTorch 1.0's rules: `snntorch/_neurons`; that for reset_delay=False in a line, of its P = beta V + I - R theta,
+S = [P > theta], V = P - (S - R) theta.
 """
 
 from collections.abc import Sequence
@@ -43,7 +51,7 @@ from snnfuse.hardware.ir.json_fields import PARAMETER, SHAPE, TEXT
 from snnfuse.hardware.ir.kinds import NeuronKind, Placement, register_neuron
 from snnfuse.hardware.ir.nodes import Neuron, State
 
-Reset = Literal["zero", "subtract", "subtract_delayed"]
+Reset = Literal["zero", "subtract", "subtract_delayed", "subtract_undelayed", "zero_delayed", "zero_stored"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +111,20 @@ class Lif(Neuron):
         (before_u, before_v), (a,) = state, inputs
         threshold = np.left_shift(self.vth, ALIGN_BITS)
         u = wrap(decay(before_u, self.du + CURRENT_DECAY_OFFSET) + (a << ALIGN_BITS))
-        v = decay(before_v, self.dv) + u.astype(np.int64) + np.left_shift(self.bias_mant, self.bias_exp)
-        if self.reset == "subtract_delayed":
-            v = v - np.where(before_v > threshold, threshold, 0)
-        v = clip(v)
-        spikes = v > threshold
+        v = clip(self.charged(before_v, u))
+        again = (before_v > threshold) & (self.reset == "subtract_undelayed")
+        spikes = v > threshold * (1 + again)
         return spikes, LifState(u, _after_spike(self.reset, v, spikes, threshold).astype(np.int32))
+
+    def charged(self, before: NDArray[np.int32], u: NDArray[np.int32]) -> NDArray[np.int64]:
+        """The next voltage before its clip, int64, from the stored one and the new current; delayed resets are in it."""
+        threshold = np.left_shift(self.vth, ALIGN_BITS)
+        reset = before > threshold
+        stored = np.where(reset, 0, before) if self.reset == "zero_stored" else before
+        v = decay(stored, self.dv) + u.astype(np.int64) + np.left_shift(self.bias_mant, self.bias_exp)
+        if self.reset == "subtract_delayed":
+            v = v - np.where(reset, threshold, 0)
+        return np.where(reset, 0, v) if self.reset == "zero_delayed" else v
 
 
 RANGES = (
@@ -130,7 +146,7 @@ class LifState(NamedTuple):
 def _after_spike(reset: Reset, v: NDArray[np.int64], spikes: NDArray[np.bool_], threshold: Int) -> NDArray[np.int64]:
     if reset == "zero":
         return np.where(spikes, 0, v)
-    return np.where(spikes, v - threshold, v) if reset == "subtract" else v
+    return np.where(spikes, v - threshold, v) if reset in ("subtract", "subtract_undelayed") else v
 
 
 register_neuron(

@@ -35,6 +35,7 @@ from snnfuse.hardware.overflow.bounds import (
 )
 from snnfuse.hardware.overflow.rates import Rate, spike_rate
 
+TO_ZERO = ("zero", "zero_delayed", "zero_stored")
 ROUNDS = 4  # of narrowing, where a population feeds itself; each is a sound bound
 
 
@@ -88,11 +89,7 @@ class LifBounds(NeuronBounds):
 
     def raw(self, node: Lif, inputs: Sequence[NDArray[np.int64]], states: States) -> Mapping[str, NDArray[np.int64]]:
         """Current before its wrap, voltage before clip and reset."""
-        threshold = np.left_shift(node.vth, ALIGN_BITS)
-        before, bias = later(states["v"], 1), np.left_shift(node.bias_mant, node.bias_exp)
-        v = decay(before, node.dv).astype(np.int64) + states["u"] + bias
-        if node.reset == "subtract_delayed":
-            v -= np.where(before > threshold, threshold, 0)
+        v = node.charged(later(states["v"], 1), states["u"])
         return {"u": _raw_current(node, inputs[0], states["u"]), "v": v}
 
     def peaks(self, node: Lif, inputs: Sequence[NDArray[np.int64]], states: States) -> Peaks:
@@ -142,10 +139,15 @@ def _highest(lif: Lif, c: Bound, dv: Bound, theta: Bound, steps: int | None) -> 
     """The largest voltage before its clip and reset, charged with at most c per step.
 
     Resets only lower it, so it stays below what charging alone reaches. Beyond the threshold, what is kept of a voltage for the
-    next step is at most theta where it resets to zero; where theta is subtracted, what charging with c - theta reaches, if more.
+    next step is at most theta where it resets to zero; where theta is subtracted, what charging with c - theta reaches, if more. Where
+    twice theta is asked for after a step that ended above theta, which c > theta alone brings about, up to that is kept.
     """
     charged = _charge(c, dv, steps)
-    left = theta if lif.reset == "zero" else np.maximum(theta, _charge(c - theta, dv, None))
+    if lif.reset in TO_ZERO:
+        left = theta
+    else:
+        most = np.where(c > theta, 2 * theta, theta) if lif.reset == "subtract_undelayed" else theta
+        left = np.maximum(most, _charge(c - theta, dv, None))
     if lif.reset == "subtract_delayed":  # the excess is taken in the next step, after the leak, so the charged voltage itself stands
         limited = np.maximum(_leak(theta, dv) + c, left)
     else:
@@ -156,7 +158,8 @@ def _highest(lif: Lif, c: Bound, dv: Bound, theta: Bound, steps: int | None) -> 
 def _lowest(lif: Lif, c: Bound, dv: Bound, theta: Bound, steps: int | None) -> Bound:
     """The smallest voltage before its clip, charged with at least c per step."""
     if lif.reset != "subtract_delayed":  # what a reset leaves is 0 or more
-        return -_charge(-c, dv, steps)
+        lowest = -_charge(-c, dv, steps)
+        return np.minimum(lowest, 0) if lif.reset == "zero_delayed" else lowest
     after_spike = np.where(theta < STATE_LIMIT, np.minimum(_leak(theta + 1, dv) - theta, 0) + c, c)
     return np.minimum(-_charge(-c, dv, None), after_spike)
 

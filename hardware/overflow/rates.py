@@ -1,8 +1,9 @@
 """How often a neuron can spike at most, and what that bounds.
 
 After a reset to zero a neuron must charge anew: at most c per step, so that spikes are m steps apart at least, m the first step
-at which its voltage exceeds theta. Where theta is subtracted, k steps hold at most 1 + k c / theta spikes, for each takes theta of
-what was charged. In both cases the spikes that a synaptic current remembers are at ages of at least
+at which its voltage exceeds theta; m + 1 where the step after a spike ends at zero. Where theta is subtracted, k steps hold at most
+1 + k c / theta spikes, for each takes theta of what was charged. In both cases the spikes that a synaptic current remembers are at
+ages of at least
 
     0, first, first + every, first + 2 every, ...
 
@@ -49,8 +50,8 @@ def spike_rate(c: NDArray[np.int64], dv: NDArray[np.int64], theta: NDArray[np.in
         theta: threshold in units of the voltage.
         reset: what a spike does.
     """
-    if reset == "zero":
-        steps = _steps_to(c, dv, theta).astype(np.float64)
+    if reset in ("zero", "zero_stored", "zero_delayed"):
+        steps = _steps_to(c, dv, theta).astype(np.float64) + (reset == "zero_delayed")
         return Rate(steps, steps)
     with np.errstate(divide="ignore"):
         every = np.where(c > 0, theta / np.maximum(c, 1), float(COUNTED)).clip(1, COUNTED)

@@ -89,7 +89,7 @@ def _tiers() -> list[tuple[str, ...]]:
 
     rows = [(f"{kind}: {p.what}", p.tier, MEANING[p.tier], p.status, p.source) for kind, p in placements().items()]
     rows.append(("Lif with a threshold per neuron", "A", MEANING["A"], "assumed", "Lava's stock LIF runs it, but declares one per process"))
-    rows.append(("Lif with a reset by subtraction", "B", MEANING["B"], "assumed", "the stock neuron resets to zero"))
+    rows.append(("Lif with any other reset", "B", MEANING["B"], "assumed", "the stock neuron resets to zero at once"))
     return [*rows, ("Output: spike counts and voltages are read", "C", MEANING["C"], "models agree", "lava.proc.io, lava.proc.embedded_io")]
 
 

@@ -5,7 +5,7 @@ seed and a style, which hypothesis draws: a hundred times faster than number by 
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import numpy as np
 from hypothesis import strategies as st
@@ -29,10 +29,11 @@ from snnfuse.hardware import (
     SpikeInput,
 )
 from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE
+from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.nodes import Node
 from snnfuse.hardware.ir.synapses import LIMITS, Synapse, granularity, output_size
 
-RESETS = ("zero", "subtract", "subtract_delayed")
+RESETS = get_args(Reset)
 DECODERS = ("spike_count", "membrane_sum", "membrane_last", "membrane_max")
 LONGEST = 62  # steps that a delay line holds
 SIZES = (1, 2, 3, 5, 8, 17, 40)  # shorter and longer than what a vector instruction takes at a time

@@ -1,6 +1,7 @@
 """The update of `snnfuse.hardware.ir.lif.Lif`: its equations, branch-free in 32 bits.
 
-Nothing overflows: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |decay(v) - 64 vth [v > 64 vth]| < 2**23, |bias| <= 2**19.
+Nothing overflows: |u| <= 2**31 - 2**24 after the one wrap, |decay(v)| and |decay(v) - 64 vth [v > 64 vth]| < 2**23, |bias| <= 2**19,
+2 * 64 vth <= 2**24.
 """
 
 from collections.abc import Callable
@@ -32,6 +33,8 @@ def form(lif: Lif) -> NeuronForm:
 def update_of(reset: Reset, forgets: bool) -> Callable[..., None]:
     """The update for one reset rule, of neurons that forget their current at once or do not."""
     to_zero, delayed = reset == "zero", reset == "subtract_delayed"
+    stored, dropped, undelayed = reset == "zero_stored", reset == "zero_delayed", reset == "subtract_undelayed"
+    kept = delayed or stored or dropped  # no spike changes the voltage in its own step
 
     def update(inputs, states, parameters, sent):
         for j in range(sent.size):
@@ -41,12 +44,20 @@ def update_of(reset: Reset, forgets: bool) -> Callable[..., None]:
                 current = int32(decay(states[0, j], p.keep_current) + current)
             current = wrap(current)
             before = states[1, j]
+            late = before > p.threshold
+            if stored:
+                before = int32(0) if late else before
             voltage = int32(decay_24_bits(before, p.keep_voltage) + current + p.bias)
             if delayed:
-                voltage = int32(voltage - (p.threshold if before > p.threshold else int32(0)))
+                voltage = int32(voltage - (p.threshold if late else int32(0)))
+            if dropped:
+                voltage = int32(0) if late else voltage
             voltage = int32(min(max(voltage, int32(1 - STATE_LIMIT)), int32(STATE_LIMIT - 1)))
-            fires = voltage > p.threshold
-            after = int32(0) if to_zero else voltage if delayed else int32(voltage - p.threshold)
+            threshold = p.threshold
+            if undelayed:
+                threshold = int32(p.threshold + (p.threshold if late else int32(0)))
+            fires = voltage > threshold
+            after = int32(0) if to_zero else voltage if kept else int32(voltage - p.threshold)
             states[0, j] = current
             states[1, j] = after if fires else voltage
             sent[j] = fires

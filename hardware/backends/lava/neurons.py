@@ -6,17 +6,30 @@ from numpy.typing import NDArray
 from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron, Window
 from snnfuse.hardware.backends.lava.processes.inverse_root import InverseRootProcess, PyInverseRootModel
-from snnfuse.hardware.backends.lava.processes.lif_subtract import (
+from snnfuse.hardware.backends.lava.processes.lif_resets import (
     LIFSubtract,
     LIFSubtractDelayed,
+    LIFSubtractUndelayed,
+    LIFZeroDelayed,
+    LIFZeroStored,
     PyLifSubtractDelayedModel,
     PyLifSubtractModel,
+    PyLifSubtractUndelayedModel,
+    PyLifZeroDelayedModel,
+    PyLifZeroStoredModel,
 )
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
 
-WINDOWED = {"zero": stock.LIFReset, "subtract": LIFSubtract, "subtract_delayed": LIFSubtractDelayed}
+WINDOWED = {
+    "zero": stock.LIFReset,
+    "subtract": LIFSubtract,
+    "subtract_delayed": LIFSubtractDelayed,
+    "subtract_undelayed": LIFSubtractUndelayed,
+    "zero_delayed": LIFZeroDelayed,
+    "zero_stored": LIFZeroStored,
+}
 
 
 def _lif(name: str, lif: Lif, window: Window | None) -> stock.AbstractProcess:
@@ -64,6 +77,9 @@ LIF = LavaNeuron(
         stock.LIFReset: stock.PyLifResetModelBitAcc,
         LIFSubtract: PyLifSubtractModel,
         LIFSubtractDelayed: PyLifSubtractDelayedModel,
+        LIFSubtractUndelayed: PyLifSubtractUndelayedModel,
+        LIFZeroDelayed: PyLifZeroDelayedModel,
+        LIFZeroStored: PyLifZeroStoredModel,
     },
 )
 PRODUCT = LavaNeuron(_product, {stock.ProdNeuron: stock.PyProdNeuronModelFixed}, ("a_in1", "a_in2"))

@@ -19,6 +19,7 @@ from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DE
 from snnfuse.hardware.ir.lif import Lif, Reset
 
 DTYPE = torch.float64
+LATE = ("subtract_delayed", "subtract_undelayed", "zero_delayed", "zero_stored")  # resets that ask for the stored voltage
 Function = Callable[[Tensor], Tensor]
 
 
@@ -100,14 +101,15 @@ def step(
         u = wrap32(u)  # once, for both of the reference's: modulo 2**32 a wrapped sum of wrapped terms is the wrapped sum
     if lif.wrap24:
         u = wrap24(u)
-    v = trunc(state.v * lif.voltage_keep) + u + lif.bias
+    late = resetting(fire(state.v - lif.threshold)) if lif.reset in LATE else torch.zeros_like(state.v)
+    v = trunc((state.v * (1 - late) if lif.reset == "zero_stored" else state.v) * lif.voltage_keep) + u + lif.bias
     if lif.reset == "subtract_delayed":
-        v = v - lif.threshold * resetting(fire(state.v - lif.threshold))
-    v = clip(v)
-    spikes = fire(v - lif.threshold)
+        v = v - lif.threshold * late
+    v = clip(v * (1 - late) if lif.reset == "zero_delayed" else v)
+    spikes = fire(v - lif.threshold * (1 + late if lif.reset == "subtract_undelayed" else 1))
     if lif.reset == "zero":
         return spikes, State(u, v * (1 - resetting(spikes)))
-    return spikes, State(u, v - lif.threshold * resetting(spikes) if lif.reset == "subtract" else v)
+    return spikes, State(u, v - lif.threshold * resetting(spikes) if lif.reset in ("subtract", "subtract_undelayed") else v)
 
 
 def same(x: Tensor) -> Tensor:

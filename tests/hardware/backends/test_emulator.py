@@ -2,6 +2,7 @@
 
 import time
 from itertools import product
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, L
 from snnfuse.hardware.backends.emulator import plan
 from snnfuse.hardware.backends.emulator.run_state import Session, plan_of
 from snnfuse.hardware.backends.reference import emulate as reference
+from snnfuse.hardware.ir.lif import Reset
 
-RESETS = ("zero", "subtract", "subtract_delayed")
+RESETS = get_args(Reset)
 
 
 def assert_equal(found: Recording, expected: Recording) -> None:

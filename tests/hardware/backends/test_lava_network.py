@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from snnfuse.hardware import (
 from snnfuse.hardware.backends.lava import patched_imports, require_lava, simulate_on_lava, to_lava
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.kinds import NEURONS
+from snnfuse.hardware.ir.lif import Reset
 
 require_lava()  # fails with the command that installs it
 
@@ -130,9 +132,9 @@ def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
 
     nodes = {"in": SpikeInput((1, 3, 3)), "one": Constant(), "r": Relay((1, 2, 2)), "p": Product((1, 2, 2)), "i": InverseRoot((1, 2, 2), 9)}
     nodes |= {"rf": ResonateAndFire((1, 2, 2), 9, 9, 9)}
-    nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in ("zero", "subtract", "subtract_delayed")}
+    nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in get_args(Reset)}
     listed = Sparse(sparse.identity(4, np.int32, "csr"))
-    links = [Connection("in", name, conv()) for name in ("r", "p", "i", "rf", "subtract", "subtract_delayed")]
+    links = [Connection("in", name, conv()) for name in ("r", "p", "i", "rf", *get_args(Reset)[1:])]
     links += [Connection("one", "p", dense(4, 1), port=1), Connection("r", "r", listed), Connection("in", "zero", dense(4, 9), 1)]
     links += [Connection("subtract", "zero", Sparse(listed.weights)), Connection("zero", "zero", listed, lag=1)]
     network = to_lava(Program(nodes, tuple(links), {}), steps=9)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.backends.torch_backend import run_torch
 from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import NEVER
+from snnfuse.hardware.ir.lif import Reset
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -66,7 +68,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_delayed"])
+@pytest.mark.parametrize("reset", get_args(Reset))
 @pytest.mark.parametrize("du, dv", [(-1, 0), (0, 4095), (4095, 1), (7, 4000)])
 def test_states_at_the_ends_of_their_registers(reset: str, du: int, dv: int, device: str) -> None:
     """Inputs up to the largest payload: u wraps at 24 and at 32 bits, v saturates, sums are shifted beyond 32 bits."""

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from snnfuse.hardware.backends.torch_backend.arithmetic import State, lif_tensor
 from snnfuse.hardware.backends.torch_backend.precision import Precision, choose, needs_wrap24, needs_wrap32, program_bounds
 from snnfuse.hardware.backends.torch_backend.synapses import make_product, parts_of
 from snnfuse.hardware.ir.fixed_point import NEVER, STATE_LIMIT
-from snnfuse.hardware.ir.lif import LifState
+from snnfuse.hardware.ir.lif import LifState, Reset
 
 SILENT = Lif((1,), 4095, 0, NEVER)
 
@@ -148,7 +149,7 @@ def largest_current(du: int, drive: int, signs: np.ndarray) -> int:
     return largest
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_delayed"])
+@pytest.mark.parametrize("reset", get_args(Reset))
 def test_step_is_the_references(reset: str) -> None:
     """A hundred thousand random neurons with states anywhere that they can be, inputs of 32 bits, one step each."""
     rng = np.random.default_rng(4)

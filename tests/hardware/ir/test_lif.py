@@ -1,4 +1,6 @@
-"""One neuron: a real chip's trace, the edges of every register, and the three reset rules by hand."""
+"""One neuron: a real chip's trace, the edges of every register, and the reset rules by hand."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +80,20 @@ def test_a_delayed_subtraction_is_taken_before_the_threshold() -> None:
     assert one(Lif((1,), du=4095, dv=2048, vth=10, reset="subtract"), 18, 10)[0] == [1, 1]
 
 
+def test_an_undelayed_subtraction_asks_for_twice_the_threshold_above_the_threshold() -> None:
+    lif = Lif((1,), du=4095, dv=0, vth=10, reset="subtract_undelayed")
+    assert one(lif, 25, 6, 0, -2, 2) == ([1, 1, 0, 0, 1], [960, 704, 704, 576, 64])
+
+
+def test_delayed_resets_to_zero_drop_the_next_voltage_or_the_stored_one() -> None:
+    lif, drive = Lif((1,), du=4095, dv=2048, vth=10), (18, 30, 4, 8)
+    assert one(replace(lif, reset="zero_delayed"), *drive) == ([1, 0, 0, 0], [1152, 0, 256, 640])
+    assert one(replace(lif, reset="zero_stored"), *drive) == ([1, 1, 0, 0], [1152, 1920, 256, 640])
+    assert one(lif, *drive) == ([1, 1, 0, 0], [0, 0, 256, 640])
+    slow = Lif((1,), du=2047, dv=4095, vth=10, reset="zero_delayed")  # half of the current stays, and goes on through the reset
+    assert one(slow, 40, 0, 0) == ([1, 0, 0], [2560, 0, 640])
+
+
 def test_bias_reaches_its_documented_ends() -> None:
     assert one(Lif((1,), du=4095, dv=0, vth=NEVER, bias_mant=-4096, bias_exp=7), 0)[1] == [-4096 * 128]
     assert one(Lif((1,), du=4095, dv=0, vth=NEVER, bias_mant=4095, bias_exp=7), 0)[1] == [4095 * 128]
@@ -99,7 +115,7 @@ def test_per_neuron_parameters_act_per_neuron() -> None:
         ({"bias_exp": 8}, "bias_exp=8 is outside"),
         ({"vth": 1.5}, "vth holds float64 values"),
         ({"vth": np.array([1, 2], np.int32)}, r"vth has shape \(2,\), the population \(1,\)"),
-        ({"reset": "none"}, "reset='none' is none of zero, subtract, subtract_delayed"),
+        ({"reset": "none"}, "reset='none' is none of zero, subtract, subtract_delayed, subtract_undelayed, zero_delayed, zero_stored"),
     ],
 )
 def test_parameters_must_fit_their_registers(parameters: dict, message: str) -> None:

@@ -1,5 +1,7 @@
 """The overflow proof: bounds hold and are reached, witnesses overflow, and nothing that is proved safe ever does."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from benchmarks.overflow import contradictions, random_network
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, Sparse, SpikeInput
 from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.ir.graded import Product, Relay
+from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.overflow import counts, find_witness, prove, state_bounds
 from snnfuse.hardware.overflow.raw_states import excess, raw_states
 from snnfuse.hardware.overflow.weighted_sums import extreme_sums
@@ -32,7 +35,7 @@ def test_a_held_input_brings_the_current_to_its_bound(du, weight):
     assert (reached.min(), reached.max()) == ((bound.low[0], weight * 64) if weight < 0 else (weight * 64, bound.high[0]))
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_delayed"])
+@pytest.mark.parametrize("reset", get_args(Reset))
 @pytest.mark.parametrize("du,dv,vth,weight,bias", [(4095, 0, 3, 2, 0), (900, 300, 5, 4, 0), (4095, 2000, 4, -3, 50), (100, 90, 20, 5, -40),
                                                    (4095, 100, 2, 7, 100), (4095, 0, 1, 100, 0)])  # fmt: skip
 def test_no_input_leaves_the_bounds_of_any_state(reset, du, dv, vth, weight, bias):
