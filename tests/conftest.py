@@ -1,12 +1,23 @@
 """What tests of every area share."""
 
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from snnfuse.hardware.backends.lava import require_lava
 
 pytest.register_assert_rewrite("cli_calls", "refused_models")  # helpers that assert
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Random numbers that begin alike, fixtures included: a test gives the same result alone, in a process of its own and after others."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
