@@ -1,11 +1,13 @@
 """What tests of every area share."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from snntorch import SpikingNeuron
 
 from snnfuse.hardware.backends.lava import require_lava
 
@@ -27,6 +29,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data beside the checkout: {folder} does not exist")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def neurons_of_this_test() -> Iterator[None]:
+    """snnTorch keeps every neuron that was ever made, and its resets go over all of them: those of a test end with it."""
+    before = len(SpikingNeuron.instances)
+    yield
+    del SpikingNeuron.instances[before:]
 
 
 @pytest.fixture(autouse=True)
