@@ -385,6 +385,7 @@ for reset, sent in (word.split("/") for word in sys.argv[1:]):
 """
 
 
+@pytest.mark.slow
 def test_code_that_several_processes_kept_is_told_apart(tmp_path: Path) -> None:
     """One process loads what two others have compiled: neurons of one class with other rules, connections of one kind."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

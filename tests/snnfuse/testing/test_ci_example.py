@@ -46,6 +46,7 @@ def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_its_tests_pass_as_the_workflow_runs_them(project: Path, commands: list[list[str]], lava: None) -> None:
     (command,) = (words for words in commands if words[0] == "pytest")
     done = run_pytest(project, *command[1:])

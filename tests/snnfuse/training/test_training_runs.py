@@ -178,6 +178,7 @@ class Trap:
         return pickle.loads, (b"",)
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_does(whole: tuple[training.Trained, Path], tmp_path: Path) -> None:
     """No batch norm and nothing random: the same curve but for rounding; both hold the same weights, and only the first one writes."""
     ended = in_process(tmp_path, 2)
