@@ -8,6 +8,7 @@ from snnfuse.hardware.ir.encoding import encode, scores
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output, SpikeInput
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
@@ -26,6 +27,7 @@ __all__ = [
     "InverseRoot",
     "Lif",
     "Link",
+    "Maximum",
     "Mismatch",
     "Output",
     "Pipeline",

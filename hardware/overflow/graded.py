@@ -1,4 +1,4 @@
-"""Bounds of the neurons that send numbers and have no state: the payload of products and relays is bounded by the corners of their
+"""Bounds of the neurons that send numbers and have no state: the payload of products, relays and maxima is bounded by the ends of their
 inputs' intervals, that of an inverse root by its gain. A relay that feeds itself adds up, without bound unless the steps are counted.
 """
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT, to_int32
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot, inverse_root
+from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.hardware.overflow.bounds import BEYOND, INT32_LIMIT, Arriving, Bound, Event, Interval, NeuronBounds, States
 from snnfuse.hardware.overflow.rates import Rate, every_step
 
@@ -115,6 +116,20 @@ class RelayBounds(GradedBounds):
         return {"payload": inputs[0]}
 
 
+class MaximumBounds(GradedBounds):
+    """`Maximum` in the overflow proof."""
+
+    def payload(self, node: Maximum, inputs: Sequence[Interval]) -> Interval:
+        """The largest of the lowest, and of the highest, that the ports can get; anything where a port's sum may wrap."""
+        low, high = (np.maximum.reduce([getattr(each, end) for each in inputs]) for end in ("low", "high"))
+        wide = np.logical_or.reduce([(each.low < -INT32_LIMIT) | (each.high >= INT32_LIMIT) for each in inputs])
+        return Interval(np.where(wide, -BEYOND, low), np.where(wide, BEYOND, high))
+
+    def raw(self, node: Maximum, inputs: Sequence[NDArray[np.int64]], states: States) -> Mapping[str, NDArray[np.int64]]:
+        """The largest of what arrives."""
+        return {"payload": np.maximum.reduce(list(inputs))}
+
+
 class InverseRootBounds(GradedBounds):
     """`InverseRoot` in the overflow proof."""
 
@@ -128,7 +143,7 @@ class InverseRootBounds(GradedBounds):
         return {"payload": inverse_root(node, to_int32(inputs[0])).astype(np.int64)}
 
 
-PRODUCT, RELAY, INVERSE_ROOT = ProductBounds(), RelayBounds(), InverseRootBounds()
+PRODUCT, RELAY, MAXIMUM, INVERSE_ROOT = ProductBounds(), RelayBounds(), MaximumBounds(), InverseRootBounds()
 
 
 def _register(x: Bound) -> Bound:

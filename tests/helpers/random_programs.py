@@ -21,6 +21,7 @@ from snnfuse.hardware import (
     GradedInput,
     InverseRoot,
     Lif,
+    Maximum,
     Output,
     Product,
     Program,
@@ -104,9 +105,10 @@ def events(draw: st.DrawFn, node: SpikeInput | GradedInput, size: tuple[int, int
 
 def draw_population(draw: st.DrawFn, draft: Draft, name: str) -> None:
     """A neuron population with what arrives at it: from populations before it, and from itself."""
-    kind = draw(st.sampled_from([Lif, Lif, Lif, Relay, Product, InverseRoot]))
-    ports = range(2 if kind is Product else 1)
-    sources = [(port, source) for port in ports for source in draw_sources(draw, draft, least=1 if kind in (Product, InverseRoot) else 0)]
+    kind = draw(st.sampled_from([Lif, Lif, Lif, Relay, Product, InverseRoot, Maximum]))
+    ports = range(draw(st.sampled_from([2, 4, 3, 1])) if kind is Maximum else 2 if kind is Product else 1)
+    least = 1 if kind in (Product, InverseRoot, Maximum) else 0
+    sources = [(port, source) for port in ports for source in draw_sources(draw, draft, least)]
     synapses = [draw(synapse(draft.nodes[source].shape, None)) for _, source in sources[:1]]
     shape = synapses[0].output_shape if synapses and isinstance(synapses[0], Conv2d) else draw(shapes())
     synapses = [
@@ -114,7 +116,8 @@ def draw_population(draw: st.DrawFn, draft: Draft, name: str) -> None:
         for i, (_, source) in enumerate(sources)
     ]
     arrival = draw_latency(draw, draft, [source for _, source in sources])
-    drawn = {Lif: draw_lif, Relay: lambda _, s: Relay(s), Product: draw_product, InverseRoot: draw_root}[kind](draw, shape)
+    plain = {Relay: lambda _, s: Relay(s), Maximum: lambda _, s: Maximum(s, len(ports))}
+    drawn = {Lif: draw_lif, Product: draw_product, InverseRoot: draw_root, **plain}[kind](draw, shape)
     add(draft, name, drawn, arrival)
     for (port, source), group in zip(sources, synapses):
         delay = draw_delay(draw, draft, source, arrival)

@@ -48,12 +48,12 @@ def lif(node: Lif, device: torch.device, drives: Sequence[int]) -> Step:
 
 def product(node: Product, device: torch.device, drives: Sequence[int]) -> Step:
     """`snnfuse.hardware.ir.graded.product`; 62 bits, and -2**31 squared, are within int64."""
-    return _stateless(lambda a0, a1: _send(int64_low32(a0 * a1) >> node.exponent))
+    return stateless(lambda a0, a1: send(int64_low32(a0 * a1) >> node.exponent))
 
 
 def relay(node: Relay, device: torch.device, drives: Sequence[int]) -> Step:
     """What arrives."""
-    return _stateless(_send)
+    return stateless(send)
 
 
 def inverse_root(node: InverseRoot, device: torch.device, drives: Sequence[int]) -> Step:
@@ -69,14 +69,14 @@ def inverse_root(node: InverseRoot, device: torch.device, drives: Sequence[int])
         half = torch.ones_like(a) << (ROOT_BITS - 1 + exponent)
         return torch.where(a > 0, node.gain * y + half >> (ROOT_BITS + exponent), 0).to(torch.int32)
 
-    return _stateless(root)
+    return stateless(root)
 
 
-def _stateless(compute: Callable[..., Tensor]) -> Step:
+def stateless(compute: Callable[..., Tensor]) -> Step:
     """A step without states, of inputs as int64 that hold int32 values."""
     return lambda state, inputs: (compute(*(wrap32(a).to(torch.int64) for a in inputs)), ())
 
 
-def _send(v: Tensor) -> Tensor:
+def send(v: Tensor) -> Tensor:
     """`snnfuse.hardware.ir.graded.send`."""
     return torch.where(v == -INT32, 0, v).to(torch.int32)
