@@ -12,6 +12,7 @@ import h5py
 
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsafeFileError
 from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.reading import check_regular
 
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}  # any other would be a plugin: code from elsewhere
 DENSEST = 1200  # bytes that a stored byte can stand for: deflate reaches 1,032
@@ -36,9 +37,7 @@ def opened(path: Path, what: str = "HDF5 file") -> Iterator[h5py.File]:
             `snnfuse.hardware.limits` allows.
         InputError: the file is missing, a folder, a pipe, or damaged; also for what h5py raises while the block reads it.
     """
-    if not path.is_file():
-        found = "is a folder, not a file" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
-        raise InputError(f"{path}: {found}")
+    check_regular(path)
     try:
         with h5py.File(path, "r") as file:
             check(file, str(path))

@@ -25,6 +25,10 @@ class InputError(SnnfuseError, ValueError):
     """A value, shape, file or path that a user gave cannot be used."""
 
 
+class UnforeseenFileError(InputError):
+    """A file made its reader fail in a way that nobody foresaw: the cause is the exception. If the file is sound, the fault is ours."""
+
+
 class FixedPointError(InputError):
     """A value does not fit the chip's register for it."""
 
@@ -42,7 +46,7 @@ class DoesNotFitError(SnnfuseError):
 
 
 class UnsafeFileError(SnnfuseError):
-    """Opening the file would execute code from it."""
+    """Opening the file would execute code from it, read other files, or ask for more than the limits allow."""
 
     exit_code = 5
 

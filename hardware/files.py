@@ -17,7 +17,11 @@ LONGEST_NAME = 200  # bytes of a target's name that stand in the name of what is
 
 def sha256(path: Path) -> str:
     """Of a file's content, in hex."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            total.update(part)
+    return total.hexdigest()
 
 
 def list_files(folder: Path) -> list[str]:

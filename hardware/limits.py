@@ -38,7 +38,11 @@ FILE_LIMITS = MappingProxyType(
         "edges": FileLimit("edges of a graph, or links of an HDF5 file", 1_000_000),
         "depth": FileLimit("groups within each other", 64),
         "audio-rate": FileLimit("samples of sound per second", 1_000_000),
+        "pixels": FileLimit("pixels of one image", 1 << 25),
         "shared-links": FileLimit("names of one object of an HDF5 file", 16),
+        "json-bytes": FileLimit("of JSON in one file", 1 << 25, True),
+        "json-depth": FileLimit("lists and objects within each other in JSON", 64),
+        "json-digits": FileLimit("characters of one number in JSON", 400),
     }
 )
 """By the name that `SNNFUSE_LIMITS` uses."""

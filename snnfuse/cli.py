@@ -2,15 +2,18 @@
 
 Exit codes: 0 done, 1 a verification failed, 2 bad usage, input or path, 3 unsupported, 4 does not fit the chip, 5 unsafe file,
 6 environment; 70 anything unexpected, which keeps its stack trace; 130, 141 and 143 after an interrupt, a closed pipe, and a
-termination. With `--json -` an error is JSON on stdout too.
+termination. Where a file made a reader fail in a way that nobody foresaw (`snnfuse.hardware.reading`), or the system refused one, the code
+is 2 and the trace goes into a log. With `--json -` an error is JSON on stdout too.
 """
 
 import errno
 import importlib
+import io
 import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +21,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import click
+
+from snnfuse.commands.console import printable, printable_line
 
 COMMANDS = {
     "board": "Run a bundle's golden inputs on a Loihi 2 board, and compare.",
@@ -120,6 +125,10 @@ def run(load: Callable[[], click.Command], name: str, arguments: Sequence[str]) 
 def _run(load: Callable[[], click.Command], name: str, arguments: Sequence[str]) -> int:
     as_json, stdout = _wants_json(arguments), sys.stdout
     try:
+        os.getcwd()
+    except OSError:
+        return _report("the folder that this was started in does not exist any more; change to another one", 2, as_json)
+    try:
         with _warnings_in_a_line():
             code = load().main(args=list(arguments), prog_name=name, standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -147,7 +156,7 @@ def _warnings_in_a_line() -> Iterator[None]:
     said: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        line = _printable(str(message))
+        line = printable(str(message))
         if category.__module__ != OURS:
             python_s(message, category, *where)
         elif line not in said:
@@ -160,32 +169,43 @@ def _warnings_in_a_line() -> Iterator[None]:
 
 
 def _report_exception(error: Exception, as_json: bool) -> int:
-    from snnfuse.hardware.errors import SnnfuseError  # its package imports NumPy
+    from snnfuse.hardware.errors import SnnfuseError, UnforeseenFileError  # its package imports NumPy
 
     if isinstance(error, BrokenPipeError):
         raise error
+    if isinstance(error, UnforeseenFileError):
+        return _report(f"{error}; if the file is sound, the fault is snnfuse's: {_log(error)}", error.exit_code, as_json)
     if isinstance(error, SnnfuseError):
         return _report(str(error), error.exit_code, as_json)
     if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
         _discard(sys.stdout)  # what is left in its buffer would fail again at exit
         return _report(f"cannot write: {error.strerror}", 2, False)
-    traceback.print_exc()
+    if isinstance(error, OSError) and error.filename is not None:
+        return _report(f"{error.filename}: {error.strerror}; {_log(error)}", 2, as_json)
+    click.echo("\n".join(map(printable_line, traceback.format_exc().splitlines())), err=True)
     if as_json:
         _report_json(f"{type(error).__name__}: {error}", UNEXPECTED)
     return UNEXPECTED
 
 
 def _report(message: str, code: int, as_json: bool) -> int:
-    line = _printable(message)
+    line = printable(message)
     click.echo(f"error: {line}", err=True)
     if as_json:
         _report_json(line, code)
     return code
 
 
-def _printable(message: str) -> str:
-    """One line, without what names from a file could steer a terminal with."""
-    return "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+def _log(error: Exception) -> str:
+    """Keep a stack trace in a file; returns words that say where."""
+    trace = "".join(traceback.format_exception(error))
+    try:
+        handle, path = tempfile.mkstemp(prefix="snnfuse-", suffix=".log")
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(trace)
+    except OSError as problem:
+        return f"the stack trace could not be kept ({problem.strerror})"
+    return f"the stack trace is in {path}"
 
 
 def _report_json(message: str, code: int) -> None:
@@ -205,6 +225,8 @@ def _open_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
     sys.stdout = sys.stdout or open(1, "w", closefd=False)
     sys.stderr = sys.stderr or open(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr has it: an encoding such as cp1252 lacks letters that names have
 
 
 def _discard(*streams: object) -> None:

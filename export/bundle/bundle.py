@@ -32,7 +32,18 @@ from safetensors.numpy import load
 
 from snnfuse.export.bundle.compiled import Compiled, Stage
 from snnfuse.export.bundle.content import fill, json_text, network_files, write_manifest
-from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, FORMAT, GRAPH, MANIFEST, PAGE, REPORT, check_file, check_manifest
+from snnfuse.export.bundle.manifest import (
+    EVENTS,
+    EXPECTED,
+    FORMAT,
+    GRAPH,
+    MANIFEST,
+    PAGE,
+    PROGRAM_FILES,
+    REPORT,
+    check_file,
+    check_manifest,
+)
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources
@@ -45,6 +56,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.storage import load_program
+from snnfuse.hardware.reading import read_bytes, reading
 
 if TYPE_CHECKING:
     import nir
@@ -81,7 +93,8 @@ class Bundle:
         """What the host carries between the stages; InputError where the wiring is damaged."""
         if not self.is_staged:
             return ()
-        links, folders = read_links(self.path)
+        with reading(self.path / FILE):
+            links, folders = read_links(self.path)
         if list(folders) != self.manifest["stages"]:
             raise InputError(f"{self.path / FILE}: its stages are not those of {MANIFEST}")
         return links
@@ -91,9 +104,10 @@ class Bundle:
         """The programs of all stages, wired; InputError where there is none, or they do not fit each other."""
         links, programs = self.links, tuple(stage.program for stage in self.stages)
         try:
-            return Pipeline(programs, links)
+            with reading("the wiring"):
+                return Pipeline(programs, links)
         except InputError as error:
-            raise InputError(f"{self.path / FILE}: {error}") from error
+            raise type(error)(f"{self.path / FILE}: {error}") from error
 
     @property
     def recordings(self) -> tuple[Recording, ...]:
@@ -108,7 +122,8 @@ class Bundle:
             raise InputError(f"{self.path} holds no {GRAPH}: {self.manifest['absent'][GRAPH]}")
         from snnfuse.export.lowering.nir_file import read_graph
 
-        return read_graph(self.path / GRAPH)
+        with reading(self.path / GRAPH):
+            return read_graph(self.path / GRAPH)
 
     @cached_property
     def program(self) -> Program:
@@ -116,7 +131,8 @@ class Bundle:
         self._check_single()
         if "program.json" not in self.manifest["files"]:
             raise InputError(f"{self.path} was made with --target {self.manifest['target']} and holds no program")
-        program = load_program(self.path)
+        with reading(self.path / PROGRAM_FILES[0]):
+            program = load_program(self.path)
         if not program.outputs:
             raise InputError(f"{self.path}: its program has no outputs")
         return program
@@ -142,7 +158,8 @@ class Bundle:
         missing = [name for name in neurons if name not in spikes]
         if missing:
             raise InputError(f"{self.path / EXPECTED}: no spikes of layer {missing[0]!r}")
-        return make_recording(self.program, spikes, states, "golden", self.events)
+        with reading(self.path / EXPECTED):
+            return make_recording(self.program, spikes, states, "golden", self.events)
 
     @cached_property
     def report(self) -> dict[str, Any]:
@@ -160,8 +177,8 @@ class Bundle:
         if name not in self.manifest["files"]:
             raise InputError(f"{self.path} holds no golden vectors")
         try:
-            return load(path.read_bytes())
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            return load(read_bytes(path))
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise InputError(f"{path}: no readable safetensors file: {error}") from error
 
 

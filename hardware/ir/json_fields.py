@@ -15,25 +15,17 @@ from scipy import sparse
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.csr import checked_csr
+from snnfuse.hardware.reading import parse_json, read_bytes
 
 Arrays = dict[str, NDArray]
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; InputError names a file that is missing or holds something else."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: damaged, or no JSON file: {error}") from error
+    """A JSON object from a file; InputError names a file that is missing or holds something else, UnsafeFileError a limit."""
+    record = parse_json(read_bytes(path, "json-bytes"), str(path))
     if not isinstance(record, dict):
         raise InputError(f"{path}: holds no JSON object")
     return record
-
-
-def _refuse_constant(word: str) -> None:
-    raise ValueError(f"{word} is no JSON number")
 
 
 class Field(NamedTuple):

@@ -33,6 +33,7 @@ from snnfuse.hardware.ir.json_fields import (
 from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, K, Kind, Registry
 from snnfuse.hardware.ir.nodes import Connection, Output
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.reading import read_bytes
 
 FORMAT = "snnfuse program"
 VERSION = 2
@@ -92,10 +93,7 @@ def load_program(folder: str | Path) -> Program:
 
 
 def _read_arrays(path: Path, expected: object) -> Arrays:
-    try:
-        blob = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    blob = read_bytes(path)
     if hashlib.sha256(blob).hexdigest() != expected:
         raise InputError(f"{path}: damaged or changed: its sha256 is not the arrays_sha256 of {JSON_FILE}")
     try:

@@ -29,7 +29,7 @@ class Console:
     def say(self, text: str = "") -> None:
         """A line, or several, for a person."""
         if not self.quiet:
-            click.echo(text, err=self.json_to == "-")
+            click.echo("\n".join(map(printable_line, text.split("\n"))), err=self.json_to == "-")
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -38,8 +38,9 @@ class Console:
             yield
             return
         from rich.console import Console as Terminal
+        from rich.text import Text
 
-        with Terminal(stderr=True).status(what):
+        with Terminal(stderr=True).status(Text(printable(what))):
             yield
 
     @contextmanager
@@ -49,10 +50,11 @@ class Console:
             yield None
             return
         from rich.console import Console as Terminal
+        from rich.markup import escape
         from rich.progress import Progress
 
         with Progress(console=Terminal(stderr=True), transient=True) as bar:
-            task = bar.add_task(what, total=None)  # moves to and fro until the first call: compiling, starting a cluster
+            task = bar.add_task(escape(printable(what)), total=None)  # moves to and fro until the first call: compiling, starting a cluster
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     @contextmanager
@@ -92,6 +94,16 @@ def _stdout_to_stderr(active: bool) -> Iterator[None]:
         os.close(stdout)
 
 
+def printable_line(text: str) -> str:
+    """Return a line without what names from a file could steer a terminal with."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text.expandtabs())
+
+
+def printable(message: str) -> str:
+    """Return a message as one such line."""
+    return printable_line(" ".join(message.split()))
+
+
 class NamedPath(click.Path):
     """A path that is not empty: pathlib takes an empty one for the current folder."""
 
@@ -106,7 +118,7 @@ PATH = NamedPath(path_type=Path)
 
 def fail(error: Exception, code: int) -> int:
     """Say what failed although there is a result; returns the code to exit with."""
-    click.echo(f"error: {' '.join(str(error).split())}", err=True)
+    click.echo(f"error: {printable(str(error))}", err=True)
     return code
 
 

@@ -72,6 +72,7 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
         from snnfuse.compile import compile, open_source, save
         from snnfuse.export.bundle.bundle import is_bundle
         from snnfuse.hardware.files import check_target, resolved
+        from snnfuse.hardware.reading import reading
         from snnfuse.report import summary
 
     check_together(options)
@@ -81,7 +82,7 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
         source = open_source(options.model, model=options.factory, allow_pickle=options.allow_pickle)
         check_options(options, source.kind)
         samples, settings = find_samples(source, options), options.settings(find_shapes(source, options))
-    with warnings_as_lines():
+    with warnings_as_lines(), reading(options.model):
         compiled = compile(source, samples, settings, options.find_target(), console.step)
     found = compiled.to_json()
     check_strict(found, console, options.strict)

@@ -1,5 +1,6 @@
 """`snnfuse map`: where a program would go on a board, what if its weights had fewer bits, and the chip's limits."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,17 +115,20 @@ def place_program(
 
 def open_pipeline(path: Path) -> "Pipeline":
     """The programs of a bundle, or the one of a folder that holds it."""
-    from snnfuse.export.bundle.bundle import is_bundle, read_bundle
+    from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.export.bundle.manifest import MANIFEST
     from snnfuse.hardware.errors import InputError
     from snnfuse.hardware.ir.pipeline import as_pipeline
     from snnfuse.hardware.ir.storage import JSON_FILE, load_program
+    from snnfuse.hardware.reading import reading
 
     folder = path.parent if path.name == JSON_FILE else path
-    if is_bundle(folder):
+    if os.path.lexists(folder / MANIFEST):
         return read_bundle(folder).pipeline
     if not (folder / JSON_FILE).exists():
         raise InputError(f"{path}: neither a bundle nor a folder with a {JSON_FILE}")
-    return as_pipeline(load_program(folder))
+    with reading(folder):
+        return as_pipeline(load_program(folder))
 
 
 def describe_sensitivity(varied: Mapping[str, int | None], resources: "Resources") -> str:

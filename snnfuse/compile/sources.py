@@ -15,6 +15,7 @@ from snnfuse.export.targets import Target
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.pipeline import as_pipeline
 from snnfuse.hardware.ledger import to_json
+from snnfuse.hardware.reading import check_regular, reading
 
 if TYPE_CHECKING:
     import nir
@@ -165,7 +166,9 @@ def open_source(path: str | Path, *, model: "str | Callable[[], nn.Module] | Non
     path = Path(path)
     if path.suffix not in FILES:
         raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}), a NIR graph (.nir) or a netx file (.net)")
-    return FILES[path.suffix](path, Opening(model, allow_pickle))
+    check_regular(path)
+    with reading(path):
+        return FILES[path.suffix](path, Opening(model, allow_pickle))
 
 
 def source_of(model: Any) -> Source:

@@ -6,6 +6,7 @@ from pathlib import Path
 from snnfuse.data.pairs import AudioVisual
 from snnfuse.data.settings import Settings
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.reading import reading
 
 Loader = Callable[[str | Path | None, Settings], AudioVisual]
 _LOADERS: dict[str, Loader] = {}
@@ -50,4 +51,5 @@ def load(name: str, data_dir: str | Path | None = None, settings: Settings = Set
         raise InputError(
             f"unknown data set {name!r}; there are {', '.join(_LOADERS)}; one of your own is registered by importing its module"
         )
-    return _LOADERS[name](data_dir, settings)
+    with reading(name if data_dir is None else data_dir):
+        return _LOADERS[name](data_dir, settings)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from snnfuse.data.settings import Settings
 from snnfuse.hardware.errors import InputError, SnnfuseError
 from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.reading import check_regular, reading
 
 LABELS = "labels"
 NPY, ZIP = b"\x93NUMPY", b"PK"
@@ -89,11 +90,25 @@ def read_samples(path: str | Path) -> Samples:
             that disagree.
         UnsafeFileError: it declares more than `snnfuse.hardware.limits` allows.
     """
-    arrays = _read(Path(path))
-    labels = arrays.pop(LABELS, None)
-    samples = Samples(arrays, None if labels is None else labels.astype(np.int64, copy=False), str(path))
-    _check(samples, labels)
+    check_regular(Path(path))
+    with reading(path):
+        arrays = _read(Path(path))
+        labels = arrays.pop(LABELS, None)
+        samples = Samples(arrays, None if labels is None else labels.astype(np.int64, copy=False), str(path))
+        _check(samples, labels)
     return samples
+
+
+def read_array(path: Path) -> NDArray:
+    """Return the numbers of an .npy file; errors as of `read_samples`."""
+    check_regular(path)
+    with reading(path):
+        try:
+            return _array(path, path.stat().st_size, path.open("rb"))
+        except (*DAMAGE, OSError) as error:
+            if isinstance(error, SnnfuseError):
+                raise
+            raise InputError(f"{path}: no .npy file of numbers ({error})") from error
 
 
 def random_spikes(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> Samples:

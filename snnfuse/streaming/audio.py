@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from snnfuse.data.features import FLOOR, HOP_SECONDS, WINDOW_SECONDS, mel_filters
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
 from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.reading import check_regular, reading
 
 Features = Literal["samples", "log-mel"]
 BLOCK = 1024  # samples read at once
@@ -30,14 +31,15 @@ def wav_blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float64]]]:
         InputError: no readable WAV file of whole numbers; while it is read, that it is truncated.
         UnsafeFileError: a rate beyond `snnfuse.hardware.limits`.
     """
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is no regular file; give a WAV file, or mic for a microphone")
+    check_regular(path)
     try:
         file = wave.open(str(path), "rb")
     except (wave.Error, EOFError) as error:
         raise InputError(f"{path}: no WAV file of whole numbers ({error or 'it ends in its header'})") from error
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'cannot be read'}") from error
+    except Exception as error:  # struct's and others, by the version of Python
+        raise InputError(f"{path}: no WAV file of whole numbers ({type(error).__name__}: {error})") from error
     check_limit("audio-rate", file.getframerate(), str(path))
     if file.getsampwidth() not in FULL_SCALE or not file.getframerate():
         raise InputError(f"{path}: {8 * file.getsampwidth()} bits at {file.getframerate()} samples per second; give 8 to 32 bits")
@@ -48,7 +50,7 @@ def _blocks(path: Path, file: wave.Wave_read) -> Iterator[NDArray[np.float64]]:
     """Blocks up to the file's end, which a header written before the recording ended does not know."""
     channels, declared, read = file.getnchannels(), file.getnframes(), 0
     frame = channels * file.getsampwidth()
-    with file:
+    with file, reading(path):
         while raw := file.readframes(BLOCK):
             read += len(raw) // frame
             yield _decoded(raw[: len(raw) // frame * frame], file.getsampwidth()).reshape(-1, channels).mean(1)

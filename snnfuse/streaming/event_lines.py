@@ -7,13 +7,23 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Input
+from snnfuse.hardware.limits import check_limit, limit
+from snnfuse.hardware.reading import parse_json
+
+
+def whole_lines(file: BinaryIO, source: str) -> Iterator[bytes]:
+    """Yield the lines of a stream; UnsafeFileError for one that is longer than the limit on JSON, whose end is not waited for."""
+    longest = limit("json-bytes")
+    while line := file.readline(longest + 1):
+        check_limit("json-bytes", len(line), source)
+        yield line
 
 
 def event_lines(lines: Iterable[bytes], inputs: Mapping[str, Input], source: str = "-") -> Iterator[dict[str, NDArray[np.int32]]]:
@@ -24,13 +34,16 @@ def event_lines(lines: Iterable[bytes], inputs: Mapping[str, Input], source: str
     """
     for number, line in enumerate(lines, 1):
         if line.strip():
+            where = f"{source}, line {number}"
             try:
-                yield _step(json.loads(line.decode("utf-8")), inputs)
+                line.decode("utf-8")
             except UnicodeDecodeError as error:
-                raise InputError(f"{source}, line {number}: byte {error.start + 1} is no UTF-8 text") from error
-            except (ValueError, RecursionError) as error:  # InputError is a ValueError
-                reason = error if isinstance(error, InputError) else f"no JSON ({error})"
-                raise InputError(f"{source}, line {number}: {reason}") from error
+                raise InputError(f"{where}: byte {error.start + 1} is no UTF-8 text") from error
+            content = parse_json(line, where)
+            try:
+                yield _step(content, inputs)
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from error
 
 
 def _step(content: Any, inputs: Mapping[str, Input]) -> dict[str, NDArray[np.int32]]:

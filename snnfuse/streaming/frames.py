@@ -4,6 +4,7 @@ Images become float in [0, 1], (channels, height, width): grey for one channel, 
 by area. Arrays in .npy files are taken as they are, and must have the input's shape.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.data.samples import read_array
+from snnfuse.hardware.errors import EnvironmentProblem, InputError, SnnfuseError
+from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.reading import check_regular
 
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".gif", ".tif", ".tiff", ".webp")
 MODES = {1: "L", 3: "RGB"}
@@ -59,10 +63,16 @@ def fitted(image: Any, shape: tuple[int, ...], what: str) -> NDArray[np.float64]
 
 def _image(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
     pillow = _pillow()
+    check_regular(path)
     try:
-        with pillow.open(path) as image:
-            return fitted(image, shape, str(path))
-    except (OSError, SyntaxError, pillow.DecompressionBombError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", pillow.DecompressionBombWarning)  # there is a limit of our own
+            with pillow.open(path) as image:
+                check_limit("pixels", image.width * image.height, str(path))
+                return fitted(image, shape, str(path))
+    except SnnfuseError:
+        raise
+    except Exception as error:  # Pillow's decoders raise anything on a damaged file
         raise InputError(f"{path}: no readable image ({error})") from error
 
 
@@ -75,10 +85,7 @@ def _pillow() -> Any:
 
 
 def _array(path: Path, shape: tuple[int, ...]) -> NDArray:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: no .npy file of numbers ({error})") from error
+    values = read_array(path)
     if values.shape != tuple(shape):
         raise InputError(f"{path}: has shape {values.shape}, the input {tuple(shape)}")
     return values

@@ -14,11 +14,13 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import saturated, to_events
 from snnfuse.hardware.ir.pipeline import Pipeline
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.reading import check_regular
 from snnfuse.streaming import audio, frames
-from snnfuse.streaming.event_lines import event_lines
+from snnfuse.streaming.event_lines import event_lines, whole_lines
 
 Steps = Iterator[dict[str, NDArray]]
 EVENTS, MICROPHONE, CAMERA = "-", "mic", "camera"
+STDIN = "standard input"
 
 
 @dataclass
@@ -63,7 +65,7 @@ def open_stream(program: Program | Pipeline, sources: Sequence[str], settings: S
 
 def _events(program: Program | Pipeline, sources: Sequence[str], settings: Settings) -> Steps:
     if len(sources) == 1 and sources[0] == EVENTS:
-        return event_lines(sys.stdin.buffer, program.inputs, "standard input")
+        return event_lines(whole_lines(sys.stdin.buffer, STDIN), program.inputs, STDIN)
     if len(sources) == 1 and sources[0].endswith(".npz"):
         steps = _replayed(Path(sources[0]), program)
     else:
@@ -118,9 +120,10 @@ def _sound(blocks: Iterator[NDArray], rate: int, size: int, shape: tuple[int, ..
 
 def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[NDArray]:
     """A file that is mapped, not read."""
+    check_regular(path)
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header reaches Python's parser, which raises anything
         raise InputError(f"{path}: no .npy file of numbers ({error})") from error
     if rows.shape[1:] != shape or rows.dtype.kind not in "fiub":
         raise InputError(f"{path}: holds {rows.dtype} {rows.shape}, not numbers (time, {', '.join(map(str, shape))})")

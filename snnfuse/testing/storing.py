@@ -27,6 +27,7 @@ from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.json_fields import at, get, keys, number, read_json, sizes, text
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.storage import load_program, save_program
+from snnfuse.hardware.reading import read_bytes, reading
 from snnfuse.testing.cases import Accuracy, BitExact, Case, Fits
 from snnfuse.testing.settings import BACKENDS
 
@@ -80,6 +81,11 @@ def read_case(folder: str | Path) -> Case:
         InputError: a file is missing or damaged, or holds what no case can; names it.
     """
     path = Path(folder) / CASE
+    with reading(folder):
+        return _read_case(Path(folder), path)
+
+
+def _read_case(folder: Path, path: Path) -> Case:
     record = read_json(path)
     program = load_program(folder)
     try:
@@ -118,8 +124,8 @@ def _check_names(program: Program, values: Mapping[str, Any]) -> None:
 
 def _read_events(program: Program, path: Path) -> dict[str, NDArray[np.int32]]:
     try:
-        arrays = load(path.read_bytes())
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        arrays = load(read_bytes(path))
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: no readable safetensors file: {error}") from error
     return check_events(program, arrays)
 

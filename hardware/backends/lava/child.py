@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from snnfuse.hardware.backends.lava.descendants import descendants, signal_each
 from snnfuse.hardware.errors import EnvironmentProblem
 
 SERVER = "snnfuse.hardware.backends.lava.server"
@@ -143,7 +144,10 @@ class Child:
 
     def end(self) -> None:
         """End the child and all that it started."""
+        started = set[int]()
         if self.process.poll() is None:
+            started = descendants(self.process.pid)
+            signal_each(started, signal.SIGTERM)
             _signal_group(self.process.pid, signal.SIGTERM)
             self.process.wait()
         self.forget()
@@ -151,6 +155,7 @@ class Child:
             _signal_group(self.process.pid, signal.SIGTERM)
             _wait_for_group(self.process.pid)
             _signal_group(self.process.pid, signal.SIGKILL)
+            signal_each(started, signal.SIGKILL)  # those that lead sessions of their own; all were there a moment ago
 
     def dismiss(self) -> None:
         """End a child that has no job: it ends itself, at once."""

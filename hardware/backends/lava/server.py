@@ -18,8 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from snnfuse.hardware.backends.lava.child import ERROR, OUTPUT, LavaFailed
+from snnfuse.hardware.backends.lava.child import ERROR, GRACE_S, OUTPUT, LavaFailed
 from snnfuse.hardware.backends.lava.compat import why_not_importable
+from snnfuse.hardware.backends.lava.descendants import adopt_orphans, end_descendants, end_strays
 from snnfuse.hardware.errors import SnnfuseError
 
 JOBS, PRINTED = 0, (1, 2)  # file descriptors
@@ -29,6 +30,7 @@ def serve(name: str, seconds: float) -> None:
     """Run jobs of a module until none comes for so long, the parent is gone, or the module cannot be imported."""
     replies = os.dup(1)
     module = None
+    adopt_orphans()
     while (job := _next_job(seconds)) is not None:
         _print_to(Path(job["folder"]) / OUTPUT)
         try:
@@ -43,6 +45,7 @@ def serve(name: str, seconds: float) -> None:
             _run(module, job)
         _, status = os.waitpid(child, 0)
         os.write(replies, b"%d\n" % os.waitstatus_to_exitcode(status))
+        end_descendants(GRACE_S)  # what the job left behind, in sessions of its own too
 
 
 def _next_job(seconds: float) -> dict[str, Any] | None:
@@ -111,6 +114,7 @@ def _wait_for_parent(folder: Path) -> None:
     while os.read(JOBS, 1):
         pass
     shutil.rmtree(folder, ignore_errors=True)
+    end_strays(os.getppid(), GRACE_S)
     os.killpg(os.getpgrp(), signal.SIGTERM)
 
 

@@ -365,3 +365,44 @@ def test_wrong_arguments_are_refused_before_lava_starts() -> None:
 
 def test_the_default_limit_grows_with_the_run() -> None:
     assert default_time_limit(PROGRAM, 1000) > default_time_limit(PROGRAM, 10) > 60
+
+
+STRAYS = """
+import os, subprocess, sys, time
+prepare = bool
+def main(folder):
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(300)"
+    stray = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, start_new_session=True)
+    stray.stdout.readline()
+    open(os.environ["STRAY"], "w").write(str(stray.pid))
+    time.sleep(float(os.environ["SLEEP"]))
+"""
+STRAY_PARENT = """
+from snnfuse.hardware.backends.lava.child import job_folder, run_module
+with job_folder() as folder:
+    run_module("stray_jobs", folder, 60, "it")
+"""
+
+
+@pytest.mark.skipif(not PROC.is_dir(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", ["ends", "time limit", "killed parent"])
+def test_what_a_job_started_in_a_session_of_its_own_ends_with_it(
+    how: str, temporary: Path, monkeypatch: pytest.MonkeyPatch, no_spare: None
+) -> None:
+    """Even if it takes no SIGTERM."""
+    monkeypatch.setattr(child, "GRACE_S", 0.5)
+    (temporary / "stray_jobs.py").write_text(STRAYS)
+    monkeypatch.syspath_prepend(str(temporary))
+    monkeypatch.setenv("STRAY", str(temporary / "stray"))
+    monkeypatch.setenv("SLEEP", "0" if how == "ends" else "60")
+    if how == "killed parent":
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        parent = subprocess.Popen([sys.executable, "-c", STRAY_PARENT], env=environment)
+        wait_for(lambda: (temporary / "stray").exists() and (temporary / "stray").read_text())
+        parent.kill()
+        parent.wait()
+    else:
+        with job_folder() as folder, suppress(EnvironmentProblem):
+            run_module("stray_jobs", folder, 3, "it")
+    stray = PROC / (temporary / "stray").read_text() / "stat"
+    wait_for(lambda: not stray.exists() or ") Z" in stray.read_text(), 10)

@@ -28,7 +28,7 @@ BAD_USAGE = [
     (("export", "net.nir", "--target", "loihi2"), "needs samples to calibrate on"),
     ((*GOOD, "--data", "av-digits"), "--calib or --data, not both"),
     (("export", "net.nir", "--target", "loihi2", "--data", "nonsense"), "unknown data set 'nonsense'"),
-    (("export", "net.nir", "--target", "loihi2", "--calib", "nothing.npz"), "nothing.npz: No such file"),
+    (("export", "net.nir", "--target", "loihi2", "--calib", "nothing.npz"), "nothing.npz: no such file"),
     ((*GOOD, "-o", "."), "is the current folder or holds it"),
     ((*GOOD, "-o", ""), "an empty path"),
     ((*GOOD, "-o", "/"), "is the current folder or holds it"),

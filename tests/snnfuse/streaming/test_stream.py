@@ -59,7 +59,7 @@ def test_events_on_standard_input(snn: Cli, bundle: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "line, part",
     [
-        ("{", "standard input, line 2: no JSON"),
+        ("{", "standard input, line 2: damaged, or no JSON"),
         ("3", "a step is a list of events by input"),
         ('{"input": 3}', "a step is a list of events by input"),
         ('{"eyes": []}', "no input 'eyes'; there are input"),
@@ -69,7 +69,6 @@ def test_events_on_standard_input(snn: Cli, bundle: Path, monkeypatch: pytest.Mo
         ("[true]", "whole numbers, not true"),
         ("[[1, 2]]", "payload 2 is outside 0..1"),
         ("[[1, 2, 3]]", "an event is a neuron or [neuron, payload]"),
-        ("[" * 99999, "no JSON"),
         ('{"\udcff": []}', "standard input, line 2: byte 3 is no UTF-8 text"),
     ],
 )
@@ -77,6 +76,12 @@ def test_events_that_are_none(snn: Cli, bundle: Path, monkeypatch: pytest.Monkey
     content = f"[]\n{line}\n".encode("utf-8", "surrogateescape")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert_error(snn("simulate", "b", "--stream", "-", "--quiet"), 2, part)
+
+
+@pytest.mark.parametrize("line", ["[" * 99999, "[" * 65 + "]" * 65, "[" + "1" * 401 + "]", "[0." + "1" * 401 + "]", "[" * (1 << 26)])
+def test_events_beyond_the_limits_on_json(snn: Cli, bundle: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.encode())))
+    assert_error(snn("simulate", "b", "--stream", "-", "--quiet"), 5, "standard input", "set SNNFUSE_LIMITS=json-")
 
 
 def test_sliding_and_windows_of_other_lengths(snn: Cli, bundle: Path) -> None:
@@ -95,8 +100,8 @@ def test_sliding_and_windows_of_other_lengths(snn: Cli, bundle: Path) -> None:
         (("--stream", "calib.npz", "--backend", "torch"), "--stream runs on the emulator"),
         (("--stream", "calib.npz", "--record", "all"), "--stream runs on the emulator"),
         (("--stream", "nothing.xyz"), "nothing.xyz: no source"),
-        (("--stream", "nothing.wav"), "nothing.wav: No such file"),
-        (("--stream", "nothing.npy"), "nothing.npy: no .npy file"),
+        (("--stream", "nothing.wav"), "nothing.wav: no such file"),
+        (("--stream", "nothing.npy"), "nothing.npy: no such file"),
         (("--stream", "calib.npz", "--stream", "-"), "hold every input; give one alone"),
         (("--stream", "eyes=mic"), "write INPUT=SOURCE"),
         (("--stream", "input=a.wav", "--stream", "input=b.wav"), "has a source already"),

@@ -1,0 +1,119 @@
+"""Reading what strangers wrote: regular files only, JSON within limits, and a failure that no reader foresaw named by its file."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnforeseenFileError
+from snnfuse.hardware.limits import check_limit, limit
+
+SHOWN = 200  # characters of an error of somebody else's
+
+
+@contextmanager
+def reading(file: object) -> Iterator[None]:
+    """Name the file in whatever goes wrong in the block, which reads it or computes with nothing but what it holds.
+
+    Args:
+        file: its path, or what else names it.
+
+    Raises:
+        SnnfuseError: as the block raised it.
+        UnforeseenFileError: for any other exception, which is its cause. The command line keeps the stack trace and ends with 2.
+    """
+    try:
+        yield
+    except SnnfuseError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:SHOWN]
+        what = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        raise UnforeseenFileError(f"{file}: cannot be used as it is ({what})") from error
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is no file with an end: a folder, a pipe, a device.
+
+    Raises:
+        InputError: says which, or that there is none.
+    """
+    if not os.path.isfile(path):
+        found = "is a folder, not a file" if os.path.isdir(path) else "is no regular file" if os.path.exists(path) else "no such file"
+        raise InputError(f"{path}: {found}")
+
+
+def read_bytes(path: Path, most: str | None = None) -> bytes:
+    """Return all of a regular file.
+
+    Args:
+        path: of the file.
+        most: the limit on its size, of `snnfuse.hardware.limits`.
+
+    Raises:
+        InputError: it is missing, no regular file, or cannot be read.
+        UnsafeFileError: it is larger.
+    """
+    try:
+        if os.path.exists(path):
+            check_regular(path)
+        if most is not None:
+            check_limit(most, path.stat().st_size, str(path))
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        if isinstance(error, SnnfuseError):
+            raise
+        raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def parse_json(content: bytes, where: str) -> Any:
+    """Return what a JSON text says, within the limits on its depth and on the digits of a number.
+
+    Args:
+        content: in UTF-8.
+        where: names it in errors.
+
+    Raises:
+        InputError: it is no JSON, or no UTF-8; NaN and Infinity are no numbers.
+        UnsafeFileError: it nests deeper, or has longer numbers, than `snnfuse.hardware.limits` allows.
+    """
+    try:
+        found = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_int=_whole(where), parse_float=_real(where))
+    except SnnfuseError:
+        raise
+    except RecursionError as error:
+        check_limit("json-depth", sys.getrecursionlimit(), where)
+        raise InputError(f"{where}: nests deeper than Python reads") from error
+    except ValueError as error:
+        raise InputError(f"{where}: damaged, or no JSON file: {error}") from error
+    if content.count(b"[") + content.count(b"{") > limit("json-depth"):
+        _check_depth(found, where)
+    return found
+
+
+def _check_depth(content: Any, where: str) -> None:
+    level, depth = [content], 0
+    while level := [inner for inner in level if isinstance(inner, (dict, list))]:
+        depth += 1
+        check_limit("json-depth", depth, where)
+        level = [value for inner in level for value in (inner.values() if isinstance(inner, dict) else inner)]
+
+
+def _whole(where: str) -> Callable[[str], int]:
+    return lambda digits: int(_short(digits, where))
+
+
+def _real(where: str) -> Callable[[str], float]:
+    return lambda digits: float(_short(digits, where))
+
+
+def _short(digits: str, where: str) -> str:
+    check_limit("json-digits", len(digits), where)
+    return digits
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is no JSON number")
