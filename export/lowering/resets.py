@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.export.lowering.differences import float_alone, spikes_differ
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.targets import LAVA, Target
@@ -29,10 +30,8 @@ def with_reset(network: Network, reset: Reset, x: Mapping[str, NDArray], target:
         return network
     converted = resetting(network, reset)
     before, after = simulate(network, x), simulate(converted, x)
-    entries = tuple(
-        LedgerEntry(name, f"reset {rule} becomes {reset}", "asked for with reset", spike_effect(name, before, after))
-        for name, rule in changed.items()
-    )
+    effects = {name: _effect(name, (network, before), (converted, after), x) for name in changed}
+    entries = tuple(LedgerEntry(n, f"reset {rule} becomes {reset}", "asked for with reset", effects[n]) for n, rule in changed.items())
     return replace(converted, ledger=network.ledger + entries)
 
 
@@ -54,7 +53,8 @@ def from_rest(network: Network, x: Mapping[str, NDArray]) -> Network:
     rested = resting(network)
     before, after = simulate(network, x), simulate(rested, x)
     reason = "the chip starts and resets at one voltage; NIR does not say where a voltage starts, and is read as 0"
-    entries = tuple(LedgerEntry(n, "its voltage starts at v_reset", reason, spike_effect(n, before, after)) for n in moved)
+    effects = {name: _effect(name, (network, before), (rested, after), x) for name in moved}
+    entries = tuple(LedgerEntry(n, "its voltage starts at v_reset", reason, effects[n]) for n in moved)
     return replace(rested, ledger=network.ledger + entries)
 
 
@@ -63,8 +63,11 @@ def resting(network: Network) -> Network:
     return replace(network, populations={n: replace(p, start=None) for n, p in network.populations.items()})
 
 
-def spike_effect(name: str, before: FloatRun, after: FloatRun) -> str:
-    """How many of a population's spikes differ between two float runs, in words."""
-    spikes = np.count_nonzero(before.spikes[name])
-    wrong = np.count_nonzero(before.spikes[name] != after.spikes[name])
-    return f"{wrong} spikes differ where the float network has {spikes}, on {before.spikes[name].shape[1]} samples"
+def _effect(name: str, old: tuple[Network, FloatRun], new: tuple[Network, FloatRun], x: Mapping[str, NDArray]) -> str:
+    """How many of a population's spikes differ between two float networks, in words: together, by its own change alone, and inherited."""
+    (network, before), (changed, after), expected = old, new, old[1].spikes[name]
+    together = int(np.count_nonzero(expected != after.spikes[name]))
+    alone = spikes_differ(expected, float_alone(changed, name, {**x, **before.spikes}).spikes[name])
+    inherited = spikes_differ(expected, float_alone(network, name, {**x, **after.spikes}).spikes[name])
+    counts = f"{together} spikes differ where the float network has {np.count_nonzero(expected)}, on {expected.shape[1]} samples"
+    return f"{counts}; alone {alone}, inherited {inherited}"

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.export.lowering.differences import spikes_differ, voltage_deviation, voltages_differ
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.hardware.backends.emulator import emulate
-from snnfuse.hardware.ir.encoding import membrane, reduce_window
+from snnfuse.hardware.ir.encoding import membrane
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -25,6 +26,7 @@ class LayerAgreement:
         mismatches: neurons and steps at which only one of the two spikes, or at which their numbers differ.
         compared: neurons times steps times samples.
         samples: batch size.
+        either: neurons and steps at which either of the two spikes.
     """
 
     node: str
@@ -32,6 +34,12 @@ class LayerAgreement:
     mismatches: int
     compared: int
     samples: int
+    either: int
+
+    @property
+    def share(self) -> float:
+        """Mismatches over what either of the two sends, in [0, 1]."""
+        return self.mismatches / self.either if self.either else 0.0
 
     @property
     def exact(self) -> bool:
@@ -43,8 +51,8 @@ class LayerAgreement:
         """The same in words."""
         if not self.float_spikes:
             return f"no neuron of it fires on these {self.samples} samples, so no spike can tell; {self.mismatches} are added"
-        share = self.mismatches / self.float_spikes
-        return f"{self.mismatches} spikes differ where the float network has {self.float_spikes} ({share:.1%}), on {self.samples} samples"
+        which = f"where the float network has {self.float_spikes}"
+        return f"{self.mismatches} spikes differ {which} ({self.share:.1%} of those of either), on {self.samples} samples"
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class ReadoutAgreement:
     Attributes:
         node: its name.
         deviation: rms of the difference to the float voltage, each relative to its own rms, a gain in common left out: what a
-            decoder that looks for the largest value can notice.
+            decoder that looks for the largest value can notice; in [0, 1].
         mismatches: samples whose largest neuron differs, read by the output's decoder.
         samples: batch size.
     """
@@ -93,16 +101,10 @@ def compare_runs(network: Network, program: Program, run: FloatRun, recording: R
 
 
 def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray) -> LayerAgreement:
-    wrong = int((expected != found).sum())
-    return LayerAgreement(name, int(expected.sum()), wrong, expected.size, expected.shape[1])
+    found_here = spikes_differ(expected, found)
+    return LayerAgreement(name, int(expected.sum()), found_here.different, expected.size, expected.shape[1], found_here.either)
 
 
 def _readout(name: str, decoder: str, expected: NDArray[np.float64], found: NDArray[np.int32]) -> ReadoutAgreement:
-    float_class, found_class = (reduce_window(decoder, v).reshape(v.shape[1], -1).argmax(1) for v in (expected, found))
-    wrong = int((float_class != found_class).sum())
-    return ReadoutAgreement(name, _difference(expected, found), wrong, expected.shape[1])
-
-
-def _difference(expected: NDArray[np.float64], found: NDArray[np.int32]) -> float:
-    a, b = (v / max(np.sqrt((v.astype(np.float64) ** 2).mean()), 1e-300) for v in (expected, found))
-    return float(np.sqrt(((a - b) ** 2).mean()))
+    differ = voltages_differ(expected, found, decoder)
+    return ReadoutAgreement(name, voltage_deviation(expected, found), differ.different, expected.shape[1])

@@ -1,21 +1,31 @@
 """Ledger entries of quantisation: what rounding changed, in words, with its measured effect."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.export.lowering.differences import Difference
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement
 from snnfuse.export.quantization.fitting import Fit
-from snnfuse.hardware.ir.nodes import GradedInput
+from snnfuse.export.quantization.layer_effects import LayerEffect
+from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import Peaks
 
+Agreement = LayerAgreement | ReadoutAgreement
+Encoding = Callable[[], Iterable[tuple[str, Difference]]]
+Saturation = Callable[[], Difference | None]
 REASON = "the chip holds integers"
 WHOLE = 1e-9  # of a unit: what float64 may lose of a whole number of them
 
 
-def input_entries(name: str, node: GradedInput, x: NDArray) -> list[LedgerEntry]:
-    """An analog input sent as graded spikes: an entry, but for numbers that are whole units already, as counts are."""
+def input_entries(name: str, node: Input, x: NDArray, effects: Encoding) -> list[LedgerEntry]:
+    """An analog input sent as graded spikes: an entry, but for numbers that are whole units already, as counts are.
+
+    effects: what the encoding alone changes in each layer that reads it, as of `layer_effects.encoding_effects`.
+    """
     units = np.rint(x / node.scale)
     error = float(np.abs(np.clip(units, -node.limit, node.limit) * node.scale - x).max())
     saturated = int((np.abs(units) > node.limit).sum())
@@ -25,32 +35,45 @@ def input_entries(name: str, node: GradedInput, x: NDArray) -> list[LedgerEntry]
         name,
         f"analog values sent as {node.bits}-bit graded spikes of {node.scale:.4g} each",
         "the chip takes integers",
-        f"largest rounding error {error:.4g}, {saturated} of {x.size} values saturate, on {x.shape[1]} samples",
+        f"largest rounding error {error:.4g}, {saturated} of {x.size} values saturate, on {x.shape[1]} samples; encoding alone "
+        f"changes {'; '.join(f'in {layer} {effect}' for layer, effect in effects())}",
     )
     return [entry]
 
 
-def layer_entries(network: Network, layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks) -> list[LedgerEntry]:
-    """A population's entries: rounding, also where it happens to cost no spike; projections that vanished; voltages that saturate."""
-    entries = []
+def layer_entries(
+    network: Network,
+    layer: LayerAgreement | ReadoutAgreement,
+    own: LayerEffect,
+    fit: Fit,
+    saturation: Callable[[], Difference | None],
+    peaks: Peaks,
+) -> list[LedgerEntry]:
+    """A population's entries: rounding, also where it happens to cost no spike; projections that vanished; voltages that saturate.
+
+    own: what rounding of this population changes alone, and what it inherits.
+    saturation: measures what wraps and clips change; called where there are any.
+    """
+    entries, effect = [], f"{layer.effect}; {own}"
     if not (layer.exact and fit.faithful):
         held = f"weights in {describe_forms(fit)}, {describe_groups(fit)}"
         change = f"{held}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
-        entries.append(LedgerEntry(layer.node, change, REASON, layer.effect))
+        entries.append(LedgerEntry(layer.node, change, REASON, effect))
     for position in fit.vanished:
         source = network.into(layer.node)[position].source
         if network.into(layer.node)[position].weights.values.any():
             change = f"all weights from {source} are rounded to 0"
-            entries.append(LedgerEntry(layer.node, change, "they are too small beside the others", layer.effect))
-    return [*entries, *saturation_entries(layer, peaks)]
+            entries.append(LedgerEntry(layer.node, change, "they are too small beside the others", effect))
+    return [*entries, *saturation_entries(layer.node, saturation, peaks)]
 
 
-def saturation_entries(layer: LayerAgreement | ReadoutAgreement, peaks: Peaks) -> list[LedgerEntry]:
-    """An entry for voltages that saturate, where any does."""
+def saturation_entries(node: str, saturation: Saturation, peaks: Peaks) -> list[LedgerEntry]:
+    """An entry for voltages that saturate, where any does, with what that alone changes."""
     if not (peaks.clipped_low or peaks.clipped_high):
         return []
-    change = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above"
-    return [LedgerEntry(layer.node, change, "the chip's voltage has 24 bits", layer.effect)]
+    change, measured = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above", saturation()
+    effect = "" if measured is None else f"saturation alone changes {measured}"
+    return [LedgerEntry(node, change, "the chip's voltage has 24 bits", effect)]
 
 
 def describe_groups(fit: Fit) -> str:

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from types import MappingProxyType
 
 import nir
@@ -19,9 +20,10 @@ from snnfuse.export.quantization.agreement import compare_runs
 from snnfuse.export.quantization.board_fit import Draft, fit_to_board
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
+from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, layer_effect, saturation_effect
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries
-from snnfuse.export.quantization.population_fits import calibrate, fit_all
+from snnfuse.export.quantization.population_fits import calibrate, fit_all, search_samples
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
@@ -32,6 +34,7 @@ from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.nodes import Decoder, GradedInput, SpikeInput
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import check_no_wrap
 
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
@@ -180,12 +183,15 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
-    graded = {name: node for name, node in program.inputs.items() if node.sends_numbers}
-    entries = [entry for name, node in graded.items() for entry in input_entries(name, node, x[name])]
     run = simulate(network, x, voltages=False)
+    runs, time, batch = Runs(network, program, x, run, recording), *next(iter(x.values())).shape[:2]
+    entries: list[LedgerEntry] = []
+    for name, node in program.inputs.items():
+        entries += input_entries(name, node, x[name], partial(encoding_effects, runs, name))
     layers = compare_runs(network, program, run, recording)
-    for layer in layers:
-        if not network.populations[layer.node].counts:  # the others are exact, whatever arrives
-            entries += layer_entries(network, layer, fits[layer.node], peaks[layer.node])
+    for name, layer in ((layer.node, layer) for layer in layers):
+        if not network.populations[name].counts:  # the others are exact, whatever arrives
+            own = layer_effect(runs, name, search_samples(network, name, time, batch))
+            entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks[name])
     found = suspects(network, x, program.inputs, run, fits, recording)
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

@@ -109,12 +109,9 @@ class Lif(Neuron):
     def step(self, state: State, inputs: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.bool_], "LifState"]:
         """One time step of the equations above."""
         (before_u, before_v), (a,) = state, inputs
-        threshold = np.left_shift(self.vth, ALIGN_BITS)
         u = wrap(decay(before_u, self.du + CURRENT_DECAY_OFFSET) + (a << ALIGN_BITS))
-        v = clip(self.charged(before_v, u))
-        again = (before_v > threshold) & (self.reset == "subtract_undelayed")
-        spikes = v > threshold * (1 + again)
-        return spikes, LifState(u, _after_spike(self.reset, v, spikes, threshold).astype(np.int32))
+        spikes, v = self.fired(before_v, clip(self.charged(before_v, u)))
+        return spikes, LifState(u, v.astype(np.int32))
 
     def charged(self, before: NDArray[np.int32], u: NDArray[np.int32]) -> NDArray[np.int64]:
         """The next voltage before its clip, int64, from the stored one and the new current; delayed resets are in it."""
@@ -125,6 +122,13 @@ class Lif(Neuron):
         if self.reset == "subtract_delayed":
             v = v - np.where(reset, threshold, 0)
         return np.where(reset, 0, v) if self.reset == "zero_delayed" else v
+
+    def fired(self, before: NDArray, v: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Spikes of a charged voltage, and what an immediate reset leaves of it; `before` is the stored voltage of the step before."""
+        threshold = np.left_shift(self.vth, ALIGN_BITS)
+        again = (before > threshold) & (self.reset == "subtract_undelayed")
+        spikes = v > threshold * (1 + again)
+        return spikes, _after_spike(self.reset, v, spikes, threshold)
 
 
 RANGES = (

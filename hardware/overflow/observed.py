@@ -70,10 +70,10 @@ def _payloads(program: Program, name: str, sent: Mapping[str, NDArray]) -> Paylo
 
 
 def _inputs(program: Program, name: str, sent: Mapping[str, NDArray]) -> list[NDArray[np.int64]]:
-    return [_arriving(program, name, port, sent) for port in range(program.neurons[name].ports)]
+    return [arriving(program, name, port, sent) for port in range(program.neurons[name].ports)]
 
 
-def _arriving(program: Program, name: str, port: int, sent: Mapping[str, NDArray]) -> NDArray[np.int64]:
+def arriving(program: Program, name: str, port: int, sent: Mapping[str, NDArray]) -> NDArray[np.int64]:
     """Exact sums at a port, (time, batch, *shape), in the node's window."""
     a = np.zeros(sent[name].shape, np.int64)
     for connection in program.into(name):

@@ -1,6 +1,7 @@
 """A trained program with its ledger: in how many bits it is held, and how far its spikes are from those of the float network."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from numpy.typing import NDArray
 
@@ -9,6 +10,7 @@ from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement, compare_runs
 from snnfuse.export.quantization.fitting import Fit
+from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, saturation_effect
 from snnfuse.export.quantization.ledger_entries import describe_forms, describe_groups, input_entries, saturation_entries
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import to_events
@@ -34,11 +36,14 @@ def measured_program(net: FixedPointNetwork, x: Mapping[str, NDArray]) -> Progra
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
-    graded = {name: node for name, node in program.inputs.items() if node.sends_numbers}
-    entries = [entry for name, node in graded.items() for entry in input_entries(name, node, x[name])]
     original = legalize(lower(net.graph, net.network.dt))
-    for layer in compare_runs(original, program, simulate(original, x), recording):
-        entries += [_entry(layer, fits[layer.node]), *saturation_entries(layer, peaks[layer.node])]
+    run, entries = simulate(original, x), list[LedgerEntry]()
+    runs = Runs(original, program, x, run, recording)
+    for name, node in program.inputs.items():
+        entries += input_entries(name, node, x[name], partial(encoding_effects, runs, name))
+    for layer in compare_runs(original, program, run, recording):
+        saturated = saturation_entries(layer.node, partial(saturation_effect, runs, layer.node), peaks[layer.node])
+        entries += [_entry(layer, fits[layer.node]), *saturated]
     return program.with_ledger(*entries)
 
 

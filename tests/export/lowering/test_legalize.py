@@ -121,7 +121,8 @@ def test_a_reset_to_another_voltage_is_a_shift(shape: tuple) -> None:
     assert chip.populations["n1"].reset_to is None and (chip.populations["n1"].theta == 1 - reset_to).all()
     entry = next(e for e in quantize(shifted, x).ledger if e.change == "its voltage starts at v_reset")
     wrong = int((quietly_started(full, x, reset_to) != expected).sum())
-    assert entry.node == "n1" and entry.effect == f"{wrong} spikes differ where the float network has {int(expected.sum())}, on 5 samples"
+    assert entry.node == "n1"
+    assert entry.effect.startswith(f"{wrong} spikes differ where the float network has {int(expected.sum())}, on 5 samples; alone ")
     assert wrong > 0
 
 

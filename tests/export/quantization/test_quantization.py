@@ -52,7 +52,7 @@ def test_rounding_is_in_the_ledger_with_its_measured_effect() -> None:
     (layer,) = measure_agreement(lower(graph), program, {"input": x})
     (entry,) = program.ledger
     assert layer.mismatches > 0
-    assert (entry.node, entry.effect) == ("n1", layer.effect)
+    assert entry.node == "n1" and entry.effect.startswith(layer.effect)
     assert f"{layer.mismatches} spikes differ where the float network has {layer.float_spikes}" in entry.effect
     assert "3 bits" in entry.change
 
@@ -185,7 +185,7 @@ def test_a_membrane_readout_never_fires() -> None:
     assert layer.mismatches == 0
     assert 0 < layer.deviation < 0.005
     assert layer.effect == f"the largest membrane differs in 0 of 16 samples, the voltage by {layer.deviation:.2%} rms"
-    assert program.ledger[0].effect == layer.effect
+    assert program.ledger[0].effect.startswith(layer.effect)
     with pytest.raises(InputError, match="output 'output' is the membrane of 'n1', which never fires; use a membrane decoder"):
         quantize(graph, x, decoder="spike_count")
 
