@@ -1,0 +1,62 @@
+"""The causes that a diagnosis names, with advice that works when followed as it stands."""
+
+from dataclasses import dataclass
+
+REWRITE = "it is not what the compiler writes for this float network: export it again, and verify the new bundle"
+CAUSES: dict[str, str] = {
+    # registers and wiring that the compiler would have written otherwise
+    "weight value": REWRITE,
+    "weight exponent": REWRITE,
+    "decay value": REWRITE,
+    "threshold value": REWRITE,
+    "bias value": REWRITE,
+    "bias placement": REWRITE,
+    "reset rule": "export without --reset, so that neurons keep their own; or train with the reset that the chip is to have",
+    "delay or alignment": REWRITE,
+    "wiring": REWRITE,
+    "output": REWRITE,
+    "neuron kind": REWRITE,
+    "neuron parameter": REWRITE,
+    "input scale": "export again with calibration data that are scaled as the data at run time",
+    # what rounding and ranges do
+    "weight rounding": "give this layer more bits (weight_bits={{{node!r}: 8}}) or groups (--max-groups 3), or fine-tune in integers",
+    "decay rounding": "choose decays that are multiples of 1/4096 and train with them",
+    "threshold rounding": "rescale its weights and threshold together by a power of two, so that the threshold takes more digits",
+    "bias rounding": "rescale its weights, bias and threshold together by a power of two, so that the bias takes more digits",
+    "threshold tie": "raise its threshold by a millionth, so that voltages that equal it do not fire",
+    "wrap": "calibrate with data that reach as far as these, so that the current keeps within 24 bits",
+    "clip": "calibrate with data that reach as far as these, or bound its voltage by inhibition, so that it keeps within 24 bits",
+    "pooling": "pool spikes in place of currents, or average, and train so",
+    "input range unused": "calibrate with data scaled as at run time, or scale the inputs as in calibration",
+    "input range exceeded": "calibrate with data that reach as far as these, or scale the inputs as in calibration",
+    "input rounding": "send the input with more bits (--input-bits)",
+    "too few calibration samples": "calibrate on 64 samples or more (--calib FILE, or --data NAME --calib-samples 256)",
+    "trained in integers": "compare with the network before fine-tuning only for its accuracy: its weights were changed on purpose",
+}  # fmt: skip
+"""By cause, the advice; {node!r} is the layer."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference between a program and what it is made from, or one effect of rounding, with its cause.
+
+    Attributes:
+        node: the layer or input that it concerns; "" where it concerns all.
+        cause: one of `CAUSES`.
+        what: what is there and what should be, in words with numbers.
+        weight: by which findings of one audit are ranked, larger first.
+    """
+
+    node: str
+    cause: str
+    what: str
+    weight: float = 0.0
+
+    @property
+    def advice(self) -> str:
+        """One sentence on what to do."""
+        return CAUSES[self.cause].format(node=self.node)
+
+    def __str__(self) -> str:
+        where = f"{self.node}: " if self.node else ""
+        return f"{where}{self.cause}: {self.what}"

@@ -1,0 +1,77 @@
+"""A program and the float network that it was made from, paired population by population."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from snnfuse.diagnosis.recorded import Recorded
+from snnfuse.export.lowering.legalize import legalize
+from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.resets import resetting, resting
+from snnfuse.export.lowering.split_fan_in import with_relays
+from snnfuse.export.targets import TARGETS
+from snnfuse.hardware.errors import InputError, SnnfuseError
+from snnfuse.hardware.ir.program import Program
+
+if TYPE_CHECKING:
+    import nir
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is diagnosed.
+
+    Attributes:
+        network: the float network as it was trained, legal, every population of which the program has.
+        written: the same with the resets that the export was asked for: what the compiler rounded.
+        program: the integers.
+        recorded: what the export wrote down.
+    """
+
+    network: Network
+    written: Network
+    program: Program
+    recorded: Recorded
+
+    @property
+    def layers(self) -> list[str]:
+        """Populations, sources first."""
+        return self.network.order
+
+
+def pair(graph: "nir.NIRGraph", program: Program, recorded: Recorded) -> Subject:
+    """A graph with the program made from it.
+
+    Raises:
+        InputError: the program was made from another graph.
+        UnsupportedError: the graph holds what no program can.
+    """
+    first: SnnfuseError | None = None
+    for lowered in _forms(graph, program):
+        try:
+            network = legalize(lowered)
+            written = resting(legalize(_reset(lowered, recorded)))
+        except SnnfuseError as error:
+            first = first or error
+            continue
+        if set(network.populations) <= set(program.neurons) and set(network.inputs) == set(program.inputs):
+            return Subject(network, written, program, recorded)
+    if first is not None:
+        raise first
+    missing = sorted(set(network.populations) - set(program.neurons)) or sorted(set(network.inputs) ^ set(program.inputs))
+    raise InputError(f"the program was not made from this graph: it has no {missing[0]!r}, but {', '.join(program.neurons)}")
+
+
+def _forms(graph: "nir.NIRGraph", program: Program) -> Iterator[Network]:
+    """The lowered graph, and as each target splits wide sums."""
+    lowered = lower(graph, program.dt)
+    binary = [name for name, node in program.inputs.items() if not node.sends_numbers]
+    relays = [with_relays(lowered, target, binary) for target in TARGETS.values()]
+    yield from (form for form in relays if len(form.populations) > len(lowered.populations))
+    yield lowered
+
+
+def _reset(network: Network, recorded: Recorded) -> Network:
+    rules = set(recorded.resets.values())
+    return resetting(network, rules.pop()) if len(rules) == 1 else network  # pyright: ignore[reportArgumentType]  (a ledger's word)
