@@ -100,18 +100,18 @@ class _Step(NamedTuple):
 
 
 def _start(population: Population, shape: tuple[int, ...]) -> tuple[Array, ...]:
-    """The state at the start: of a LIF current, voltage and last spikes."""
+    """The state at the start: of a LIF current and voltage."""
     if population.own:
         return population.own.rest(shape)
     zeros = np.zeros(shape)
-    return zeros, zeros if population.start is None else zeros + population.start, zeros
+    return zeros, zeros if population.start is None else zeros + population.start
 
 
 def _lif_step(population: Population, state: tuple[Array, ...], x: Array) -> _Step:
-    before, voltage, spiked = state
-    i, v, s = advance(population, before, voltage, spiked, x)
-    after = after_spike(population, v, s)
-    return _Step((i, after, s), s > 0, after, np.abs(population.gain * i), np.abs(v))
+    before, voltage = state
+    i, v, s = advance(population, before, voltage, x)
+    after = after_spike(population, v, s, voltage)
+    return _Step((i, after), s, after, np.abs(population.gain * i), np.abs(v))
 
 
 def _own_step(neuron: FloatNeuron, state: tuple[Array, ...], x: Array) -> _Step:
@@ -165,19 +165,26 @@ def _times(matrix: NDArray | sparse.csr_matrix, spikes: NDArray) -> Array:
     return (matrix @ spikes.reshape(len(spikes), -1).T.astype(np.float64)).T
 
 
-def advance(population: Population, i: Array, v: Array, s: Array, x: Array) -> tuple[Array, Array, Array]:
-    """One step up to the spike, before an immediate reset: the equations of `network`."""
+def advance(population: Population, i: Array, v: Array, x: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """One step up to the spike, before an immediate reset: the equations of `network`, and the delayed resets of `hardware.ir.lif`, in the
+    order in which snnTorch computes them, so that they round alike."""
+    late = v > population.theta
     i = population.current_gain * x + (0.0 if population.alpha is None else population.alpha * i)
-    v = population.beta * v + population.gain * i + population.voltage_bias
-    if population.reset == "subtract_delayed":
-        v = v - np.where(s > 0, population.amount, 0.0)
-    return i, v, (v > population.theta).astype(np.float64)
+    kept = np.where(late, 0.0, v) if population.reset == "zero_stored" else v
+    v = population.beta * kept + population.gain * i + population.voltage_bias
+    if population.reset in ("subtract_delayed", "subtract_undelayed"):
+        v = v - np.where(late, population.amount, 0.0)
+    if population.reset == "zero_delayed":
+        v = np.where(late, 0.0, v)
+    return i, v, v > population.theta
 
 
-def after_spike(population: Population, v: Array, s: Array) -> Array:
-    """The voltage after an immediate reset."""
-    if population.reset in ("subtract_delayed", "none"):
-        return v
+def after_spike(population: Population, v: Array, s: NDArray[np.bool_], before: Array) -> Array:
+    """The voltage after an immediate reset; `before` is the one that was stored."""
     if population.reset == "subtract":
-        return np.where(s > 0, v - population.amount, v)
-    return np.where(s > 0, 0.0 if population.reset_to is None else population.reset_to, v)
+        return np.where(s, v - population.amount, v)
+    if population.reset == "subtract_undelayed":  # a subtraction that came late is not taken again, and given back where nothing fires
+        return v - (s * 1.0 - (before > population.theta)) * population.amount
+    if population.reset == "zero":
+        return np.where(s, 0.0 if population.reset_to is None else population.reset_to, v)
+    return v

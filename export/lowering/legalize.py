@@ -174,6 +174,9 @@ def _joined(members: dict[str, Population]) -> Population:
     if own:
         raise UnsupportedError(f"the loop of {', '.join(members)} would become one population, and {own[0]} is no LIF; cut the loop")
     resets: set[FloatReset] = {p.reset for p in members.values() if p.has_memory}
+    forgetful = [name for name, p in members.items() if not p.has_memory]
+    if resets & {"subtract_undelayed", "zero_delayed"} and forgetful:  # what these do to the next step, neurons without memory must not
+        resets.add("none")
     if len(resets) > 1:
         raise UnsupportedError(
             f"the loop of {', '.join(members)} would become one population on the chip, but they reset differently "

@@ -31,6 +31,7 @@ from snnfuse.hardware.ledger import Ledger
 
 Array = NDArray[np.float64]
 FloatReset = Reset | Literal["none"]
+LATE: tuple[FloatReset, ...] = ("subtract_delayed", "subtract_undelayed", "zero_delayed")  # resets that reach a step that nothing else does
 Kind = Literal["neuron", "product", "relay", "own"]
 
 
@@ -98,7 +99,7 @@ class Population:
     @property
     def has_memory(self) -> bool:
         """Whether anything of one step reaches the next, so that a reset can matter; a maximum over spikes has none."""
-        return bool(self.beta.any()) or self.alpha is not None or self.reset == "subtract_delayed"
+        return bool(self.beta.any()) or self.alpha is not None or self.reset in LATE
 
 
 @dataclass(frozen=True, eq=False)

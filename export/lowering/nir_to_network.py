@@ -14,6 +14,7 @@ from snnfuse.export.lowering.network import Network, Population
 from snnfuse.export.lowering.neuron_nodes import check_numbers
 from snnfuse.export.lowering.neuron_patterns import Cell, find_cells
 from snnfuse.export.lowering.nir_nodes import find_lowering, known_types
+from snnfuse.export.lowering.own_parameters import as_exported
 from snnfuse.export.lowering.passes import Pass, Watch, run_passes
 from snnfuse.export.lowering.populations import ANY_SPIKE, build, memoryless, own_shape
 from snnfuse.export.lowering.product_patterns import with_products
@@ -51,6 +52,8 @@ def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = No
     elif None not in (dt, notes.dt) and dt != notes.dt:
         ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
     network = _with_proven_products(SUBGRAPHS(graph, watch=watch), chosen, ledger, watch)
+    if notes.ours:
+        network = replace(network, populations={name: as_exported(p) for name, p in network.populations.items()})
     return replace(network, ledger=network.ledger + tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1))))
 
 

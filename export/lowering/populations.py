@@ -14,6 +14,7 @@ from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
 from snnfuse.export.lowering.neuron_patterns import Cell, reset_by
 from snnfuse.export.lowering.product_patterns import ProductNode
 from snnfuse.export.lowering.registry import find_lowering, find_neuron
+from snnfuse.export.lowering.reset_notes import as_noted
 from snnfuse.export.lowering.shapes import Shape, joined, spread
 from snnfuse.hardware.errors import UnsupportedError
 
@@ -63,7 +64,7 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
         current = nodes[cell.current]
         assert isinstance(current, INTEGRATORS), cell
         neuron = _with_current(neuron, cell.current, current, dt)
-    return _written_out(neuron, cell.name, shape)
+    return _written_out(as_noted(cell.name, nodes[cell.name], neuron), cell.name, shape)
 
 
 def memoryless(shape: Shape, theta: ArrayLike) -> Population:

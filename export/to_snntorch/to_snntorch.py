@@ -7,6 +7,7 @@ and builds each with the reset that the graph spells:
     LI or I -> Threshold, with or without Scale   Leaky or Synaptic that subtracts one step later, or never resets; one that subtracts at
                                                   once is one that never resets, and what it loses is part of its next input, because
                                                   snnTorch's own skips the reset of a membrane above twice the threshold
+    a note of one of snnTorch's other resets      Leaky or Synaptic with it; one that drops its input is a Synaptic, with alpha=0 if need be
     LI, I, CubaLI -> Output                       Leaky or Synaptic without a reset, whose membrane is returned
     Threshold after anything else                 Leaky(beta=0) without a reset; those of a product too
     I that is read by layers                      a running sum
@@ -33,6 +34,7 @@ from snnfuse.export.lowering.subgraphs import inlined
 from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepModel
 from snnfuse.hardware.errors import UnsupportedError
 
+SUBTRACTING = ("subtract_delayed", "subtract_undelayed")  # as snnTorch does it
 UNIT = 1e-6  # how far a gain may lie from 1 and count as 1: files hold float32
 MARGINS = {torch.float64: 1e-9, torch.float32: 1e-6}  # relative, above rounding: a membrane at its threshold does not fire
 
@@ -91,13 +93,15 @@ def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum
     tensor, gain = _tensors(dtype), p.gain * p.current_gain
     options = {
         "beta": tensor(p.beta),
-        "threshold": 1.0 if p.is_readout else tensor(p.amount * (1 + MARGINS[dtype]) if p.reset == "subtract_delayed" else p.theta),
+        "threshold": 1.0 if p.is_readout else tensor(p.amount * (1 + MARGINS[dtype]) if p.reset in SUBTRACTING else p.theta),
         "reset_mechanism": _mechanism(p),
-        "reset_delay": p.reset == "subtract_delayed",
+        "reset_delay": p.reset in ("subtract_delayed", "zero_delayed", "zero_stored"),
         "init_hidden": True,
     }
+    drops = p.reset == "zero_delayed"  # what Leaky does not, and Synaptic does
+    alpha = np.zeros(p.shape) if p.alpha is None and drops else p.alpha
     return Neuron(
-        snn.Leaky(**options) if p.alpha is None else snn.Synaptic(alpha=tensor(p.alpha), **options),
+        snn.Leaky(**options) if alpha is None else snn.Synaptic(alpha=tensor(alpha), **options),
         p.shape,
         p.is_readout,
         scale=None if np.allclose(gain, 1, rtol=0, atol=UNIT) else tensor(gain),
@@ -109,7 +113,7 @@ def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum
 def _mechanism(p: Population) -> str:
     if p.is_readout or not p.has_memory or p.reset in ("none", "subtract"):
         return "none"
-    return "zero" if p.reset == "zero" else "subtract"
+    return "subtract" if p.reset in SUBTRACTING else "zero"
 
 
 def _tensors(dtype: torch.dtype) -> Callable[[Array], torch.Tensor]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TARGETS = ("loihi2", "lava", "nir", "netx")
 SHOWN = 3  # entries of the ledger in an error
 EFFORTS = ("fast", "full", "off")
-RESETS = ("zero", "subtract", "subtract_delayed")
+RESETS = ("zero", "subtract", "subtract_delayed", "subtract_undelayed", "zero_delayed", "zero_stored")
 L2 = ("fold", "host", "microcode")
 TIERS = ("A", "B")
 

@@ -11,6 +11,7 @@ from snnfuse.compile.accuracy import check_labels, describe_decoder, float_accur
 from snnfuse.compile.integers import Integers
 from snnfuse.compile.settings import DEFAULTS, Settings
 from snnfuse.compile.sources import Source
+from snnfuse.compile.tracing import MEASURED_SAMPLES
 from snnfuse.data.samples import Samples
 from snnfuse.export.bundle.compiled import Compiled, Stage
 from snnfuse.export.bundle.content import network_files
@@ -57,7 +58,7 @@ def compile(
             floats = source.floats(samples, settings)
             _check_stages(floats, settings, target)
     if not target.has_program:
-        return _graph_only(source, floats, target)
+        return _graph_only(source, floats, samples, settings, target)
     with step("choosing integers"):
         made = source.integers(floats, samples, settings, target)
     with step("running golden inputs"):
@@ -82,13 +83,15 @@ def _check_stages(floats: "StagedGraph", settings: Settings, target: Target) -> 
         )
 
 
-def _graph_only(source: Source, floats: "StagedGraph | None", target: Target) -> Compiled:
+def _graph_only(source: Source, floats: "StagedGraph | None", samples: Samples | None, settings: Settings, target: Target) -> Compiled:
     from snnfuse.export.lowering.graph_metadata import read_notes
+    from snnfuse.export.lowering.notes import note_entries
 
     if floats is None:
         raise UnsupportedError(f"{source.name}: it holds integers, of which there is no float graph; use --target loihi2, lava or netx")
     (graph,) = floats.stages
-    return Compiled(target, (Stage(graph, graph_ledger=read_notes(graph).ledger),))
+    unread = note_entries(graph, None if samples is None else samples.select(slice(MEASURED_SAMPLES)).inputs, settings.dt)
+    return Compiled(target, (Stage(graph, graph_ledger=read_notes(graph).ledger + unread),))
 
 
 def measured(made: Integers, target: Target) -> Compiled:

@@ -15,8 +15,10 @@ import snntorch as snn
 import torch
 from torch import nn
 
+from snnfuse.export.lowering.reset_notes import read_note
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing import trace_model
+from snnfuse.export.tracing.neurons.rows import NOTED
 from snnfuse.export.tracing.nodes.refusal import Refusal
 
 Shape = tuple[int, ...]
@@ -247,4 +249,5 @@ def structure(graph: nir.NIRGraph) -> str:
     (source,), (target,) = graph.inputs, graph.outputs
     way = networkx.shortest_path(networkx.DiGraph(list(graph.edges)), source, target)[1:-1]
     back = [type(node).__name__ for name, node in graph.nodes.items() if name not in (source, target, *way)]
-    return " → ".join(type(graph.nodes[name]).__name__ for name in way) + (f", back through {' and '.join(back)}" if back else "")
+    noted = NOTED if any(read_note(node) for node in graph.nodes.values()) else ""
+    return " → ".join(type(graph.nodes[name]).__name__ for name in way) + (f", back through {' and '.join(back)}" if back else "") + noted

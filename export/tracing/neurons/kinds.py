@@ -20,7 +20,6 @@ from snnfuse.export.tracing.neurons.readers import read_lapicque, read_leaky, re
 from snnfuse.export.tracing.neurons.rule import Rule, refuse_extras
 from snnfuse.export.tracing.nodes.pieces import Piece, single
 from snnfuse.export.tracing.nodes.refusal import Refused, refusal
-from snnfuse.hardware.ledger import LedgerEntry
 
 
 @dataclass(frozen=True)
@@ -159,25 +158,18 @@ def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, 
     where = f"{path} ({type(neuron).__name__})"
     kind = kind_of(neuron, where)
     if isinstance(kind, OwnKind):
-        return _own_piece(name, path, kind.lower(neuron, shape, dt), shape, dt, where, readout)
+        return _own_piece(name, kind.lower(neuron, shape, dt), shape, dt, where, readout)
     refuse_extras(neuron, where)
     rule = kind.read(path, neuron, shape, where)
     if not readout:
-        return spell(name, path, rule, dt)
+        return spell(name, rule, dt)
     if rule.recurrent is not None:
         raise READ_AND_RECURRENT.at(where)
     return integrators(name, name, rule, dt)
 
 
-def _own_piece(
-    name: str, path: str, lowered: nir.NIRNode | FloatNeuron, shape: tuple[int, ...], dt: float, where: str, readout: bool
-) -> Piece:
+def _own_piece(name: str, lowered: nir.NIRNode | FloatNeuron, shape: tuple[int, ...], dt: float, where: str, readout: bool) -> Piece:
     """A user's own neurons as one node, whose output is their spikes."""
     if readout:
         raise refusal(where, "a state of it is returned, and not its spikes", "return its spikes")
-    if not isinstance(lowered, FloatNeuron):
-        return single(name, lowered)
-    node = to_node(lowered, shape, dt)
-    change = f"a {lowered.kind.__name__} is written as nir.{type(node).__name__} with a note in its metadata"
-    reason = "NIR has no such node; other readers of the graph see the standard node, snnfuse sees the neuron"
-    return single(name, node, (LedgerEntry(path, change, reason),))
+    return single(name, to_node(lowered, shape, dt) if isinstance(lowered, FloatNeuron) else lowered)

@@ -7,6 +7,7 @@ grid, theta = 1), so thresholds are raised by 1e-6 of their value: snnTorch does
     to zero               LIF, IF or CubaLIF, NIR's own
     by subtraction        LI -> Threshold -> Scale -> LI, whose loop takes one step: Scale = -theta where the reset is delayed, and
                           -beta theta where it is not, for V' = beta (V - theta S) + I
+    what NIR cannot say   the nearest of these, with a note of the rule, as of `snnfuse.export.lowering.reset_notes`
     none                  LI -> Threshold; as a membrane that is read LI alone
     graded spikes         a Scale behind the spikes
     recurrence            its Affine, Linear, Conv2d or Scale in a loop from the spikes to the input
@@ -15,25 +16,17 @@ grid, theta = 1), so thresholds are raised by 1e-6 of their value: snnTorch does
 import nir
 import numpy as np
 
+from snnfuse.export.lowering.own_parameters import SLOWEST
+from snnfuse.export.lowering.reset_notes import with_note
 from snnfuse.export.tracing.neurons.rule import Rule
-from snnfuse.export.tracing.nodes.pieces import Array, Piece
-from snnfuse.hardware.ledger import LedgerEntry
-
-IMMEDIATE = (
-    "the immediate reset subtracts the threshold after every spike",
-    "snnTorch skips it in a step that begins above the threshold, which follows a membrane above twice the threshold",
-)  # a change and its reason
-KEPT_INPUT = (
-    "the reset to zero is immediate: the step after a spike keeps the input that it receives",
-    "snnTorch's delayed reset drops it, which NIR and the chip cannot say; reset_delay=False, where it exists, trains what runs",
-)
-SLOWEST = 2.0**-40  # leak per step that stands for none beside neurons that do leak: far below the thresholds' margin
+from snnfuse.export.tracing.nodes.pieces import Array, Piece, single
 
 
-def spell(name: str, path: str, rule: Rule, dt: float) -> Piece:
+def spell(name: str, rule: Rule, dt: float) -> Piece:
     """A neuron that fires: its spikes are the output of the node called `name`, with their factor of the piece's exit."""
-    core = _zeroing(name, path, rule, dt) if rule.reset == "zero" else _thresholded(name, path, rule, dt)
+    core = single(name, _zeroing_node(rule, dt)) if rule.reset == "zero" else _thresholded(name, rule, dt)
     nodes, edges, last = dict(core.nodes), list(core.edges), name
+    nodes[name] = with_note(nodes[name], rule.name)
     if rule.graded is not None:
         last = f"{name}.graded"
         nodes[last] = nir.Scale(rule.graded)
@@ -42,7 +35,7 @@ def spell(name: str, path: str, rule: Rule, dt: float) -> Piece:
         back = f"{name}.recurrent"
         nodes[back] = rule.recurrent
         edges += [(last, back), (back, core.entry)]
-    return Piece(nodes, tuple(edges), core.entry, last, core.ledger)
+    return Piece(nodes, tuple(edges), core.entry, last)
 
 
 def integrators(name: str, membrane: str, rule: Rule, dt: float) -> Piece:
@@ -55,7 +48,7 @@ def integrators(name: str, membrane: str, rule: Rule, dt: float) -> Piece:
     return Piece({current: _integrator(rule.alpha, unit, dt), **nodes}, ((current, membrane),), current, membrane)
 
 
-def _thresholded(name: str, path: str, rule: Rule, dt: float) -> Piece:
+def _thresholded(name: str, rule: Rule, dt: float) -> Piece:
     membrane = integrators(name, f"{name}.membrane", rule, dt)
     nodes = {**membrane.nodes, name: nir.Threshold(rule.raised)}
     edges = (*membrane.edges, (membrane.exit, name))
@@ -64,13 +57,7 @@ def _thresholded(name: str, path: str, rule: Rule, dt: float) -> Piece:
     back = f"{name}.reset"
     step = rule.theta if rule.delayed else rule.beta * rule.theta
     nodes[back] = nir.Scale(-step / rule.gain)
-    edges = (*edges, (name, back), (back, membrane.exit))
-    return Piece(nodes, edges, membrane.entry, name, () if rule.delayed else (LedgerEntry(path, *IMMEDIATE),))
-
-
-def _zeroing(name: str, path: str, rule: Rule, dt: float) -> Piece:
-    ledger = (LedgerEntry(path, *KEPT_INPUT),) if rule.drops and rule.delayed else ()
-    return Piece({name: _zeroing_node(rule, dt)}, (), name, name, ledger)
+    return Piece(nodes, (*edges, (name, back), (back, membrane.exit)), membrane.entry, name)
 
 
 def _zeroing_node(rule: Rule, dt: float) -> nir.NIRNode:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing.neurons.kinds import FOREIGN, KINDS, READ_AND_RECURRENT, REFUSED
-from snnfuse.export.tracing.neurons.nodes import IMMEDIATE, KEPT_INPUT
 from snnfuse.export.tracing.neurons.readers import LONG_STEP, NO_IMMEDIATE_RESET
 from snnfuse.export.tracing.neurons.rule import EXTRAS, GRADED_OUTPUT, LOW_THRESHOLD, UNGRADED_CHANGE, UNGRADED_REASON
 
@@ -16,6 +15,7 @@ TWICE = (
     "every neuron is called 2 times, as by a loop over time, and this is returned for all steps at once",
     "return the stacked spikes and let program.decode count them: torch.stack(spk_rec); without a loop, give every layer its own module",
 )
+NOTED = ", its reset in a note"
 EXTRA_CASES = ("inhibition=True", "state_quant", "spike_grad that is no step when run forward")
 
 
@@ -90,12 +90,9 @@ def _resets(form: Form) -> Iterator[Row]:
             nodes = form.nodes(reset)
             if delay is False and form.name == "RSynaptic":
                 yield form.refused(case, NO_IMMEDIATE_RESET.reason, NO_IMMEDIATE_RESET.way_out)
-            elif delay is False and reset == "subtract":
-                yield form.approximate(case, nodes, IMMEDIATE)
-            elif delay is not False and reset == "zero" and form.drops:
-                yield form.approximate(case, nodes, KEPT_INPUT)
             else:
-                yield form.exact(case, nodes)
+                is_noted = (delay is False and reset == "subtract") or (delay is not False and reset == "zero" and form.drops)
+                yield form.exact(case, nodes + NOTED * is_noted)
     yield form.exact('reset_mechanism="none", its spikes used', form.nodes("none"))
     case = 'reset_mechanism="none", its membrane used'
     if form.recurrent:

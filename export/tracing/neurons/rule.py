@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from snntorch import SpikingNeuron
 
+from snnfuse.export.lowering.network import FloatReset
+from snnfuse.export.lowering.reset_notes import MARGIN
 from snnfuse.export.tracing.nodes.pieces import Array, array, expanded
 from snnfuse.export.tracing.nodes.refusal import Refused, refusal
 from snnfuse.hardware.ledger import LedgerEntry
@@ -33,7 +35,6 @@ GRADED_OUTPUT = Refused(
 )
 UNGRADED_CHANGE = "an output spike is 1, not {:g}"
 UNGRADED_REASON = "an output puts out spikes; multiply what is counted by the factor"
-THRESHOLD_MARGIN = 1e-6  # relative; above float32's rounding, far below what a weight changes
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,14 @@ class Rule:
     @property
     def raised(self) -> Array:
         """The threshold that NIR compares with."""
-        return self.theta * (1 + THRESHOLD_MARGIN)
+        return self.theta * (1 + MARGIN)
+
+    @property
+    def name(self) -> FloatReset:
+        """The reset as of `snnfuse.hardware.ir.lif`; of Leaky, whose delayed reset to zero fires as an immediate one, that."""
+        if self.reset == "subtract":
+            return "subtract_delayed" if self.delayed else "subtract_undelayed"
+        return "none" if self.reset == "none" else "zero_delayed" if self.drops and self.delayed else "zero"
 
 
 @dataclass(frozen=True)

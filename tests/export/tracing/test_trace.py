@@ -112,7 +112,7 @@ def test_the_time_step_scales_time_constants() -> None:
 
 
 def test_the_ledger_is_in_the_metadata_and_survives_a_file(tmp_path) -> None:
-    model = nn.Sequential(nn.Linear(2, 2), snn.Leaky(beta=0.5, reset_delay=False, init_hidden=True))
+    model = nn.Sequential(nn.Linear(2, 2), snn.Leaky(beta=0.5, graded_spikes_factor=2.0, init_hidden=True))
     graph, ledger = trace_model(model, torch.zeros(1, 2))
     nir.write(tmp_path / "graph.nir", graph)
     about = json.loads(nir.read(tmp_path / "graph.nir").metadata["snnfuse"])

@@ -1,0 +1,65 @@
+"""What graphs say beyond NIR's own nodes, in notes that only this package reads; and what other readers make of them, measured."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.lowering import float_neurons, reset_notes
+from snnfuse.export.lowering.float_simulator import simulate
+from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.hardware.ledger import Ledger, LedgerEntry
+
+KEYS = (float_neurons.KEY, reset_notes.KEY)
+NEURON = "other readers see a nir.{} in the place of a {}"
+REASON = "NIR has no words for it; a note in the node's metadata, which snnfuse reads, says it"
+RESETS = {
+    "subtract_undelayed": "other readers subtract the threshold after every spike, also in a step that begins above it",
+    "zero_delayed": "other readers reset to zero at once: the step after a spike keeps the input that it receives",
+    "zero_stored": "other readers reset to zero at once, so that no membrane above its threshold is read",
+}
+
+
+def without_notes(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The graph as readers see it that do not know the notes of its nodes."""
+    nodes = {name: _plain(node) for name, node in graph.nodes.items()}
+    return nir.NIRGraph(nodes, graph.edges, metadata=graph.metadata, type_check=False)
+
+
+def note_entries(graph: nir.NIRGraph, x: Mapping[str, NDArray] | None = None, dt: float | None = None) -> Ledger:
+    """An entry for each note of a graph that is handed on as it is, to readers that do not know it.
+
+    Args:
+        graph: as traced, or read from a file.
+        x: inputs (time, batch, *shape) by name, on which the effect of all notes together is measured; None for none.
+        dt: seconds per step; by default the graph's.
+    """
+    found = [entry for name, node in graph.nodes.items() if (entry := _entry(name, node)) is not None]
+    if not found or x is None:
+        return tuple(found)
+    ours, theirs = (simulate(lower(each, dt), x) for each in (graph, without_notes(graph)))
+    return tuple(replace(entry, effect=_effect(ours.spikes.get(entry.node), theirs.spikes.get(entry.node))) for entry in found)
+
+
+def _plain(node: nir.NIRNode) -> nir.NIRNode:
+    metadata = getattr(node, "metadata", None)
+    if not isinstance(metadata, Mapping) or not any(key in metadata for key in KEYS):
+        return node
+    return replace(node, metadata={key: value for key, value in metadata.items() if key not in KEYS})
+
+
+def _entry(name: str, node: nir.NIRNode) -> LedgerEntry | None:
+    reset = reset_notes.read_note(node)
+    if reset in RESETS:
+        return LedgerEntry(name, RESETS[reset], REASON)
+    neuron = float_neurons.read_neuron(name, node)
+    return None if neuron is None else LedgerEntry(name, NEURON.format(type(node).__name__, neuron.kind.__name__), REASON)
+
+
+def _effect(ours: NDArray | None, theirs: NDArray | None) -> str:
+    if ours is None or theirs is None:
+        return ""
+    wrong, spikes = np.count_nonzero(ours != theirs), np.count_nonzero(ours)
+    return f"with all notes unread, {wrong} spikes differ where there are {spikes}, on {ours.shape[1]} samples"
