@@ -12,14 +12,15 @@ from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.program import Program
 
-RESETS = "give them the stock neuron's reset with --reset zero, which measures the effect, or fine-tune the network with it"
+MICROCODE = "take microcode too, with --tier B on --target loihi2 or lava"
+RESETS = "give them the stock neuron's reset, by fine-tuning (snnfuse train --from) or by --reset zero, which measures what it costs"
 
 
 def needs_microcode(names: Mapping[str, str]) -> str:
     """Neurons of tier B where only stock ones are taken: their reset rule, or their kind, by name."""
     rows = ", ".join(f"{name} ({kind})" for name, kind in names.items())
     resets = [RESETS] if any(kind in get_args(Reset) for kind in names.values()) else []
-    ways_out = "; or ".join([*resets, "take tier B as well: leave --tier A out, or use --target lava"])
+    ways_out = "; or ".join([MICROCODE, *resets])
     return f"only stock neurons (tier A) are taken, and these need neuron microcode: {rows}. Ways out: {ways_out}"
 
 

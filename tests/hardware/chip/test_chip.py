@@ -232,7 +232,9 @@ def test_limits_of_a_narrower_board_are_refused_by_name(limits: dict, message: s
 def test_reset_by_subtraction_is_microcode_and_refused_with_ways_out_where_only_stock_neurons_are_taken(reset: str) -> None:
     program = one_layer(full(1, 1), reset)
     assert [(layer.tier, statuses(program)[layer.name]) for layer in check_chip(program).layers] == [("B", "assumed")]
-    with pytest.raises(UnsupportedError, match=rf"layer \({reset}\).*--reset zero.*fine-tune.*--tier A.*--target lava") as raised:
+    with pytest.raises(
+        UnsupportedError, match=rf"layer \({reset}\).*--tier B on --target loihi2 or lava.*fine-tuning.*--reset zero"
+    ) as raised:
         check_chip(program, tiers=("A",))
     assert raised.value.exit_code == 3 and check_chip(one_layer(full(1, 1)), tiers=("A",)).layers[0].tier == "A"
 
@@ -241,7 +243,7 @@ def test_products_and_relays_are_refused_by_name_where_only_stock_neurons_are_ta
     nodes = {"x": SpikeInput((4,)), "r": Relay((4,)), "n": Lif((4,), 0, 0, 1)}
     links = (Connection("x", "r", full(4, 4)), Connection("r", "n", full(4, 4)))
     program = Program(nodes, links, {"o": Output("n")})
-    with pytest.raises(UnsupportedError, match=r"neuron microcode: r \(Relay\). Ways out: take tier B as well"):
+    with pytest.raises(UnsupportedError, match=r"neuron microcode: r \(Relay\). Ways out: take microcode too, with --tier B"):
         check_chip(program, tiers=("A",))
 
 

@@ -135,7 +135,9 @@ def test_reset_by_subtraction_stays_and_is_tier_b_assumed(snn: Cli, models: None
     done = snn(*arguments, "--target", "loihi2")
     assert done.code == 0 and re.search(r"lif .* B +assumed", done.out), done.out + done.err
     bundle = read_bundle("subtract-loihi2")
-    assert bundle.program.nodes["lif"].reset == "subtract" and not [e for e in bundle.report["ledger"] if "becomes" in e["change"]]
+    assert bundle.program.nodes["lif"].reset == "subtract_undelayed" and not [
+        e for e in bundle.report["ledger"] if "becomes" in e["change"]
+    ]
     assert (bundle.report["tiers"]["lif"], bundle.report["tier_status"]["lif"]) == ("B", "assumed")
     assert ">B</td><td>assumed<" in Path("subtract-loihi2/report.html").read_text()
     assert snn(*arguments, "--target", "lava").code == 0
@@ -147,7 +149,14 @@ def test_stock_neurons_only_need_a_decision_before_anything_is_calibrated(
     arguments = ("export", "subtract.pt", "--model", "users_models:subtract", "--calib", calib, "--target", "loihi2", "--tier", "A")
     with monkeypatch.context() as without:
         without.setattr(quantize_network, "fit_all", lambda *_: pytest.fail("calibration started"))
-        assert_error(snn(*arguments, "--quiet"), 3, "lif (subtract)", "--reset zero", "fine-tune", "leave --tier A out")
+        assert_error(
+            snn(*arguments, "--quiet"),
+            3,
+            "lif (subtract_undelayed)",
+            "Ways out: take microcode too, with --tier B on --target loihi2",
+            "fine-tuning",
+            "--reset zero",
+        )
     assert not Path("subtract-loihi2").exists()
     assert_error(snn(*arguments, "--reset", "subtract_delayed", "--quiet"), 3, "lif (subtract_delayed)", "--reset zero")
     converted = snn(*arguments, "--reset", "zero")
