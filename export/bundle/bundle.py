@@ -37,12 +37,14 @@ from snnfuse.export.bundle.manifest import (
     EXPECTED,
     FORMAT,
     GRAPH,
+    LACKS,
     MANIFEST,
     PAGE,
     PROGRAM_FILES,
     REPORT,
     check_file,
     check_manifest,
+    check_seal,
 )
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
@@ -56,7 +58,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recorded import make_recording
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.storage import load_program
-from snnfuse.hardware.reading import read_bytes, reading
+from snnfuse.hardware.reading import parse_json, read_bytes, reading
 
 if TYPE_CHECKING:
     import nir
@@ -78,6 +80,11 @@ class Bundle:
     def is_staged(self) -> bool:
         """Whether it holds a bundle per stage, which run one after the other."""
         return "stages" in self.manifest
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """What cannot be checked of it, because an older snnfuse wrote it."""
+        return LACKS[self.manifest["format_version"]]
 
     @cached_property
     def stages(self) -> "tuple[Bundle, ...]":
@@ -263,7 +270,11 @@ def read_bundle(path: str | Path) -> Bundle:
         raise InputError(f"{path} is a file; a bundle is a folder" if os.path.exists(path) else f"{path}: no such folder")
     if not os.path.lexists(path / MANIFEST):
         raise InputError(f"{path}: no bundle, for it holds no {MANIFEST}")
-    manifest = read_json(path / MANIFEST)
+    raw = read_bytes(path / MANIFEST, "json-bytes")
+    manifest = parse_json(raw, str(path / MANIFEST))
+    if not isinstance(manifest, dict):
+        raise InputError(f"{path / MANIFEST}: holds no JSON object")
+    check_seal(raw, manifest, path / MANIFEST)
     check_manifest(manifest, path / MANIFEST)
     for name, expected in manifest["files"].items():
         check_file(path, name, expected)

@@ -6,7 +6,7 @@ from typing import Any
 
 from snnfuse.export.bundle.board_script import OLDER_SCRIPTS, RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.bundle import Bundle
-from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, VERSION, make_manifest
+from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, make_manifest
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
 from snnfuse.hardware.chip import Resources, board_from_json, check_chip
@@ -44,18 +44,18 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
         yield f"the ledger of {REPORT}", "another one", "the program's"
     if program is not None:
         yield from _network_differences(bundle)
-    if program is not None and manifest["format_version"] == VERSION and bundle.report.get("tiers") != tiers(program):
+    if program is not None and manifest["format_version"] > 1 and bundle.report.get("tiers") != tiers(program):
         yield f"tiers of {REPORT}", bundle.report.get("tiers"), tiers(program)
     if program is not None and bundle.report.get("tier_status", statuses(program)) != statuses(program):  # older reports have none
         yield f"tier_status of {REPORT}", bundle.report["tier_status"], statuses(program)
     yield from _script_differences(bundle)
-    resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] == VERSION else None
+    resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] > 1 else None
     pipeline = None if program is None else as_pipeline(program)
     true = make_manifest(manifest["target"], pipeline, len(entries or ()), resources=resources)
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
         if manifest.get(field) != true.get(field):
             yield field, manifest.get(field), true.get(field)
-    for field, value in _placement(true).items() if manifest["format_version"] == VERSION else ():
+    for field, value in _placement(true).items() if manifest["format_version"] > 1 else ():
         if _placement(manifest).get(field) != value:
             yield f"resources: {field}", _placement(manifest).get(field), value
 
@@ -100,7 +100,8 @@ def _script_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     if RUN_ON_BOARD not in bundle.manifest["files"]:
         return
     script = (bundle.path / RUN_ON_BOARD).read_bytes()
-    if script != SCRIPT.encode() and hashlib.sha256(script).hexdigest() not in OLDER_SCRIPTS:
+    older = OLDER_SCRIPTS if bundle.lacks else ()
+    if script != SCRIPT.encode() and hashlib.sha256(script).hexdigest() not in older:
         yield RUN_ON_BOARD, "another script", "the one that this snnfuse writes; export again, or do not run it"
 
 

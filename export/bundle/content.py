@@ -20,6 +20,7 @@ from snnfuse.hardware.ir.pipeline_storage import FILE, pipeline_text
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.storage import save_program
+from snnfuse.hardware.seal import BLANK, KEY, seal
 
 if TYPE_CHECKING:
     import nir
@@ -72,9 +73,10 @@ def _fill_stage(folder: Path, target: Target, stage: Stage, network: Network, me
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> dict[str, Any]:
-    """Write manifest.json; returns the same manifest."""
-    (folder / MANIFEST).write_text(json_text(manifest), encoding="utf-8")
-    return manifest
+    """Write manifest.json with its own hash in it; returns what it says."""
+    text = seal(json_text({**manifest, KEY: BLANK}))
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
+    return json.loads(text)
 
 
 def json_text(content: Mapping[str, Any]) -> str:

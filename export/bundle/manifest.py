@@ -2,7 +2,7 @@
 
 import os
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
@@ -17,11 +17,19 @@ from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
 from snnfuse.hardware.ir.pipeline_storage import FILE as PIPELINE
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.seal import KEY, is_intact
 
 FORMAT = "snnfuse bundle"
-VERSION = 2
-PIPELINE_VERSION = 3  # of a bundle of several programs, which an older snnfuse must not take for one
-READABLE = (1, VERSION, PIPELINE_VERSION)  # in version 1 resources were a lower bound of cores, which is not compared any more
+VERSION = 4
+PIPELINE_VERSION = 5  # of a bundle of several programs, which an older snnfuse must not take for one
+_UNSEALED = "whether the manifest itself is as it was written, for it does not carry its own hash"
+_ANY_SCRIPT = f"which {RUN_ON_BOARD} it was written with, of two; run snnfuse board in its place"
+_NO_TIERS = "cores and tiers, which were counted by another rule"
+LACKS: Mapping[int, tuple[str, ...]] = MappingProxyType(
+    {1: (_NO_TIERS, _UNSEALED, _ANY_SCRIPT), 2: (_UNSEALED, _ANY_SCRIPT), 3: (_UNSEALED, _ANY_SCRIPT), VERSION: (), PIPELINE_VERSION: ()}
+)
+"""Format versions that are read, and what cannot be checked of each."""
+STAGED = (3, PIPELINE_VERSION)
 PACKAGES = ("snnfuse", "torch", "snntorch", "nir", "numpy", "scipy", "lava-nc", "lava-dl")
 MANIFEST, GRAPH, REPORT, NET, PAGE = "manifest.json", "graph.nir", "report.json", "network.net", "report.html"
 PARETO = "pareto.svg"  # of a search for bit widths
@@ -96,17 +104,40 @@ def describe_outputs(program: Program) -> dict[str, Any]:
     }
 
 
+def check_seal(raw: bytes, manifest: Mapping[str, Any], path: Path) -> None:
+    """Compare a manifest with the hash that it carries; those of older versions carry none.
+
+    Raises:
+        VerificationError: a bit of it is not as it was written.
+        UnsafeFileError: it lists a file that lies there and that snnfuse writes into no bundle: that is no damage.
+    """
+    files, stages = manifest.get("files"), manifest.get("stages")
+    lying = {name: "" for name in files if _lies(path.parent / name)} if isinstance(files, dict) else {}
+    _check_held(lying, _held_by(stages) if isinstance(stages, list) else HELD, path)
+    if KEY not in manifest and manifest.get("format_version") not in (VERSION, PIPELINE_VERSION):
+        return
+    if KEY not in manifest or not is_intact(raw, manifest):
+        raise VerificationError(f"{path}: changed after the export: its sha256 is not the one that it carries")
+
+
+def _lies(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:  # a name with a NUL
+        return False
+
+
 def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     """Raise InputError, naming the field, for a manifest that is none or is of another version."""
     if manifest.get("format") != FORMAT:
         raise InputError(f"{path}: format is {manifest.get('format')!r}, not {FORMAT!r}")
-    if type(manifest.get("format_version")) is not int or manifest["format_version"] not in READABLE:
-        versions = ", ".join(map(str, READABLE))
+    if type(manifest.get("format_version")) is not int or manifest["format_version"] not in LACKS:
+        versions = ", ".join(map(str, LACKS))
         raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {versions}")
     if manifest.get("target") not in TARGETS:
         raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
-    if ("stages" in manifest) != (manifest["format_version"] == PIPELINE_VERSION):
-        raise InputError(f"{path}: format_version {PIPELINE_VERSION} and stages go together")
+    if ("stages" in manifest) != (manifest["format_version"] in STAGED):
+        raise InputError(f"{path}: format_version {' or '.join(map(str, STAGED))} and stages go together")
     if "stages" in manifest:
         _check_stages(manifest, path)
         return
@@ -130,7 +161,11 @@ def _check_stages(manifest: Mapping[str, Any], path: Path) -> None:
     missing = [name for name in needed if not isinstance(files, dict) or name not in files]
     if missing:
         raise InputError(f"{path}: files must list {missing[0]}")
-    _check_held(files, {PIPELINE, *HELD, *(f"{stage}/{name}" for stage in stages for name in (MANIFEST, *HELD))}, path)
+    _check_held(files, _held_by(stages), path)
+
+
+def _held_by(stages: Sequence[object]) -> Collection[str]:
+    return {PIPELINE, *HELD, *(f"{stage}/{name}" for stage in stages for name in (MANIFEST, *HELD))}
 
 
 def _check_held(files: object, held: Collection[str], path: Path) -> None:

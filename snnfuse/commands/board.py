@@ -44,6 +44,8 @@ def run_board(path: Path, timeout: float | None, where: dict[str, Any], console:
 
     host, bundle = Host(**where), read_bundle(path)
     check_consistency(bundle)
+    for check in bundle.lacks:
+        console.say(f"of format version {bundle.manifest['format_version']}, of which this is not checked: {check}")
     found = []
     for number, stage in enumerate(bundle.stages, 1):
         if bundle.is_staged:

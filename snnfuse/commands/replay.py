@@ -32,9 +32,11 @@ def run_case(folder: Path, backend: str | None, timeout: float | None, console: 
     """Read a case, ask it for its problem, and print that."""
     from snnfuse.hardware.errors import InputError
     from snnfuse.testing.cases import Fits, on_backend
-    from snnfuse.testing.storing import read_case
+    from snnfuse.testing.storing import LACKS, UNHASHED, is_hashed, read_case
 
     case = read_case(folder)
+    if not is_hashed(folder):
+        console.say(f"of format version {UNHASHED}, of which this is not checked: {LACKS}")
     if isinstance(case, Fits) and backend is not None:
         raise InputError(f"{folder}: a case about the board {case.board} runs on no backend; leave --backend out")
     case = on_backend(case, backend)

@@ -63,11 +63,14 @@ class ReportOptions:
 def run_report(options: ReportOptions, console: Console) -> dict[str, Any]:
     """Gather, measure, write; returns the content."""
     from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.export.targets import find_target
     from snnfuse.hardware.files import check_output_file, write_whole
     from snnfuse.report import gather, picture_of, render
 
     check_output_file(options.output, (options.bundle,))
     bundle = read_bundle(options.bundle)
+    if find_target(bundle.manifest["target"]).has_program:
+        bundle.pipeline  # noqa: B018  # what cannot be read is refused, though the page needs the JSON alone
     content = gather(bundle)
     if options.data is not None:
         content |= measure(bundle, options.data, options, console)

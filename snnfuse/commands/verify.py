@@ -47,6 +47,8 @@ def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str,
     check_consistency(bundle)
     stages = f", in {len(bundle.stages)} stages" if bundle.is_staged else ""
     console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written{stages}")
+    for check in bundle.lacks:
+        console.say(f"of format version {bundle.manifest['format_version']}, of which this is not checked: {check}")
     if not find_target(bundle.manifest["target"]).has_program:
         console.say("only hashes were checked: this bundle holds a graph only, and no program to run")
         return {"passed": True, "checks": []}

@@ -1,6 +1,6 @@
 """A failed case as a folder that one can read, send, and replay: nothing in it is executed.
 
-case.json                      what was claimed, of which backend or board, by which test
+case.json                      what was claimed, of which backend or board, by which test; the hashes of the other files, and its own
 program.json, .safetensors     the program
 events.safetensors             its integer inputs, (time, batch, *shape) each; not where only the program matters
 README.txt                     the command that replays it
@@ -26,12 +26,15 @@ from snnfuse.hardware.files import resolved, whole_folder
 from snnfuse.hardware.ir.encoding import check_events
 from snnfuse.hardware.ir.json_fields import at, get, keys, number, read_json, sizes, text
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.storage import load_program, save_program
-from snnfuse.hardware.reading import read_bytes, reading
+from snnfuse.hardware.ir.storage import ARRAY_FILE, JSON_FILE, load_program, save_program
+from snnfuse.hardware.reading import parse_json, read_bytes, reading
+from snnfuse.hardware.seal import BLANK, KEY, is_intact, seal
 from snnfuse.testing.cases import Accuracy, BitExact, Case, Fits
 from snnfuse.testing.settings import BACKENDS
 
-FORMAT, VERSION = "snnfuse case", 1
+FORMAT, VERSION = "snnfuse case", 2
+UNHASHED = 1  # a version of which neither the case nor its files are hashed
+LACKS = "whether case.json, program.json and events.safetensors are as they were written"
 CASE, EVENTS, README = "case.json", "events.safetensors", "README.txt"
 KINDS: dict[type[Case], tuple[str, tuple[str, ...]]] = {
     BitExact: ("bit-exact", ("backend",)),
@@ -86,11 +89,16 @@ def read_case(folder: str | Path) -> Case:
 
 
 def _read_case(folder: Path, path: Path) -> Case:
-    record = read_json(path)
+    raw = read_bytes(path, "json-bytes")
+    record = parse_json(raw, str(path))
+    if not isinstance(record, dict):
+        raise InputError(f"{path}: holds no JSON object")
+    _check_hashes(raw, record, path)
     program = load_program(folder)
     try:
         kind, fields = _kind(record)
-        given = keys(OLDER.get(kind, {}) | record, {"format", "format_version", "kind", "test", *fields})
+        hashes = () if record["format_version"] == UNHASHED else ("files", KEY)
+        given = keys(OLDER.get(kind, {}) | record, {"format", "format_version", "kind", "test", *hashes, *fields})
         values = {field: at(field, READERS[field], given[field], {}) for field in fields}
         _check_names(program, values)
         events = {} if kind is Fits else {"events": _read_events(program, Path(folder) / EVENTS)}
@@ -99,11 +107,28 @@ def _read_case(folder: Path, path: Path) -> Case:
         raise InputError(f"{path}: {error}") from error
 
 
+def is_hashed(folder: str | Path) -> bool:
+    """Whether a case that was read carries hashes; those that an older snnfuse wrote do not."""
+    return read_json(Path(folder) / CASE)["format_version"] != UNHASHED
+
+
+def _check_hashes(raw: bytes, record: Mapping[str, Any], path: Path) -> None:
+    """Raise InputError, naming the file, for a case that is not what was written; one of an older version has no hashes."""
+    if record.get("format") != FORMAT or (KEY not in record and record.get("format_version") == UNHASHED):
+        return
+    if KEY not in record or not is_intact(raw, record):
+        raise InputError(f"{path}: damaged or changed: its sha256 is not the one that it carries")
+    files = record.get("files")
+    for name, expected in files.items() if isinstance(files, dict) else ():
+        if name not in (EVENTS, JSON_FILE, ARRAY_FILE) or hashlib.sha256(read_bytes(path.parent / name)).hexdigest() != expected:
+            raise InputError(f"{path.parent / name}: damaged or changed: its sha256 is not the one in {CASE}")
+
+
 def _kind(record: Mapping[str, Any]) -> tuple[type[Case], tuple[str, ...]]:
     if record.get("format") != FORMAT:
         raise InputError(f"format is {record.get('format')!r}, not {FORMAT!r}")
-    if type(record.get("format_version")) is not int or record["format_version"] != VERSION:
-        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {VERSION}")
+    if type(record.get("format_version")) is not int or record["format_version"] not in (UNHASHED, VERSION):
+        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {UNHASHED} and {VERSION}")
     name = get(record, "kind", str)
     for kind, (known, fields) in KINDS.items():
         if name == known:
@@ -135,12 +160,12 @@ def _content(case: Case, test: str) -> dict[str, bytes]:
     kind, fields = KINDS[type(case)]
     record = {"format": FORMAT, "format_version": VERSION, "kind": kind, "test": test}
     record |= {field: _plain(getattr(case, field)) for field in fields}
-    content = {CASE: (json.dumps(record, indent=1) + "\n").encode()}
-    if not isinstance(case, Fits):
-        content[EVENTS] = save({name: np.ascontiguousarray(array) for name, array in case.events.items()})
+    content = {} if isinstance(case, Fits) else {EVENTS: save({name: np.ascontiguousarray(array) for name, array in case.events.items()})}
     with tempfile.TemporaryDirectory(prefix="snnfuse-") as folder:
         save_program(case.program, folder)
-        return content | {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+        content |= {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+    record |= {"files": {name: hashlib.sha256(content[name]).hexdigest() for name in sorted(content)}, KEY: BLANK}
+    return {CASE: seal(json.dumps(record, indent=1) + "\n").encode(), **content}
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from cli_calls import FOR, Cli, assert_error
 from safetensors.numpy import load_file, save_file
 
 from snnfuse.export.bundle.board_script import SCRIPT
+from snnfuse.export.bundle.content import write_manifest
 from snnfuse.hardware.backends import board
 from snnfuse.hardware.files import sha256
 
@@ -37,7 +38,7 @@ def edit(bundle: Path, name: str) -> None:
     """Make the manifest agree with a file that was changed."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["files"][name] = sha256(bundle / name)
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(bundle, manifest)
 
 
 def run_script(bundle: Path, *arguments: str, path: str = "") -> subprocess.CompletedProcess:

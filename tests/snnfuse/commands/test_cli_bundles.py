@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from cli_calls import Cli, Result, assert_error
 
+from snnfuse.export.bundle.content import write_manifest
 from snnfuse.hardware.backends.registry import BACKENDS
 from snnfuse.hardware.errors import EnvironmentProblem
 
@@ -46,7 +47,7 @@ def test_wrong_golden_spikes_fail_verification(snn: Cli, graph: Path, calib: Pat
     save_file(arrays, "b/golden/expected.safetensors")
     manifest = json.loads(Path("b/manifest.json").read_text())
     manifest["files"]["golden/expected.safetensors"] = sha256(Path("b/golden/expected.safetensors"))
-    Path("b/manifest.json").write_text(json.dumps(manifest))
+    write_manifest(Path("b"), manifest)
     result = snn("verify", "b")
     assert result.code == 1 and result.out.endswith("FAILED\n")
     assert "emulator: 1 of 360 spikes differ" in result.out and "neuron 1, time step 3, sample 2" in result.out

@@ -11,6 +11,7 @@ from cli_calls import Cli, assert_error
 from netx_files import dense, neuron, write
 
 from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.content import write_manifest
 from snnfuse.export.netx import read_net
 from snnfuse.hardware.backends.reference import emulate
 
@@ -117,11 +118,11 @@ def test_a_network_that_was_swapped_is_found(snn: Cli, net: Path) -> None:
         file["layer/1/weight"][0, 0] += 2
     manifest = json.loads(Path("b/manifest.json").read_text())
     manifest["files"]["network.net"] = hashlib.sha256(Path("b/network.net").read_bytes()).hexdigest()
-    Path("b/manifest.json").write_text(json.dumps(manifest))
+    write_manifest(Path("b"), manifest)
     done = snn("verify", "b")
     assert done.code == 1 and "network.net is 'another network', but the bundle's content says 'the program'" in done.out
     Path("b/network.net").unlink()
     del manifest["files"]["network.net"]
-    Path("b/manifest.json").write_text(json.dumps(manifest))
+    write_manifest(Path("b"), manifest)
     done = snn("verify", "b")
     assert done.code == 1 and "network.net is 'neither there nor absent'" in done.out

@@ -16,6 +16,7 @@ from snnfuse.compile import Settings, compile, source_of
 from snnfuse.data.samples import Samples
 from snnfuse.export import read_net, to_nir
 from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.content import write_manifest
 from snnfuse.export.staging.cutting import cut
 from snnfuse.export.staging.staged import quantize_staged
 from snnfuse.export.targets import LAVA
@@ -245,7 +246,7 @@ def rehash(bundle: Path) -> None:
     """As somebody would who means to deceive."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest["files"] = {name: digest for name, digest in hash_files(bundle).items() if name != "manifest.json"}
-    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    write_manifest(bundle, manifest)
 
 
 def test_an_unlisted_file_in_a_stage_is_noticed(files: Cli) -> None:

@@ -5,12 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cli_calls import GOOD, Cli, assert_error
 
-from snnfuse.export.bundle.board_script import RUN_ON_BOARD
+from snnfuse.export.bundle.board_script import OLDER_SCRIPTS, RUN_ON_BOARD
+from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.content import write_manifest
+from snnfuse.hardware.errors import InputError, VerificationError
 
 PLANTED = "import os, sys; open('ran', 'w').close(); os._exit(99)"
 
@@ -52,6 +56,83 @@ def test_the_script_imports_nothing_that_lies_beside_it(bundle: Path, tmp_path: 
 
 def test_another_script_is_no_bundles(snn: Cli, bundle: Path) -> None:
     plant(bundle, RUN_ON_BOARD, PLANTED)
+    write_manifest(bundle, json.loads((bundle / "manifest.json").read_text()))  # its hash too
     result = snn("verify", bundle)
     assert result.code == 1 and "another script" in result.out + result.err
     assert not os.path.exists("ran")
+
+
+OLDER_SCRIPT = '''"""Run this bundle's golden inputs on a Loihi 2 board and compare the spikes: python run_on_board.py [--help]
+
+Needs snnfuse, and for a board Intel's lava-loihi; without that, the CPU runs in its place, and the output says so. It was written without
+a board and has never run on one. Ends 0 if every spike is equal, 1 if not, 6 if something is missing here.
+"""
+
+import sys
+from pathlib import Path
+
+try:
+    from snnfuse.cli import board_main
+except ImportError as error:
+    print(f"error: snnfuse cannot be imported by {sys.executable} ({error}); install it for this Python", file=sys.stderr)
+    sys.exit(6)
+
+if __name__ == "__main__":
+    sys.exit(board_main(str(Path(__file__).resolve().parent)))
+'''
+
+
+def flipped(file: Path, places: list[int]) -> Iterator[int]:
+    """Flip bits one at a time; the file is whole again afterwards."""
+    whole = file.read_bytes()
+    for place in places:
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        file.write_bytes(content)
+        yield place
+    file.write_bytes(whole)
+
+
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 23])
+def test_every_bit_of_the_manifest_is_under_its_hash(snn: Cli, graph: Path, stride: int) -> None:
+    """Damage ends reading whatever it hits: what is JSON no more with 2, all else with 1 or, in the name of the format, 2."""
+    assert snn("export", graph, "--target", "nir", "-o", "b").code == 0
+    manifest = Path("b/manifest.json")
+    for place in flipped(manifest, list(range(0, 8 * len(manifest.read_bytes()), stride))):
+        with pytest.raises((VerificationError, InputError)):
+            read_bundle("b")
+            raise AssertionError(f"bit {place} flips unseen")
+    assert snn("verify", "b").code == 0
+
+
+@pytest.mark.parametrize("command", ["map", "energy", "report", "verify", "board", "simulate"])
+def test_every_reader_compares_hashes_first(snn: Cli, bundle: Path, calib: Path, command: str) -> None:
+    more = {"simulate": ("--input", calib), "report": ("-o", "page.html")}.get(command, ())
+    for name in ("manifest.json", "program.json", "report.json", "golden/expected.safetensors"):
+        size = 8 * (bundle / name).stat().st_size
+        for _ in flipped(bundle / name, [size // 2 // 8 * 8]):
+            result = snn(command, bundle, *more)
+            assert result.code in (1, 2) and ("sha256" in result.out + result.err or "no JSON" in result.err), (name, result)
+
+
+@pytest.mark.parametrize("version, code", [(1, 0), (2, 0), (4, 1)])
+def test_the_script_is_that_of_the_version_that_wrote_the_bundle(snn: Cli, bundle: Path, lava: None, version: int, code: int) -> None:
+    older = OLDER_SCRIPT.encode()
+    assert hashlib.sha256(older).hexdigest() in OLDER_SCRIPTS
+    plant(bundle, RUN_ON_BOARD, OLDER_SCRIPT)
+    manifest = json.loads((bundle / "manifest.json").read_text()) | {"format_version": version}
+    write_manifest(bundle, manifest)
+    if version != 4:
+        del manifest["sha256"]
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+    result = snn("verify", bundle)
+    assert result.code == code, result
+    said = "of which this is not checked: whether the manifest itself is as it was written"
+    assert (said in result.out) == (version != 4)
+
+
+def test_a_hash_cannot_be_left_out(snn: Cli, bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest["sha256"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    assert snn("verify", bundle).code == 1

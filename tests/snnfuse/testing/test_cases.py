@@ -11,6 +11,7 @@ from cli_calls import Cli, assert_error
 from snnfuse.hardware import Connection, Dense, Lif, Output, Program, SpikeInput
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.storage import save_program
+from snnfuse.hardware.seal import BLANK, seal
 from snnfuse.testing import assert_accuracy_drop, assert_bit_exact, assert_fits, read_case, write_case
 from snnfuse.testing.cases import Accuracy, BitExact, Fits
 
@@ -56,7 +57,7 @@ def test_what_is_written_is_read_back(kind: str, tmp_path: Path) -> None:
     "change, problem",
     [
         ({"format": "snnfuse bundle"}, "format is 'snnfuse bundle', not 'snnfuse case'"),
-        ({"format_version": 2}, "format_version is 2; this snnfuse reads 1"),
+        ({"format_version": 3}, "format_version is 3; this snnfuse reads 1 and 2"),
         ({"kind": "slow"}, "kind is 'slow', none of bit-exact, fits, accuracy"),
         ({"kind": 3}, "kind: expected a str, found 3"),
         ({"backend": "loihi3"}, "backend is 'loihi3', none of reference, emulator, torch, lava"),
@@ -71,7 +72,7 @@ def test_what_is_written_is_read_back(kind: str, tmp_path: Path) -> None:
 def test_a_changed_case_is_refused(change: dict, problem: str, snn: Cli, tmp_path: Path) -> None:
     folder = write_case(CASES["accuracy"], tmp_path)
     record = json.loads((folder / "case.json").read_text())
-    (folder / "case.json").write_text(json.dumps(record | change))
+    (folder / "case.json").write_text(seal(json.dumps(record | change | {"sha256": BLANK})))
     assert_error(snn("replay", folder), 2, str(folder / "case.json"), problem)
 
 
@@ -90,11 +91,24 @@ def test_replay_as_json(snn: Cli, tmp_path: Path) -> None:
     assert result.code == 1 and json.loads(result.out)["passed"] is False
     assert "these need neuron microcode: sub (subtract)" in json.loads(result.out)["problem"]
     record = json.loads((folder / "case.json").read_text())
-    (folder / "case.json").write_text(json.dumps({key: value for key, value in record.items() if key != "tier"}))
-    assert snn("replay", folder).code == 1  # an older snnfuse took stock neurons only, and did not say so
+    older = {key: value for key, value in record.items() if key not in ("tier", "files", "sha256")} | {"format_version": 1}
+    (folder / "case.json").write_text(json.dumps(older))
+    result = snn("replay", folder)  # an older snnfuse took stock neurons only, and did not say so
+    assert result.code == 1 and result.out.startswith("of format version 1, of which this is not checked: whether case.json")
     assert snn("replay", write_case(Fits(PROGRAM, "oheo-gulch"), tmp_path)).code == 0
     passing = snn("replay", write_case(CASES["bit-exact"], tmp_path), "--backend", "emulator", "--json", "-")
     assert passing.code == 0 and json.loads(passing.out)["problem"] is None
+
+
+@pytest.mark.parametrize("name", ["case.json", "events.safetensors", "program.json", "program.safetensors"])
+def test_every_flipped_bit_of_a_case_is_noticed(name: str, snn: Cli, tmp_path: Path) -> None:
+    folder = write_case(CASES["bit-exact"], tmp_path)
+    whole = (folder / name).read_bytes()
+    for place in np.random.default_rng(0).integers(0, 8 * len(whole), 25).tolist():
+        content = bytearray(whole)
+        content[place // 8] ^= 1 << place % 8
+        (folder / name).write_bytes(content)
+        assert_error(snn("replay", folder), 2, name if name in snn("replay", folder).err else "case.json")
 
 
 def floats() -> dict[str, np.ndarray]:
