@@ -41,7 +41,7 @@ from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.chip import BOARDS, Board, Demands, Resources, check_chip, count, tier
 from snnfuse.hardware.chip.chips import assign
 from snnfuse.hardware.chip.traffic import spike_rates
-from snnfuse.hardware.energy import Activity, calibrated, loihi1, measure
+from snnfuse.hardware.energy import Activity, free_running, loihi1, measure
 from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.json_fields import read_json
 from snnfuse.hardware.ir.recording import Recording
@@ -166,7 +166,7 @@ def describe(program: Program, x: Inputs, seconds: dict[str, float]) -> dict[str
         "refused": timed(seconds, "asking a smaller board", lambda: refusal(program, resources)),
         **activity_of(program, recording, activity),
         **traffic(program, resources, recording, seconds),
-        "models": [model_of(activity, make) for make in (loihi1, calibrated)],
+        "models": [model_of(activity, make) for make in (loihi1, free_running)],
     }
 
 

@@ -63,7 +63,7 @@ def _chip(found: Found) -> Table:
 def _inference(found: Found) -> Table:
     head = (
         "network", "steps + latency", "spikes per neuron and step", "operations", "messages per step, across chips",
-        "dynamic mJ, Loihi 1 constants", "dynamic mJ, calibrated", "total mJ, calibrated", "ms, Loihi 1 constants", "ms, calibrated",
+        "dynamic mJ, Loihi 1 silicon", "dynamic mJ, free-running", "total mJ, free-running", "ms, Loihi 1 silicon", "ms, free-running",
         "latency, ms",
     )  # fmt: skip
     first, second = found["models"]

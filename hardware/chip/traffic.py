@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware.chip.mesh import LinkLoad, busiest_link
 from snnfuse.hardware.chip.resources import Resources
 from snnfuse.hardware.chip.splitting import Split
 from snnfuse.hardware.errors import InputError
@@ -54,6 +55,22 @@ def from_host(program: Program, resources: Resources, rates: Rates | None = None
     """Messages per step that enter the chips."""
     arriving = (c for c in program.connections if c.source not in resources.splits)
     return float(sum((_weighted(c, rates) @ reach(c, resources.splits[c.target])).sum() for c in arriving))
+
+
+def link_load(program: Program, resources: Resources, rates: Rates | None, message: float, payload: float, remote: float) -> LinkLoad:
+    """Return what the busiest links carry per step, layers on neighbouring cores, cores on chips in order.
+
+    Args:
+        message, payload, remote: bits of a binary spike within a chip, and how many more with a payload, and between chips.
+    """
+    first, shape = _first_cores(resources), (resources.cores, resources.cores)
+    inside = between = sparse.csr_matrix(shape)
+    for connection in program.connections:
+        if connection.source in first:
+            sent = _of_connection(connection, resources, rates, first)
+            size = message + (payload if program.nodes[connection.source].sends_numbers else 0)
+            inside, between = inside + sent * size, between + sent * (size + remote)
+    return busiest_link(inside, between, np.arange(resources.cores) // resources.board.value("cores"))
 
 
 def _first_cores(resources: Resources) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""What the spikes of a run make the cores do: operations, updates and messages, counted per connection and per layer."""
+"""What the spikes of a run make the cores do: operations, updates and messages, per connection, per layer, and on the busiest core."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
+from snnfuse.hardware.chip.mesh import LinkLoad
 from snnfuse.hardware.chip.resources import Layer, Resources
-from snnfuse.hardware.chip.traffic import reach
-from snnfuse.hardware.energy.constants import LOIHI1, Range
+from snnfuse.hardware.chip.state_memory import state_words
+from snnfuse.hardware.chip.traffic import link_load, reach
+from snnfuse.hardware.energy.constants import TIME
+from snnfuse.hardware.energy.loads import CoreLoads
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
@@ -54,6 +56,7 @@ class Population:
         origin: as of `Link`, of what arrives at it.
         tier: how its neurons run.
         neurons, cores: how many.
+        words: of state memory per neuron.
         updates: neurons times steps.
         reached: those on which an event arrived.
         spikes: those on which the neuron fired.
@@ -64,9 +67,31 @@ class Population:
     tier: str
     neurons: int
     cores: int
+    words: int
     updates: int
     reached: float
     spikes: float
+
+
+@dataclass(frozen=True, eq=False)
+class Busiest:
+    """What decides how long a step takes.
+
+    Attributes:
+        stock: neurons on the core that holds most neurons of the stock kind.
+        microcode: words of state on the core whose microcode has most to update.
+        operations: (samples, steps) synaptic operations of the core that has most in that step.
+        reads: (samples, steps) words of synapse memory read by the core that reads most.
+        link: bits per step on the busiest links, means over steps and samples.
+        core: of the layers, the one whose core has most operations.
+    """
+
+    stock: int
+    microcode: int
+    operations: NDArray[np.float64]
+    reads: NDArray[np.float64]
+    link: LinkLoad
+    core: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +104,9 @@ class Activity:
         latency: steps from the first input to the last step of the slowest output's window, beyond `steps`.
         links, populations: in the program's order.
         chips: that the cores fill.
-        core_operations: operations that arrive at each core.
-        core_neurons: on each core.
-        busy_ns: time of the busiest core, summed over steps, by Loihi 1's constants.
+        board_chips: of the board.
+        busiest: core and link, step by step.
+        values: numbers that a host writes, all inputs of the window; of an input that does not change in it, those of one step.
     """
 
     steps: int
@@ -90,9 +115,9 @@ class Activity:
     links: tuple[Link, ...]
     populations: tuple[Population, ...]
     chips: int
-    core_operations: NDArray[np.float64]
-    core_neurons: NDArray[np.int64]
-    busy_ns: Range
+    board_chips: int
+    busiest: Busiest
+    values: int
 
     @property
     def operations(self) -> float:
@@ -147,15 +172,13 @@ def measure(program: Program, recordings: Iterable[Recording], resources: Resour
 class _Counter:
     def __init__(self, program: Program, resources: Resources) -> None:
         self.program, self.resources = program, resources
-        self.placed = [layer.name for layer in resources.layers]
-        self.first = dict(zip(self.placed, np.cumsum([0, *(layer.cores for layer in resources.layers)]).tolist()))
-        splits = [resources.splits[name] for name in self.placed]
-        self.core_neurons = np.concatenate([np.bincount(split.labels, minlength=split.cores) for split in splits])
+        self.loads = CoreLoads(program, resources)
         self.steps = self.samples = 0
         self.sent = {name: np.zeros(int(np.prod(node.shape)), np.int64) for name, node in program.nodes.items()}
-        self.reached = dict.fromkeys(self.placed, 0)
+        self.reached = dict.fromkeys(self.loads.placed, 0)
         self.core_operations = np.zeros(resources.cores)
-        self.busy = np.zeros(2)
+        self.most: list[NDArray[np.float64]] = []  # (2, samples, steps) by block: operations and reads of the busiest core
+        self.constant = dict.fromkeys(program.inputs, True)  # whether an input says the same on every step
 
     def add(self, recording: Recording) -> None:
         spikes = _all_spikes(self.program, recording)
@@ -165,23 +188,19 @@ class _Counter:
         self.steps, self.samples = steps, self.samples + samples
         for name in self.sent:
             self.sent[name] += np.count_nonzero(spikes[name], (0, 1)).ravel()
-        for t in range(steps):
-            self._step({name: (array[t] != 0).reshape(samples, -1) for name, array in spikes.items()}, samples)
+        for name in self.constant:
+            self.constant[name] &= bool((spikes[name] == spikes[name][:1]).all())
+        steps_of = [
+            self._step({name: (array[t] != 0).reshape(samples, -1) for name, array in spikes.items()}, samples) for t in range(steps)
+        ]
+        self.most.append(np.stack(steps_of, axis=-1) if steps_of else np.zeros((2, samples, 0)))
 
-    def _step(self, fired: Mapping[str, NDArray[np.bool_]], samples: int) -> None:
-        loads = np.zeros((samples, self.resources.cores))
-        for name in self.placed:
-            split = self.resources.splits[name]
-            arriving = np.zeros((samples, len(split.labels)), np.int64)
-            for connection in self.program.into(name):
-                arriving += connection.synapse.arrivals(fired[connection.source])
-            self.reached[name] += int(np.count_nonzero(arriving))
-            per_core = sparse.csr_matrix((np.ones(len(split.labels)), (split.labels, np.arange(len(split.labels)))))
-            loads[:, self.first[name] : self.first[name] + split.cores] = (per_core @ arriving.T).T
-        self.core_operations += loads.sum(0)
-        operation, update = LOIHI1["operation_ns"].low, LOIHI1["update_ns"]
-        for i, each in enumerate((update.low, update.high)):
-            self.busy[i] += (loads * operation + self.core_neurons * each).max(1, initial=0).sum()
+    def _step(self, fired: Mapping[str, NDArray[np.bool_]], samples: int) -> NDArray[np.float64]:
+        operations, reads, reached = self.loads.of_step(fired, samples)
+        for name, neurons in reached.items():
+            self.reached[name] += neurons
+        self.core_operations += operations.sum(0)
+        return np.stack([operations.max(1, initial=0), reads.max(1, initial=0)])
 
     def activity(self) -> Activity:
         if not self.samples:
@@ -195,10 +214,19 @@ class _Counter:
             links=tuple(self._link(c, from_inputs[c.source]) for c in self.program.connections),
             populations=tuple(self._population(layer, from_inputs[layer.name]) for layer in self.resources.layers),
             chips=self.resources.chips,
-            core_operations=self.core_operations / self.samples,
-            core_neurons=self.core_neurons,
-            busy_ns=Range(*(self.busy / self.samples)),
+            board_chips=self.resources.board.chips,
+            busiest=self._busiest(),
+            values=sum(len(self.sent[name]) * (1 if same else self.steps) for name, same in self.constant.items()),
         )
+
+    def _busiest(self) -> Busiest:
+        most, count = np.concatenate(self.most, axis=1), max(1, self.steps * self.samples)
+        rates = {name: sent / count for name, sent in self.sent.items()}
+        sizes = (TIME[name].value for name in ("message_bits", "payload_bits", "remote_bits"))
+        link = link_load(self.program, self.resources, rates, *sizes)
+        cores = np.repeat(self.loads.placed, [layer.cores for layer in self.resources.layers])
+        core = str(cores[self.core_operations.argmax()]) if len(cores) else "none"
+        return Busiest(int(self.loads.stock.max(initial=0)), int(self.loads.microcode.max(initial=0)), most[0], most[1], link, core)
 
     def _link(self, connection: Connection, origin: str) -> Link:
         sent, synapse = self.sent[connection.source], connection.synapse
@@ -226,7 +254,8 @@ class _Counter:
 
     def _population(self, layer: Layer, origin: str) -> Population:
         reached, spikes = self.reached[layer.name] / self.samples, int(self.sent[layer.name].sum()) / self.samples
-        return Population(layer.name, origin, layer.tier, layer.neurons, layer.cores, layer.neurons * self.steps, reached, spikes)
+        words, updates = state_words(self.program.nodes[layer.name]), layer.neurons * self.steps
+        return Population(layer.name, origin, layer.tier, layer.neurons, layer.cores, words, updates, reached, spikes)
 
 
 def _all_spikes(program: Program, recording: Recording) -> dict[str, NDArray]:

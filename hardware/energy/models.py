@@ -1,26 +1,41 @@
-"""Two models of energy and time, and a CPU to compare with. Each gives a range, of an inference, per layer, and per input.
+"""Energy and time of an inference, in two regimes that are never mixed, and a second opinion.
 
-Loihi 1    The energies of Loihi 1's operations, before silicon. The lower bound takes spiking neurons for active, weights that are not 0
-           for operations, and messages within a tile; the upper bound every neuron, every stored weight, and the whole way across the
-           mesh. Dynamic energy only: no static power is published beside these constants.
+Free-running     The network steps as fast as the chip can (`step_time`). Energy is static power, power while the chip steps, and energy
+                 per operation:
 
-Calibrated The published run of PilotNet on Loihi 2. Let E = a n + b u + c o for n cores times steps, u neuron updates and o
-           operations of an inference. Whatever a, b, c >= 0 make E the published energy for PilotNet, E of another network lies between
-           the smallest and the largest of n, u, o relative to PilotNet's, times that energy: it is their weighted mean. The spikes of
-           the published run are not known, so that its o is a range too. Static power goes with cores or with chips in the same way,
-           and the time of a step with one, or with the neurons or operations of the busiest core.
+                     E = (P_static chips + P_running chips + P_core cores) T + e_u updates + e_o operations + e_m messages
+
+                 where an update in microcode counts as many stock updates as it takes longer.
+Fed by the host  The same, and the time in which the chip waits for its inputs: T + t_x exchanges + t_v values. Meanwhile it takes static
+                 power only: PilotNet's SDNN, 59 ms a frame, has a dynamic power "below noise". Inputs are written once per sample, or on
+                 every step.
+Loihi 1          SANA-FE's fit to Loihi 1 silicon: another chip, but measured operation by operation.
+
+An interval is the median divided and multiplied by a factor that covers the published runs of Loihi 2, each left out of the fit
+(`python -m benchmarks.published`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from snnfuse.hardware.energy.activity import NO_INPUT, Activity, Link, Population
-from snnfuse.hardware.energy.constants import CPU, LOIHI1, NOTHING, PILOTNET, Range, published_energy_mj
+from snnfuse.hardware.energy.constants import CATALOGUE, CPU, Range, values
+from snnfuse.hardware.energy.step_time import decided_by, inference_us, part_times
 
 PJ_PER_UJ = 1e6
-NS_PER_US = 1e3
+FREE, HOST_ONCE, HOST_EVERY, LOIHI1 = (
+    "free-running", "fed by the host once per sample", "fed by the host on every step", "Loihi 1 silicon (SANA-FE)",
+)  # fmt: skip
+HOPS = 10  # at most, from corner to corner of the mesh
 
 Keep = Callable[[Link | Population], bool]
+Numbers = Mapping[str, Mapping[str, float]]
+"""Constants by group and name, as `default_numbers` gives them."""
+
+
+def default_numbers() -> dict[str, dict[str, float]]:
+    """Return the catalogue's numbers."""
+    return {group: values(group) for group in CATALOGUE}
 
 
 @dataclass(frozen=True)
@@ -34,8 +49,10 @@ class Estimate:
         static_uj: static energy while it runs; None where the model has no static power.
         time_us: microseconds of the inference's steps.
         latency_us: from the first input to the decision: the window, and the steps by which the output lags.
-        layers: dynamic energy by node.
-        inputs: dynamic energy by the input whose spikes cause it, "fused" and "no input".
+        median: the one figure of `dynamic_uj`, `static_uj`, `total_uj`, `time_us` and `latency_us`; without those that are not known.
+        layers: dynamic energy by node; empty where it is that of the free-running model.
+        inputs: dynamic energy by the input whose spikes cause it, "fused" and "no input"; likewise.
+        decided_by: share of steps that each part of the chip decides.
     """
 
     model: str
@@ -44,98 +61,138 @@ class Estimate:
     static_uj: Range | None
     time_us: Range
     latency_us: Range
-    layers: Mapping[str, Range]
-    inputs: Mapping[str, Range]
+    median: Mapping[str, float]
+    layers: Mapping[str, Range] = field(default_factory=dict)
+    inputs: Mapping[str, Range] = field(default_factory=dict)
+    decided_by: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def total_uj(self) -> Range:
         """Dynamic and, where it is known, static energy."""
-        return self.dynamic_uj + (self.static_uj or NOTHING)
+        return self.dynamic_uj if self.static_uj is None else self.dynamic_uj + self.static_uj
+
+
+def around(value: float, factor: float) -> Range:
+    """Return an interval around a median."""
+    return Range(value / factor, value * factor)
+
+
+def free_running(activity: Activity, numbers: Numbers | None = None) -> Estimate:
+    """Return energy and time of a network that steps as fast as the chip can; `numbers` in place of the catalogue's."""
+    numbers = numbers or default_numbers()
+    time = inference_us(activity, numbers["time"])
+    about = (
+        "steps follow each other as fast as the busiest core, the busiest link and the barrier allow; constants fitted to published runs"
+    )
+    shares = _shares(activity, lambda keep: around(dynamic_uj(activity, numbers, time, keep), numbers["validation"]["energy_factor"]))
+    return _estimate(FREE, about, activity, numbers, time, time, *shares, decided_by=decided_by(activity, numbers["time"]))
+
+
+def host_fed(activity: Activity, every_step: bool, numbers: Numbers | None = None) -> Estimate:
+    """Return energy and time where a host writes the inputs, once per sample or on every step, and the chip waits for them."""
+    numbers = numbers or default_numbers()
+    time, exchanges = inference_us(activity, numbers["time"]), activity.steps if every_step else 1
+    model = HOST_EVERY if every_step else HOST_ONCE
+    about = (
+        f"free-running time, and the chip waits for {activity.values} values in {exchanges} {'exchanges' if every_step else 'exchange'} "
+        "with the host; rate per value fitted to published runs, cost per exchange assumed"
+    )
+    return _estimate(model, about, activity, numbers, time, time + waiting_us(activity.values, exchanges, numbers))
+
+
+def waiting_us(moved: float, exchanges: float, numbers: Numbers) -> float:
+    """Return microseconds of so many values moved in so many exchanges with a host."""
+    return exchanges * numbers["host"]["exchange_us"] + moved * numbers["host"]["value_us"]
+
+
+def static_w(activity: Activity, numbers: Numbers) -> float:
+    """Return watts of static power: of the only chip of a board, or of each chip in use of a larger one."""
+    power = numbers["power"]
+    return power["static_w"] if activity.board_chips == 1 else power["shared_static_w"] * activity.chips
+
+
+def dynamic_uj(activity: Activity, numbers: Numbers, time_us: float, keep: Keep | None = None) -> float:
+    """Return microjoules of dynamic energy of an inference whose steps take so long, of the parts to keep or of all.
+
+    What the chip takes while it steps belongs to layers as their cores do.
+    """
+    layers = [layer for layer in activity.populations if keep is None or keep(layer)]
+    links = [link for link in activity.links if keep is None or keep(link)]
+    power, cores = numbers["power"], sum(layer.cores for layer in layers)
+    watts = power["core_w"] * cores + power["running_w"] * activity.chips * cores / max(1, activity.cores)
+    picojoules = power["update_pj"] * sum(layer.updates * _as_stock(layer, numbers["time"]) for layer in layers)
+    picojoules += sum(power["operation_pj"] * link.operations + power["message_pj"] * link.messages for link in links)
+    return watts * time_us + picojoules / PJ_PER_UJ
+
+
+def _as_stock(layer: Population, rates: Mapping[str, float]) -> float:
+    """Updates of stock neurons that take as long as one of this layer's."""
+    return 1.0 if layer.tier == "A" else layer.words * rates["microcode_ns"] / rates["update_ns"]
 
 
 def loihi1(activity: Activity) -> Estimate:
-    """Return energy and time by the published constants of Loihi 1's operations."""
-    steps = LOIHI1["barrier_ns"].range * activity.steps
-    time = (activity.busy_ns + steps) * (1 / NS_PER_US)
+    """Return energy and time by SANA-FE's fit to Loihi 1 silicon: the lower bound overlaps everything, the upper bound nothing."""
+    given = values("loihi1")
+    rates = values("time") | {"update_ns": given["access_ns"] + given["update_ns"], "operation_ns": given["dense_ns"], "read_ns": 0.0}
+    rates |= {"microcode_ns": given["access_ns"] + given["update_ns"], "barrier_us": given["barrier_us"]}
+    parts = part_times(activity, rates)
+    time = Range(float(parts.max(0).sum(-1).mean()), float(parts.sum(0).sum(-1).mean()))
+    energy = _loihi1(activity, given, lambda _: True)
+    middle = (energy.low * energy.high) ** 0.5, (time.low * time.high) ** 0.5
+    median = {"dynamic_uj": middle[0], "time_us": middle[1], "latency_us": middle[1] * _lag(activity)}
     return Estimate(
-        "Loihi 1 constants",
-        "a prediction from the energies of Loihi 1's operations before silicon; dynamic energy only",
-        _loihi1(activity, lambda _: True),
+        LOIHI1,
+        "a second opinion: operations of Loihi 1, fitted to its silicon; dynamic energy only",
+        energy,
         None,
         time,
         time * _lag(activity),
-        *_shares(activity, lambda keep: _loihi1(activity, keep)),
+        median,
+        *_shares(activity, lambda keep: _loihi1(activity, given, keep)),
     )
 
 
-def _loihi1(activity: Activity, keep: Keep) -> Range:
-    energy = {name: constant.range for name, constant in LOIHI1.items()}
-    total = NOTHING
-    for link in filter(keep, activity.links):
-        message = energy["tile_pj"] + energy["mesh_pj"]
-        total += Range(
-            link.effective * energy["operation_pj"].low + link.messages * message.low,
-            link.operations * energy["operation_pj"].high + link.messages * message.high,
-        )
-    for layer in filter(keep, activity.populations):
-        inactive = (layer.updates - layer.spikes) * energy["inactive_pj"].low
-        total += Range(layer.spikes * energy["active_pj"].low + inactive, layer.updates * energy["active_pj"].high)
-    return total * (1 / PJ_PER_UJ)
+def _loihi1(activity: Activity, given: Mapping[str, float], keep: Keep) -> Range:
+    layers, links = [each for each in activity.populations if keep(each)], [each for each in activity.links if keep(each)]
+    neurons = sum(
+        each.updates * given["access_pj"] + each.reached * given["update_pj"] + each.spikes * given["spike_pj"] for each in layers
+    )
+    messages, out = sum(link.messages for link in links), given["axon_out_pj"]
+    low = sum(link.effective for link in links) * given["convolution_pj"]
+    high = sum(link.operations for link in links) * given["dense_pj"] + messages * HOPS * given["hop_pj"]
+    return Range(neurons + messages * out + low, neurons + messages * out + high) * (1 / PJ_PER_UJ)
 
 
-def calibrated(activity: Activity) -> Estimate:
-    """Return energy and time calibrated on the published run of PilotNet on Loihi 2."""
-    published = {name: constant.range for name, constant in PILOTNET.items()}
-    seconds = 1 / published["rate"].low
-    time = _time(activity, published) * (1e6 * seconds)
-    static = _bounds([(activity.cores, published["cores"]), (activity.chips, published["chips"])])
-    watts = static * published["static_w"].low
+def _estimate(
+    model: str,
+    about: str,
+    activity: Activity,
+    numbers: Numbers,
+    stepping_us: float,
+    time_us: float,
+    layers: Mapping[str, Range] | None = None,
+    inputs: Mapping[str, Range] | None = None,
+    decided_by: Mapping[str, float] | None = None,
+) -> Estimate:
+    dynamic, static = dynamic_uj(activity, numbers, stepping_us), static_w(activity, numbers) * time_us
+    latency = time_us + (_lag(activity) - 1) * stepping_us
+    slack = {part: numbers["validation"][f"{part}_factor"] for part in ("time", "energy")}
     return Estimate(
-        "calibrated on PilotNet",
-        "bounds of every model that is linear in core-steps, neuron updates and operations and gives the published run its energy",
-        _calibrated(activity, lambda _: True),
-        Range(time.low * watts.low, time.high * watts.high),
-        time,
-        time * _lag(activity),
-        *_shares(activity, lambda keep: _calibrated(activity, keep)),
+        model,
+        about,
+        around(dynamic, slack["energy"]),
+        around(static, slack["energy"]),
+        around(time_us, slack["time"]),
+        around(latency, slack["time"]),
+        {"dynamic_uj": dynamic, "static_uj": static, "total_uj": dynamic + static, "time_us": time_us, "latency_us": latency},
+        layers or {},
+        inputs or {},
+        decided_by or {},
     )
-
-
-def _calibrated(activity: Activity, keep: Keep) -> Range:
-    published = {name: constant.range for name, constant in PILOTNET.items()}
-    layers = list(filter(keep, activity.populations))
-    steps = published["steps"].low
-    ratios = [
-        (sum(a.cores for a in layers) * activity.steps, published["cores"] * steps),
-        (sum(a.updates for a in layers), published["neurons"] * steps),
-        (sum(a.operations for a in filter(keep, activity.links)), _of_rate(published["synapses"], published["activity"]) * steps),
-    ]
-    return _bounds(ratios) * (1e3 * published_energy_mj()["dynamic"])
-
-
-def _time(activity: Activity, published: Mapping[str, Range]) -> Range:
-    """Of the inference's steps, relative to the published run."""
-    steps = published["steps"].low
-    return _bounds(
-        [
-            (activity.steps, published["steps"]),
-            (activity.steps * float(activity.core_neurons.max(initial=0)), published["core_neurons"] * steps),
-            (float(activity.core_operations.max(initial=0)), _of_rate(published["core_synapses"], published["activity"]) * steps),
-        ]
-    )
-
-
-def _of_rate(synapses: Range, rate: Range) -> Range:
-    return Range(synapses.low * rate.low, synapses.high * rate.high)
-
-
-def _bounds(pairs: list[tuple[float, Range]]) -> Range:
-    """The smallest and largest of quantities relative to published ones."""
-    return Range(min(x / of.high for x, of in pairs), max(x / of.low for x, of in pairs))
 
 
 def _lag(activity: Activity) -> float:
-    return (activity.steps + activity.latency) / activity.steps
+    return (activity.steps + activity.latency) / max(1, activity.steps)
 
 
 def _shares(activity: Activity, energy: Callable[[Keep], Range]) -> Iterator[dict[str, Range]]:
@@ -155,5 +212,5 @@ def macs(activity: Activity) -> int:
 
 
 def cpu_uj(activity: Activity) -> Range:
-    """Energy of these on a CPU, microjoules."""
-    return CPU["mac_pj"].range * (macs(activity) / PJ_PER_UJ)
+    """Energy of these on a CPU by a cited table, microjoules: arithmetic alone, and with an instruction's overhead and a cache read."""
+    return Range(CPU["mac_pj"].value, CPU["mac_with_overhead_pj"].value) * (macs(activity) / PJ_PER_UJ)

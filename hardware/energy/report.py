@@ -1,7 +1,8 @@
-"""Energy and time of an inference, in one place: counts, both models, a CPU, NeuroBench's metrics, and the constants; as JSON."""
+"""Energy and time of an inference, in one place: counts, models, sentences, a CPU, NeuroBench's metrics, and the constants; as JSON."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.chip import Board, count, find_board
 from snnfuse.hardware.energy.activity import Activity, measure
-from snnfuse.hardware.energy.constants import CPU, LOIHI1, MODELLED, PILOTNET
+from snnfuse.hardware.energy.constants import CATALOGUE, MODELLED
 from snnfuse.hardware.energy.metrics import Metrics, MetricsCounter
-from snnfuse.hardware.energy.models import Estimate, calibrated, cpu_uj, loihi1, macs
+from snnfuse.hardware.energy.models import Estimate, cpu_uj, free_running, host_fed, loihi1, macs
+from snnfuse.hardware.energy.quote import bibtex, sentences
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -25,7 +27,7 @@ class Energy:
 
     Attributes:
         activity: the counts.
-        models: both estimates.
+        models: free-running, fed by the host once per sample and on every step, and Loihi 1's silicon.
         metrics: NeuroBench's.
         board: that the layers were placed on.
     """
@@ -40,6 +42,7 @@ class Energy:
         found = self.activity
         counts = {"steps": found.steps, "samples": found.samples, "latency": found.latency, "operations": found.operations}
         counts |= {"updates": found.updates, "messages": sum(link.messages for link in found.links), "macs": macs(found)}
+        said = sentences(found, self.models, self.board)
         return {
             "note": MODELLED,
             "board": self.board,
@@ -48,12 +51,14 @@ class Energy:
             "per_inference": counts,
             "layers": [asdict(layer) for layer in found.populations],
             "connections": [asdict(link) for link in found.links],
+            "busiest": _busiest(found),
             "models": [_estimate(each) for each in self.models],
+            "quote": said,
+            "bibtex": bibtex(said, version("snnfuse")),
             "cpu": {"macs": macs(found), "uj": list(cpu_uj(found))},
             "neurobench": self.metrics.to_json(),
             "constants": {
-                group: {name: constant.to_json() for name, constant in constants.items()}
-                for group, constants in (("loihi1", LOIHI1), ("pilotnet", PILOTNET), ("cpu", CPU))
+                group: {name: constant.to_json() for name, constant in constants.items()} for group, constants in CATALOGUE.items()
             },
         }
 
@@ -79,7 +84,8 @@ def energy_of(program: Program, recordings: Iterable[Recording], board: Board | 
             metrics.add(recording)
 
     activity = measure(program, through(), count(program, found))
-    return Energy(activity, (loihi1(activity), calibrated(activity)), metrics.metrics(), found.name)
+    models = free_running(activity), host_fed(activity, False), host_fed(activity, True), loihi1(activity)
+    return Energy(activity, models, metrics.metrics(), found.name)
 
 
 def estimate_energy(program: Program, events: Mapping[str, NDArray], board: Board | str = "oheo-gulch") -> Energy:
@@ -102,5 +108,14 @@ def estimate_energy(program: Program, events: Mapping[str, NDArray], board: Boar
 def _estimate(estimate: Estimate) -> dict[str, Any]:
     ranges = {name: getattr(estimate, name) for name in ("dynamic_uj", "static_uj", "total_uj", "time_us", "latency_us")}
     shares = {name: {part: list(x) for part, x in getattr(estimate, name).items()} for name in ("layers", "inputs")}
-    described = {"model": estimate.model, "about": f"{estimate.about}; {MODELLED}"}
-    return described | {name: None if x is None else list(x) for name, x in ranges.items()} | shares
+    described = {"model": estimate.model, "about": f"{estimate.about}; {MODELLED}", "median": dict(estimate.median)}
+    described |= {name: None if x is None else list(x) for name, x in ranges.items()}
+    return described | shares | {"decided_by": dict(estimate.decided_by)}
+
+
+def _busiest(activity: Activity) -> dict[str, Any]:
+    """Means over steps and samples of what decides the time of a step."""
+    busiest = activity.busiest
+    operations, reads = (float(array.mean()) if array.size else 0.0 for array in (busiest.operations, busiest.reads))
+    return {"layer": busiest.core, "neurons": busiest.stock, "microcode_words": busiest.microcode, "operations": operations,
+            "words_read": reads, "link": asdict(busiest.link)}  # fmt: skip

@@ -18,38 +18,55 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("bundle", type=PATH)
+@click.argument("bundle", type=PATH, required=False)
 @click.option("--input", "inputs", type=PATH, metavar="FILE", help=".npz with an array (time, batch, ...) per input; default: golden/.")
 @click.option("--board", default="oheo-gulch", show_default=True, metavar="NAME|FILE", help="That the layers are placed on.")
 @click.option("--neurobench", is_flag=True, help="Let the neurobench package compute its metrics too (extra: neurobench).")
+@click.option("--constants", is_flag=True, help="Print every constant of the models, with its status and source.")
 @json_option
-def energy(json_to: str | None, quiet: bool, **given: Any) -> None:
+def energy(json_to: str | None, quiet: bool, constants: bool, **given: Any) -> None:
     """Energy and time of an inference of BUNDLE's program: modelled, not measured; no board was available.
 
-    Operations, updates and messages are counted on the spikes of every layer. Two models turn them into ranges: the constants of
-    Loihi 1's operations, and a calibration on one published run of Loihi 2.
+    Operations, updates and messages are counted on the spikes of every layer, step by step. Constants fitted to published runs of Loihi 2
+    turn them into one figure with an interval for each regime: free-running, and fed by a host. Loihi 1's silicon is a second opinion.
     """
     options = EnergyOptions(**given)
     console = Console(json_to, quiet, (options.bundle, options.inputs))
     with console.result() as result:
-        result.update(run_energy(options, console))
+        if constants:
+            result["constants"] = print_constants(console)
+        elif options.bundle is None:
+            raise click.UsageError("Missing argument 'BUNDLE'.")
+        else:
+            result.update(run_energy(options.bundle, options, console))
 
 
 @dataclass(frozen=True)
 class EnergyOptions:
     """The command line."""
 
-    bundle: Path
+    bundle: Path | None
     inputs: Path | None
     board: str
     neurobench: bool
 
 
-def run_energy(options: EnergyOptions, console: Console) -> dict[str, Any]:
+def print_constants(console: Console) -> dict[str, Any]:
+    """Print the catalogue; returns it by group and name."""
+    from snnfuse.hardware.energy import CATALOGUE
+    from snnfuse.report.tables import table
+
+    every = [(group, name, constant) for group, constants in CATALOGUE.items() for name, constant in constants.items()]
+    rows = [(group, name, f"{c.value:g} {c.unit}".strip(), c.status, c.what, c.source) for group, name, c in every]
+    console.say(table(("group", "name", "value", "status", "what", "source"), rows))
+    return {group: {name: constant.to_json() for name, constant in constants.items()} for group, constants in CATALOGUE.items()}
+
+
+def run_energy(path: Path, options: EnergyOptions, console: Console) -> dict[str, Any]:
     """Count, estimate and print every stage; returns the figures."""
     from snnfuse.export.bundle.bundle import read_bundle
 
-    bundle = read_bundle(options.bundle)
+    bundle = read_bundle(path)
     pipeline, found = bundle.pipeline, []
     fed = [stage.events for stage in bundle.stages] if options.inputs is None else events_by_stage(pipeline, options.inputs)
     for number, (program, events) in enumerate(zip(pipeline.programs, fed), 1):
@@ -76,6 +93,8 @@ def run_stage(program: "Program", events: "Mapping[str, NDArray]", options: Ener
     shown = section({"energy": figures})
     assert shown is not None
     console.say(show(shown))
+    figures["measured_here"] = here = measure_here(program, events)
+    console.say(f"measured here, the emulator on one thread of this CPU ({here['processor']}): {here['us']:.4g} us an inference")
     if options.neurobench:
         from snnfuse.measures.neurobench import run_neurobench
 
@@ -85,20 +104,36 @@ def run_stage(program: "Program", events: "Mapping[str, NDArray]", options: Ener
     return figures
 
 
+def measure_here(program: "Program", events: "Mapping[str, NDArray]") -> dict[str, Any]:
+    """Microseconds of an inference on this machine's CPU: the emulator, second of two runs of all samples, divided by their number."""
+    import platform
+    import time
+
+    from snnfuse.hardware import emulate
+
+    emulate(program, events, threads=1)  # compiles what is not compiled yet
+    start = time.perf_counter()
+    emulate(program, events, threads=1)
+    seconds = time.perf_counter() - start
+    samples = max((array.shape[1] for array in events.values()), default=1)
+    return {"us": 1e6 * seconds / max(1, samples), "processor": platform.processor() or platform.machine(), "threads": 1}
+
+
 SUMMED = ("dynamic_uj", "static_uj", "total_uj", "time_us", "latency_us")
 
 
 def total(parts: "Sequence[Mapping[str, Any]]") -> dict[str, Any]:
-    """One model's ranges for stages that run one after the other; None where one of them is not known."""
+    """One model's figures for stages that run one after the other; None where one of them is not known."""
     known = {name: [part[name] for part in parts] for name in SUMMED}
     sums = {name: None if None in spans else [sum(ends) for ends in zip(*spans)] for name, spans in known.items()}
-    return {"model": parts[0]["model"], **sums}
+    median = {name: sum(part["median"][name] for part in parts) for name in parts[0]["median"]}
+    return {"model": parts[0]["model"], "median": median, **sums}
 
 
 def describe_total(models: "Sequence[Mapping[str, Any]]") -> str:
     """The sums, as a table."""
-    from snnfuse.report.rows import span
+    from snnfuse.report.rows import around
     from snnfuse.report.tables import table
 
-    rows = [(m["model"], *(span(m[name]) for name in ("dynamic_uj", "static_uj", "time_us", "latency_us"))) for m in models]
-    return f"all stages, one after the other\n{table(('model', 'dynamic uJ', 'static uJ', 'time us', 'latency us'), rows)}"
+    rows = [(m["model"], *(around(m, name) for name in ("total_uj", "time_us", "latency_us"))) for m in models]
+    return f"all stages, one after the other\n{table(('model', 'uJ in all', 'time us', 'latency us'), rows)}"

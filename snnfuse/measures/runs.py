@@ -163,7 +163,7 @@ def _plus(energy: dict[str, list[float]] | None, program: Program, recordings: I
     """What was known, and a stage more."""
     from snnfuse.hardware.energy import energy_of
 
-    models = {model.model: model.dynamic_uj for model in energy_of(program, recordings, board).models}
+    models = {model.model: model.dynamic_uj for model in energy_of(program, recordings, board).models if model.layers}
     return {name: list(span if energy is None else span + tuple(energy[name])) for name, span in models.items()}
 
 

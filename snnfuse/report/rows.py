@@ -1,6 +1,6 @@
 """Rows of the tables that command line and page share, from a report's JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -96,6 +96,27 @@ def number(value: float | None) -> str:
 def span(values: Any) -> str:
     """Both ends of a range, to three digits; a dash for None."""
     return "–" if values is None else f"{values[0]:.3g} to {values[1]:.3g}"
+
+
+def around(model: Mapping[str, Any], name: str) -> str:
+    """A model's figure with its interval; the interval alone in older reports, "not known" where it has no static power."""
+    if model.get(name) is None or (name == "total_uj" and model["static_uj"] is None):
+        return "not known"
+    median = (model.get("median") or {}).get(name)
+    return span(model[name]) if median is None else f"{median:.3g} ({span(model[name])})"
+
+
+def busiest(energy: Mapping[str, Any]) -> Iterator[str]:
+    """Which core and which link have most to do, and what decides how long a step takes; nothing in older reports."""
+    found, decided = energy.get("busiest"), energy["models"][0].get("decided_by") or {}
+    if found is None:
+        return
+    yield (
+        f"busiest core: of layer {found['layer']}, {found['operations']:.4g} operations and {found['words_read']:.4g} words read per step; "
+        f"busiest link: {found['link']['where']}, {found['link']['bits']:.4g} bits per step"
+    )
+    if decided:
+        yield f"what decides the time of a step: {', '.join(f'{part} ({share:.0%} of steps)' for part, share in decided.items())}"
 
 
 def in_a_line(figures: Mapping[str, float]) -> str:

@@ -128,18 +128,19 @@ def energy(content: Json) -> Section | None:
     if found is None:
         return None
     models, counts = found["models"], found["per_inference"]
+    by_layer = [m for m in models if m["layers"]]  # a host that feeds the chip costs no layer more
     operations = {layer["name"]: 0.0 for layer in found["layers"]}
     for link in found["connections"]:
         operations[link["target"]] += link["operations"]
     layers = [
         (a["name"], a["tier"], a["cores"], a["updates"], f"{a['spikes']:.0f}", f"{operations[a['name']]:.0f}",
-         *(rows.span(m["layers"][a["name"]]) for m in models))
+         *(rows.span(m["layers"][a["name"]]) for m in by_layer))
         for a in found["layers"]
     ]  # fmt: skip
-    costs = [f"uJ, {m['model']}" for m in models]
-    caused = [(name, *(rows.span(m["inputs"][name]) for m in models)) for name in models[0]["inputs"]]
-    totals = [(m["model"], rows.span(m["dynamic_uj"]), rows.span(m["static_uj"]) if m["static_uj"] else "not known",
-               rows.span(m["time_us"]), rows.span(m["latency_us"])) for m in models]  # fmt: skip
+    costs = [f"uJ, {m['model']}" for m in by_layer]
+    caused = [(name, *(rows.span(m["inputs"][name]) for m in by_layer)) for name in models[0]["inputs"]]
+    totals = [(m["model"], *(rows.around(m, name) for name in ("total_uj", "time_us", "latency_us")), rows.span(m["dynamic_uj"]))
+              for m in models]  # fmt: skip
     one = f"One inference: {counts['steps']} steps, mean of {counts['samples']} samples, {found['cores']} cores of {found['board']}"
     return Section(
         "energy and time of an inference",
@@ -147,17 +148,18 @@ def energy(content: Json) -> Section | None:
         (
             Table(("layer", "tier", "cores", "updates", "spikes", "operations", *costs), layers),
             Table(("input", *costs), caused, "dynamic energy by the input whose spikes cause it"),
-            Table(("model", "dynamic uJ", "static uJ", "time us", "latency us"), totals),
+            Table(("model", "uJ in all", "time us", "latency us", "dynamic uJ"), totals, "in all, two regimes apart, and a second opinion"),
         ),
-        (f"CPU, float32: {found['cpu']['macs']} multiply-accumulates, {rows.span(found['cpu']['uj'])} uJ",
+        (*rows.busiest(found), *(found.get("quote") or {}).values(), *([found["bibtex"]] if "bibtex" in found else []),
+         f"CPU, float32: {found['cpu']['macs']} multiply-accumulates, {rows.span(found['cpu']['uj'])} uJ by a cited table",
          f"NeuroBench's metrics: {rows.in_a_line(found['neurobench'])}"),
         f"dynamic energy of an inference, uJ ({found['note']}): {energy_line(models)}; more: snnfuse energy",
     )  # fmt: skip
 
 
 def energy_line(models: Sequence[Json]) -> str:
-    """Dynamic microjoules by each model."""
-    return ", ".join(f"{m['model']} {rows.span(m['dynamic_uj'])}" for m in models)
+    """Dynamic microjoules by each model that says what layers cost."""
+    return ", ".join(f"{m['model']} {rows.span(m['dynamic_uj'])}" for m in models if m["layers"])
 
 
 @register_section

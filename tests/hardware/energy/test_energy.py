@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from random_programs import IMAGES, Case, cases, synapse
 
-from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, SpikeInput, emulate
+from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, ResonateAndFire, SpikeInput, emulate
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.energy import Activity, estimate_energy, measure
 from snnfuse.hardware.energy.activity import origins
@@ -66,7 +66,33 @@ def test_counts_of_random_programs(case: Case) -> None:
         into = program.into(layer.name)
         reached = sum((np.abs(sent[c.source].reshape(time * batch, -1) != 0) @ pattern(c.synapse, False).T for c in into), 0)
         assert layer.reached == np.count_nonzero(reached) / batch
-    np.testing.assert_allclose(found.core_operations.sum(), found.operations, rtol=1e-12)
+    assert_busiest(found, program, {name: np.asarray(x).reshape(time, batch, -1) != 0 for name, x in sent.items()})
+
+
+def assert_busiest(found: Activity, program: Program, sent: dict[str, NDArray[np.bool_]]) -> None:
+    """Operations of each core in each step by matrices written out; the words of each axon as the module of packing has them."""
+    resources = count(program, BOARD)
+    operations, reads = np.zeros((2, *found.busiest.operations.shape))
+    for name, split in resources.splits.items():
+        for core in range(split.cores):
+            here = split.labels == core
+            added = sum((sent[c.source] @ pattern(c.synapse, False)[here].T.astype(float) for c in program.into(name)), np.zeros(1))
+            operations = np.maximum(operations, np.broadcast_to(np.sum(added, -1), operations.T.shape).T)
+            listed = [c for c in program.into(name) if c.synapse.convolution is None]
+            if len(listed) == len(program.into(name)):
+                words = sum((sent[c.source] @ axon_words(c.synapse, here, split.neurons) for c in listed), np.zeros(1))
+                reads = np.maximum(reads, np.broadcast_to(words, reads.T.shape).T)
+    np.testing.assert_allclose(found.busiest.operations, operations)
+    assert (found.busiest.reads >= reads - 1e-9).all()
+    if all(c.synapse.convolution is None for c in program.connections):
+        np.testing.assert_allclose(found.busiest.reads, reads)
+
+
+def axon_words(group: Synapse, here: NDArray[np.bool_], neurons: int) -> NDArray[np.float64]:
+    """Words that a spike of each source reads on the core of these targets: ceil((n (b + i) + 32) / 64), none where no weight is listed."""
+    n = pattern(group, True)[here].sum(0)
+    each = group.bits + max(8, (neurons - 1).bit_length())
+    return np.where(n > 0, -(-(n * each + 32) // 64), 0).astype(float)
 
 
 @settings(max_examples=20, deadline=None)
@@ -78,7 +104,9 @@ def test_blocks_of_samples_are_as_good_as_all_at_once(case: Case) -> None:
     parts = [emulate(program, {n: x[:, i : i + 1] for n, x in events.items()}, "all") for i in range(3)]
     pieces = measure(program, parts, resources)
     assert (whole.links, whole.populations) == (pieces.links, pieces.populations)
-    np.testing.assert_allclose(whole.busy_ns, pieces.busy_ns, rtol=1e-12)
+    np.testing.assert_array_equal(whole.busiest.operations, pieces.busiest.operations)
+    np.testing.assert_array_equal(whole.busiest.reads, pieces.busiest.reads)
+    assert whole.busiest.link == pieces.busiest.link
 
 
 def test_a_message_goes_to_every_core_that_holds_a_target() -> None:
@@ -95,16 +123,23 @@ def test_a_message_goes_to_every_core_that_holds_a_target() -> None:
 
 
 def test_the_busiest_core_sets_the_time() -> None:
-    """Two equal parts beside a small one, 3.5 ns per operation and 5.3 to 8.4 per update (Davies 2018)."""
+    """Two equal parts: what each core has, step by step."""
     program = Program(
         {"x": SpikeInput((2,)), "n": Lif((6000,), 4095, 0, 99)},
         (Connection("x", "n", Dense(np.ones((6000, 2), np.int32))),),
         {"output": Output("n")},
     )
     found = counted(Case(program, {"x": np.array([[[1, 0]], [[1, 1]], [[0, 0]]], np.int32)}))
-    fullest = found.core_neurons.max()
-    for bound, update in zip(found.busy_ns, (5.3, 8.4)):
-        assert bound == pytest.approx(fullest * (3 * 3.5 + 3 * update), rel=1e-12)
+    busiest = found.busiest
+    assert busiest.stock == 3000 and busiest.microcode == 0 and busiest.core == "n"
+    assert busiest.operations.tolist() == [[3000, 6000, 0]] and busiest.reads.tolist() == [[937 + 1, 2 * 938, 0]]
+
+
+def test_microcode_counts_words_of_state() -> None:
+    neuron = ResonateAndFire((5,), 0, 4096, 1000)
+    program = Program({"x": SpikeInput((1,)), "n": neuron}, (Connection("x", "n", Dense(np.ones((5, 1), np.int32))),), {"y": Output("n")})
+    found = counted(Case(program, {"x": np.ones((2, 1, 1), np.int32)}))
+    assert (found.busiest.stock, found.busiest.microcode, found.populations[0].words) == (0, 15, 3)
 
 
 def test_what_descends_from_one_input_counts_for_it() -> None:
@@ -119,7 +154,7 @@ def test_what_descends_from_one_input_counts_for_it() -> None:
     assert found.activity.origins == ("a", "b", "fused", "no input")
     by_origin = {(link.source, link.target): link.origin for link in found.activity.links}
     assert by_origin["left", "both"] == "a" and by_origin["both", "both"] == "fused" and by_origin["one", "left"] == "no input"
-    for model in found.models[:1]:
+    for model in (found.models[0], found.models[3]):
         for part in (model.layers, model.inputs):
             for i in range(2):
                 assert sum(share[i] for share in part.values()) == pytest.approx(model.dynamic_uj[i], rel=1e-12)

@@ -26,7 +26,7 @@ def test_ranges_of_given_inputs(snn: Cli, bundle: Path) -> None:
     figures, program = json.loads(result.out), read_bundle(bundle).program
     with np.load("calib.npz") as given:
         expected = estimate_energy(program, program.encode(given["x"]))
-    assert figures.pop("input") == "calib.npz"
+    assert figures.pop("input") == "calib.npz" and figures.pop("measured_here")["us"] > 0
     assert figures == json.loads(json.dumps(expected.to_json()))
     assert figures["note"] == SAID and SAID in result.err
     assert result.err.count(" to ") > 10  # every figure is a range
@@ -35,13 +35,34 @@ def test_ranges_of_given_inputs(snn: Cli, bundle: Path) -> None:
 def test_golden_inputs_are_the_default_and_stand_in_the_report(snn: Cli, bundle: Path) -> None:
     result = snn("energy", "b", "--json", "-")
     figures, report = json.loads(result.out), json.loads((bundle / "report.json").read_text())
-    assert figures.pop("input") == "golden" and figures == report["energy"]
+    assert figures.pop("input") == "golden" and figures.pop("measured_here")["threads"] == 1 and figures == report["energy"]
     assert report["energy"]["note"] == SAID
 
 
 def test_every_output_says_that_it_is_modelled(snn: Cli, bundle: Path) -> None:
     assert SAID in snn("energy", "b").out and SAID in snn("energy", "--help").out.replace("\n ", "")
     assert SAID in snn("export", "net.nir", *FOR, "-o", "again").out
+
+
+def test_a_sentence_to_quote_is_printed_in_the_report_and_in_json(snn: Cli, bundle: Path) -> None:
+    report = json.loads((bundle / "report.json").read_text())["energy"]
+    said = " ".join(snn("energy", "b").out.split())
+    page = " ".join((bundle / "report.html").read_text().split())
+    for sentence in report["quote"].values():
+        assert sentence in said and sentence in page
+    assert "@software{snnfuse" in said and "busiest core: of layer" in said and "what decides the time of a step" in said
+
+
+def test_every_constant_has_a_status_and_a_source(snn: Cli) -> None:
+    result = snn("energy", "--constants", "--json", "-")
+    found = json.loads(result.out)["constants"]
+    assert result.code == 0 and found["time"]["barrier_us"]["status"] == "fitted"
+    assert {constant["status"] for group in found.values() for constant in group.values()} == {
+        "fitted", "scaled", "inherited", "documented", "assumed"
+    }  # fmt: skip
+    for group in found.values():
+        assert all(name in result.err for name in group)
+    assert_error(snn("energy"), 2, "Missing argument 'BUNDLE'")
 
 
 def test_lava_bundles_have_no_board_but_an_estimate(snn: Cli, graph: Path, calib: Path) -> None:

@@ -91,6 +91,7 @@ def test_energy_is_that_of_all_stages(files: Cli, inputs: tuple[str, ...]) -> No
     x = np.load("x.npz" if inputs else "calib.npz")
     run = run_pipeline(pipeline, pipeline.encode({name: x[name] for name in pipeline.inputs}))
     expected = [estimate_energy(program, recording.events) for program, recording in zip(pipeline.programs, run.recordings)]
+    assert all(each.pop("measured_here")["us"] > 0 for each in found["stages"])
     assert found["stages"] == [json.loads(json.dumps(each.to_json())) for each in expected]
     for model, parts in zip(found["models"], zip(*(each.models for each in expected))):
         for name in ("dynamic_uj", "time_us", "latency_us"):

@@ -171,7 +171,7 @@ def test_the_report_is_what_runs_by_hand_give(graph, program: Program, samples: 
         assert row["deployed"]["layers"] == {name: total / 40 for name, total in spikes.items()}
         assert row["deployed"]["spikes"] == pytest.approx(sum(spikes.values()) / 40)
         models = estimate_energy(program, program.encode(inputs)).models
-        for model in models:
+        for model in [each for each in models if each.layers]:
             np.testing.assert_allclose(row["deployed"]["energy"][model.model], model.dynamic_uj)
         floats = simulate(lower(graph, program.dt), inputs).spikes
         assert row["float"]["accuracy"] == (floats["head.5"].sum(0).argmax(1) == samples.labels).mean()

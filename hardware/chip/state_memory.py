@@ -1,0 +1,16 @@
+"""Words of state memory that a neuron takes: 64 bits each, on the core that holds it.
+
+A LIF packs current and voltage, 24 bits each, into one word. A neuron in microcode was published with three words for two states (the
+Izhikevich neuron of OzU-CAST/LoihiScalingEfficiency, "CxStates": 1 per LIF, 3 per Izhikevich neuron), which is taken for the rule: a
+word per state, and one for what arrives.
+"""
+
+from snnfuse.hardware.chip.tiers import placement
+from snnfuse.hardware.ir.nodes import Neuron, Node
+
+
+def state_words(node: Node) -> int:
+    """Return the words of state memory of one neuron of a node: 1 for stock kinds, 1 + its states for kinds in microcode."""
+    if not isinstance(node, Neuron) or placement(node).tier == "A":
+        return 1
+    return 1 + len(node.states)
