@@ -97,9 +97,10 @@ def describe_inputs(inputs: Mapping[str, Input]) -> dict[str, Any]:
 
 
 def describe_outputs(program: Program) -> dict[str, Any]:
-    """Node, shape and decoder of every output."""
+    """Node, shape and decoder of every output; of a population code the number of classes, and of voltages the value of a unit."""
     return {
         name: {"node": output.node, "shape": list(program.nodes[output.node].shape), "decoder": output.decoder}
+        | {key: value for key in ("num_classes", "unit") if (value := getattr(output, key)) is not None}
         for name, output in program.outputs.items()
     }
 

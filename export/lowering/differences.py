@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
-from snnfuse.hardware.ir.encoding import reduce_window
+from snnfuse.hardware.ir.encoding import decoded
+from snnfuse.hardware.ir.nodes import Output
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def spikes_differ(a: NDArray, b: NDArray) -> Difference:
     return Difference(int(np.count_nonzero(a != b)), int(np.count_nonzero((a != 0) | (b != 0))))
 
 
-def voltages_differ(a: NDArray, b: NDArray, decoder: str) -> Difference:
+def voltages_differ(a: NDArray, b: NDArray, rule: Output) -> Difference:
     """Of a readout's voltages (time, batch, *shape); a gain in common is left out, for what decodes it looks for the largest value."""
-    classes = [reduce_window(decoder, v).reshape(v.shape[1], -1).argmax(1) for v in (a, b)]
+    classes = [decoded(rule, v).reshape(v.shape[1], -1).argmax(1) for v in (a, b)]
     return Difference(int((classes[0] != classes[1]).sum()), a.shape[1], voltage_deviation(a, b))
 
 

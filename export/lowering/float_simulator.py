@@ -38,13 +38,14 @@ class FloatRun:
 
 def simulate(network: Network, inputs: Mapping[str, NDArray], voltages: bool = True) -> FloatRun:
     """Run the float network on inputs (time, batch, *shape); without `voltages` it keeps only those of populations that are silent
-    in some sample, of which nothing else tells there."""
+    in some sample, of which nothing else tells there, and those that an output reads."""
     sent: dict[str, NDArray] = dict(inputs)
     run = FloatRun({}, {}, {}, {})
+    read = network.read_voltages
     for group in network.groups:
         if not network.populations[group[0]].counts:
             _run_group(network, group, sent, run)
-            for name in (n for n in group if not voltages and _always_fires(run.spikes[n])):
+            for name in (n for n in group if not voltages and n not in read and _always_fires(run.spikes[n])):
                 run.v[name] = np.broadcast_to(np.nan, run.v[name].shape)
         else:
             _run_counting(network, group[0], sent, run)

@@ -63,7 +63,7 @@ def with_loops_merged(network: Network) -> Network:
     """Make one population of those that form a loop.
 
     Raises:
-        UnsupportedError: they reset differently.
+        UnsupportedError: they reset differently, or an output reads the membrane of one.
     """
     for group in network.groups:
         if len(group) > 1:
@@ -111,7 +111,8 @@ def _reset_to_zero(p: Population) -> Population:
         return replace(p, reset_to=None)
     start = np.zeros(p.shape) if p.start is None else p.start
     leak = p.voltage_bias - (1 - p.beta) * p.reset_to
-    return replace(p, theta=p.theta - p.reset_to, voltage_bias=leak, reset_to=None, start=start - p.reset_to)
+    origin = p.reset_to if p.origin is None else p.origin + p.reset_to
+    return replace(p, theta=p.theta - p.reset_to, voltage_bias=leak, reset_to=None, start=start - p.reset_to, origin=origin)
 
 
 def _above_zero(p: Population) -> Population:
@@ -120,10 +121,15 @@ def _above_zero(p: Population) -> Population:
     if not low.any():
         return p
     rise = np.where(low, 2.0 ** np.ceil(np.log2(1 - np.where(low, p.theta, 0))), 0.0)
-    return replace(p, theta=p.theta + rise, voltage_bias=p.voltage_bias + rise)
+    return replace(p, theta=p.theta + rise, voltage_bias=p.voltage_bias + rise, origin=-rise if p.origin is None else p.origin - rise)
 
 
 def _merged(network: Network, group: tuple[str, ...]) -> Network:
+    for member in (name for name in group if name in network.read_voltages):
+        raise UnsupportedError(
+            f"an output reads the membrane of {member!r}, which is in the loop of {', '.join(group)}: that becomes one population on the "
+            "chip, of which neurons behind it repeat the spikes; read its spikes, or cut the loop"
+        )
     name = fresh_name(f"loop({', '.join(group)})", network.names)
     rows = _rows(network, group)
     size = max(r.stop for r in rows.values())

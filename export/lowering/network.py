@@ -58,6 +58,7 @@ class Population:
             feeds itself, as a sum over time. These last two take counts, exactly, and have no other parameter.
         bounds: of a product, what its factors never exceed; with (1, 1) it is an AND of spikes.
         own: dynamics outside the LIF family.
+        origin: what its voltage counts from, in the graph's units; None for 0.
     """
 
     shape: tuple[int, ...]
@@ -75,6 +76,7 @@ class Population:
     kind: Kind = "neuron"
     bounds: tuple[int, int] = (1, 1)
     own: FloatNeuron | None = None
+    origin: Array | None = None
 
     @property
     def counts(self) -> bool:
@@ -133,6 +135,7 @@ class Network:
         outputs: population name by output name.
         dt: seconds per step.
         ledger: what changed on the way here.
+        membranes: the outputs that read a voltage; the others read spikes.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -141,6 +144,12 @@ class Network:
     outputs: Mapping[str, str]
     dt: float
     ledger: Ledger = ()
+    membranes: frozenset[str] = frozenset()
+
+    @property
+    def read_voltages(self) -> frozenset[str]:
+        """The populations whose voltage an output reads."""
+        return frozenset(self.outputs[name] for name in self.membranes)
 
     @property
     def names(self) -> frozenset[str]:

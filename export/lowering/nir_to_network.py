@@ -14,6 +14,7 @@ from snnfuse.export.lowering.network import Network, Population
 from snnfuse.export.lowering.neuron_nodes import check_numbers
 from snnfuse.export.lowering.neuron_patterns import Cell, find_cells
 from snnfuse.export.lowering.nir_nodes import find_lowering, known_types
+from snnfuse.export.lowering.outputs import BEFORE_RESET, check_before_reset, membrane_read, with_membranes_noted
 from snnfuse.export.lowering.own_parameters import as_exported
 from snnfuse.export.lowering.passes import Pass, Watch, run_passes
 from snnfuse.export.lowering.populations import ANY_SPIKE, build, memoryless, own_shape
@@ -51,7 +52,7 @@ def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = No
         ledger += (MISSING_DT,)
     elif None not in (dt, notes.dt) and dt != notes.dt:
         ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
-    network = _with_proven_products(SUBGRAPHS(graph, watch=watch), chosen, ledger, watch)
+    network = _with_proven_products(MEMBRANES(SUBGRAPHS(graph, watch=watch), watch=watch), chosen, ledger, watch)
     if notes.ours:
         network = replace(network, populations={name: as_exported(p) for name, p in network.populations.items()})
     return replace(network, ledger=network.ledger + tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1))))
@@ -62,7 +63,7 @@ def _with_proven_products(graph: Graph, dt: float, ledger: Ledger, watch: Watch 
     without: frozenset[str] = frozenset()
     while True:
         lowered = run_passes(LOWERING, Lowering(PRODUCTS(graph, without, watch=watch), dt), watch)
-        network = Network(lowered.inputs, lowered.populations, lowered.projections, lowered.outputs, dt, ledger)
+        network = Network(lowered.inputs, lowered.populations, lowered.projections, lowered.outputs, dt, ledger, lowered.membranes)
         failed = unproven(network)
         if not failed:
             return network
@@ -170,13 +171,18 @@ def _population(lowering: Lowering, name: str, cell: Cell) -> Population:
 
 
 def connect_outputs(lowering: Lowering) -> Lowering:
-    """Find the population that each output reads.
+    """Find the population that each output reads, and whether it reads spikes or a voltage.
 
     Raises:
         UnsupportedError: an output reads an input.
         InputError: an output is declared with another shape.
     """
-    return replace(lowering, outputs={name: _output(lowering, name) for name in lowering.graph.of_type(nir.Output)})
+    outputs = {name: _output(lowering, name) for name in lowering.graph.of_type(nir.Output)}
+    noted = {name: reads for name in outputs if (reads := membrane_read(name, lowering.nodes[name])) is not None}
+    for name in (name for name, reads in noted.items() if reads == BEFORE_RESET):
+        check_before_reset(name, lowering.populations[outputs[name]])
+    silent = {name for name, node in outputs.items() if lowering.populations[node].is_readout}
+    return replace(lowering, outputs=outputs, membranes=frozenset({*noted, *silent}))
 
 
 def _output(lowering: Lowering, name: str) -> str:
@@ -195,6 +201,7 @@ def _output(lowering: Lowering, name: str) -> str:
 
 
 SUBGRAPHS = Pass("subgraphs", inlined)
+MEMBRANES = Pass("membranes read", with_membranes_noted)
 PRODUCTS = Pass("products", with_products)
 LOWERING: tuple[Pass[Lowering], ...] = (
     Pass("check nodes", check_nodes),

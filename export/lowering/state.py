@@ -30,6 +30,7 @@ class Lowering:
         populations: by name.
         projections: between them.
         outputs: population name by output name.
+        membranes: the outputs that read a voltage.
     """
 
     graph: Graph
@@ -41,6 +42,7 @@ class Lowering:
     populations: Mapping[str, Population] = field(default_factory=dict)
     projections: tuple[Projection, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
+    membranes: frozenset[str] = frozenset()
 
     @property
     def nodes(self) -> Mapping[str, nir.NIRNode]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.lowering.differences import spikes_differ, voltage_deviation, voltages_differ
+from snnfuse.export.lowering.differences import spikes_differ, voltages_differ
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import membrane
+from snnfuse.hardware.ir.nodes import Output
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -57,7 +58,7 @@ class LayerAgreement:
 
 @dataclass(frozen=True)
 class ReadoutAgreement:
-    """A population whose membrane is read.
+    """The membrane of a population that an output reads.
 
     Attributes:
         node: its name.
@@ -91,13 +92,18 @@ def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArra
 
 def compare_runs(network: Network, program: Program, run: FloatRun, recording: Recording) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
     """`measure_agreement` of two runs on the same inputs; the recording holds every population."""
-    decoders = {output.node: output.decoder for output in program.outputs.values()}
     return tuple(
-        _readout(name, decoders[name], run.v[name], membrane(program, recording, name))
+        _readout(program, name, run, recording)
         if network.populations[name].is_readout
         else _spiking(name, run.spikes[name], recording.spikes[name])
         for name in network.order
     )
+
+
+def compare_read(network: Network, program: Program, run: FloatRun, recording: Recording) -> tuple[ReadoutAgreement, ...]:
+    """How far the membranes that outputs read are off, of neurons that fire: `compare_runs` says it of those that do not."""
+    names = [name for name in network.order if name in network.read_voltages and not network.populations[name].is_readout]
+    return tuple(_readout(program, name, run, recording) for name in names)
 
 
 def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray) -> LayerAgreement:
@@ -105,6 +111,14 @@ def _spiking(name: str, expected: NDArray[np.bool_], found: NDArray) -> LayerAgr
     return LayerAgreement(name, int(expected.sum()), found_here.different, expected.size, expected.shape[1], found_here.either)
 
 
-def _readout(name: str, decoder: str, expected: NDArray[np.float64], found: NDArray[np.int32]) -> ReadoutAgreement:
-    differ = voltages_differ(expected, found, decoder)
-    return ReadoutAgreement(name, voltage_deviation(expected, found), differ.different, expected.shape[1])
+def _readout(program: Program, name: str, run: FloatRun, recording: Recording) -> ReadoutAgreement:
+    expected = run.v[name]
+    differ = voltages_differ(expected, membrane(program, recording, name), rule_of(program, name))
+    assert differ.deviation is not None
+    return ReadoutAgreement(name, differ.deviation, differ.different, expected.shape[1])
+
+
+def rule_of(program: Program, name: str) -> Output:
+    """How the voltages of a population are read: by an output of it, or added up."""
+    rules = [output for output in program.outputs.values() if output.node == name]
+    return next((output for output in rules if output.reads_membrane), Output(name, "membrane_sum"))

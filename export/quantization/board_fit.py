@@ -16,12 +16,12 @@ from snnfuse.export.quantization.calibration import GAIN, quality, rebuilt
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.partial_sums import Sums, summable, with_sums
 from snnfuse.export.quantization.population_fits import Context, refit
+from snnfuse.export.quantization.reading import EACH_OWN, Reading
 from snnfuse.export.quantization.rounding import Form, Rounds
 from snnfuse.export.targets import Target
 from snnfuse.hardware.chip import Demands, Resources, count
 from snnfuse.hardware.chip.resources import place
 from snnfuse.hardware.errors import DoesNotFitError
-from snnfuse.hardware.ir.nodes import Decoder
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
@@ -36,7 +36,7 @@ class Draft:
         context: what fits are made of.
         fits: of every population of the float network.
         target: what it is for.
-        decoder: how outputs are read.
+        asked: how outputs are read.
         sums: what relays add up, by population.
         entries: what was done so that it fits.
     """
@@ -44,7 +44,7 @@ class Draft:
     context: Context
     fits: Mapping[str, Fit]
     target: Target
-    decoder: Decoder | None = None
+    asked: Reading = EACH_OWN
     sums: Mapping[str, Sums] = field(default_factory=dict)
     entries: Ledger = ()
 
@@ -52,7 +52,7 @@ class Draft:
     def program(self) -> Program:
         """The program with its relays and its entries."""
         network, fits = self.wired
-        return assemble(network, fits, self.context.inputs, self.decoder).with_ledger(*self.entries)
+        return assemble(network, fits, self.context.inputs, self.asked).with_ledger(*self.entries)
 
     @cached_property
     def wired(self) -> tuple[Network, dict[str, Fit]]:

@@ -10,7 +10,7 @@ Where all that still loses spikes, neurons are counted in units of their own (`c
 rounded so that their errors cancel (`error_feedback`), if that keeps more spikes.
 
 Fits are ranked by spikes; where as many differ, or none can tell because the population is silent or a readout, by the voltage
-and then by how little rounding changed the weights.
+and then by how little rounding changed the weights. Where an output reads the voltage of neurons that fire, both count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -168,12 +168,13 @@ def measured(fed: FedPopulation, fit: Fit) -> Fit:
     program, expected = alone(fed.network, fed.name, fit, fed.inputs), fed.run.spikes[fed.name]
     if not program.inputs:
         return replace(fit, mismatch=0.0)
-    spikes = np.count_nonzero(expected)
-    recording = emulate(program, {n: fed.sent[n] for n in program.inputs}, [fed.name], states=not spikes)
+    spikes, is_read = np.count_nonzero(expected), not expected.any() or fed.name in fed.network.read_voltages
+    recording = emulate(program, {n: fed.sent[n] for n in program.inputs}, [fed.name], states=is_read)
     wrong = np.count_nonzero(recording.spikes[fed.name] != expected)
+    off = deviation(membrane(program, recording, fed.name), fed.run.v[fed.name], fit.scale) if is_read else 0.0
     if spikes:
-        return replace(fit, mismatch=wrong / spikes, drift=drift(recording.spikes[fed.name], expected))
-    return replace(fit, mismatch=float(wrong), deviation=deviation(membrane(program, recording, fed.name), fed.run.v[fed.name], fit.scale))
+        return replace(fit, mismatch=wrong / spikes, drift=drift(recording.spikes[fed.name], expected), deviation=off)
+    return replace(fit, mismatch=float(wrong), deviation=off)
 
 
 def drift(spikes: NDArray, expected: NDArray[np.bool_]) -> float:

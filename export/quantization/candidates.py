@@ -58,7 +58,7 @@ def candidates(network: Network, name: str, run: FloatRun, inputs: Mapping[str, 
     graded = [sends_numbers(network, p.source, inputs) for p in projections]
     weighted = any(p.weights.values.any() for p in projections)
     for reaching in _reaching(projections, forms):
-        for scale in scales(population, projections, run, name, reaching):
+        for scale in scales(population, projections, run, name, reaching, name in network.read_voltages):
             fit = build(population, projections, graded, scale, reaching)
             if fit is not None and not (weighted and len(fit.vanished) == len(projections)):
                 yield fit
@@ -92,12 +92,14 @@ def left_over(values: Array, form: Form, reach: float, usual: float) -> float:
     return left
 
 
-def scales(population: Population, projections: list[Projection], run: FloatRun, name: str, forms: list[Form]) -> list[float]:
+def scales(
+    population: Population, projections: list[Projection], run: FloatRun, name: str, forms: list[Form], is_read: bool
+) -> list[float]:
     """Threshold scales K at which some projection fills its weight range, the finest that the ranges allow, and the finest at which
-    no voltage saturates on calibration data."""
+    no voltage saturates on calibration data; is_read: whether an output reads the voltage."""
     values = [p.weights.values for p in projections]
     tops = [weight_limit(w, form) / most for w, form in zip(values, forms) if (most := largest(w) * form.reach) > 0]
-    finest = min([finest_scale(population, run, name), *(top * 2.0 ** EXPONENT_RANGE[1] for top in tops)])
+    finest = min([finest_scale(population, run, name, is_read), *(top * 2.0 ** EXPONENT_RANGE[1] for top in tops)])
     exponents = np.arange(EXPONENT_RANGE[0], EXPONENT_RANGE[1] + 1)
     wanted = sorted({finest, *(float(top * 2.0**e) for top in tops for e in exponents)}, reverse=True)
     chosen: list[float] = []
@@ -121,11 +123,13 @@ def room(peaks: Array) -> float:
     return STATE_LIMIT / (HEADROOM * (1 << ALIGN_BITS) * max(float(peaks.max()), 1e-12))
 
 
-def finest_scale(population: Population, run: FloatRun, name: str) -> float:
-    """The largest K at which the current and the threshold, and of a readout the voltage, stay within their registers."""
+def finest_scale(population: Population, run: FloatRun, name: str, is_read: bool) -> float:
+    """The largest K at which the current and the threshold, and where it is read the voltage, stay within their registers."""
     limit = room(run.peak_current[name])
-    if population.is_readout:  # its voltage is the result, so it must not saturate
-        return min(limit, room(run.peak_voltage[name]))
+    if is_read or population.is_readout:  # its voltage is the result, so it must not saturate
+        limit = min(limit, room(run.peak_voltage[name]))
+    if population.is_readout:
+        return limit
     return min(limit, (THRESHOLD_LIMIT - 1) / float(population.theta.max()))
 
 

@@ -24,10 +24,10 @@ LEAST_REACH = 1 / 8  # of its threshold: a neuron of weaker weights is raised no
 def find_units(network: Network, name: str, inputs: Mapping[str, Input]) -> Array | None:
     """Powers of two, of the population's shape, the least of them 1, that bring its neurons' largest weights within a factor of two of
     each other; those of a channel share one where a convolution feeds it. None where there is nothing to gain or to change: a
-    readout, whose voltages are compared, weights that spell an operation, or neurons that are level.
+    readout or other neurons whose voltages are read, weights that spell an operation, or neurons that are level.
     """
     population, into = network.populations[name], network.into(name)
-    if population.is_readout or population.own or not into or any(p.is_fixed for p in into):
+    if population.is_readout or population.own or name in network.read_voltages or not into or any(p.is_fixed for p in into):
         return None
     reach = np.max([LEAST_REACH * population.theta, *(_reach(network, p, inputs) for p in into)], axis=0)
     if any(isinstance(p.weights, ConvWeights) for p in into):

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.differences import Difference, float_alone, spikes_differ, voltages_differ
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Network
+from snnfuse.export.quantization.agreement import rule_of
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import membrane
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
@@ -122,8 +123,7 @@ class Runs:
         """Of two runs of a population, in spikes or where it never fires in its voltage."""
         if not self.network.populations[name].is_readout or voltage is None:
             return spikes_differ(*spikes)
-        decoders = [output.decoder for output in self.program.outputs.values() if output.node == name]
-        return voltages_differ(*voltage, decoders[0] if decoders else "membrane_sum")
+        return voltages_differ(*voltage, rule_of(self.program, name))
 
 
 def layer_effect(runs: Runs, name: str, chosen: NDArray | None = None) -> LayerEffect:

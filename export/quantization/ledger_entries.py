@@ -10,6 +10,7 @@ from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.layer_effects import LayerEffect
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
 from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import Peaks
@@ -65,6 +66,12 @@ def layer_entries(
             change = f"all weights from {source} are rounded to 0"
             entries.append(LedgerEntry(layer.node, change, "they are too small beside the others", effect))
     return [*entries, *saturation_entries(layer.node, saturation, peaks)]
+
+
+def read_entry(layer: ReadoutAgreement, fit: Fit) -> LedgerEntry:
+    """What an output that reads the voltage of neurons that fire gets."""
+    unit = 1 / (fit.scale * (1 << ALIGN_BITS))
+    return LedgerEntry(layer.node, f"its membrane is read in steps of {unit:.3g}", REASON, layer.effect)
 
 
 def saturation_entries(node: str, saturation: Saturation, peaks: Peaks) -> list[LedgerEntry]:

@@ -16,14 +16,15 @@ from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.pass_list import RELAYS, RESET, REST
 from snnfuse.export.lowering.passes import Watch
-from snnfuse.export.quantization.agreement import compare_runs
+from snnfuse.export.quantization.agreement import compare_read, compare_runs
 from snnfuse.export.quantization.board_fit import Draft, fit_to_board
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, layer_effect, saturation_effect
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
-from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries
+from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
 from snnfuse.export.quantization.population_fits import calibrate, fit_all, search_samples
+from snnfuse.export.quantization.reading import read_as
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
@@ -67,6 +68,8 @@ def quantize(
     input_bits: int = 12,
     max_groups: int = 2,
     decoder: Decoder | None = None,
+    num_classes: int | None = None,
+    output: str | None = None,
     watch: Watch | None = None,
 ) -> Program:
     """Turn a float graph into integers, choosing scales by the spikes they keep on calibration data.
@@ -81,7 +84,10 @@ def quantize(
             sign groups of its own; a number does so where that pays, and always at 1 bit, which cannot mix signs.
         input_bits: 2..24, payload of a graded input with its sign.
         max_groups: groups in which one weight may be stored, 1 or more; a further one is used only where one loses too many spikes.
-        decoder: how outputs are read; by default spike count, and the membrane's sum for a readout.
+        decoder: how outputs are read: "spike_count", "first_spike", "membrane_sum", "membrane_last" or "membrane_max"; by default spike
+            count, and the sum of what reads a membrane.
+        num_classes: of a population code: so many groups of output neurons in a row, each a class.
+        output: of several the one that classes are read from; by default the only one, or the first of those that read the same neurons.
         watch: called after every pass of `snnfuse.export.passes` with its name and the graph or float network that it gave.
 
     Returns:
@@ -95,7 +101,7 @@ def quantize(
         InputError: calibration data is empty, not finite or of another shape; a setting is out of range.
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
-    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder)
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder, num_classes, output)
     return quantize_measured(graph, calibration, settings, watch=watch).program
 
 
@@ -122,7 +128,7 @@ def quantize_measured(
     """
     network, x, inputs = prepare(graph, calibration, settings, target, declared, watch=watch)
     context = calibrate(network, x, inputs)
-    draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.decoder))
+    draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.reading))
     found = replace(with_effects(network, draft.program, x, draft.fits), resources=draft.resources)
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
@@ -142,7 +148,7 @@ def prepare(
     data by input, and the inputs as `declared`, or else as that data declares them; with graded relays where they pay, unless told
     otherwise. Arguments and errors as of `quantize_measured`.
     """
-    network, bits = lower(graph, settings.dt, watch), min(settings.input_bits, target.payload_bits)
+    network, bits = read_as(lower(graph, settings.dt, watch), settings.reading), min(settings.input_bits, target.payload_bits)
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
     inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
     if relays:
@@ -193,5 +199,6 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
         if not network.populations[name].counts:  # the others are exact, whatever arrives
             own = layer_effect(runs, name, search_samples(network, name, time, batch))
             entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks[name])
+    entries += [read_entry(each, fits[each.node]) for each in compare_read(network, program, run, recording)]
     found = suspects(network, x, program.inputs, run, fits, recording)
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

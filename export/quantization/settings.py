@@ -1,12 +1,13 @@
 """How a graph is to be rounded: one object, from the command line or `quantize` down to every population."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from snnfuse.export.quantization.reading import Reading
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_range
 from snnfuse.hardware.ir.lif import Reset
-from snnfuse.hardware.ir.nodes import Decoder
+from snnfuse.hardware.ir.nodes import Decoder, Output
 
 Width = int | tuple[int, int]
 WeightBits = Width | Mapping[str, Width]
@@ -22,7 +23,7 @@ class QuantizationSettings:
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8.
         input_bits: 2..24, payload of a graded input with its sign.
         max_groups: in which one weight may be stored, 1 or more.
-        decoder: how outputs are read; None for spike count, and the membrane's sum for a readout.
+        decoder, num_classes, output: how outputs are read, as of `snnfuse.export.quantization.reading.Reading`.
 
     Raises:
         InputError: one of them is out of range.
@@ -34,12 +35,25 @@ class QuantizationSettings:
     input_bits: int = 12
     max_groups: int = 2
     decoder: Decoder | None = None
+    num_classes: int | None = None
+    output: str | None = None
 
     def __post_init__(self) -> None:
+        Output("", self.decoder or "spike_count", self.num_classes)  # refuses what is none
         check_widths(self.weight_bits)
         check_range("input_bits", self.input_bits, 2, MESSAGE_BITS)
         if self.max_groups < 1:
             raise InputError(f"max_groups must be 1 or more, not {self.max_groups}")
+
+    @property
+    def reading(self) -> Reading:
+        """How outputs are read."""
+        return Reading(self.decoder, self.num_classes, self.output)
+
+    @property
+    def of_earlier_stage(self) -> "QuantizationSettings":
+        """The same for a stage whose outputs a host carries on, and nobody decides by."""
+        return replace(self, decoder=None, num_classes=None, output=None)
 
 
 def check_widths(weight_bits: WeightBits) -> None:

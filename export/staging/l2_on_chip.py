@@ -59,7 +59,7 @@ def join(pipeline: Pipeline) -> Program:
             links += normaliser(source, norm, link.name, int(np.prod(nodes[source].shape)))
             latency[link.name] = latency[source] + EXTRA_STEPS
     last = pipeline.programs[-1]
-    return Program(nodes, tuple(links), last.outputs, last.dt, _ledger(pipeline))
+    return Program(nodes, tuple(links), last.outputs, last.dt, _ledger(pipeline), last.decision)
 
 
 def normaliser(source: str, norm: str, product: str, size: int) -> Iterator[Connection]:

@@ -7,18 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import simulate
-from snnfuse.export.quantization.assembly import assemble, default_decoder
+from snnfuse.export.lowering.outputs import output_values
+from snnfuse.export.quantization.assembly import assemble
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.mixed_precision import Mapper, Point, Rung, choices, descend, in_turn, ladders_of
 from snnfuse.export.quantization.population_fits import Context, calibrate
 from snnfuse.export.quantization.quantize_network import prepare, with_effects
+from snnfuse.export.quantization.reading import EACH_OWN, Reading, decision, declared
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
 from snnfuse.export.staging.staged import Fed, QuantizedStages, StagedGraph, feed_stages, wire
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.encoding import reduce_window
-from snnfuse.hardware.ir.nodes import Decoder
+from snnfuse.hardware.ir.encoding import decoded
 from snnfuse.hardware.ir.pipeline import Link, Pipeline, layer_name
 
 Arrays = Mapping[str, NDArray]
@@ -97,17 +98,18 @@ def search(
         raise InputError(f"max_drop must be 0 percentage points or more, not {max_drop}")
     parts, last = parts_of(staged, calibration, settings, target)
     batch = next(iter(last.values())).shape[1]
-    if batch < 2 or len(parts[-1].context.network.outputs) != 1:
-        raise InputError("a search needs two samples or more, half of them to decide, and a network of one output")
+    read = parts[-1].context.network
+    if batch < 2 or decision(read, settings.reading) is None:
+        raise InputError("a search needs two samples or more, half of them to decide, and an output that decides: name it with output")
     options = choices(settings.max_groups, target.weight_bits)
     by_stage = [ladders_of(part.context, options, mapper, target.limits) for part in parts]
     ladders = {layer_name(len(parts), i, name): rungs for i, ladder in enumerate(by_stage) for name, rungs in ladder.items()}
-    classes = _float_classes(parts[-1], _half(last, 1), settings.decoder)
+    classes = _float_classes(parts[-1], _half(last, 1), settings.reading)
     wanted, held = classes if labels is None else labels[1::2], _half(calibration, 1)
     float_accuracy = float((classes == wanted).mean())
 
     def judge(rungs: Mapping[str, Rung]) -> Point:
-        pipeline = finish(assembled(parts, staged.links, {n: r[2] for n, r in rungs.items()}, settings.decoder))
+        pipeline = finish(assembled(parts, staged.links, {n: r[2] for n, r in rungs.items()}, settings.reading))
         found = pipeline.decode(run_pipeline(pipeline, pipeline.encode(held)).recordings)
         accuracy = float((found == wanted).mean())
         stands = accuracy >= float_accuracy - max_drop / 100 - 1e-12
@@ -115,7 +117,7 @@ def search(
 
     points, fits = descend(ladders, judge, float_accuracy)
     judged_by = "labels" if labels is not None else "the float network's classes"
-    quantized = _measured(parts, staged.links, fits, settings.decoder)
+    quantized = _measured(parts, staged.links, fits, settings.reading)
     return Found(quantized, tuple(points), float_accuracy, judged_by, ((batch + 1) // 2, batch // 2))
 
 
@@ -123,12 +125,13 @@ def parts_of(
     staged: StagedGraph, calibration: Arrays, settings: QuantizationSettings, target: Target
 ) -> tuple[list[Part], dict[str, NDArray]]:
     """Every stage, ready to be fitted; and what the last one is fed, of all samples."""
-    declared: dict[str, Input] = {}
+    known: dict[str, Input] = {}
     parts: list[Part] = []
     x: dict[str, NDArray] = {}
     for fed in feed_stages(staged, calibration, settings, target):
-        network, x, inputs = prepare(fed.graph, fed.inputs, settings, target, {**declared, **fed.declared})
-        declared |= inputs
+        chosen = settings if len(parts) + 1 == len(staged.stages) else settings.of_earlier_stage
+        network, x, inputs = prepare(fed.graph, fed.inputs, chosen, target, {**known, **fed.declared})
+        known |= inputs
         seen = _half(x, 0)
         parts.append(Part(fed, seen, calibrate(network, seen, inputs)))
     return parts, x
@@ -138,16 +141,16 @@ def _half(x: Arrays, first: int) -> dict[str, NDArray]:
     return {name: array[:, first::2] for name, array in x.items()}
 
 
-def assembled(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, decoder: Decoder | None) -> Pipeline:
-    """The programs of fits, by `layer_name`; the decoder is that of the last stage."""
+def assembled(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, asked: Reading) -> Pipeline:
+    """The programs of fits, by `layer_name`; the outputs of the last stage are read as asked."""
     own = [{name: fits[layer_name(len(parts), i, name)] for name in part.context.network.order} for i, part in enumerate(parts)]
-    rules = [*[None] * (len(parts) - 1), decoder]
+    rules = [*[EACH_OWN] * (len(parts) - 1), asked]
     programs = (assemble(p.context.network, found, p.context.inputs, rule) for p, found, rule in zip(parts, own, rules))
     return wire(links, tuple(programs), [{name: fit.scale for name, fit in found.items()} for found in own])
 
 
-def _measured(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, decoder: Decoder | None) -> QuantizedStages:
-    pipeline = assembled(parts, links, fits, decoder)
+def _measured(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, asked: Reading) -> QuantizedStages:
+    pipeline = assembled(parts, links, fits, asked)
     stages = []
     for i, (part, program) in enumerate(zip(parts, pipeline.programs)):
         own = {name: fits[layer_name(len(parts), i, name)] for name in part.context.network.order}
@@ -155,10 +158,10 @@ def _measured(parts: Sequence[Part], links: tuple[Link, ...], fits: Fits, decode
     return QuantizedStages(replace(pipeline, programs=tuple(stage.program for stage in stages)), tuple(stages))
 
 
-def _float_classes(part: Part, x: Arrays, decoder: Decoder | None) -> NDArray[np.int64]:
+def _float_classes(part: Part, x: Arrays, asked: Reading) -> NDArray[np.int64]:
     """What the float network's last stage says of its inputs, (batch,)."""
     network = part.context.network
-    (node,) = network.outputs.values()
-    run, rule = simulate(network, x), decoder or default_decoder(network, node)
-    values = reduce_window(rule, run.spikes[node] if rule == "spike_count" else run.v[node])
+    name = decision(network, asked)
+    assert name is not None  # by search
+    values = decoded(declared(network, asked)[name], output_values(network, simulate(network, x), name))
     return values.reshape(len(values), -1).argmax(1)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.outputs import output_values
 from snnfuse.export.quantization.fitting import Input
 from snnfuse.export.quantization.quantize_network import Quantized, quantize_measured
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
@@ -127,9 +128,7 @@ def _value(staged: StagedGraph, name: str, shape: tuple[int, ...], inputs: Mappi
 def carried(link: Link, runs: tuple[StageRun, ...]) -> NDArray[np.float64]:
     """The float value of a link on every step."""
     source = runs[link.stage]
-    node = source.network.outputs[link.output]
-    is_readout = source.network.populations[node].is_readout
-    return carry(link.reduction, link.steps, (source.run.v if is_readout else source.run.spikes)[node])
+    return carry(link.reduction, link.steps, output_values(source.network, source.run, link.output))
 
 
 def network_inputs(staged: StagedGraph) -> tuple[str, ...]:
@@ -162,7 +161,7 @@ def quantize_staged(
     declared: dict[str, Input] = {}
     stages: list[Quantized] = []
     for fed in feed_stages(staged, calibration, settings, target):
-        chosen = settings if len(stages) + 1 == len(staged.stages) else replace(settings, decoder=None)
+        chosen = settings if len(stages) + 1 == len(staged.stages) else settings.of_earlier_stage
         found = quantize_measured(fed.graph, fed.inputs, chosen, target, {**declared, **fed.declared})
         declared |= found.program.inputs  # an input that two stages read is encoded once
         stages.append(fed.with_entries(found))
@@ -183,9 +182,7 @@ def wire(links: tuple[Link, ...], programs: tuple[Program, ...], scales: Sequenc
 
 def _with_unit(link: Link, program: Program, scales: Mapping[str, float]) -> Link:
     output = program.outputs[link.output]
-    if output.decoder == "spike_count":
-        return link
-    return replace(link, unit=1.0 / (scales[output.node] * (1 << ALIGN_BITS)))
+    return replace(link, unit=1.0 / (scales[output.node] * (1 << ALIGN_BITS))) if output.reads_membrane else link
 
 
 def declare(link: Link, reader: Network, fed: Mapping[str, NDArray], input_bits: int, runs: tuple[StageRun, ...]) -> Input | None:
@@ -199,7 +196,7 @@ def declare(link: Link, reader: Network, fed: Mapping[str, NDArray], input_bits:
     if link.steps:
         return GradedInput(shape, input_bits, link.steps[-1].scale / (2 ** (input_bits - 1) - 1))
     unit = 1.0 / time if link.reduction == "mean" else 1.0
-    if source.populations[source.outputs[link.output]].is_readout:
+    if link.output in source.membranes:
         bits = _bits_of_whole(fed[link.name] / unit, input_bits)
     else:
         bits = None if link.reduction == "steps" else max(2, time.bit_length() + 1)

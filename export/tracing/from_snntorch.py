@@ -40,7 +40,8 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
     Returns:
         Nodes are called by module path; a neuron's spikes, or the membrane of one that never resets, are the
         output of its node. Inputs are called by forward's arguments, outputs by the keys of a dict, else "output", or
-        "output_0" and so on. Neurons, and outputs, behind a map that NIR can only write out as a matrix are flat, in C order.
+        "output_0" and so on; the membrane of neurons whose spikes are returned too "membrane", or "membrane_0" and so on. Neurons,
+        and outputs, behind a map that NIR can only write out as a matrix are flat, in C order.
         `metadata["snnfuse"]` is one JSON string: "dt", "generator", "ledger", what changed on the way, "outputs", which of
         the values that forward returns each output is, from 0, and "host_steps", by module what a host could compute in the place of
         a scale that it was folded to.

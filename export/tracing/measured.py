@@ -16,6 +16,7 @@ from torch import nn
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.outputs import output_values
 from snnfuse.export.tracing.capture.untouched import untouched
 from snnfuse.export.tracing.neurons import is_neuron
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
@@ -144,9 +145,10 @@ def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returne
         samples = run.v[node].shape[1]
         theirs = returned[position].reshape(run.v[node].shape)
         at = f"at {name} " if len(outputs) > 1 else ""
-        if network.populations[node].is_readout:
-            wrong = np.count_nonzero(_largest(run.v[node]) != _largest(theirs))
-            parts.append(f"{at}the largest membrane differs in {wrong} samples")
+        if name in network.membranes:
+            ours = output_values(network, run, name)
+            wrong, off = np.count_nonzero(_largest(ours) != _largest(theirs)), np.abs(ours - theirs).max()
+            parts.append(f"{at}the largest membrane differs in {wrong} samples, a membrane by up to {off:.3g}")
         else:
             ours = run.spikes[node]
             wrong = np.count_nonzero(ours != theirs.astype(bool))

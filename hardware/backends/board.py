@@ -137,7 +137,7 @@ def spiking_nodes(program: Program) -> list[str]:
     """Outputs that count spikes, and what feeds those that read a membrane, which never fires."""
     found: dict[str, None] = {}
     for output in program.outputs.values():
-        silent = output.decoder != "spike_count"
+        silent = output.reads_membrane
         feeding = [c.source for c in program.into(output.node) if c.source in program.neurons and not c.is_recurrent]
         found |= dict.fromkeys(feeding if silent else [output.node])
     return list(found) or list(program.neurons)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware.backends.emulator.run_state import Session
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.encoding import only_output, output_values, reduce_window
+from snnfuse.hardware.ir.encoding import by_class, decoded, only_output, output_values, values
 from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
@@ -38,7 +38,7 @@ class Decision:
         output: its name.
         step: the last input step that it rests on, counted from 1.
         latency: steps that it comes later than that.
-        neuron: the highest score, ties to the lowest index; over the flattened population.
+        neuron: the highest score, ties to the lowest index; over the flattened population, or the classes of a population code.
         scores: by the output's decoder, in C order.
         settled: steps of the window after which the answer no longer changed, 1..window; of sliding ones, for how many decisions it
             has been the same.
@@ -48,7 +48,7 @@ class Decision:
     step: int
     latency: int
     neuron: int
-    scores: tuple[int, ...]
+    scores: tuple[float, ...]
     settled: int
 
 
@@ -97,32 +97,37 @@ def decide(
 
 def _values(program: Program, output: str) -> Read:
     """What the decoder reduces: spikes, or voltages; (1, 1, *shape) of one step."""
+    rule = program.outputs[output]
+    if rule.reads_membrane and np.ptp(rule.offset):
+        return lambda recording: values(program, recording, output)
     return lambda recording: output_values(program, recording, output)
 
 
 def _in_windows(program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int) -> Iterator[Decision]:
-    decoder, latency = program.outputs[name].decoder, program.latency[program.outputs[name].node]
+    rule, latency = program.outputs[name], program.latency[program.outputs[name].node]
     session, total = Session(program, 1, threads=threads), None
     settled = answer = 0
     for number, step in enumerate(steps, 1):
         place = (number - 1) % window + 1
         if place == 1 and number > 1:
             session, total = Session(program, 1, threads=threads), None
-        values = read(session.advance(_one(step)))[0, 0]
-        total = values.astype(np.int64) if total is None else reduce_pair(decoder, total, values)
-        best = int(total.argmax())
+        found = read(session.advance(_one(step)))[0, 0]
+        found = found * (window - place) if rule.decoder == "first_spike" else found.astype(np.result_type(found, np.int64))
+        total = found if total is None else reduce_pair(rule.decoder, total, found)
+        scores = by_class(rule, total[None])[0]
+        best = int(scores.argmax())
         settled, answer = (place, best) if place == 1 or best != answer else (settled, answer)
         if place == window:
-            yield Decision(name, number, latency, answer, tuple(total.ravel().tolist()), settled)
+            yield Decision(name, number, latency, answer, tuple(scores.ravel().tolist()), settled)
 
 
-def reduce_pair(decoder: str, total: NDArray[np.int64], values: NDArray) -> NDArray[np.int64]:
-    """`reduce_window` of what has been so far, and one step more."""
+def reduce_pair(decoder: str, total: NDArray, found: NDArray) -> NDArray:
+    """`reduce_window` of what has been so far, and one step more; of first spikes each is worth the steps that are left after it."""
     if decoder == "membrane_last":
-        return values.astype(np.int64)
-    if decoder == "membrane_max":
-        return np.maximum(total, values)
-    return total + values
+        return found
+    if decoder in ("membrane_max", "first_spike"):
+        return np.maximum(total, found)
+    return total + found
 
 
 def _in_stages(pipeline: Pipeline, steps: Iterable[Step], window: int, name: str, read: Read) -> Iterator[Decision]:
@@ -135,27 +140,27 @@ def _in_stages(pipeline: Pipeline, steps: Iterable[Step], window: int, name: str
         if len(kept) < window:
             continue
         events = {key: np.stack([np.asarray(each[key]) for each in kept])[:, None] for key in pipeline.inputs}
-        values = read(run_pipeline(pipeline, events).recordings[-1])
-        scores = [reduce_window(output.decoder, values[:end])[0] for end in range(1, window + 1)]
+        found = read(run_pipeline(pipeline, events).recordings[-1])
+        scores = [decoded(output, found[:end])[0] for end in range(1, window + 1)]
         answers = [int(each.argmax()) for each in scores]
         settled = next(n for n in range(window, 0, -1) if n == 1 or answers[n - 2] != answers[-1])
-        yield Decision(name, number, late, answers[-1], tuple(int(n) for n in scores[-1].ravel()), settled)
+        yield Decision(name, number, late, answers[-1], tuple(scores[-1].ravel().tolist()), settled)
         kept.clear()
 
 
 def _sliding(program: Program, steps: Iterable[Step], window: int, name: str, read: Read, threads: int, every: int) -> Iterator[Decision]:
-    decoder, latency = program.outputs[name].decoder, program.latency[program.outputs[name].node]
+    rule, latency = program.outputs[name], program.latency[program.outputs[name].node]
     session = Session(program, 1, threads=threads)
     last: deque[NDArray] = deque(maxlen=window)
     settled = answer = 0
     for number, step in enumerate(steps, 1):
         last.append(read(session.advance(_one(step)))[0].copy())
         if number >= window and (number - window) % every == 0:
-            scores = reduce_window(decoder, np.stack(last))[0]
+            scores = decoded(rule, np.stack(last))[0]
             best = int(scores.argmax())
             settled = settled + 1 if settled and best == answer else 1
             answer = best
-            yield Decision(name, number, latency, answer, tuple(int(n) for n in scores.ravel()), settled)
+            yield Decision(name, number, latency, answer, tuple(scores.ravel().tolist()), settled)
 
 
 def _one(step: Step) -> dict[str, NDArray]:

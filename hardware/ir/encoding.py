@@ -23,6 +23,8 @@ class Interface(Protocol):
     def neurons(self) -> Mapping[str, Neuron]: ...
     @property
     def outputs(self) -> Mapping[str, Output]: ...
+    @property
+    def decides(self) -> str | None: ...
 
 
 def encode(program: Interface, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
@@ -129,16 +131,45 @@ def positive(name: str, value: int) -> int:
     return int(value)
 
 
-def scores(program: Interface, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
-    """One number per neuron of an output, (batch, *shape), by its declared decoder."""
+def scores(program: Interface, recording: Recording, output: str | None = None) -> NDArray:
+    """One number per neuron of an output, (batch, *shape), or per class of a population code, (batch, classes), by its declared decoder:
+    int64; float64 where voltages count from values of their own."""
     output = only_output(program, output)
-    return reduce_window(program.outputs[output].decoder, output_values(program, recording, output))
+    rule = program.outputs[output]
+    if rule.reads_membrane and np.ptp(rule.offset):
+        return decoded(rule, values(program, recording, output))
+    return decoded(rule, output_values(program, recording, output))
+
+
+def values(program: Interface, recording: Recording, output: str | None = None) -> NDArray[np.float64]:
+    """What an output is worth on every step, in the units of the float network.
+
+    Args:
+        program: declares the outputs.
+        recording: of a run of it.
+        output: which; by default the only one that reads a membrane, or else the one that classes are read from.
+
+    Returns:
+        float64 (time, batch, *shape): the voltage times its unit, of neurons that fire too, before or after the reset as the float
+        network has it; of an output that reads spikes 0.0 and 1.0.
+
+    Raises:
+        InputError: no such output, or a program from before units were kept.
+    """
+    membranes = [name for name, rule in program.outputs.items() if rule.reads_membrane]
+    output = membranes[0] if output is None and len(membranes) == 1 else only_output(program, output)
+    rule, found = program.outputs[output], output_values(program, recording, output)
+    if not rule.reads_membrane:
+        return found.astype(np.float64)
+    if rule.unit is None:
+        raise InputError(f"output {output!r} does not say what a unit of its voltage is worth; export the network again")
+    return found * rule.unit + np.reshape(rule.offset, found.shape[2:] if np.ndim(rule.offset) else ())
 
 
 def output_values(program: Interface, recording: Recording, output: str) -> NDArray:
     """What an output's decoder reduces, (time, batch, *shape): spikes, or a membrane."""
     rule = program.outputs[output]
-    return recording.spikes[output] if rule.decoder == "spike_count" else membrane(program, recording, rule.node)
+    return membrane(program, recording, rule.node) if rule.reads_membrane else recording.spikes[output]
 
 
 def membrane(program: Interface, recording: Recording, name: str) -> NDArray[np.int32]:
@@ -153,20 +184,44 @@ def reduce_window(decoder: str, values: NDArray) -> NDArray:
     """(time, batch, *shape) to (batch, *shape): the rule that float and integer runs share."""
     if decoder in ("spike_count", "membrane_sum"):
         return values.sum(0, dtype=np.int64 if values.dtype.kind in "biu" else np.float64)
+    if decoder == "first_spike":
+        return first_spikes(values)
     return values[-1] if decoder == "membrane_last" else values.max(0)
 
 
+def first_spikes(spikes: NDArray) -> NDArray[np.int64]:
+    """Steps that are left of the window after a neuron's first spike; one that never fires counts as if it did on the last step.
+
+    spikes: (time, batch, *shape). Source: `accuracy_temporal` of snnTorch 1.0, which takes the least time.
+    """
+    fired = spikes != 0
+    return np.where(fired.any(0), len(spikes) - 1 - fired.argmax(0), 0)
+
+
+def decoded(rule: Output, values: NDArray) -> NDArray:
+    """Scores (batch, *shape), or (batch, classes) of a population code, of what an output reads, (time, batch, *shape)."""
+    return by_class(rule, reduce_window(rule.decoder, values))
+
+
+def by_class(rule: Output, reduced: NDArray) -> NDArray:
+    """The scores of neurons, (batch, *shape), as those of classes where groups of neurons stand for one."""
+    if rule.num_classes is None:
+        return reduced
+    groups = reduced.reshape(len(reduced), rule.num_classes, -1)
+    return groups.max(-1) if rule.decoder == "first_spike" else groups.sum(-1)
+
+
 def decode(program: Interface, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
-    """Classes (batch,): the neuron with the highest score, ties to the lowest index."""
-    values = scores(program, recording, output)
-    return values.reshape(len(values), -1).argmax(1)
+    """Classes (batch,): the neuron, or group of neurons, with the highest score, ties to the lowest index."""
+    found = scores(program, recording, output)
+    return found.reshape(len(found), -1).argmax(1)
 
 
 def only_output(program: Interface, output: str | None) -> str:
     if output is None:
-        if len(program.outputs) != 1:
+        if program.decides is None:
             raise InputError(f"this program has {len(program.outputs)} outputs: name one of {', '.join(program.outputs)}")
-        return next(iter(program.outputs))
+        return program.decides
     if output not in program.outputs:
         raise InputError(f"no output {output!r}; this program has {', '.join(program.outputs)}")
     return output

@@ -102,8 +102,21 @@ def plain(value: Any, name: str, arrays: Arrays) -> Any:
     return list(int(n) for n in value) if isinstance(value, tuple) else value
 
 
+def _read_numbers(value: Any, arrays: Arrays) -> float | tuple[float, ...]:
+    return tuple(number(n, arrays) for n in value) if isinstance(value, list) else number(value, arrays)
+
+
+def optional(field: Field) -> Field:
+    """The same, or null for None."""
+    return Field(
+        lambda value, name, arrays: None if value is None else field.write(value, name, arrays),
+        lambda value, arrays: None if value is None else field.read(value, arrays),
+    )
+
+
 INTEGER = Field(lambda value, name, arrays: int(value), integer)
 NUMBER = Field(lambda value, name, arrays: float(value), number)
+NUMBERS = Field(lambda value, name, arrays: [float(n) for n in value] if np.ndim(value) else float(value), _read_numbers)
 TEXT = Field(plain, text)
 SHAPE = Field(plain, sizes(1))
 PARAMETER = Field(_write_parameter, _read_parameter)

@@ -15,7 +15,8 @@ from snnfuse.hardware.ir.json_fields import INTEGER, NUMBER, SHAPE
 from snnfuse.hardware.ir.kinds import NeuronKind, Placement, register_neuron
 from snnfuse.hardware.ir.synapses import Synapse
 
-Decoder = Literal["spike_count", "membrane_sum", "membrane_last", "membrane_max"]
+Decoder = Literal["spike_count", "first_spike", "membrane_sum", "membrane_last", "membrane_max"]
+SPIKE_DECODERS: tuple[Decoder, ...] = ("spike_count", "first_spike")
 State = tuple[NDArray[np.int32], ...]
 
 
@@ -225,15 +226,43 @@ class Output:
 
     Attributes:
         node: a population of neurons that send binary spikes; graded ones are read through a `Lif` that cannot fire.
-        decoder: how its window becomes one value per neuron: spike count, or the voltage's sum, last or largest value.
+        decoder: how its window becomes one score per neuron: spike count, how early its first spike is, or the voltage's sum, last or
+            largest value.
+        num_classes: a population code: so many equal groups of neurons in a row, each of which is a class with the sum of its neurons'
+            scores (of first spikes the earliest); None: every neuron is a class. As snnTorch's `population_code` and `num_classes`.
+        unit: value of one unit of the voltage, in those of the float network; None where that is not known, as of spikes.
+        offset: value of the voltage 0 there: one number, or one per neuron in C order.
     """
 
     node: str
     decoder: Decoder = "spike_count"
+    num_classes: int | None = None
+    unit: float | None = None
+    offset: float | tuple[float, ...] = 0.0
 
     def __post_init__(self) -> None:
         if self.decoder not in get_args(Decoder):
             raise InputError(f"decoder {self.decoder!r} is none of {', '.join(get_args(Decoder))}")
+        if self.num_classes is not None and self.num_classes < 1:
+            raise InputError(f"num_classes must be 1 or more, not {self.num_classes}")
+        if self.unit is not None and not (np.isfinite(self.unit) and self.unit > 0):
+            raise InputError(f"the unit of a voltage must be positive and finite, not {self.unit}")
+        if not np.isfinite(self.offset).all():
+            raise InputError(f"the offset of a voltage must be finite, not {self.offset}")
+
+    @property
+    def reads_membrane(self) -> bool:
+        """Whether it reads voltages, and not spikes."""
+        return self.decoder not in SPIKE_DECODERS
+
+    def classes(self, shape: tuple[int, ...]) -> int:
+        """Number of classes that it tells apart in a population of `shape`."""
+        return math.prod(shape) if self.num_classes is None else self.num_classes
+
+    def described(self) -> str:
+        """How classes are read, in words."""
+        groups = "" if self.num_classes is None else f", a class per group of neurons, {self.num_classes} in a row"
+        return f"{self.decoder.replace('_', ' ')}{groups}, ties to the lowest index"
 
 
 ADAPTERS = "models agree", "lava.proc.embedded_io.spike adapters"

@@ -143,7 +143,11 @@ class Pipeline:
         """The value of a link on every step, before it is encoded, float64 (time, batch, *shape)."""
         output, recording = self.programs[link.stage].outputs[link.output], recordings[link.stage]
         values = output_values(self.programs[link.stage], recording, link.output)
-        return carry(link.reduction, link.steps, values if output.decoder == "spike_count" else values * link.unit)
+        return carry(link.reduction, link.steps, values * link.unit if output.reads_membrane else values)
+
+    def values(self, recordings: Sequence[Recording], output: str | None = None) -> NDArray[np.float64]:
+        """The last stage's output in the units of the float network; see `snnfuse.hardware.ir.encoding.values`."""
+        return self.programs[-1].values(recordings[-1], output)
 
     def decode(self, recordings: Sequence[Recording], output: str | None = None) -> NDArray[np.int64]:
         """Classes (batch,), read from the last stage's recording; see `snnfuse.hardware.ir.encoding.decode`."""

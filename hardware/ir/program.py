@@ -36,6 +36,7 @@ class Program:
         outputs: by the names of the graph's outputs.
         dt: seconds per step in the float model it came from; informs only.
         ledger: what changed on the way here.
+        decision: of several outputs the one that classes are read from where none is named; None where none is.
 
     Raises:
         InputError: a connection or output names no node or port, sizes disagree, a population is empty, a product lacks a factor,
@@ -47,6 +48,7 @@ class Program:
     outputs: Mapping[str, Output]
     dt: float = 1e-4
     ledger: Ledger = ()
+    decision: str | None = None
 
     def __post_init__(self) -> None:
         for name, made in (("nodes", dict), ("connections", tuple), ("outputs", dict)):  # what is checked here stays as it is
@@ -62,9 +64,16 @@ class Program:
             if name in self.nodes and name != output.node:
                 raise InputError(f"output {name!r} has the name of another node; recordings could not tell them apart")
             _check_output(name, output, self.nodes.get(output.node))
+        if self.decision is not None and self.decision not in self.outputs:
+            raise InputError(f"classes are to be read from {self.decision!r}, which is none of the outputs {', '.join(self.outputs)}")
         for name, node in self.neurons.items():
             _check_ports(name, node, self.into(name))
         _ = self.latency  # computing it refuses unmatched paths and long loops
+
+    @property
+    def decides(self) -> str | None:
+        """The output that classes are read from where none is named: `decision`, or the only one; None where there is none."""
+        return self.decision if self.decision is not None or len(self.outputs) != 1 else next(iter(self.outputs))
 
     @property
     def inputs(self) -> dict[str, Input]:
@@ -133,6 +142,10 @@ class Program:
         """Float inputs to events; see `snnfuse.hardware.ir.encoding.encode`."""
         return encoding.encode(self, x)
 
+    def values(self, recording: Recording, output: str | None = None) -> NDArray[np.float64]:
+        """A recording to values in the units of the float network; see `snnfuse.hardware.ir.encoding.values`."""
+        return encoding.values(self, recording, output)
+
     def decode(self, recording: Recording, output: str | None = None) -> NDArray[np.int64]:
         """A recording to classes; see `snnfuse.hardware.ir.encoding.decode`."""
         return encoding.decode(self, recording, output)
@@ -163,7 +176,11 @@ def _check_output(name: str, output: Output, node: Node | None) -> None:
             f"output {name!r} reads {output.node!r}, whose graded spikes no decoder counts; connect it to a Lif with vth=2**17, "
             "which cannot fire, and read that one's voltage"
         )
-    if output.decoder != "spike_count" and node.membrane is None:
+    if output.num_classes is not None and node.size % output.num_classes:
+        raise InputError(f"output {name!r} has {node.size} neurons, no {output.num_classes} equal groups of them; give another num_classes")
+    if np.ndim(output.offset) and np.size(output.offset) != node.size:
+        raise InputError(f"output {name!r} has {node.size} neurons, and offsets for {np.size(output.offset)}")
+    if output.reads_membrane and node.membrane is None:
         raise InputError(f"output {name!r} reads the membrane of {output.node!r}, and a {type(node).__name__} has none; count its spikes")
 
 

@@ -18,7 +18,7 @@ def recorded_nodes(program: Program, record: str | Iterable[str], states: bool) 
     unknown = [name for name in names if name not in program.neurons]
     if unknown:
         raise InputError(f"cannot record {unknown[0]!r}: the neuron populations are {', '.join(program.neurons)}")
-    membranes = {output.node for output in program.outputs.values() if output.decoder != "spike_count"}
+    membranes = {output.node for output in program.outputs.values() if output.reads_membrane}
     stateful = {name for name in names if program.neurons[name].states} if states else set()
     return list(dict.fromkeys([*names, *outputs])), membranes | stateful
 

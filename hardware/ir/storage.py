@@ -19,6 +19,9 @@ from safetensors.numpy import load, save
 from snnfuse.hardware import ledger
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.json_fields import (
+    INTEGER,
+    NUMBER,
+    NUMBERS,
     TEXT,
     Arrays,
     at,
@@ -26,6 +29,7 @@ from snnfuse.hardware.ir.json_fields import (
     integer,
     keys,
     number,
+    optional,
     read_json,
     shown,
     text,
@@ -36,8 +40,8 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.reading import read_bytes
 
 FORMAT = "snnfuse program"
-VERSION = 2
-READABLE = (1, VERSION)  # version 1 had no graded neurons, and so no ports, and no lags
+VERSION = 3
+READABLE = (1, 2, VERSION)  # version 1 had no graded neurons, so no ports, and no lags; 2 no values of outputs and no population code
 JSON_FILE = "program.json"
 ARRAY_FILE = "program.safetensors"
 
@@ -106,10 +110,11 @@ def _check_header(record: Mapping[str, Any]) -> None:
     if record.get("format") != FORMAT:
         raise InputError(f"format is {record.get('format')!r}, not {FORMAT!r}")
     if type(record.get("format_version")) is not int or record["format_version"] not in READABLE:
-        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {READABLE[0]} and {VERSION}")
+        raise InputError(f"format_version is {record.get('format_version')!r}; this snnfuse reads {READABLE[0]} to {VERSION}")
 
 
-OUTPUT = {"node": TEXT, "decoder": TEXT}
+OUTPUT = {"node": TEXT, "decoder": TEXT, "num_classes": optional(INTEGER), "unit": optional(NUMBER), "offset": NUMBERS}
+SINCE_3: dict[str, Any] = {"num_classes": None, "unit": None, "offset": 0.0}
 
 
 def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
@@ -119,9 +124,14 @@ def _program_record(program: Program, arrays: Arrays) -> dict[str, Any]:
         "dt": float(program.dt),
         "nodes": {name: _write(node, NEURONS, f"nodes.{name}", arrays) for name, node in program.nodes.items()},
         "connections": [_write_connection(i, c, arrays) for i, c in enumerate(program.connections)],
-        "outputs": {name: {"node": output.node, "decoder": output.decoder} for name, output in program.outputs.items()},
+        "outputs": {name: _write_output(output, arrays) for name, output in program.outputs.items()},
+        "decision": program.decision,
         "ledger": ledger.to_json(program.ledger),
     }
+
+
+def _write_output(output: Output, arrays: Arrays) -> dict[str, Any]:
+    return {name: field.write(getattr(output, name), name, arrays) for name, field in OUTPUT.items()}
 
 
 def _write_connection(index: int, connection: Connection, arrays: Arrays) -> dict[str, Any]:
@@ -139,6 +149,7 @@ def _write(value: Any, registry: Registry[K], name: str, arrays: Arrays) -> dict
 
 
 def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
+    record = {"decision": None} | record if record["format_version"] < 3 else record
     record = keys(record, {"format", "format_version", "arrays_sha256", *(field.name for field in fields(Program))})
     nodes, outputs, version = get(record, "nodes", dict), get(record, "outputs", dict), record["format_version"]
     return Program(
@@ -146,9 +157,10 @@ def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
         connections=tuple(
             at(f"connections[{i}]", _read_connection, c, arrays, version) for i, c in enumerate(get(record, "connections", list))
         ),
-        outputs={name: at(f"outputs.{name}", _read_output, output, arrays) for name, output in outputs.items()},
+        outputs={name: at(f"outputs.{name}", _read_output, output, arrays, version) for name, output in outputs.items()},
         dt=at("dt", _read_time_step, record["dt"], arrays),
         ledger=tuple(at(f"ledger[{i}]", _read_entry, e) for i, e in enumerate(get(record, "ledger", list))),
+        decision=at("decision", optional(TEXT).read, record["decision"], arrays),
     )
 
 
@@ -170,8 +182,8 @@ def _read_connection(record: Any, arrays: Arrays, version: int) -> Connection:
     return Connection(source, target, synapse, delay, port, lag)
 
 
-def _read_output(record: Any, arrays: Arrays) -> Output:
-    record = keys(record, set(OUTPUT))
+def _read_output(record: Any, arrays: Arrays, version: int) -> Output:
+    record = keys(SINCE_3 | record if version < 3 and isinstance(record, dict) else record, set(OUTPUT))
     return Output(**{name: at(name, field.read, record[name], arrays) for name, field in OUTPUT.items()})
 
 

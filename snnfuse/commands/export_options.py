@@ -31,6 +31,9 @@ class ExportOptions:
     weight_bits: int = 8
     input_bits: int = 12
     max_groups: int = 2
+    decoder: Any = None
+    num_classes: int | None = None
+    read: str | None = None
     l2: Any = "fold"
     search: bool = False
     max_drop: float | None = None
@@ -60,6 +63,7 @@ class ExportOptions:
         drop = (DROP if self.max_drop is None else self.max_drop) if self.search else None
         return Settings(
             dt=self.dt, reset=self.reset, weight_bits=self.weight_bits, input_bits=self.input_bits, max_groups=self.max_groups, l2=self.l2,
+            decoder=self.decoder, num_classes=self.num_classes, output=self.read,
             max_drop=drop, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps, shapes=shapes,
         )  # fmt: skip
 
@@ -75,6 +79,7 @@ INTEGERS = "has no effect on a .net file, which holds integers already; leave it
 TRAINED = "has no effect: this checkpoint was trained in integers; leave it out, or export the float one"
 GRAPH = "has no effect on a .nir file, which holds the graph already; leave it out"
 NO_BITS = "has no effect: a bundle for target nir holds no integers; leave it out"
+UNREAD = "has no effect: a bundle for target nir holds the graph only, which says nothing of how it is read; leave it out"
 CHANGES = "changes the integer program, and a bundle for target {target} cannot hold that; leave it out"
 # By option, or option=value: for which kinds of source, and targets, it has no effect, and why. What is not here applies.
 NO_EFFECT: Mapping[str, Mapping[str, str]] = {
@@ -84,6 +89,9 @@ NO_EFFECT: Mapping[str, Mapping[str, str]] = {
     "weight_bits": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
     "input_bits": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
     "max_groups": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
+    "decoder": {"trained": TRAINED, "to nir": UNREAD},
+    "num_classes": {"trained": TRAINED, "to nir": UNREAD},
+    "read": {"trained": TRAINED, "to nir": UNREAD},
     "search": {
         "netx": INTEGERS,
         "trained": TRAINED,

@@ -104,6 +104,8 @@ def _arrays(program: "Program", recording: "Recording", record: str = "outputs")
     for name, output in program.outputs.items():
         if output.node in recording.states and program.neurons[output.node].membrane:
             arrays[f"{name}.v"] = membrane(program, recording, output.node)
+        if output.unit is not None:
+            arrays[f"{name}.values"] = program.values(recording, name)
         arrays[f"{name}.classes"] = program.decode(recording, name)
     return arrays
 

@@ -104,7 +104,7 @@ def run_simulation(options: SimulateOptions, inputs: Path, where: Where, console
     figures: dict[str, Any] = {"backend": where.backend, "device": where.device, "cluster": where.cluster}
     figures |= {"samples": len(samples), "seconds": done.seconds} | ({"stages": stages} if stages > 1 else {})
     console.say(f"{what}{',' if stages > 1 else ''} in {done.seconds:.2f} s")
-    if samples.labels is not None and len(last.outputs) == 1:
+    if samples.labels is not None and last.decides is not None:
         figures |= {"accuracy": program_accuracy(last, done.recordings[-1], samples), "decoder": describe_decoder(last)}
         console.say(f"accuracy {figures['accuracy']:.2%} on {len(samples)} samples ({figures['decoder']})")
     if output is not None:

@@ -201,7 +201,7 @@ def figures(dataset: "AudioVisual", trained: "Trained", recipe: Any) -> dict[str
         "data_settings": asdict(dataset.settings),
         "test_accuracy": trained.accuracy,
         "test_samples": trained.samples,
-        "decoder": f"{decoder_of(trained.model).replace('_', ' ')}, ties to the lowest index",
+        "decoder": decoder_of(trained.model).described(),
         "best_epoch": best.number,
         "held_out_accuracy": best.validation,
         "recipe": asdict(recipe),

@@ -1,6 +1,5 @@
 """Accuracy of float networks and of recordings, read by a program's own decoder."""
 
-import math
 from typing import TYPE_CHECKING
 
 from snnfuse.data.samples import Samples
@@ -24,13 +23,14 @@ def program_accuracy(program: Program, recording: Recording, samples: Samples) -
 
 
 def check_labels(program: Program, samples: Samples) -> None:
-    """InputError for a label that is no class of the only output."""
-    if len(program.outputs) == 1:
-        (output,) = program.outputs.values()
-        samples.check_labels(math.prod(program.nodes[output.node].shape))
+    """InputError for a label that is no class of the output that decides."""
+    if program.decides is not None:
+        output = program.outputs[program.decides]
+        samples.check_labels(output.classes(program.nodes[output.node].shape))
 
 
 def describe_decoder(program: Program) -> str:
     """How classes are read, in words."""
-    (output,) = program.outputs.values()
-    return f"{output.decoder.replace('_', ' ')}, ties to the lowest index"
+    assert program.decides is not None
+    named = f"{program.decides}: " if len(program.outputs) > 1 else ""
+    return named + program.outputs[program.decides].described()

@@ -122,7 +122,7 @@ def with_difference(program: Program, pipeline: Pipeline, samples: Samples) -> P
 
 def difference(program: Program, name: str, found: Recording, exact: Recording) -> str:
     """How far an output is from an exact one: spikes that differ, or of a readout the largest difference of its voltage."""
-    if program.outputs[name].decoder == "spike_count":
+    if not program.outputs[name].reads_membrane:
         wrong, spikes = int((found.spikes[name] != exact.spikes[name]).sum()), int(exact.spikes[name].sum())
         return f"{name}: {wrong} spikes differ where there are {spikes}"
     voltages, expected = (output_values(program, of, name).astype(np.int64) for of in (found, exact))

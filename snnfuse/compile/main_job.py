@@ -138,7 +138,7 @@ def figures(made: Integers) -> dict[str, Any]:
     pipeline, samples = made.pipeline, made.samples
     if made.floats is None:
         return {"golden_vectors": golden_samples(samples, *pipeline.programs).about}
-    if samples.labels is None or len(pipeline.programs[-1].outputs) != 1:
+    if samples.labels is None or pipeline.programs[-1].decides is None:
         return {"calibration": samples.about}
     return {"calibration": samples.about, "calibration_accuracy": accuracies(made.floats, pipeline, samples)}
 

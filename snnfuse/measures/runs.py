@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware import Program, Recording, scores
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError, SaturationWarning
-from snnfuse.hardware.ir.encoding import reduce_window, saturated
+from snnfuse.hardware.ir.encoding import decoded, saturated
 from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline, layer_name
 
 if TYPE_CHECKING:
@@ -60,17 +60,19 @@ def of_floats(staged: "StagedGraph", program: Program | Pipeline) -> Runner:
     """Runs of a float network by NIR's equations, in float64, stage by stage, read as the programs made of it read; layers under
     `layer_name`.
     """
+    from snnfuse.export.lowering.outputs import output_values, reading
     from snnfuse.export.staging.staged import lower_stages, simulate_staged
 
     pipeline = as_pipeline(program)
-    output, networks = _output(pipeline), lower_stages(staged, pipeline.programs[0].dt)
+    name, last = _output(pipeline), pipeline.programs[-1]
+    *earlier, network = lower_stages(staged, pipeline.programs[0].dt)
+    networks, output = (*earlier, reading(network, {each: rule.reads_membrane for each, rule in last.outputs.items()})), last.outputs[name]
 
     def run(block: Inputs) -> Run:
         found = simulate_staged(staged, block, networks=networks)
-        (node,) = found[-1].network.outputs.values()
-        values = found[-1].run.spikes if output.decoder == "spike_count" else found[-1].run.v
-        spikes = {layer_name(len(found), i, name): each for i, stage in enumerate(found) for name, each in stage.run.spikes.items()}
-        return Run(reduce_window(output.decoder, values[node]), {name: np.count_nonzero(each, 0) for name, each in spikes.items()})
+        values = output_values(found[-1].network, found[-1].run, name)
+        spikes = {layer_name(len(found), i, node): each for i, stage in enumerate(found) for node, each in stage.run.spikes.items()}
+        return Run(decoded(output, values), {node: np.count_nonzero(each, 0) for node, each in spikes.items()})
 
     return _in_blocks(run, _neurons(pipeline))
 
@@ -171,11 +173,12 @@ def _neurons(pipeline: Pipeline) -> int:
     return sum(math.prod(node.shape) for program in pipeline.programs for node in program.neurons.values())
 
 
-def _output(program: Program | Pipeline) -> Any:
-    outputs = as_pipeline(program).programs[-1].outputs
-    if len(outputs) != 1:
-        raise InputError(f"accuracy is that of one output, but this program has {len(outputs)}: {', '.join(outputs)}")
-    return next(iter(outputs.values()))
+def _output(program: Program | Pipeline) -> str:
+    """The output that classes are read from."""
+    last = as_pipeline(program).programs[-1]
+    if last.decides is None:
+        raise InputError(f"accuracy is that of one output, but this program has {len(last.outputs)}: {', '.join(last.outputs)}")
+    return last.decides
 
 
 def _in_blocks(run: Runner, neurons: int) -> Runner:

@@ -40,6 +40,8 @@ def quantization_aware(
     reset: Reset | None = None,
     dt: float | None = None,
     decoder: Decoder | None = None,
+    num_classes: int | None = None,
+    output: str | None = None,
     slope: float = SLOPE,
 ) -> FixedPointNetwork:
     """A module whose forward is the fixed-point Program of a network, with straight-through gradients to its float weights.
@@ -54,7 +56,7 @@ def quantization_aware(
         max_groups: as there; 1 by default, for training repairs what one group loses.
         reset: makes every spiking population reset by this rule, which training then adapts it to; by default each keeps its own.
         dt: seconds per step of a graph that does not say.
-        decoder: how outputs are read, as for `quantize`.
+        decoder, num_classes, output: how outputs are read, as for `quantize`.
         slope: steepness of the surrogate gradient.
 
     Returns:
@@ -64,13 +66,13 @@ def quantization_aware(
         InputError, UnsupportedError: as `snnfuse.export.to_nir` and `quantize`; a population that is not there.
     """
     arrays = _arrays(calibration)
-    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups)
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder, num_classes, output)
     graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
     network, x, declared = prepare(graph, arrays, settings, relays=False)
     _refuse_counting(network)
     fits = fit_all(calibrate(network, x, declared), settings, feedback=False)  # forward rounds to the nearest
     layers = {name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias)) for name in network.order}
-    return FixedPointNetwork(network, declared, layers, graph, reset, decoder)
+    return FixedPointNetwork(network, declared, layers, graph, reset, settings.reading)
 
 
 def _refuse_counting(network: Network) -> None:

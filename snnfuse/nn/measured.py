@@ -12,6 +12,7 @@ from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreeme
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, saturation_effect
 from snnfuse.export.quantization.ledger_entries import describe_forms, describe_groups, input_entries, saturation_entries
+from snnfuse.export.quantization.reading import read_as
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import to_events
 from snnfuse.hardware.ir.program import Program
@@ -36,7 +37,7 @@ def measured_program(net: FixedPointNetwork, x: Mapping[str, NDArray]) -> Progra
     events = to_events(program.inputs, x)
     recording = emulate(program, events, "all", states=True)
     peaks = check_no_wrap(program, events, recording)
-    original = legalize(lower(net.graph, net.network.dt))
+    original = legalize(read_as(lower(net.graph, net.network.dt), net.asked))
     run, entries = simulate(original, x), list[LedgerEntry]()
     runs = Runs(original, program, x, run, recording)
     for name, node in program.inputs.items():

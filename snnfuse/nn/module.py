@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.assembly import assemble
 from snnfuse.export.quantization.fitting import Input
+from snnfuse.export.quantization.reading import EACH_OWN, Reading, decision, declared
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
 from snnfuse.hardware.ir.lif import Reset
-from snnfuse.hardware.ir.nodes import Decoder
+from snnfuse.hardware.ir.nodes import Output
 from snnfuse.hardware.ir.program import Program
 from snnfuse.nn.gradients import round_through
 from snnfuse.nn.layer import FixedPointLayer
@@ -46,7 +47,7 @@ class FixedPointNetwork(nn.Module):
         layers: by population.
         graph: the float graph that it started from.
         reset: what every population was made to reset by; None where each kept its own rule.
-        decoder: how outputs are read; None for each one's own.
+        asked: how outputs are read.
     """
 
     def __init__(
@@ -56,11 +57,11 @@ class FixedPointNetwork(nn.Module):
         layers: Mapping[str, FixedPointLayer],
         graph: nir.NIRGraph,
         reset: Reset | None = None,
-        decoder: Decoder | None = None,
+        asked: Reading = EACH_OWN,
     ) -> None:
         super().__init__()
         self.network, self.declared, self.graph = network, dict(declared), graph
-        self.reset, self.decoder = reset, decoder
+        self.reset, self.asked = reset, asked
         self.layers = nn.ModuleList(layers[name] for name in network.order)
 
     @property
@@ -75,28 +76,45 @@ class FixedPointNetwork(nn.Module):
             x: float (time, batch, *shape), or {input name: such a tensor}; 0 and 1 for a binary input.
 
         Returns:
-            The only output, or {output name: output}: spikes of 0.0 and 1.0, float32 (time, batch, *shape), or of a readout the
-            membrane in units of theta, float64.
+            The only output, or {output name: output}: spikes of 0.0 and 1.0, float32 (time, batch, *shape), or the membrane that an
+            output reads, in the float network's units, float64.
 
         Raises:
             InputError: an input is missing, unknown, of another shape, or not 0 or 1 where it must be.
         """
         run = self.run(x)
-        outputs = {name: self._read(run, node) for name, node in self.network.outputs.items()}
+        outputs = {name: self._read(run, name) for name in self.network.outputs}
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def _read(self, run: Run, node: str) -> Tensor:
-        if not self.network.populations[node].is_readout:
+    @property
+    def decides(self) -> str | None:
+        """The output that classes are read from; None where none of several is."""
+        return decision(self.network, self.asked)
+
+    @property
+    def rule(self) -> Output:
+        """How classes are read from `decides`; InputError where nothing decides."""
+        if self.decides is None:
+            raise InputError(f"this network has {len(self.network.outputs)} outputs, and none is named to decide; name one with output")
+        return declared(self.network, self.asked)[self.decides]
+
+    def _read(self, run: Run, name: str) -> Tensor:
+        node = self.network.outputs[name]
+        if name not in self.network.membranes:
             return run.spikes[node]
-        scale = next(layer.scale for layer in self.layers if layer.name == node)
-        return run.v[node] / (scale * (1 << ALIGN_BITS))
+        scale, origin = next(layer.scale for layer in self.layers if layer.name == node), self.network.populations[node].origin
+        v = run.v[node] / (scale * (1 << ALIGN_BITS))
+        return v if origin is None else v + torch.as_tensor(origin, dtype=v.dtype, device=v.device)
 
     def run(self, x: Tensor | Mapping[str, Tensor], states: bool = False) -> Run:
         """`forward` with the spikes of every population and, where asked for, every state."""
         sent = {name: self._events(name, value).flatten(2) for name, value in self._named(x).items()}
-        run = Run({}, {}, {})
+        run, read = Run({}, {}, {}), self.network.read_voltages
         for layer in self.layers:
-            trace = layer({i.projection.source: sent[i.projection.source] for i in layer.incoming if not i.is_recurrent} or sent, states)
+            trace = layer(
+                {i.projection.source: sent[i.projection.source] for i in layer.incoming if not i.is_recurrent} or sent,
+                states or layer.name in read,
+            )
             sent[layer.name] = trace.spikes
             for kept, values in zip((run.spikes, run.u, run.v), trace):
                 if values is not None:
@@ -134,7 +152,7 @@ class FixedPointNetwork(nn.Module):
     def program(self) -> Program:
         """The integers that forward uses, for every backend. Its ledger holds what changed before rounding."""
         fits = {layer.name: layer.fit() for layer in self.layers}
-        return assemble(self.network, fits, self.declared, self.decoder)
+        return assemble(self.network, fits, self.declared, self.asked)
 
     def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """What an optimiser of Adam's kind takes; see `parameter_groups`."""

@@ -7,7 +7,7 @@ saved.
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.resets import resetting, resting
 from snnfuse.export.quantization.channel_scaling import check_units, in_units
 from snnfuse.export.quantization.fitting import Fit, Input, build, effective
+from snnfuse.export.quantization.reading import Reading, read_as
 from snnfuse.export.quantization.rounding import Form, Grid, Rounds
 from snnfuse.hardware import ledger
 from snnfuse.hardware.errors import InputError
@@ -59,7 +60,7 @@ def describe_network(net: FixedPointNetwork) -> dict[str, Any]:
     return {
         "dt": net.network.dt,
         "reset": net.reset,
-        "decoder": net.decoder,
+        **asdict(net.asked),
         "inputs": {name: {"bits": node.bits, "scale": node.scale} if node.sends_numbers else None for name, node in net.declared.items()},
         "layers": {layer.name: _describe_layer(layer) for layer in net.layers},
         "ledger": ledger.to_json(net.network.ledger),
@@ -92,13 +93,14 @@ def restore(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> FixedPo
         InputError, UnsupportedError: the graph or the description is damaged.
     """
     graph = read_bytes(weights[GRAPH])
-    network = lower(graph, config["dt"])
+    asked = Reading(*(config.get(field.name) for field in fields(Reading)))  # earlier files know a decoder only
+    network = read_as(lower(graph, config["dt"]), asked)
     if config["reset"] is not None:
         network = resetting(network, config["reset"])
     network = replace(resting(legalize(network)), ledger=ledger.from_json(config["ledger"]))
     declared = {name: _input(shape, config["inputs"][name]) for name, shape in network.inputs.items()}
     layers = {name: _layer(network, name, declared, config["layers"][name]) for name in network.order}
-    return FixedPointNetwork(network, declared, layers, graph, config["reset"], config["decoder"])
+    return FixedPointNetwork(network, declared, layers, graph, config["reset"], asked)
 
 
 def _input(shape: tuple[int, ...], given: Mapping[str, Any] | None) -> Input:

@@ -1,6 +1,5 @@
 """What an assertion claims, with everything that is needed to check it again. The assertions and `snnfuse replay` both ask `problem`."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -104,7 +103,8 @@ class Accuracy:
         for what, array in (("labels", self.labels), ("classes of the float network", self.float_classes)):
             if array.dtype.kind not in "iu" or array.shape != (samples,):
                 raise InputError(f"{what} must be integers ({samples},), one per sample, not {array.dtype} {array.shape}")
-        classes = math.prod(self.program.nodes[self.program.outputs[self.output].node].shape)
+        rule = self.program.outputs[self.output]
+        classes = rule.classes(self.program.nodes[rule.node].shape)
         wrong = self.labels[(self.labels < 0) | (self.labels >= classes)]
         if wrong.size:
             raise InputError(f"labels hold {wrong[0]}, but the classes of output {self.output!r} are 0..{classes - 1}")
@@ -128,7 +128,7 @@ class Accuracy:
     @property
     def decoder(self) -> str:
         """How classes are read, in words."""
-        return f"{self.program.outputs[self.output].decoder.replace('_', ' ')}, ties to the lowest index"
+        return self.program.outputs[self.output].described()
 
     def _right(self, classes: NDArray[np.int64]) -> int:
         return int(np.count_nonzero(classes == self.labels))

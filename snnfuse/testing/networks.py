@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.encoding import as_inputs, only_output, reduce_window
+from snnfuse.hardware.ir.encoding import as_inputs, decoded, only_output
 from snnfuse.hardware.ir.program import Program
 
 
@@ -77,17 +77,18 @@ class FloatNetwork:
     def classes(self, x: Mapping[str, NDArray]) -> NDArray[np.int64]:
         """Classes (batch,) for inputs (time, batch, *shape): by the program's decoder, ties to the lowest index."""
         values = self._graph_values(x) if self.model is self.graph else self._model_values(x)
-        scores = reduce_window(self.program.outputs[self.output].decoder, values)
+        scores = decoded(self.program.outputs[self.output], values)
         return scores.reshape(len(scores), -1).argmax(1)
 
     def _graph_values(self, x: Mapping[str, NDArray]) -> NDArray:
         from snnfuse.export import lower, simulate
+        from snnfuse.export.lowering.outputs import output_values, reading
 
         network = lower(self.graph, self.program.dt)
         if self.output not in network.outputs or set(network.inputs) != set(x):
             raise InputError(f"the float graph and the program differ in inputs or outputs: the graph has no output {self.output!r}")
-        run, node = simulate(network, x), network.outputs[self.output]
-        return run.spikes[node] if self.program.outputs[self.output].decoder == "spike_count" else run.v[node]
+        network = reading(network, {self.output: self.program.outputs[self.output].reads_membrane})
+        return output_values(network, simulate(network, x), self.output)
 
     def _model_values(self, x: Mapping[str, NDArray]) -> NDArray:
         from snnfuse.compile.tracing import input_names

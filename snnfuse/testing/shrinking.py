@@ -104,6 +104,7 @@ def cone(program: Program, node: str) -> Program:
         nodes={name: value for name, value in program.nodes.items() if name in kept},
         connections=tuple(c for c in program.connections if c.target in kept),
         outputs=outputs or {node: Output(node)},
+        decision=program.decision if program.decision in outputs else None,
     )
 
 

@@ -31,7 +31,7 @@ def evaluate(model: nn.Module, pairs: Pairs, batch_size: int = 500) -> float:
 
 def right_of(model: nn.Module, batch: dict[str, Tensor], labels: Tensor) -> int:
     """Return the number of samples of a batch (time, batch, *shape) that are classified right."""
-    found = decode(scores(model, outputs(model, batch, run))[None])
+    found = decode(scores(model, outputs(model, batch, run)).flatten(1)[None])
     return int((found == labels.cpu()).sum())
 
 

@@ -4,7 +4,8 @@ Every network has `inputs`, the names of what it reads. Each of these may be add
 
     decoder: str
         How outputs (time, batch, classes) become scores: "spike_count" and "membrane_sum" sum over time (the default), "membrane_last"
-        takes the last step, "membrane_max" the largest value. As of `snnfuse.hardware.ir.program.Decoder`.
+        takes the last step, "membrane_max" the largest value, "first_spike" what is left of the window after the first spike. As of
+        `snnfuse.hardware.ir.program.Decoder`. A network in the chip's arithmetic has its program's rule, a population code too.
 
     training_outputs(*inputs) -> (outputs, features)
         A run over time that keeps what the loss reads besides: inputs (time, batch, *shape) in the order of `inputs`, to outputs
@@ -25,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.nodes import Output
 from snnfuse.networks import input_names, run_folded
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.recipe import Recipe
@@ -56,32 +58,50 @@ def outputs(model: nn.Module, batch: Batch, through_time: Callable[..., Tensor |
         returned = model({name: batch[name] for name in input_names(model)})
     else:
         returned = through_time(model, *[batch[name] for name in input_names(model)])
+    if isinstance(returned, dict) and isinstance(model, FixedPointNetwork) and model.decides is not None:
+        return returned[model.decides]
     if not isinstance(returned, Tensor):
         raise InputError(f"training needs a network with one output; {type(model).__name__} has {len(returned)}")
     return returned
 
 
-def decoder_of(model: nn.Module) -> str:
-    """The name of the rule by which a network's outputs are read."""
-    return getattr(model, "decoder", None) or "spike_count"
+def decoder_of(model: nn.Module) -> Output:
+    """The rule by which a network's outputs are read; InputError where there is no such rule."""
+    if isinstance(model, FixedPointNetwork):
+        return model.rule
+    try:
+        return Output(type(model).__name__, getattr(model, "decoder", None) or "spike_count")
+    except InputError as error:
+        raise InputError(f"{type(model).__name__}: {error}") from error
 
 
 def scores(model: nn.Module, returned: Tensor) -> Tensor:
     """Decode outputs (time, batch, classes) to scores (batch, classes), float32 or more, by the deployed program's rule."""
-    values, decoder = wide(returned), decoder_of(model)
-    if decoder in ("spike_count", "membrane_sum"):
-        return values.sum(dim=0)
+    rule = decoder_of(model)
+    found = _reduced(rule.decoder, wide(returned))
+    if rule.num_classes is None:
+        return found
+    groups = found.reshape(len(found), rule.num_classes, -1)
+    return groups.amax(-1) if rule.decoder == "first_spike" else groups.sum(-1)
+
+
+def _reduced(decoder: str, values: Tensor) -> Tensor:
+    """`snnfuse.hardware.ir.encoding.reduce_window` with gradients."""
+    if decoder == "first_spike":
+        before = torch.cumprod(torch.cat([torch.ones_like(values[:1]), 1 - values[:-1]]), 0)  # 1 up to the first spike
+        left = torch.arange(len(values) - 1, -1, -1, dtype=values.dtype, device=values.device)
+        return (values * before * left.reshape(-1, *[1] * (values.ndim - 1))).sum(dim=0)
     if decoder == "membrane_last":
         return values[-1]
-    if decoder == "membrane_max":
-        return values.amax(dim=0)
-    raise InputError(f"{type(model).__name__}: unknown decoder {decoder!r}")
+    return values.amax(dim=0) if decoder == "membrane_max" else values.sum(dim=0)
 
 
 def classification(model: nn.Module, returned: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     """Cross entropy of softmax(sharpness * scores); returned: the network's output (time, batch, classes)."""
     with torch.autocast(labels.device.type, enabled=False):
-        return functional.cross_entropy(recipe.sharpness * scores(model, returned), labels, label_smoothing=recipe.label_smoothing)
+        return functional.cross_entropy(
+            recipe.sharpness * scores(model, returned).flatten(1), labels, label_smoothing=recipe.label_smoothing
+        )
 
 
 def loss_of(model: nn.Module, batch: Batch, labels: Tensor, recipe: Recipe) -> Tensor:

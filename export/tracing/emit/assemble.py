@@ -9,6 +9,7 @@ import torch
 from scipy import sparse
 from torch import nn
 
+from snnfuse.export.lowering.outputs import membrane_output
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME, TIME_ADVICE
 from snnfuse.export.tracing.emit import maps
 from snnfuse.export.tracing.emit.assembly import SMALLER, Assembly
@@ -37,6 +38,11 @@ from snnfuse.export.tracing.step.step import (
     Term,
 )
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
+
+NOTED = (
+    "its membrane is an output by a note in the Output's metadata",
+    "NIR has no word for it; other readers of the graph see the spikes, snnfuse reads the membrane",
+)  # a change and its reason
 
 
 @dataclass(frozen=True)
@@ -90,9 +96,22 @@ def _inputs_first(step: Step, order: tuple[int, ...]) -> list[int]:
 
 def _output(graph: Assembly, name: str, index: int) -> None:
     """An output has the shape of the neurons that it reads."""
-    nodes = _ungraded(graph, index) or _returned(graph, index)
-    graph.nodes[name] = nir.Output(np.array(_shape_of(graph.nodes[nodes[0]])))
+    neuron = graph.kept.membrane_of(index)
+    nodes = _ungraded(graph, index) or _returned(graph, index) if neuron is None else _membrane(graph, neuron)
+    node = nir.Output(np.array(_shape_of(graph.nodes[nodes[0]])))
+    if neuron is not None and graph.membranes[neuron] is None:
+        node = membrane_output(node)
+    graph.nodes[name] = node
     graph.feed(nodes, name)
+
+
+def _membrane(graph: Assembly, neuron: int) -> tuple[str, ...]:
+    """The node whose output is a membrane, or the neuron itself, with an entry, where a note must say that its membrane is read."""
+    term, membrane = graph.term(neuron), graph.membranes[neuron]
+    if membrane is not None:
+        return (membrane,)
+    graph.ledger.append(LedgerEntry(term.target, *NOTED))
+    return (graph.name(term.target),)
 
 
 def _returned(graph: Assembly, index: int) -> tuple[str, ...]:
@@ -220,9 +239,13 @@ def _delayed(graph: Assembly, index: int, term: Term) -> Signal:
 def _neuron(graph: Assembly, index: int, term: Term) -> Signal:
     nodes, shape = graph.spelled(_argument(graph, term.args[0]), term.where)
     readout = graph.kept.is_readout(index)
-    piece = lower_neuron(graph.name(term.target), term.target, graph.module(term), term.shape, graph.dt, readout)
+    piece = lower_neuron(
+        graph.name(term.target), term.target, graph.module(term), term.shape, graph.dt, readout, index in graph.kept.read_membranes
+    )
     if shape != term.shape:
         piece = _flattened(graph, piece, term)
+    if not readout:
+        graph.membranes[index] = piece.membrane
     if not readout and not is_graded(graph.module(term)):
         graph.known[piece.exit] = np.ones(maps.size(shape))
     return Signal((Part(graph.place(piece, nodes), shape),), term.shape)

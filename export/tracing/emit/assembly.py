@@ -35,6 +35,7 @@ class Assembly(Graph):
         self.kept, self.model, self.dt = kept, model, dt
         self.ledger: list[LedgerEntry] = [*kept.ledger]
         self.signals: dict[int, Signal] = {}
+        self.membranes: dict[int, str | None] = {}  # by neuron that fires, as of `Piece`
         self.flat: dict[tuple[str, ...], str] = {}  # the Flatten behind some nodes
         self.uses: dict[str, int] = {}  # how often a module's node was placed
         self.known: dict[str, Array] = {}  # how high the integers of spiking and summing nodes reach
@@ -52,8 +53,10 @@ class Assembly(Graph):
     def output_names(self) -> list[str]:
         if self.kept.step.names:
             return [self.kept.step.names[position] for position in self.kept.returned]
-        count = len(self.kept.outputs)
-        return ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
+        beside = self.kept.beside
+        spoken = iter(_numbered("output", len(self.kept.outputs) - len(beside)))
+        membranes = iter(_numbered("membrane", len(beside)))
+        return [next(membranes if position in beside else spoken) for position in range(len(self.kept.outputs))]
 
     def name(self, path: str) -> str:
         """A module's node is called by its path, unless an input or output has that name."""
@@ -217,6 +220,10 @@ class Assembly(Graph):
                 return part.nodes
         part = self.flattened(part)
         return self.placed(self.free_name("linear"), linear_node(part.matrix, constant, where), part, (size(signal.shape),)).nodes
+
+
+def _numbered(name: str, count: int) -> list[str]:
+    return [name] if count == 1 else [f"{name}_{i}" for i in range(count)]
 
 
 def linear_node(matrix: sparse.csr_matrix | Array, bias: Array | None, where: str) -> nir.NIRNode:

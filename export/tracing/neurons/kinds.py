@@ -89,10 +89,6 @@ REFUSED: dict[type[nn.Module], Refused] = {
     snn.SpikingNeuron: _BASE,
 }
 FOREIGN = Refused("this class of neuron is not exported, nor a subclass of one that is", "use snntorch.Leaky or snntorch.Synaptic itself")
-READ_AND_RECURRENT = Refused(
-    "its membrane is returned and its spikes drive it on, and a population on the chip puts out one of the two", "return its spikes"
-)
-
 
 _own: dict[type[nn.Module], OwnKind] = {}
 
@@ -142,14 +138,17 @@ def kind_of(module: nn.Module, where: str) -> Kind | OwnKind:
     raise FOREIGN.at(where)
 
 
-def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, ...], dt: float, readout: bool) -> Piece:
-    """A neuron as NIR; its spikes, or as a readout its membrane, are the output of the node called `name`.
+def lower_neuron(
+    name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, ...], dt: float, readout: bool, stored: bool = False
+) -> Piece:
+    """A neuron as NIR; its spikes, or as a readout, which never fires, its membrane are the output of the node called `name`.
 
     Args:
         path: the module's.
         shape: of the neurons, without batch.
         dt: seconds per step.
         readout: whether the membrane is read, and not the spikes.
+        stored: whether the membrane is read beside them, so that a delayed reset to zero must leave it in place for a step.
 
     Raises:
         UnsupportedError: the rule cannot be kept.
@@ -161,11 +160,7 @@ def lower_neuron(name: str, path: str, neuron: SpikingNeuron, shape: tuple[int, 
         return _own_piece(name, kind.lower(neuron, shape, dt), shape, dt, where, readout)
     refuse_extras(neuron, where)
     rule = kind.read(path, neuron, shape, where)
-    if not readout:
-        return spell(name, rule, dt)
-    if rule.recurrent is not None:
-        raise READ_AND_RECURRENT.at(where)
-    return integrators(name, name, rule, dt)
+    return integrators(name, name, rule, dt) if readout else spell(name, rule, dt, stored)
 
 
 def _own_piece(name: str, lowered: nir.NIRNode | FloatNeuron, shape: tuple[int, ...], dt: float, where: str, readout: bool) -> Piece:

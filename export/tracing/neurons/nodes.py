@@ -22,11 +22,14 @@ from snnfuse.export.tracing.neurons.rule import Rule
 from snnfuse.export.tracing.nodes.pieces import Array, Piece, single
 
 
-def spell(name: str, rule: Rule, dt: float) -> Piece:
-    """A neuron that fires: its spikes are the output of the node called `name`, with their factor of the piece's exit."""
+def spell(name: str, rule: Rule, dt: float, stored: bool) -> Piece:
+    """A neuron that fires: its spikes are the output of the node called `name`, with their factor of the piece's exit.
+
+    stored: whether its membrane is read, of which a reset to zero at once, of the same spikes as Leaky's delayed one, would leave another.
+    """
     core = single(name, _zeroing_node(rule, dt)) if rule.reset == "zero" else _thresholded(name, rule, dt)
     nodes, edges, last = dict(core.nodes), list(core.edges), name
-    nodes[name] = with_note(nodes[name], rule.name)
+    nodes[name] = with_note(nodes[name], "zero_stored" if stored and rule.name == "zero" and rule.delayed else rule.name)
     if rule.graded is not None:
         last = f"{name}.graded"
         nodes[last] = nir.Scale(rule.graded)
@@ -35,7 +38,7 @@ def spell(name: str, rule: Rule, dt: float) -> Piece:
         back = f"{name}.recurrent"
         nodes[back] = rule.recurrent
         edges += [(last, back), (back, core.entry)]
-    return Piece(nodes, tuple(edges), core.entry, last)
+    return Piece(nodes, tuple(edges), core.entry, last, membrane=core.membrane)
 
 
 def integrators(name: str, membrane: str, rule: Rule, dt: float) -> Piece:
@@ -53,11 +56,12 @@ def _thresholded(name: str, rule: Rule, dt: float) -> Piece:
     nodes = {**membrane.nodes, name: nir.Threshold(rule.raised)}
     edges = (*membrane.edges, (membrane.exit, name))
     if rule.reset == "none":
-        return Piece(nodes, edges, membrane.entry, name)
+        return Piece(nodes, edges, membrane.entry, name, membrane=membrane.exit)
     back = f"{name}.reset"
     step = rule.theta if rule.delayed else rule.beta * rule.theta
     nodes[back] = nir.Scale(-step / rule.gain)
-    return Piece(nodes, (*edges, (name, back), (back, membrane.exit)), membrane.entry, name)
+    read = membrane.exit if rule.delayed else None  # at once, the LI holds the voltage before the reset
+    return Piece(nodes, (*edges, (name, back), (back, membrane.exit)), membrane.entry, name, membrane=read)
 
 
 def _zeroing_node(rule: Rule, dt: float) -> nir.NIRNode:

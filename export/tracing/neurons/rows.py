@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from snnfuse.export.ops_table import Row
-from snnfuse.export.tracing.neurons.kinds import FOREIGN, KINDS, READ_AND_RECURRENT, REFUSED
+from snnfuse.export.tracing.neurons.kinds import FOREIGN, KINDS, REFUSED
 from snnfuse.export.tracing.neurons.readers import LONG_STEP, NO_IMMEDIATE_RESET
 from snnfuse.export.tracing.neurons.rule import EXTRAS, GRADED_OUTPUT, LOW_THRESHOLD, UNGRADED_CHANGE, UNGRADED_REASON
 
@@ -95,10 +95,7 @@ def _resets(form: Form) -> Iterator[Row]:
                 yield form.exact(case, nodes + NOTED * is_noted)
     yield form.exact('reset_mechanism="none", its spikes used', form.nodes("none"))
     case = 'reset_mechanism="none", its membrane used'
-    if form.recurrent:
-        yield form.refused(case, READ_AND_RECURRENT.reason, READ_AND_RECURRENT.way_out)
-    else:
-        yield form.exact(case, form.nodes("none").removesuffix(" → Threshold"))
+    yield form.exact(case, form.nodes("none") if form.recurrent else form.nodes("none").removesuffix(" → Threshold"))
 
 
 def _lapicque_parameters(form: Form) -> Iterator[Row]:
@@ -135,12 +132,14 @@ def _graded(form: Form) -> Iterator[Row]:
 
 def _uses(form: Form) -> Iterator[Row]:
     yield form.exact("init_hidden=False, states passed along in forward's own loop", form.nodes())
-    left = [_left_out(STATES[state]) for state in form.states if state in STATES]
-    yield form.approximate("output=True, states returned beside the spikes", form.nodes(), *left)
+    yield form.exact("its membrane returned, alone or beside the spikes", f"{form.nodes()}; an Output reads the LI")
+    if "syn" in form.states:
+        yield form.approximate("output=True, its synaptic current returned", form.nodes(), _left_out(STATES["syn"]))
     yield form.refused("its membrane is read by a layer", *READ)
     yield form.refused("used twice in one step", *TWICE)
     yield form.refused("a subclass of it", FOREIGN.reason, FOREIGN.way_out)
 
 
 def _left_out(state: str) -> tuple[str, str]:
-    return f"its {state} is not an output of the graph", f"NIR outputs spikes; the {state} of neuron can be recorded instead"
+    reason = f"an output reads spikes or a membrane; the {state} of neuron can be recorded instead"
+    return f"its {state} is not an output of the graph", reason

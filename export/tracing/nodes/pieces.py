@@ -24,6 +24,7 @@ class Piece:
         entry: the node that takes the module's input.
         exit: the node whose output is the module's.
         ledger: what changed.
+        membrane: of a neuron that fires, the node that puts out the membrane that its module returns; None where NIR has none.
     """
 
     nodes: Mapping[str, nir.NIRNode]
@@ -31,6 +32,7 @@ class Piece:
     entry: str
     exit: str
     ledger: Ledger = ()
+    membrane: str | None = None
 
 
 def single(name: str, node: nir.NIRNode, ledger: Ledger = ()) -> Piece:

@@ -1,7 +1,7 @@
 """Which of a step's terms become the graph, and the questions about a term's surroundings.
 
-The membrane of a neuron that spikes is no NIR output. It is left out with an entry in the ledger, if everything else
-that forward computes is still there.
+A neuron's spikes and its membrane can be outputs. A synaptic current, or a state of a user's own neuron, is left out with an entry in the
+ledger, if everything else that forward computes is still there.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.export.tracing.step.step import DELAYED, MODULE, NEURON, OPERATION, PART, ZERO, Step, Term
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
-SPIKES = "spikes"
+SPIKES, MEMBRANE = "spikes", "mem"
 LOOP_ADVICE = "let a neuron's spikes of the step before reach, through at most one layer, that neuron alone"
 
 
@@ -49,8 +49,7 @@ class Kept:
         Raises:
             UnsupportedError: something that forward computes would be lost.
         """
-        firing = _firing(step)
-        dropped = [i for i in step.outputs if _is_hidden_state(step, model, firing, i)]
+        dropped = [i for i in step.outputs if _is_hidden_state(step, model, i)]
         returned = tuple(position for position, i in enumerate(step.outputs) if i not in dropped)
         outputs = tuple(step.outputs[position] for position in returned)
         order = _needed(step, outputs)
@@ -61,10 +60,29 @@ class Kept:
         return kept
 
     def is_readout(self, neuron: int) -> bool:
-        """Whether a neuron's membrane is all that is read of it, in this step and in the next."""
+        """Whether a neuron never resets, and its membrane is all that is read of it, in this step and in the next."""
         path = self.step.terms[neuron].target
+        module = neuron_at(self.model, path)
+        if reset_rule(module) != "none" or hasattr(module, "recurrent"):
+            return False
         fed_back = any(self.step.terms[i].op == DELAYED and self.step.terms[i].target[0] == path for i in self.order)
         return not fed_back and all(self.step.terms[r].target != SPIKES for r in self.readers[neuron])
+
+    def membrane_of(self, index: int) -> int | None:
+        """The neuron that fires, or resets, whose membrane a term is; None for anything else."""
+        term = self.step.terms[index]
+        return term.args[0] if term.op == PART and term.target == MEMBRANE and not self.is_readout(term.args[0]) else None
+
+    @property
+    def read_membranes(self) -> frozenset[int]:
+        """The neurons that fire, or reset, whose membrane is an output."""
+        return frozenset(neuron for i in self.outputs if (neuron := self.membrane_of(i)) is not None)
+
+    @property
+    def beside(self) -> frozenset[int]:
+        """The outputs, by position, that are membranes of neurons whose spikes are an output too."""
+        spikes = {self.step.terms[i].args[0] for i in self.outputs if self.step.terms[i].op == PART and self.step.terms[i].target == SPIKES}
+        return frozenset(position for position, i in enumerate(self.outputs) if self.membrane_of(i) in spikes)
 
     def spiking(self, index: int) -> Term | None:
         """The neuron whose spikes a term is, as they are or through modules that do nothing in evaluation; None for anything else."""
@@ -131,15 +149,15 @@ class Kept:
             raise refusal(
                 where,
                 "nothing that NIR can output is returned",
-                'return spikes, or build the last neuron with reset_mechanism="none"',
+                "return the spikes of the last neuron, or its membrane",
             )
         for index in _needed(self.step, self.step.outputs):
             term = self.step.terms[index]
             if term.op in (MODULE, NEURON) and index not in self.order:
-                way_out = 'return its spikes too, or build it with reset_mechanism="none"'
+                way_out = "return its spikes or its membrane too"
                 raise refusal(
                     term.where,
-                    "it would be lost: only a spiking neuron's membrane depends on it, which is no NIR output",
+                    "it would be lost: only a synaptic current depends on it, which is no NIR output",
                     way_out,
                 )
 
@@ -151,29 +169,20 @@ class Kept:
                 raise refusal(term.where, f"{reader} reads it, and NIR passes on spikes only", "feed on spikes, or return the membrane")
 
 
-def _firing(step: Step) -> set[str]:
-    """The paths of the neurons whose spikes are used, in this step or in the next."""
-    terms = [step.terms[i] for i in _needed(step, step.outputs)]
-    parts = {step.terms[t.args[0]].target for t in terms if t.op == PART and t.target == SPIKES}
-    return parts | {t.target[0] for t in terms if t.op == DELAYED}
-
-
-def _is_hidden_state(step: Step, model: nn.Module, firing: set[str], index: int) -> bool:
-    """Whether a returned value is a state, other than the membrane of a neuron that never resets and whose spikes nobody uses."""
+def _is_hidden_state(step: Step, model: nn.Module, index: int) -> bool:
+    """Whether a returned value is a state other than the membrane of one of snnTorch's neurons."""
     term = step.terms[index]
     if term.op != PART or term.target == SPIKES:
         return False
-    path = step.terms[term.args[0]].target
-    return term.target != "mem" or path in firing or reset_rule(neuron_at(model, path)) != "none"
+    return term.target != MEMBRANE or reset_rule(neuron_at(model, step.terms[term.args[0]].target)) == "own"
 
 
 def _left_out(step: Step, index: int) -> LedgerEntry:
     term = step.terms[index]
     path = step.terms[term.args[0]].target
-    what = {"mem": "membrane", "syn": "synaptic current"}.get(term.target, f"state {term.target!r}")
-    return LedgerEntry(
-        path, f"its {what} is not an output of the graph", f"NIR outputs spikes; the {what} of {path} can be recorded instead"
-    )
+    what = {"syn": "synaptic current"}.get(term.target, f"state {term.target!r}")
+    reason = f"an output reads spikes or a membrane; the {what} of {path} can be recorded instead"
+    return LedgerEntry(path, f"its {what} is not an output of the graph", reason)
 
 
 def _needed(step: Step, outputs: tuple[int, ...]) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from lowering_graphs import DT, RNG, chain, graph, li, lif, spikes
 
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.outputs import output_values
 from snnfuse.export.lowering.resets import with_reset
 from snnfuse.hardware.errors import UnsupportedError
 
@@ -45,11 +46,37 @@ def test_a_subtraction_of_something_else_is_a_recurrence() -> None:
     np.testing.assert_array_equal(simulate(network, {"input": x}).spikes["lif"], expected)
 
 
+def reading_the_membrane(amount: float) -> nir.NIRGraph:
+    graph = subtracting(amount)
+    graph.nodes["second"] = nir.Output({"output": np.array([3])})
+    graph.edges.append(("cell", "second"))
+    return graph
+
+
+def test_an_output_reads_the_membrane_beside_the_spikes() -> None:
+    network, x = lower(reading_the_membrane(-1.0)), spikes(40, 2, 4)
+    assert network.outputs == {"output": "lif", "second": "lif"} and network.membranes == {"second"}
+    run = simulate(network, {"input": x})
+    v, s, expected = np.zeros((2, 3)), np.zeros((2, 3)), []
+    for step in x:
+        v = 0.9 * v + step @ network.projections[0].weights.matrix.T - s
+        s = (v > 1).astype(float)
+        expected.append(v)
+    np.testing.assert_allclose(output_values(network, run, "second"), expected, rtol=1e-12)
+    np.testing.assert_array_equal(output_values(network, run, "output"), np.array(expected) > 1)
+    assert (output_values(network, run, "output")).any()
+
+
+def test_a_voltage_that_no_neuron_keeps_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="output 'second' reads the voltage before a reset by subtraction that takes effect at once"):
+        lower(reading_the_membrane(-0.9))
+
+
 def test_reading_the_inside_of_a_neuron_is_refused() -> None:
-    inside = subtracting(-1.0)
-    inside.nodes["second"] = nir.Output({"output": np.array([3])})
-    inside.edges.append(("cell", "second"))
-    with pytest.raises(UnsupportedError, match="'cell' -> 'second' leaves the inside of the neuron 'lif'"):
+    inside = reading_the_membrane(-1.0)
+    inside.nodes["more"] = nir.Linear(np.eye(3))
+    inside.edges += [("cell", "more"), ("more", "output")]
+    with pytest.raises(UnsupportedError, match="'cell' -> '(more|second)' leaves the inside of the neuron 'lif'"):
         lower(inside)
 
 

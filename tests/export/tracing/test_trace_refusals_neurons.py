@@ -152,20 +152,10 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "lif (Leaky)",
         "its state is set from a tensor in every call",
     ),
-    "membrane only": (
-        lambda: step(lambda m, x: m.lif(m.fc(x))[1], lif=lif(output=True)),
-        "its mem",
-        "nothing that NIR can output is returned",
-    ),
     "membrane read": (
         lambda: step(lambda m, x: m.lif2(m.lif(m.fc(x))[1]), lif=lif(output=True), lif2=lif()),
         "lif (Leaky): its mem",
         "lif2 (Leaky) reads it, and NIR passes on spikes only",
-    ),
-    "lost branch": (
-        lambda: step(lambda m, x: (m.lif(m.fc(x)), m.lif2(m.fc2(x))[1]), fc2=nn.Linear(4, 4), lif2=lif(output=True)),
-        "fc2 (Linear)",
-        "it would be lost",
     ),
     "time sum": (lambda: loop_and(lambda s: s.sum(0)), "Model", "return the stacked spikes and let program.decode count them"),
     "time mean": (lambda: loop_and(lambda s: torch.mean(s, dim=0)), "Model", "mean() is a reduction"),
@@ -198,11 +188,6 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         lambda: loop(delay_line, start=zeros, lif2=lif(), fc2=nn.Linear(4, 4), fc3=nn.Linear(4, 4)),
         "lif (Leaky): its spikes",
         "its spikes of the step before reach lif2 (Leaky)",
-    ),
-    "readout that feeds back spikes": (
-        lambda: loop(feeds_back, start=zeros, lif=lif(output=True, reset_mechanism="none")),
-        "lif (Leaky): its mem",
-        "nothing that NIR can output is returned",
     ),
     "membrane fed back": (
         lambda: loop(lambda m, x, t, c: m.lif(m.fc(x) + c), start=zeros, lif=lif(output=True)),

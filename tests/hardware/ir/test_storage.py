@@ -142,11 +142,11 @@ def test_a_file_of_version_1_has_no_ports(tmp_path: Path) -> None:
     "path, value, message",
     [
         (("format",), "other", "format is 'other'"),
-        (("format_version",), 3, "format_version is 3; this snnfuse reads 1 and 2"),
+        (("format_version",), 4, "format_version is 4; this snnfuse reads 1 to 3"),
         (("dt",), "fast", 'dt: expected a finite number, found "fast"'),
         (("dt",), DELETE, "dt: missing"),
         (("dt",), 0, "dt: a time step must be positive, found 0"),
-        (("format_version",), True, "format_version is True; this snnfuse reads 1 and 2"),
+        (("format_version",), True, "format_version is True; this snnfuse reads 1 to 3"),
         (("nodes",), [], "nodes: expected a dict"),
         (("surprise",), 1, "surprise: unknown field"),
         ((*LIF, "type"), "os.system", r'nodes.vision.lif: type is "os.system", none of Constant, .*GradedInput, InverseRoot, Lif'),

@@ -18,16 +18,16 @@ from snnfuse.training.recipe import recipe_for
 from snnfuse.training.schedules import schedule_of
 
 
-@pytest.mark.parametrize("decoder", ["spike_count", "membrane_sum", "membrane_last", "membrane_max"])
+@pytest.mark.parametrize("decoder", ["spike_count", "first_spike", "membrane_sum", "membrane_last", "membrane_max"])
 def test_outputs_are_read_as_the_deployed_program_reads_them(decoder: str) -> None:
-    returned = torch.randn(5, 7, 3)
+    returned = (torch.rand(5, 7, 3) < 0.3).double() if decoder == "first_spike" else torch.randn(5, 7, 3)
     found = scores(SimpleNamespace(decoder=decoder), returned)
     assert np.allclose(found.numpy(), reduce_window(decoder, returned.numpy()), atol=1e-6)
 
 
 def test_spikes_are_counted_unless_a_network_says_otherwise() -> None:
-    assert decoder_of(nn.Identity()) == "spike_count"
-    with pytest.raises(InputError, match="unknown decoder 'mean'"):
+    assert decoder_of(nn.Identity()).decoder == "spike_count"
+    with pytest.raises(InputError, match="decoder 'mean' is none of spike_count"):
         scores(SimpleNamespace(decoder="mean"), torch.zeros(1, 1, 1))
 
 
@@ -81,7 +81,7 @@ def test_s_cmrl_is_trained_on_its_own_loss_by_its_own_recipe() -> None:
     assert torch.equal(loss_of(model, batch, labels, recipe), model.losses(outputs, features, labels, recipe).total)
     quick = Recipe(epochs=1, alignment=1.0, sharpness=1.0, drop_modality=0.0)
     trained = training.train(pictures, quick, architecture="s-cmrl", channels=8, heads=2)
-    assert np.isfinite(trained.history[0].loss) and decoder_of(trained.model) == "membrane_sum"
+    assert np.isfinite(trained.history[0].loss) and decoder_of(trained.model).decoder == "membrane_sum"
 
 
 def test_a_network_in_stages_trains() -> None:

@@ -1,0 +1,106 @@
+"""How a network's outputs are read: which of them decides on a class, and by what rule. The one place that decides it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnfuse.export.lowering.network import Network, Population
+from snnfuse.export.lowering.outputs import reading
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
+from snnfuse.hardware.ir.nodes import SPIKE_DECODERS, Decoder, Output
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user says of outputs.
+
+    Attributes:
+        decoder: the rule; None for spike count, and the sum of what reads a membrane. Where some outputs read spikes and others membranes,
+            it is that of the outputs that it fits.
+        num_classes: of a population code, groups of neurons in a row; None: each neuron is a class.
+        output: which one classes are read from; None: the only one, or of several that read the same neurons the first that `decoder` fits.
+    """
+
+    decoder: Decoder | None = None
+    num_classes: int | None = None
+    output: str | None = None
+
+
+EACH_OWN = Reading()
+
+
+def read_as(network: Network, asked: Reading) -> Network:
+    """The network, an output of which reads membranes where the decoder does and no output would, and spikes likewise.
+
+    Raises:
+        InputError: no such output.
+    """
+    if asked.output is not None and asked.output not in network.outputs:
+        raise InputError(f"no output {asked.output!r}; this network has {', '.join(network.outputs)}")
+    if asked.decoder is None:
+        return network
+    wanted = asked.decoder not in SPIKE_DECODERS
+    changed = [asked.output] if asked.output is not None else [] if _fitting(network, wanted) else list(network.outputs)
+    return reading(network, dict.fromkeys(changed, wanted))
+
+
+def declared(network: Network, asked: Reading) -> dict[str, Output]:
+    """The outputs by name, without the values of their units; the network as of `read_as`.
+
+    Raises:
+        InputError: spikes are to be counted in a population that never fires, or a population code does not fit.
+    """
+    decides = decision(network, asked)
+    outputs = {name: Output(network.outputs[name], _decoder(network, name, asked)) for name in network.outputs}
+    for name, output in outputs.items():
+        if network.populations[output.node].is_readout and name == decides and asked.decoder in SPIKE_DECODERS:
+            raise InputError(f"output {name!r} is the membrane of {output.node!r}, which never fires; use a membrane decoder")
+    if asked.num_classes is None:
+        return outputs
+    if decides is None:
+        raise InputError(f"num_classes is of one output: name one of {', '.join(outputs)}")
+    return outputs | {decides: replace(outputs[decides], num_classes=asked.num_classes)}
+
+
+def decision(network: Network, asked: Reading) -> str | None:
+    """The output that classes are read from; None where several read different neurons and none is named."""
+    if asked.output is not None:
+        return asked.output
+    if len(network.outputs) == 1 or len({*network.outputs.values()}) > 1:
+        fitting = _fitting(network, asked.decoder not in SPIKE_DECODERS) if asked.decoder is not None else list(network.outputs)
+        return fitting[0] if len(fitting) == 1 else None
+    return next(iter(_fitting(network, asked.decoder is not None and asked.decoder not in SPIKE_DECODERS)), next(iter(network.outputs)))
+
+
+def _fitting(network: Network, membranes: bool) -> list[str]:
+    return [name for name in network.outputs if (name in network.membranes) == membranes]
+
+
+def _decoder(network: Network, name: str, asked: Reading) -> Decoder:
+    reads_membrane = name in network.membranes
+    if asked.decoder is not None and (asked.decoder not in SPIKE_DECODERS) == reads_membrane:
+        return asked.decoder
+    return "membrane_sum" if reads_membrane else "spike_count"
+
+
+def with_units(outputs: Mapping[str, Output], network: Network, scales: Mapping[str, float]) -> dict[str, Output]:
+    """The outputs that read membranes with what a unit of theirs is worth.
+
+    scales: by population, K as of `Fit`.
+    """
+    return {name: _valued(output, network.populations[output.node], scales) for name, output in outputs.items()}
+
+
+def _valued(output: Output, population: Population, scales: Mapping[str, float]) -> Output:
+    if not output.reads_membrane:
+        return output
+    return replace(output, unit=1.0 / (scales[output.node] * (1 << ALIGN_BITS)), offset=_offset(population.origin))
+
+
+def _offset(origin: NDArray[np.float64] | None) -> float | tuple[float, ...]:
+    if origin is None or not origin.size:
+        return 0.0
+    return float(origin.flat[0]) if (origin == origin.flat[0]).all() else tuple(origin.ravel().tolist())
