@@ -24,7 +24,7 @@ from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, la
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
 from snnfuse.export.quantization.population_fits import calibrate, fit_all, search_samples
-from snnfuse.export.quantization.reading import read_as
+from snnfuse.export.quantization.reading import read_as, with_stock_membranes
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
@@ -155,7 +155,7 @@ def prepare(
         network = RELAYS(network, target, [name for name, node in inputs.items() if not node.sends_numbers], watch=watch)
     if settings.reset is not None:
         network = RESET(network, settings.reset, x, target, watch=watch)
-    network = REST(legalize(network, target, watch), x, watch=watch)
+    network = REST(legalize(with_stock_membranes(network, settings.reading, target), target, watch), x, watch=watch)
     _check_not_silent(x)
     return network, x, inputs
 

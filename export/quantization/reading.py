@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.network import Network, Population
 from snnfuse.export.lowering.outputs import reading
+from snnfuse.export.targets import Target
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
 from snnfuse.hardware.ir.nodes import SPIKE_DECODERS, Decoder, Output
+from snnfuse.hardware.ledger import LedgerEntry
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,18 @@ def decision(network: Network, asked: Reading) -> str | None:
         fitting = _fitting(network, asked.decoder not in SPIKE_DECODERS) if asked.decoder is not None else list(network.outputs)
         return fitting[0] if len(fitting) == 1 else None
     return next(iter(_fitting(network, asked.decoder is not None and asked.decoder not in SPIKE_DECODERS)), next(iter(network.outputs)))
+
+
+def with_stock_membranes(network: Network, asked: Reading, target: Target) -> Network:
+    """The network for a target without microcode: a membrane that is read beside spikes by which classes are decided is that after a reset
+    at once, which costs no spike."""
+    if "B" in target.tiers or decision(network, asked) in network.membranes:
+        return network
+    stored = [name for name in sorted(network.read_voltages) if network.populations[name].reset == "zero_stored"]
+    at_once = {name: replace(network.populations[name], reset="zero") for name in stored}
+    reason = "a stock neuron resets at once; one that keeps its voltage for a step, as the model does, is tier B"
+    entries = tuple(LedgerEntry(name, "its membrane is read after its reset", reason, "no spike changes") for name in stored)
+    return replace(network, populations={**network.populations, **at_once}, ledger=network.ledger + entries) if stored else network
 
 
 def _fitting(network: Network, membranes: bool) -> list[str]:

@@ -34,7 +34,7 @@ def test_json_holds_every_row_once_with_a_decision(snn: Cli) -> None:
 def test_filters_choose_rows(snn: Cli) -> None:
     content = json.loads(snn("ops", "--json", "-", "--group", "neuron", "--decision", "approximate").out)
     assert content["rows"] == [vars(row) for row in rows() if "neuron" in row.group.lower() and row.decision == "approximate"]
-    assert {row["name"] for row in content["rows"]} >= {"Leaky", "Synaptic", "Lapicque", "RLeaky", "RSynaptic"}
+    assert {row["name"] for row in content["rows"]} >= {"Leaky", "Synaptic", "RSynaptic"}
     assert content["counts"]["exact"] == content["counts"]["refused"] == 0 < content["counts"]["approximate"]
 
 
