@@ -145,9 +145,16 @@ def _run(load: Callable[[], click.Command], name: str, arguments: Sequence[str])
         if sys.stdout is not stdout:  # click answers a closed pipe by wrapping the streams and sys.exit(1)
             sys.stdout = stdout
             raise BrokenPipeError from None
+        if _completes(name):
+            return 0
         return _report(f"the program was ended by sys.exit({end.code!r}) in code that it ran", 2, as_json)
     except Exception as error:
         return _report_exception(error, as_json)
+
+
+def _completes(name: str) -> bool:
+    """Whether a shell asks for what could follow, which click answers by printing it and ending the program."""
+    return f"_{name}_COMPLETE".replace("-", "_").upper() in os.environ
 
 
 @contextmanager

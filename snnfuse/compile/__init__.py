@@ -8,7 +8,12 @@ Names are loaded on first use.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
+    from snnfuse.compile.main_job import compile, save
+    from snnfuse.compile.settings import Settings
+    from snnfuse.compile.sources import Source, open_source, register_file, register_model, source_of
 
 _HOME = {
     "Settings": "settings",
@@ -21,7 +26,7 @@ _HOME = {
     "source_of": "sources",
 }
 
-__all__ = list(_HOME)
+__all__ = ["Settings", "Source", "compile", "open_source", "register_file", "register_model", "save", "source_of"]
 
 
 def __getattr__(name: str) -> Any:

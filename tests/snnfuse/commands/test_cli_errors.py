@@ -166,3 +166,16 @@ def test_names_in_a_file_do_not_steer_the_terminal(snn: Cli, graph: Path) -> Non
     assert result.code == 2 and "\x1b" not in result.err + result.out and "\x07" not in result.err
     result = snn("simulate", "\x1b[2Jnothing", "--input", "bad.npz")
     assert result.code == 2 and result.err.endswith("?[2Jnothing: no such folder\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "found"), [("snnfuse", "snnfuse exp", "export"), ("snnfuse-export", "snnfuse-export --tar", "--target")]
+)
+def test_completion_prints_what_could_follow_and_no_error(
+    name: str, words: str, found: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for variable, value in {f"_{name.upper().replace('-', '_')}_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(variable, value)
+    command = cli.load_command("export") if name == "snnfuse-export" else cli.snnfuse
+    assert cli.run(lambda: command, name, []) == 0
+    assert capfd.readouterr() == (f"plain,{found}\n", "")
