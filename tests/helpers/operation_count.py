@@ -24,6 +24,7 @@ def count_operations(compute: Callable[[], object], *folders: str) -> int:
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # from Python 3.12 on, settrace looks here for whether opcodes are traced at all
     sys.settrace(trace)
     try:
         compute()
