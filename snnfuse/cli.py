@@ -18,6 +18,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from snnfuse.commands.console import printable, printable_line
 
 COMMANDS = {
     "board": "Run a bundle's golden inputs on a Loihi 2 board, and compare.",
+    "check": "Say what would become of a network, layer by layer, without calibrating it.",
     "demo": "Train, export and run a small audio-visual network.",
     "doctor": "Say what is installed, and how to install what is not.",
     "energy": "Model an inference's energy and time on a chip from real spikes.",
@@ -51,6 +53,13 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         return load_command(cmd_name) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        near = [] if name in COMMANDS or name.startswith("-") else get_close_matches(name, COMMANDS)
+        if near:
+            ctx.fail(f"No such command {name!r}; did you mean {' or '.join(near)}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):  # from the table above: click would import every command for its first line

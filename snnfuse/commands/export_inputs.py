@@ -17,8 +17,17 @@ def find_samples(source: "Source", options: ExportOptions) -> "Samples | None":
     Raises:
         InputError: there are none, or they are not the source's.
     """
-    from snnfuse.data.samples import draw_samples, read_samples
     from snnfuse.hardware.errors import InputError
+
+    samples = given_samples(source, options)
+    if samples is None and source.floats is not None and options.find_target().has_program:
+        raise InputError(f"--target {options.target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
+    return samples
+
+
+def given_samples(source: "Source", options: ExportOptions) -> "Samples | None":
+    """Those that the options or the checkpoint name; None where none does. InputError where they are not the source's."""
+    from snnfuse.data.samples import draw_samples, read_samples
 
     own, settings = trained_on(source, options)
     data = options.data or (None if options.calib or options.sample else own)
@@ -27,10 +36,8 @@ def find_samples(source: "Source", options: ExportOptions) -> "Samples | None":
     elif data:
         settings = settings if data == own else type(settings)()
         samples = draw_samples(data, options.calib_samples, data_dir=options.data_dir, settings=settings)
-    elif source.floats is None or not options.find_target().has_program:
-        return None
     else:
-        raise InputError(f"--target {options.target} needs samples to calibrate on: --calib FILE.npz, or --data NAME")
+        return None
     return samples if source.floats is None else samples.named(source.inputs)
 
 

@@ -179,3 +179,8 @@ def test_completion_prints_what_could_follow_and_no_error(
     command = cli.load_command("export") if name == "snnfuse-export" else cli.snnfuse
     assert cli.run(lambda: command, name, []) == 0
     assert capfd.readouterr() == (f"plain,{found}\n", "")
+
+
+def test_a_command_that_is_nearly_one_is_named(snn: Cli) -> None:
+    assert_error(snn("exprt"), 2, "No such command 'exprt'; did you mean export or report?")
+    assert_error(snn("zzzz"), 2, "No such command 'zzzz'")
