@@ -53,6 +53,15 @@ def test_a_group_that_does_not_exist_is_one_line(snn: Cli) -> None:
     assert_error(snn("ops", "--group", "tensorflow"), 2, "--group tensorflow: the groups are", "snnTorch neuron")
 
 
+def test_a_name_chooses_its_rows(snn: Cli) -> None:
+    content = json.loads(snn("ops", "conv2D", "--json", "-").out)
+    assert content["rows"] == [vars(row) for row in rows() if "conv2d" in row.name.lower().split(", ")] != []
+    part = json.loads(snn("ops", "onv1", "--json", "-").out)["rows"]
+    assert part and all("onv1" in f"{row['name']} {row['case']}".lower() for row in part)
+    assert_error(snn("ops", "leaki"), 2, "no row is called leaki; did you mean leaky or rleaky?")
+    assert_error(snn("ops", "zzzz"), 2, "snnfuse ops lists all of them")
+
+
 def test_decisions_are_those_of_the_table() -> None:
     assert get_args(Decision) == DECISIONS
 
