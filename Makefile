@@ -52,6 +52,7 @@ types: install
 
 # Not --quiet: it hides warnings from --strict too, which then counts none.
 docs: install
+	@$(RUN) tools/source_tree.py >/dev/null
 	@NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 	@echo "site/index.html"
 
