@@ -203,7 +203,7 @@ def page(rows: Sequence[Mapping[str, Any]], known: Mapping[str, float]) -> str:
     """The figures of docs/energy.md, Markdown."""
     listed = "\n".join(f"- {line[0].upper()}{line[1:]}." for line in said(rows, known))
     open_points = dict.fromkeys(f"{row['network']}: {row['assumed']}" for row in rows if row["assumed"])
-    return f"{table(HEAD, [cells(row) for row in rows])}\n{listed}\n\nWhat the descriptions leave open, and was assumed:\n\n" + "".join(
+    return f"{table(HEAD, [cells(row) for row in rows])}\n\n{listed}\n\nWhat the descriptions leave open, and was assumed:\n\n" + "".join(
         f"- {point}\n" for point in open_points
     )
 

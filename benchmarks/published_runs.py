@@ -192,7 +192,8 @@ def _winners() -> Iterator[Run]:
         power, cores = {200: (0.47, 5), 1200: (0.63, 69)}.get(neurons, (None, None))
         us = 1.75 + 0.03 * (neurons - 200) / 1000
         yield Run(f"winner-take-all, {neurons} LIF", "winner-take-all", "winner-take-all, LIF", FREE,
-                  lambda n=neurons: winner_take_all(n, False), us, WTA, cores=cores, total_w=power, assumed=SPLIT)  # fmt: skip
+                  lambda n=neurons: winner_take_all(n, False), us, WTA, cores=cores, total_w=power,
+                  assumed=f"{SPLIT}; the published curve is flat from 1.75 to 1.78 us, taken for a line")  # fmt: skip
     for neurons, us, power, cores in ((200, 7.45, 0.50, 5), (1200, 2.44, 0.755, 60)):
         yield Run(f"winner-take-all, {neurons} Izhikevich", "winner-take-all", "winner-take-all, Izhikevich", FREE,
                   lambda n=neurons: winner_take_all(n, True), us, WTA, cores=cores, total_w=power,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from snnfuse.export.bundle.board_script import OLDER_SCRIPTS, RUN_ON_BOARD, SCRIPT
@@ -9,11 +10,15 @@ from snnfuse.export.bundle.bundle import Bundle
 from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, make_manifest
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import ledger
-from snnfuse.hardware.chip import Resources, board_from_json, check_chip
+from snnfuse.hardware.chip import Board, Resources, board_from_json, check_chip
+from snnfuse.hardware.chip.boards import LARGEST
 from snnfuse.hardware.chip.tiers import statuses, tiers
 from snnfuse.hardware.errors import SnnfuseError, UnsupportedError, VerificationError
 from snnfuse.hardware.files import list_files
 from snnfuse.hardware.ir.pipeline import as_pipeline
+
+LATER_LIMITS = ("state_words",)
+"""Limits of placement that manifests of earlier versions were made without."""
 
 
 def check_consistency(bundle: Bundle) -> None:
@@ -112,10 +117,21 @@ def _placement(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {field: known.get(field) for field in ("board", "rule", "cores", "chips", "least_cores", "layers")}
 
 
+def _as_known_then(board: Board, manifest: Mapping[str, Any]) -> Board:
+    """The board without limits that the snnfuse that wrote the manifest did not know."""
+    resources = manifest.get("resources")
+    limits = resources.get("limits") if isinstance(resources, dict) else None
+    listed = [limit.get("name") for limit in limits if isinstance(limit, dict)] if isinstance(limits, list) else []
+    later = {name: LARGEST for name in LATER_LIMITS if name not in listed}
+    return replace(board, overrides={**board.overrides, **later})
+
+
 def _resources(bundle: Bundle) -> Resources:
     """What the program takes of the board that the manifest names."""
     placed = _placement(bundle.manifest)
     try:
-        return check_chip(bundle.program, board_from_json(placed["board"]), "tight" if placed["rule"] == "tight" else "lava")
+        board = board_from_json(placed["board"])
+        found = check_chip(bundle.program, _as_known_then(board, bundle.manifest), "tight" if placed["rule"] == "tight" else "lava")
+        return replace(found, board=board)
     except SnnfuseError as error:
         raise VerificationError(f"{bundle.path / MANIFEST}: target is 'loihi2', resources: {error}") from error

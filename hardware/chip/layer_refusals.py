@@ -16,6 +16,8 @@ def layer_fits_no_core(demand: Demand, board: Board, tight_fits: bool) -> str:
     needed = {"synapse_words": held.words, "axons_in": held.axons_in}.get(limit, 1)
     if limit == "delay_slots":
         needed = demand.slots
+    if limit == "state_words":
+        needed = demand.words
     if limit == "axons_out":
         needed = demand.outgoing
     what = f"a single neuron of layer {demand.name!r} takes {needed}"

@@ -8,6 +8,7 @@ import numpy as np
 
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.packing import Listed, Words, listed
+from snnfuse.hardware.chip.state_memory import state_words
 from snnfuse.hardware.ir.nodes import Connection, Node
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Synapse
@@ -25,6 +26,7 @@ class Demand:
         bits: no weight takes more.
         slots: steps of delayed input that a neuron keeps, over all its ports.
         outgoing: connections out of it that give every neuron an output axon of its own.
+        words: of state memory per neuron.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Demand:
     bits: int
     slots: int
     outgoing: int
+    words: int = 1
 
     @property
     def neurons(self) -> int:
@@ -54,6 +57,7 @@ class Demand:
     def room(self, board: Board) -> dict[str, int]:
         """Neurons that a core can hold, by each limit that counts neurons."""
         room = {"neurons": board.value("neurons"), "delay_slots": board.value("delay_slots") // self.slots}
+        room["state_words"] = board.value("state_words") // self.words
         return room | ({"axons_out": board.value("axons_out") // self.outgoing} if self.outgoing else {})
 
 
@@ -76,7 +80,8 @@ class Demands:
         lists = tuple(self._prepared(c.synapse, bits, shared) for c in into if c.synapse.convolution is None)
         shape = convolutions[0].output_shape if convolutions else (int(np.prod(node.shape)), 1, 1)
         slots = getattr(node, "ports", 1) * (1 + max((c.delay + c.lag for c in into), default=0))
-        return Demand(name, shape, convolutions, lists, bits, slots, sum(c.synapse.convolution is None for c in self._out_of.get(name, ())))
+        outgoing = sum(c.synapse.convolution is None for c in self._out_of.get(name, ()))
+        return Demand(name, shape, convolutions, lists, bits, slots, outgoing, state_words(node))
 
     def _prepared(self, synapse: Synapse, bits: int, shared: bool) -> Listed:
         key = id(synapse), min(bits, synapse.bits), shared

@@ -47,9 +47,15 @@ LIMITS = MappingProxyType(
             "neurons per core", 4095, "neurons", "measured",
             f"{UTILISATION}: 3,584 neurons are 87.52 %, 2,688 are 65.64 %. Press: 8,192",
         ),
+        "state_words": Limit(
+            "words of state memory per core, 64 bits each", 8192, "words", "assumed",
+            "press: 8,192 neurons per core, of a word each; a LIF takes one, an Izhikevich neuron in microcode three "
+            "(OzU-CAST/LoihiScalingEfficiency, CxStates). YOLO-KP's sigma-delta neurons, 3,584 on a core, then take two at most",
+        ),
         "synapse_words": Limit(
             "words of synapse memory per core", 12_000, "words", "measured",
-            "PilotNet's and Oxford's logs print the bound beside each violation: SynMem 12000. YOLO-KP's later log fits 16,000",
+            "PilotNet's and Oxford's logs print the bound beside each violation: SynMem 12000. YOLO-KP's later log fits 16,000, the 128 KB "
+            "of Intel's brief; snnfuse map says what that would change",
         ),
         "word_bits": Limit(
             "bits per word of synapse memory", 64, "bits", "assumed",
@@ -81,6 +87,9 @@ LIMITS = MappingProxyType(
     }
 )  # fmt: skip
 """By the name that a board file and the code use."""
+
+LATER_SYNAPSE_WORDS = 16_000
+"""What a later compiler had in place of the 12,000 words of synapse memory."""
 
 LOIHI1 = MappingProxyType({"neurons": 1024, "synapse_words": 16_384, "axons_in": 4096, "axons_out": 4096})
 """For contrast; nengo-loihi, `nengo_loihi/block.py` and `hardware/`: 128 KB are 16,384 words of 64 bits."""

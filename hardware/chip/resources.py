@@ -5,22 +5,26 @@ populations of 1, 10 and 50 neurons a core each. A board fits if it has as many 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.bounds import least_cores
 from snnfuse.hardware.chip.layer_refusals import layer_fits_no_core
 from snnfuse.hardware.chip.layers import Demand, Demands
-from snnfuse.hardware.chip.limits import Limit
+from snnfuse.hardware.chip.limits import LATER_SYNAPSE_WORDS, Limit
 from snnfuse.hardware.chip.packing import stored_weights
-from snnfuse.hardware.chip.splitting import Load, Rule, Split, split
+from snnfuse.hardware.chip.splitting import Load, Rule, Split, even, load, split
 from snnfuse.hardware.chip.tiers import Tier, tier
 from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.program import Program
 
-SENSITIVE = {"memory": ("synapse_words",), "axons": ("axons_in", "axons_out"), "neurons": ("neurons",)}
+SENSITIVE = {
+    "memory": ("synapse_words",), "state memory": ("state_words",), "axons": ("axons_in", "axons_out"), "neurons": ("neurons",),
+}  # fmt: skip
 FACTORS = (0.5, 2)
 FULL = 0.5  # share of a memory above which it would not do for parts twice as large
 
@@ -152,15 +156,44 @@ def _layer(program: Program, demand: Demand, board: Board, bounds: Mapping[str, 
 
 
 def sensitivity(program: Program, board: Board, bits: int, rule: Rule, demands: Demands) -> dict[str, int | None]:
-    """Cores if assumed limits were half or twice as large, by "memory x0.5" and so on; None where a layer then fits no core."""
-    found: dict[str, int | None] = {}
-    for name, limits in SENSITIVE.items():
-        for factor in FACTORS:
-            try:
-                found[f"{name} x{factor:g}"] = count(program, board.scaled(limits, factor), bits, rule, demands).cores
-            except DoesNotFitError:
-                found[f"{name} x{factor:g}"] = None
-    return found
+    """Cores if assumed limits were half or twice as large, by "memory x0.5" and so on, and with the synapse memory that a later compiler
+    had; None where a layer then fits no core."""
+    boards = {f"{name} x{factor:g}": board.scaled(limits, factor) for name, limits in SENSITIVE.items() for factor in FACTORS}
+    later = {**board.overrides, "synapse_words": LATER_SYNAPSE_WORDS}
+    boards[f"memory {LATER_SYNAPSE_WORDS} words"] = replace(board, overrides=later)
+    return {name: _cores(program, other, bits, rule, demands) for name, other in boards.items()}
+
+
+def _cores(program: Program, board: Board, bits: int, rule: Rule, demands: Demands) -> int | None:
+    try:
+        return count(program, board, bits, rule, demands).cores
+    except DoesNotFitError:
+        return None
+
+
+def divided(resources: Resources, demands: Demands, name: str, parts: int, bits: int = WEIGHT_BITS) -> Resources | None:
+    """Return the same placement with one layer in so many equal parts, or the next number that fits; None where it has no more parts.
+
+    A convolution keeps its groups of channels and is divided by positions.
+    """
+    demand, board = demands.of(name, bits, shared=resources.rule == "tight"), resources.board
+    groups = resources.splits[name].groups if demand.convolutions else 1
+    along = demand.positions if demand.convolutions else demand.neurons
+    runs = -(-parts // groups)
+    if runs > along:
+        return None
+    chosen = Split(even(demand.channels, groups), even(demand.positions, runs)) if demand.convolutions else _flat(demand, runs)
+    held = load(demand, chosen, board)
+    if any(held.exceeded(demand, board)):
+        return divided(resources, demands, name, parts + groups, bits)
+    tight = demands.of(name, bits, shared=True)
+    layer = _layer(demands.program, demand, board, least_cores(tight, board), chosen, held)
+    layers = tuple(layer if each.name == name else each for each in resources.layers)
+    return replace(resources, layers=layers, splits={**resources.splits, name: chosen})
+
+
+def _flat(demand: Demand, parts: int) -> Split:
+    return Split(even(demand.neurons, parts), np.zeros(1, np.int64))
 
 
 def _check_ranges(program: Program, board: Board, bits: int) -> None:

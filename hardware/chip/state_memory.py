@@ -2,7 +2,7 @@
 
 A LIF packs current and voltage, 24 bits each, into one word. A neuron in microcode was published with three words for two states (the
 Izhikevich neuron of OzU-CAST/LoihiScalingEfficiency, "CxStates": 1 per LIF, 3 per Izhikevich neuron), which is taken for the rule: a
-word per state, and one for what arrives.
+word per state, and one for what arrives. A kind that is known to take others says so in its `Placement`.
 """
 
 from snnfuse.hardware.chip.tiers import placement
@@ -10,7 +10,8 @@ from snnfuse.hardware.ir.nodes import Neuron, Node
 
 
 def state_words(node: Node) -> int:
-    """Return the words of state memory of one neuron of a node: 1 for stock kinds, 1 + its states for kinds in microcode."""
-    if not isinstance(node, Neuron) or placement(node).tier == "A":
-        return 1
-    return 1 + len(node.states)
+    """Return the words of state memory of one neuron of a node: its placement's, else 1 of stock kinds and 1 + states of microcode."""
+    known = placement(node)
+    if known.words is not None:
+        return known.words
+    return 1 if known.tier == "A" or not isinstance(node, Neuron) else 1 + len(node.states)

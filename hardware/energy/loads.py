@@ -18,6 +18,8 @@ from snnfuse.hardware.chip.tiers import tier
 from snnfuse.hardware.ir.nodes import Connection
 from snnfuse.hardware.ir.program import Program
 
+COUNTED_IN = 1 << 20  # parts of a spike that rates are rounded to
+
 
 class CoreLoads:
     """The work of each core, cores numbered layer after layer.
@@ -58,6 +60,18 @@ class CoreLoads:
             operations[:, cores] += added
             reads[:, cores] += added * words if isinstance(words, float) else (words @ fired[connection.source].T.astype(np.float64)).T
         return operations, reads, {name: int(np.count_nonzero(array)) for name, array in arriving.items()}
+
+    def of_rates(self, rates: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return operations (cores,) and words read (cores,) per step, for spikes per step of every neuron, flattened, by node."""
+        operations, reads = np.zeros(self.resources.cores), np.zeros(self.resources.cores)
+        for connection, words in zip(self.program.connections, self._words):
+            here, rate = self.first[connection.target], rates[connection.source]
+            cores = slice(here, here + self._by_core[connection.target].shape[0])
+            arrived = connection.synapse.arrivals(np.rint(rate * COUNTED_IN)[None].astype(np.int64))[0] / COUNTED_IN
+            added = self._by_core[connection.target] @ arrived
+            operations[cores] += added
+            reads[cores] += added * words if isinstance(words, float) else words @ rate
+        return operations, reads
 
     def _read(self, connection: Connection) -> "float | sparse.csr_matrix":
         """Words per operation of a convolution; of listed synapses (cores of the target, sources) words per spike."""

@@ -35,12 +35,14 @@ class Placement:
         tier: A: on a core as stock silicon has it. B: on a core, with microcode for its neurons. C: on the host.
         status: how well this is known, as for `snnfuse.hardware.chip.limits.Limit`.
         source: where it is from.
+        words: of state memory, 64 bits each, that a neuron takes; None: as `snnfuse.hardware.chip.state_memory` assumes.
     """
 
     what: str
     tier: Tier
     status: Status
     source: str
+    words: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from snnfuse.hardware import Pipeline, Program
-    from snnfuse.hardware.chip import Board, Resources
+    from snnfuse.hardware.chip import Board
 
 BOARDS = ("oheo-gulch", "kapoho-point", "hala-point")  # as in snnfuse.hardware.chip, which takes too long to import for --help
 RULES = ("lava", "tight")
@@ -34,6 +34,9 @@ def board_option(command: Any) -> Any:
 @click.option("--split", type=click.Choice(RULES), default=RULES[0], show_default=True,
               help="lava: as Intel's compiler does; tight: the fewest cores within the limits.")  # fmt: skip
 @click.option("--input", "inputs", type=PATH, metavar="FILE", help=".npz of inputs: count the spikes that cross cores and chips.")
+@click.option(
+    "--balance", is_flag=True, help="Divide the layers of the busiest cores over the board's free cores; print the gain in step time."
+)
 @click.option("--limits", is_flag=True, help="Print the page of the documentation: every limit and its source.")
 @json_option
 def map(limits: bool, json_to: str | None, quiet: bool, **given: Any) -> None:
@@ -66,6 +69,7 @@ class MapOptions:
     weight_bits: int
     split: Any
     inputs: Path | None
+    balance: bool
 
 
 def run_map(model: Path, options: MapOptions, console: Console) -> dict[str, Any]:
@@ -97,20 +101,30 @@ def place_program(
         from snnfuse.hardware.chip import Demands, check_chip, sensitivity
         from snnfuse.hardware.chip.chips import assign
         from snnfuse.hardware.chip.traffic import spike_rates
+        from snnfuse.hardware.energy.placed_time import balance, step_load
         from snnfuse.report.sections import cores
         from snnfuse.report.text import show
 
         bits, rule = options.weight_bits, options.split
         resources = check_chip(program, board, rule, bits)
-        varied = sensitivity(program, board, bits, rule, Demands(program))
+        fits, varied = resources.cores, sensitivity(program, board, bits, rule, Demands(program))
         rates = None if events is None else spike_rates(program, emulate(program, events, record="all"))
+        before = step_load(program, resources, rates)
+        gain = None
+        if options.balance:
+            resources, after = balance(program, resources, rates, bits)
+            gain = {"before": before.to_json(), "after": after.to_json(), "gain": before.us / after.us}
         placed = assign(program, resources, rates)
     section = cores(Stage(None, program, resources=resources).to_json())
     assert section is not None
     console.say(show(section))
-    console.say(describe_sensitivity(varied, resources))
+    console.say(describe_sensitivity(varied, fits))
     console.say(placed.describe())
-    return resources.to_json() | {"weight_bits": bits, "sensitivity": varied, "traffic": placed.to_json()}
+    console.say(
+        before.describe() if gain is None else f"{before.describe()}\nbalanced: {after.describe()}; {gain['gain']:.3g} times as fast"
+    )
+    found = resources.to_json() | {"weight_bits": bits, "sensitivity": varied, "traffic": placed.to_json(), "step": before.to_json()}
+    return found if gain is None else found | {"balanced": gain}
 
 
 def open_pipeline(path: Path) -> "Pipeline":
@@ -131,7 +145,7 @@ def open_pipeline(path: Path) -> "Pipeline":
         return as_pipeline(load_program(folder))
 
 
-def describe_sensitivity(varied: Mapping[str, int | None], resources: "Resources") -> str:
+def describe_sensitivity(varied: Mapping[str, int | None], now: int) -> str:
     """Cores if the limits were others."""
     cores = ", ".join(f"{name}: {'does not fit' if n is None else n}" for name, n in varied.items())
-    return f"cores if a limit were different (now {resources.cores}): {cores}"
+    return f"cores if a limit were different (now {now}): {cores}"

@@ -12,7 +12,8 @@ from bundle_parts import small_graph
 from snnfuse.export.bundle.bundle import read_bundle, write_bundle
 from snnfuse.export.bundle.consistency import check_consistency
 from snnfuse.export.bundle.content import write_manifest
-from snnfuse.hardware import Program, emulate, files
+from snnfuse.hardware import Connection, Dense, Output, Program, ResonateAndFire, SpikeInput, emulate, files
+from snnfuse.hardware.chip import Board, check_chip, find_board
 from snnfuse.hardware.errors import InputError, UnsafeFileError, VerificationError
 from snnfuse.hardware.ledger import LedgerEntry
 
@@ -238,3 +239,26 @@ def test_a_bundle_of_version_1_is_read_but_for_its_resources(parts: dict, tmp_pa
     del hashes["sha256"]
     manifest.write_text(json.dumps(hashes))
     check_consistency(read_bundle(tmp_path / "bundle"))
+
+
+def test_a_bundle_placed_before_state_memory_was_counted_still_verifies(tmp_path: Path) -> None:
+    """3,000 resonators of three words took one core then, and take two now."""
+    program = Program(
+        {"x": SpikeInput((1,)), "n": ResonateAndFire((3000,), 0, 4096, 9)},
+        (Connection("x", "n", Dense(2 * np.ones((3000, 1), np.int32))),),
+        {"y": Output("n")},
+    )
+    events = {"x": np.ones((2, 1, 1), np.int32)}
+    golden = emulate(program, events, record="all")
+    before = check_chip(program, Board("oheo-gulch", 1, {"state_words": 1 << 20}))
+    write_bundle(tmp_path / "b", program=program, events=events, golden=golden, resources=replace(before, board=find_board("oheo-gulch")))
+    with pytest.raises(VerificationError, match="resources: cores is 1, but the bundle's content says 2"):
+        check_consistency(read_bundle(tmp_path / "b"))
+    manifest = json.loads((tmp_path / "b/manifest.json").read_text())
+    limits = manifest["resources"]["limits"]
+    manifest["resources"]["limits"] = [limit for limit in limits if limit["name"] != "state_words"]
+    write_manifest(tmp_path / "b", manifest)
+    check_consistency(read_bundle(tmp_path / "b"))
+    manifest["resources"]["limits"] = 7
+    write_manifest(tmp_path / "b", manifest)
+    check_consistency(read_bundle(tmp_path / "b"))

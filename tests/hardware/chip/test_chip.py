@@ -6,7 +6,21 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Constant, Conv2d, Dense, Lif, Output, Product, Program, Relay, Sparse, SpikeInput, chip
+from snnfuse.hardware import (
+    Connection,
+    Constant,
+    Conv2d,
+    Dense,
+    Lif,
+    Output,
+    Product,
+    Program,
+    Relay,
+    ResonateAndFire,
+    Sparse,
+    SpikeInput,
+    chip,
+)  # fmt: skip
 from snnfuse.hardware.chip import BOARDS, LIMITS, Board, Demands, check_chip, count, placements, sensitivity, statuses, tier
 from snnfuse.hardware.errors import DoesNotFitError, InputError, UnsupportedError
 from snnfuse.hardware.ir.kinds import NEURONS
@@ -267,10 +281,13 @@ def test_sensitivity_varies_what_is_assumed() -> None:
     assert found == {
         "memory x0.5": 17,  # 6 neurons take 2 words an axon
         "memory x2": 3,  # 34 take 9
+        "state memory x0.5": 8,
+        "state memory x2": 8,
         "axons x0.5": 8,
         "axons x2": 8,
         "neurons x0.5": 8,
         "neurons x2": 8,
+        "memory 16000 words": 5,  # 22 take 6
     }
     assert sensitivity(one_layer(full(2, 7000)), BOARDS["oheo-gulch"], 8, "lava", Demands(one_layer(full(2, 7000))))["memory x0.5"] is None
 
@@ -303,3 +320,15 @@ def test_limits_are_complete_and_boards_are_those_that_exist() -> None:
     with pytest.raises(InputError, match="unknown board 'pohoiki'; there are oheo-gulch, kapoho-point, hala-point, or give a file"):
         check_chip(one_layer(full(1, 1)), "pohoiki")
     assert chip.LOIHI1["axons_in"] * 2 == LIMITS["axons_in"].value
+
+
+def test_neurons_of_more_state_are_fewer_per_core() -> None:
+    """8,192 words: 4,095 LIF neurons of one word are too few to fill them, and 2,730 resonators of three are not."""
+    stock, microcode = Lif((4095,), 4095, 0, 9), ResonateAndFire((4095,), 0, 4096, 9)
+    for node, cores, bound in ((stock, 1, "neurons"), (microcode, 2, "state_words")):
+        program = Program({"x": SpikeInput((1,)), "n": node}, (Connection("x", "n", full(4095, 1)),), {"y": Output("n")})
+        (layer,) = count(program, BOARDS["oheo-gulch"]).layers
+        assert (layer.cores, layer.bound_by) == (cores, bound)
+    small = Board("small", 1, {"state_words": 2})
+    with pytest.raises(DoesNotFitError, match=r"a single neuron of layer 'n' takes 3, 1 more than 2 words of state memory"):
+        count(program, small)

@@ -74,6 +74,18 @@ def test_what_if(snn: Cli, stored: Path) -> None:
     assert len(mapped()["traffic"]["chip_of"]) == 74
 
 
+def test_balance_says_the_gain(snn: Cli, stored: Path) -> None:
+    done = snn("map", stored, "--balance", "--board", "kapoho-point", "--json", "-")
+    assert done.code == 0, done.err
+    figures = json.loads(done.out)
+    found, step = figures["balanced"], figures["step"]
+    assert found["before"] == step and found["gain"] == pytest.approx(step["us"] / found["after"]["us"]) and found["gain"] > 1
+    assert figures["cores"] > 74 and found["after"]["core_us"] < step["core_us"] and "times as fast" in done.err
+    plain = json.loads(snn("map", stored, "--board", "kapoho-point", "--json", "-").out)
+    assert plain["step"] == step and "balanced" not in plain and plain["cores"] == 74
+    assert plain["step"]["layer"] == "conv5" and plain["sensitivity"]["memory 16000 words"] == 67
+
+
 def test_a_board_file_decides(snn: Cli, stored: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.json").write_text('{"name": "mine", "chips": 1, "cores": 60}')
     assert snn("map", stored, "--board", "mine.json", "--split", "tight").code == 0
