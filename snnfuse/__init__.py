@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
     from snnfuse import data, export, hardware, networks, nn, testing
     from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+    from snnfuse.diagnosis.examine import diagnose
 
-_HOME = {"load_checkpoint": "checkpoints.checkpoint", "save_checkpoint": "checkpoints.checkpoint"}
+_HOME = {
+    "diagnose": "diagnosis.examine",
+    "load_checkpoint": "checkpoints.checkpoint",
+    "save_checkpoint": "checkpoints.checkpoint",
+}
 _MODULES = ("data", "export", "hardware", "networks", "nn", "testing")
 
-__all__ = ["data", "export", "hardware", "load_checkpoint", "networks", "nn", "save_checkpoint", "testing"]
+__all__ = ["data", "diagnose", "export", "hardware", "load_checkpoint", "networks", "nn", "save_checkpoint", "testing"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """Every register and weight of a layer against what the compiler writes for the float network, at the scale that the layer tells."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,8 +16,7 @@ from snnfuse.export.quantization.channel_scaling import find_units, in_units
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fitting import effective, sends_numbers
 from snnfuse.hardware.errors import SnnfuseError
-from snnfuse.hardware.ir.nodes import Connection, Constant, Input
-from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.nodes import Connection, Constant
 
 NEAR = 0.02  # how far apart what a layer's parts say of its scale may be, where they are rounded coarsely
 RECORDED = 1e-5  # relative: of a scale that is written with six digits
@@ -46,9 +45,8 @@ class Layer:
 def audit(subject: Subject) -> list[Finding]:
     """What of a program is not what the compiler writes, layer by layer; empty for one that is as it was exported."""
     found = [*_outputs(subject)]
-    inputs = dict(subject.program.inputs)
     for name in subject.layers:
-        found += audit_layer(subject, name, inputs)
+        found += audit_layer(subject, name)
     return _inputs_first(subject, found)
 
 
@@ -59,18 +57,19 @@ def _outputs(subject: Subject) -> Iterator[Finding]:
             yield Finding(output.node, "output", f"output {name!r} reads {output.node}, and the float network's reads {expected}", 1.0)
 
 
-def audit_layer(subject: Subject, name: str, inputs: Mapping[str, Input]) -> list[Finding]:
-    """What is wrong with one layer; inputs: as the program declares them."""
+def audit_layer(subject: Subject, name: str) -> list[Finding]:
+    """What is wrong with one layer."""
     if subject.written.populations[name].counts:
         return list(_exact_layer(subject, name))
-    layer = _layer(subject.written, subject.program, name, inputs, subject)
+    layer = layer_of(subject, name)
     if name in subject.recorded.trained:
         return [Finding(name, "trained in integers", "its weights were trained after the float network", 0.0)]
     return [*_timing(subject, layer), *_values(subject, layer)]
 
 
-def _layer(network: Network, program: Program, name: str, inputs: Mapping[str, Input], subject: Subject) -> Layer:
-    """The layer, in the neurons' units that fit its thresholds best."""
+def layer_of(subject: Subject, name: str) -> Layer:
+    """A layer beside its float population, in the neurons' units that fit its thresholds best."""
+    network, program, inputs = subject.written, subject.program, subject.program.inputs
     units = find_units(network, name, inputs)
     scales = threshold_scale(program.neurons[name], network.populations[name].theta)
     if units is not None and (scales is None or _spread(scales) <= _spread(scales / units)):

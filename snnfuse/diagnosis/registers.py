@@ -60,7 +60,7 @@ def _biases(
     name: str, node: Neuron, expected: Neuron, column: Sequence, biases: Sequence[Connection], population: Population, exact: bool
 ) -> Iterator[Finding]:
     """What is added on every step, to the voltage and to the current, in the voltage's least units."""
-    voltage, wanted_voltage = (_into_voltage(n, population.shape) for n in (node, expected))
+    voltage, wanted_voltage = (into_voltage(n, population.shape) for n in (node, expected))
     current, wanted_current = _column([c.synapse for c in biases], population.shape), _column(column, population.shape)
     for found, wanted in ((voltage, wanted_voltage), (current, wanted_current)):
         slack = 0.0 if exact else DIGITS * np.abs(wanted) + 64.0
@@ -76,7 +76,8 @@ def _biases(
         return
 
 
-def _into_voltage(node: Neuron, shape: tuple[int, ...]) -> Array:
+def into_voltage(node: Neuron, shape: tuple[int, ...]) -> Array:
+    """What is added to each voltage on every step, in its least units, of the neurons' shape."""
     mantissa, exponent = (np.asarray(getattr(node, field, 0), np.int64) for field in BIASES)
     return np.broadcast_to(mantissa * 2.0**exponent, shape)
 
