@@ -10,7 +10,7 @@ from snnfuse.diagnosis.causes import Finding
 from snnfuse.diagnosis.registers import audit_neurons
 from snnfuse.diagnosis.scales import threshold_scale
 from snnfuse.diagnosis.subject import Subject
-from snnfuse.diagnosis.weights_audit import Held, audit_weights, hold
+from snnfuse.diagnosis.weights_audit import Held, audit_weights, hold, is_shifted
 from snnfuse.export.lowering.network import Array, Network, Population
 from snnfuse.export.quantization.channel_scaling import find_units, in_units
 from snnfuse.export.quantization.exact_fit import fit_exactly
@@ -18,6 +18,7 @@ from snnfuse.export.quantization.fitting import effective, sends_numbers
 from snnfuse.hardware.errors import SnnfuseError
 from snnfuse.hardware.ir.nodes import Connection, Constant
 
+TURNED = 5e-3  # how far weights that were rounded in turn may mislead about their scale
 NEAR = 0.02  # how far apart what a layer's parts say of its scale may be, where they are rounded coarsely
 RECORDED = 1e-5  # relative: of a scale that is written with six digits
 POWER = 1e-3  # how near to a power of two a ratio of scales is one
@@ -132,13 +133,19 @@ def _values(subject: Subject, layer: Layer) -> Iterator[Finding]:
         return
     yield from audit_neurons(layer.population, node, scale, exact, layer.biases, layer.name)
     for held in layer.held:
-        votes = held.votes()
-        ratio = 1.0 if votes is None or votes.agrees(scale) else votes.scale / scale
-        source = subject.program.inputs.get(held.projection.source)
-        if votes is not None and ratio != 1.0 and source is not None and source.sends_numbers and _all_at(held, votes.scale):
-            yield Finding(held.projection.source, "input scale", str(ratio), 1.0)  # judged by `_inputs_first`, over all its readers
-        else:
-            yield from audit_weights(held, scale, exact, subject.recorded.bits.get(layer.name))
+        found = list(audit_weights(held, scale, exact, subject.recorded.bits.get(layer.name)))
+        other = _as_other_unit(subject, held, scale)
+        yield from found if other is None else [other]
+
+
+def _as_other_unit(subject: Subject, held: Held, scale: float) -> Finding | None:
+    """Wrong weights from an analog input that would be right if one unit of it were another; judged over all readers later."""
+    source, votes = subject.program.inputs.get(held.projection.source), held.votes()
+    if source is None or not source.sends_numbers or votes is None or votes.agrees(scale) or abs(votes.scale / scale - 1) < TURNED:
+        return None
+    if not is_shifted(held, votes.scale) or not _all_at(held, votes.scale):
+        return None
+    return Finding(held.projection.source, "input scale", str(votes.scale / scale), 1.0)
 
 
 def _all_at(held: Held, scale: float) -> bool:

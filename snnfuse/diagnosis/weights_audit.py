@@ -1,7 +1,7 @@
 """The weights of one projection against what the compiler makes of the float ones at the layer's scale."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from snnfuse.hardware.ir.nodes import Connection
 SURELY = 0.999  # share of weights that are what is expected, at which a form is the one that was taken
 FEW = 0.05  # share of weights beyond which a difference is no matter of single ones
 LOOSE = 1e-3  # of a step: what an inexact scale may move
-SPREAD = 8.0  # times the usual rest, where weights were rounded in turn
+SPREAD, TURNED = 8.0, 4.0  # times the usual rest, and the finest step, that weights rounded in turn keep to
 NAMED = 3  # single weights that are named
 
 
@@ -138,16 +138,21 @@ def audit_weights(held: Held, scale: float, exact: bool, recorded_bits: int | No
     yield from _differences(held, groups, made, exact)
 
 
+def is_shifted(held: Held, scale: float) -> bool:
+    """Whether at this scale all groups have exponents that are off by the same number, as where a source's unit is another."""
+    made = rounded_as(held, scale)
+    groups = [] if made is None else [g for s in made.synapses if (g := place(held.projection.weights, s)) is not None]
+    return len({a.exponent - b.exponent for a, b in zip(held.placed, groups)}) == 1
+
+
 def _differences(held: Held, groups: list[Placed], made: Rounded, exact: bool) -> Iterator[Finding]:
     node, source, mine = held.projection.target, held.projection.source, held.placed
-    if len(groups) == len(mine) and all((a.values == b.values).mean() >= SURELY for a, b in zip(mine, groups)):
-        wrong = [(a.exponent, b.exponent) for a, b in zip(mine, groups) if a.exponent != b.exponent and b.values.any()]
-        if wrong:
-            found, expected = wrong[0]
-            yield Finding(node, "weight exponent", f"a group from {source} has exponent {found}, and {expected} is expected", 1.0)
-            return
+    if wrong := _exponents(held, groups, made, exact):
+        found, expected = wrong[0]
+        yield Finding(node, "weight exponent", f"a group from {source} has exponent {found}, and {expected} is expected", 1.0)
+        return
     rest, usual = held.total - made.wanted, made.rest
-    bad = _bad(held, groups, rest, usual, exact)
+    bad = _bad(held, rest, usual, exact)
     share = float(bad.mean())
     if not share:
         return
@@ -161,11 +166,21 @@ def _differences(held: Held, groups: list[Placed], made: Rounded, exact: bool) -
         yield Finding(node, "weight value", _words(held, made, bad), size)
 
 
-def _bad(held: Held, groups: list[Placed], rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_]:
+def _exponents(held: Held, groups: list[Placed], made: Rounded, exact: bool) -> list[tuple[int, int]]:
+    """Exponents that are not the expected ones, where with these all weights would be right: (found, expected)."""
+    mine = held.placed
+    wrong = [(a.exponent, b.exponent) for a, b in zip(mine, groups) if a.exponent != b.exponent and a.values.any()]
+    if not wrong or len(groups) != len(mine):
+        return []
+    fixed = replace(held, groups=tuple(replace(a, exponent=b.exponent) for a, b in zip(mine, groups)))
+    return [] if _bad(fixed, fixed.total - made.wanted, made.rest, exact).any() else wrong
+
+
+def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_]:
     """Weights that are not what rounding gives; rest, usual: what is held, and minus what rounding leaves, beyond the float ones."""
     off = np.abs(rest + usual)  # the same numbers again, where nothing was changed
-    if held.graded and (off > held.step / 2).mean() > FEW:  # rounded in turn: only what no such rounding leaves
-        return np.abs(rest) > SPREAD * max(float(np.median(np.abs(rest))), held.step)
+    if held.graded and np.count_nonzero(off > held.step / 2) > NAMED:  # rounded in turn: only what no such rounding leaves
+        return np.abs(rest) > max(SPREAD * float(np.median(np.abs(rest))), TURNED * held.step)
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
 
 
