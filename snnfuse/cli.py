@@ -29,6 +29,7 @@ COMMANDS = {
     "board": "Run a bundle's golden inputs on a Loihi 2 board, and compare.",
     "check": "Say what would become of a network, layer by layer, without calibrating it.",
     "demo": "Train, export and run a small audio-visual network.",
+    "diagnose": "Say why a bundle does something else than its float network.",
     "doctor": "Say what is installed, and how to install what is not.",
     "energy": "Model an inference's energy and time on a chip from real spikes.",
     "export": "Turn a trained network into a bundle for Loihi 2, Lava or NIR.",

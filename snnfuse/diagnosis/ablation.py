@@ -15,10 +15,11 @@ from snnfuse.export.lowering.network import Network, Population, Projection
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, SparseWeights, Weights
 from snnfuse.export.quantization.layer_effects import Runs, run_alone
 from snnfuse.hardware.ir.encoding import membrane
-from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Lif
 
 TIE = 3e-6  # relative: a threshold in a graph may lie a millionth above what it stands for
+USUAL_GROUPS = 2  # that an export may take by default
 HALF = 0.5  # share of a layer's own differences that ties, or a part, must explain to be the cause
 
 
@@ -38,10 +39,21 @@ def cause_of(subject: Subject, runs: Runs, name: str) -> Finding:
     all_of = _run(subject, layer, parts["all"], sent)
     other = (membrane(subject.program, integers, name) if silent else all_of[1], integers.spikes[name])
     found["decay truncation"] = _differ(runs, name, (all_of[0], all_of[1]), (other[1], other[0]))
-    return _judged(name, found)
+    judged = _judged(name, found)
+    return replace(judged, own_advice=_more_digits(layer)) if judged.cause == "weight rounding" else judged
+
+
+def _more_digits(layer: Layer) -> str:
+    """What gives a layer's weights more digits than they have."""
+    bits = max((group.bits for held in layer.held for group in held.placed), default=WEIGHT_BITS)
+    if bits < WEIGHT_BITS:
+        return f"export with more bits for it (--weight-bits {WEIGHT_BITS}, or weight_bits={{{layer.name!r}: {WEIGHT_BITS}}} in Python)"
+    groups = 1 + max(USUAL_GROUPS, max((len(held.placed) for held in layer.held), default=1))
+    return f"train on in integers (snnfuse train --from MODEL --qat {WEIGHT_BITS}), or export with --max-groups {groups}"
 
 
 def _judged(name: str, found: Mapping[str, Difference]) -> Finding:
+    """The part that explains most."""
     whole = found["all"]
     tie = found["threshold tie"]
     if tie.different and tie.different >= HALF * whole.different and not whole.deviation:

@@ -19,7 +19,7 @@ CAUSES: dict[str, str] = {
     "neuron parameter": REWRITE,
     "input scale": "export again with calibration data that are scaled as the data at run time",
     # what rounding and ranges do
-    "weight rounding": "give this layer more bits (weight_bits={{{node!r}: 8}}) or groups (--max-groups 3), or fine-tune in integers",
+    "weight rounding": "give its weights more bits (--weight-bits 8) or groups (--max-groups 3)",
     "decay rounding": "choose decays that are multiples of 1/4096 and train with them",
     "threshold rounding": "rescale its weights and threshold together by a power of two, so that the threshold takes more digits",
     "bias rounding": "rescale its weights, bias and threshold together by a power of two, so that the bias takes more digits",
@@ -33,7 +33,7 @@ CAUSES: dict[str, str] = {
     "too few calibration samples": "calibrate on 64 samples or more (--calib FILE, or --data NAME --calib-samples 256)",
     "trained in integers": "compare with the network before fine-tuning only for its accuracy: its weights were changed on purpose",
 }  # fmt: skip
-"""By cause, the advice; {node!r} is the layer."""
+"""By cause, the advice."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,19 @@ class Finding:
         cause: one of `CAUSES`.
         what: what is there and what should be, in words with numbers.
         weight: by which findings of one audit are ranked, larger first.
+        own_advice: what to do in this very case; "" for what `CAUSES` says.
     """
 
     node: str
     cause: str
     what: str
     weight: float = 0.0
+    own_advice: str = ""
 
     @property
     def advice(self) -> str:
         """One sentence on what to do."""
-        return CAUSES[self.cause].format(node=self.node)
+        return self.own_advice or CAUSES[self.cause]
 
     def __str__(self) -> str:
         where = f"{self.node}: " if self.node else ""

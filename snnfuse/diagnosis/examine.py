@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from snnfuse.export.bundle.bundle import Bundle
 
+TRAINED = "trained in integers"
 BLAMED = 3  # layers whose rounding is taken apart, and that are restored to float
 Inputs = ArrayLike | Mapping[str, ArrayLike]
 
@@ -112,10 +113,11 @@ def examine(subject: Subject, x: dict[str, NDArray], labels: NDArray | None, nam
     effects = effects_of(runs)
     ranked = sorted(effects, key=lambda n: -effects[n].alone.size)
     differing = [n for n in ranked if effects[n].alone.size > 0]
-    findings = _ranked(subject, runs, effects, audited, differing[:BLAMED])
-    blamed = list(dict.fromkeys([f.node for f in findings if f.node in effects] + differing))
+    certain, measured = _findings(subject, runs, effects, audited, differing[:BLAMED])
+    blamed = list(dict.fromkeys([f.node for f in (*certain, *measured) if f.node in effects] + differing))
     restored = list(effects) if all_layers else blamed[:BLAMED]
     costs = {n: cost_of(runs, n, labels) for n in restored}
+    findings = [*certain, *sorted(measured, key=lambda f: (-max(0.0, costs[f.node].points) if f.node in costs else 0.0, -f.weight))]
     firsts = first_divergences(runs)
     rates = {n: rate_distance(runs.run.spikes[n], runs.recording.spikes[n]) for n in effects}
     layers = tuple(LayerDiagnosis(n, effects[n], rates[n], firsts.get(n), costs.get(n)) for n in subject.layers)
@@ -133,20 +135,21 @@ def outcome_of(runs: Runs, effects: Mapping[str, LayerEffect], labels: NDArray |
     return Outcome(samples, agreement(expected, found), share, accuracy(expected, labels), accuracy(found, labels))
 
 
-def _ranked(subject: Subject, runs: Runs, effects: dict[str, LayerEffect], audited: list[Finding], blamed: list[str]) -> list[Finding]:
-    """What was written otherwise than it should be first, the largest effect before; then causes by what they change."""
-    written = sorted(audited, key=lambda f: (-(f.cause != "trained in integers"), -_effect(runs, effects, f)))
+def _findings(
+    subject: Subject, runs: Runs, effects: dict[str, LayerEffect], audited: list[Finding], blamed: list[str]
+) -> tuple[list[Finding], list[Finding]]:
+    """What is certainly wrong, the largest effect before: what was written otherwise than it should be, then few samples; and causes by
+    what they change, largest first."""
+    written = sorted(audited, key=lambda f: -_effect(runs, effects, f))
     measured = [
         *input_findings(runs),
         *saturation_findings(runs, effects),
         *recorded_findings(subject, effects),
         *rounding_findings(subject, runs, blamed),
+        *(replace(f, weight=_effect(runs, effects, f)) for f in written if f.cause == TRAINED),
     ]
-    measured = [f for f in measured if f.weight > 0]
-    few = list(calibration_finding(subject, effects))
-    first = [f for f in written if f.cause != "trained in integers"]
-    rest = [replace(f, weight=_effect(runs, effects, f)) for f in written if f.cause == "trained in integers"]
-    return [*first, *few, *sorted([*measured, *rest], key=lambda f: -f.weight)]
+    certain = [f for f in written if f.cause != TRAINED]
+    return [*certain, *calibration_finding(subject, effects)], sorted((f for f in measured if f.weight > 0), key=lambda f: -f.weight)
 
 
 def _effect(runs: Runs, effects: Mapping[str, LayerEffect], finding: Finding) -> float:

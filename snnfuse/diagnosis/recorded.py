@@ -8,7 +8,7 @@ from typing import Any
 from snnfuse.hardware.ledger import Ledger
 
 SCALE = re.compile(r"threshold scale ([-+.e\d]+)")
-BITS = re.compile(r"weights (?:trained )?in (\d+) bits")
+BITS = re.compile(r"weights (?:trained )?in (\d+) bits(?! where)")
 INPUT = re.compile(r"-bit graded spikes of ([-+.e\d]+) each")
 RESET = re.compile(r"^reset (\w+) becomes (\w+)$")
 SAMPLES = re.compile(r"on (\d+) samples")

@@ -11,6 +11,7 @@ from snnfuse.diagnosis.outcome import Outcome
 from snnfuse.diagnosis.restoring import Cost
 from snnfuse.export.quantization.layer_effects import LayerEffect
 
+ROUNDING = ("weight rounding", "decay rounding", "threshold rounding", "bias rounding", "threshold tie", "clip")
 HEAD = ("layer", "alone", "inherited", "together", "first differs", "rates, EMD", "restored")
 
 
@@ -85,6 +86,8 @@ class Diagnosis:
     @property
     def advice(self) -> str:
         """One sentence on what to do; "" where nothing differs."""
+        if self.findings and self.cause in ROUNDING and self.outcome.agreement == 1:
+            return "nothing needs doing, for every sample keeps its class"
         return self.findings[0].advice if self.findings else ""
 
     @property

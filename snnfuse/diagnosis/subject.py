@@ -55,12 +55,21 @@ def pair(graph: "nir.NIRGraph", program: Program, recorded: Recorded) -> Subject
         except SnnfuseError as error:
             first = first or error
             continue
-        if set(network.populations) <= set(program.neurons) and set(network.inputs) == set(program.inputs):
+        if _same_shapes(network, program):
             return Subject(network, written, program, recorded)
     if first is not None:
         raise first
-    missing = sorted(set(network.populations) - set(program.neurons)) or sorted(set(network.inputs) ^ set(program.inputs))
-    raise InputError(f"the program was not made from this graph: it has no {missing[0]!r}, but {', '.join(program.neurons)}")
+    raise InputError(
+        f"the program was not made from this graph: its populations are {', '.join(program.neurons)}, in other shapes or under other names"
+    )
+
+
+def _same_shapes(network: Network, program: Program) -> bool:
+    """Whether a program has every population of a network and the same inputs."""
+    neurons = {name: node.shape for name, node in program.neurons.items()}
+    inputs = {name: node.shape for name, node in program.inputs.items()}
+    shapes = {name: p.shape for name, p in network.populations.items()}
+    return inputs == dict(network.inputs) and all(neurons.get(name) == shape for name, shape in shapes.items())
 
 
 def _forms(graph: "nir.NIRGraph", program: Program) -> Iterator[Network]:
