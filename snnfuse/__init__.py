@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
     from snnfuse import data, export, hardware, networks, nn, testing
     from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
-    from snnfuse.diagnosis.examine import diagnose
+    from snnfuse.diagnosis.diagnosing import diagnose
 
 _HOME = {
-    "diagnose": "diagnosis.examine",
+    "diagnose": "diagnosis.diagnosing",
     "load_checkpoint": "checkpoints.checkpoint",
     "save_checkpoint": "checkpoints.checkpoint",
 }

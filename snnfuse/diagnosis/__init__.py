@@ -7,7 +7,7 @@ effects      what each layer changes alone and inherits, and what undoing it giv
 import importlib
 from typing import Any
 
-_HOME = {"CAUSES": "causes", "Diagnosis": "result", "Finding": "causes", "diagnose": "examine"}
+_HOME = {"CAUSES": "causes", "Diagnosis": "result", "Finding": "causes", "diagnose": "diagnosing"}
 
 __all__ = list(_HOME)
 

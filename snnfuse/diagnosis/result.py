@@ -10,6 +10,7 @@ from snnfuse.diagnosis.divergence import Divergence
 from snnfuse.diagnosis.outcome import Outcome
 from snnfuse.diagnosis.restoring import Cost
 from snnfuse.export.quantization.layer_effects import LayerEffect
+from snnfuse.hardware.ir.shown import columns, html
 
 ROUNDING = ("weight rounding", "decay rounding", "threshold rounding", "bias rounding", "threshold tie", "clip")
 HEAD = ("layer", "alone", "inherited", "together", "first differs", "rates, EMD", "restored")
@@ -110,20 +111,16 @@ class Diagnosis:
         return (*lines, f"cause: {self.finding}", f"advice: {self.advice}")
 
     def __str__(self) -> str:
-        from snnfuse.report.tables import table
-
         more = [f"also: {finding}" for finding in self.findings[1:4]]
         first = [f"first: {self.first.node}, {self.first}"] if self.first else []
         chaos = [] if self.chaos is None else [str(self.chaos)]
         shown = sorted(self.layers, key=lambda layer: -layer.effect.together.size)[:16]
         rows = [layer.row for layer in self.layers if layer in shown]
-        return "\n".join([*self.verdict, *more, *first, table(HEAD, rows), *(c for c in chaos if c not in self.verdict)])
+        return "\n".join([*self.verdict, *more, *first, *columns(HEAD, rows), *(c for c in chaos if c not in self.verdict)])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        from snnfuse.hardware.ir.shown import html
-
         return html(self.verdict[0], self.verdict[1:], HEAD, [layer.row for layer in self.layers])
 
     def to_json(self) -> dict[str, Any]:
