@@ -5,15 +5,18 @@ chip. What the stand-in cannot tell is assumed and can be set: that adapters pas
 `output_delay`). Importing this module does not import Lava.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.lava.child import job_folder, run_module
 from snnfuse.hardware.backends.lava.compat import require_lava
+from snnfuse.hardware.backends.lava.profiling import MEASURED
 from snnfuse.hardware.backends.lava.simulate import default_time_limit, file_stem, write_job
 from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.chip import tier
@@ -62,12 +65,14 @@ class BoardCheck:
         about: a sentence for a person.
         comparison: of the spikes of `nodes`.
         nodes: what was compared.
+        measured: by run, what Lava's profilers measured, as `snnfuse.hardware.backends.lava.profiling` says; empty without a board.
     """
 
     backend: str
     about: str
     comparison: Comparison
     nodes: tuple[str, ...]
+    measured: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def on_board(self) -> bool:
@@ -109,14 +114,15 @@ def check_on_board(
         EnvironmentProblem: Lava failed, a process has no NeuroCore model, or it did not end in time.
     """
     nodes = spiking_nodes(program)
+    measured: list[dict[str, Any]] = []
     if is_board_software_installed():
-        recording = run_on_board(program, events, nodes, host or Host(), timeout)
+        recording, measured = profiled_run(program, events, nodes, host or Host(), timeout)
         backend, about = "loihi2", "ran on the board that lava-loihi found"
     else:
         backend, about = _cpu_backend()
         recording = run_on(backend, program, events, nodes, timeout=timeout if backend == "lava" else None).recording
     expected = make_recording(program, {name: golden.spikes[name] for name in recording_nodes(program, nodes)}, {}, "golden", events)
-    return BoardCheck(backend, about, compare(expected, recording), tuple(nodes))
+    return BoardCheck(backend, about, compare(expected, recording), tuple(nodes), tuple(measured))
 
 
 def _cpu_backend() -> tuple[str, str]:
@@ -144,7 +150,14 @@ def spiking_nodes(program: Program) -> list[str]:
 
 
 def run_on_board(program: Program, events: Mapping[str, NDArray], nodes: list[str], host: Host, timeout: float | None = None) -> Recording:
-    """Spikes of some populations, from a board.
+    """Spikes of some populations, from a board: the first part of `profiled_run`."""
+    return profiled_run(program, events, nodes, host, timeout)[0]
+
+
+def profiled_run(
+    program: Program, events: Mapping[str, NDArray], nodes: list[str], host: Host, timeout: float | None = None
+) -> tuple[Recording, list[dict[str, Any]]]:
+    """Spikes of some populations, from a board, and what Lava's profilers measured of each run, where lava-loihi has any.
 
     Samples run back to back. Where synapses hold something from one sample to the next, recurrent and lagging ones, each sample is a
     run of its own: public Lava has no NeuroCore model of what would clear them.
@@ -169,7 +182,8 @@ def run_on_board(program: Program, events: Mapping[str, NDArray], nodes: list[st
         write_job(folder, program, {"time": time, "samples": samples, "runs": runs, "nodes": recorded} | asdict(host))
         run_module(WORKER, folder, limit, "Lava, running on a board,")
         spikes = {name: _read(folder, program, name, runs, time) for name in recorded}
-    return make_recording(program, spikes, {}, "loihi2", arrays)
+        measured = json.loads((folder / MEASURED).read_text(encoding="utf-8"))
+    return make_recording(program, spikes, {}, "loihi2", arrays), measured
 
 
 def _read(folder: Path, program: Program, node: str, runs: int, time: int) -> NDArray:

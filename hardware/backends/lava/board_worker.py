@@ -6,6 +6,7 @@ NeuroCore models: Lava's Loihi2HwCfg would otherwise run them on the CPU without
 """
 
 import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from snnfuse.hardware.backends.lava.child import LavaFailed
+from snnfuse.hardware.backends.lava.profiling import MEASURED, find_profilers
 from snnfuse.hardware.backends.lava.simulate import file_stem, read_job
 from snnfuse.hardware.backends.lava.worker import parts
 from snnfuse.hardware.errors import UnsupportedError
@@ -26,13 +28,14 @@ def prepare() -> None:
 
 
 def main(folder: Path) -> None:
-    """Run the job; its recordings are files in the folder."""
+    """Run the job; its recordings are files in the folder, and what profilers measured."""
     job, program = read_job(folder)
     choose_host(job)
+    measured = []
     for part in parts(program):
         if part.neurons.keys() & set(job["nodes"]):
-            for run in range(job["runs"]):
-                run_part(folder, program, part, job, run)
+            measured += [run_part(folder, program, part, job, run) for run in range(job["runs"])]
+    (folder / MEASURED).write_text(json.dumps([each for each in measured if each is not None]), encoding="utf-8")
 
 
 def choose_host(job: Mapping[str, Any]) -> None:
@@ -51,8 +54,8 @@ def choose_host(job: Mapping[str, Any]) -> None:
         raise LavaFailed(f"{error.filename!r}, which Lava looks for the board with, is no command here") from error
 
 
-def run_part(folder: Path, program: Program, part: Program, job: Mapping[str, Any], run: int) -> None:
-    """One connected part over the samples of a run, back to back."""
+def run_part(folder: Path, program: Program, part: Program, job: Mapping[str, Any], run: int) -> dict[str, Any] | None:
+    """One connected part over the samples of a run, back to back; returns what profilers measured, None without any."""
     from snnfuse.hardware.backends.lava.network import to_lava
     from snnfuse.hardware.backends.lava.processes.events import EventSource
     from snnfuse.hardware.backends.lava.processes.sink import EventSink
@@ -77,7 +80,9 @@ def run_part(folder: Path, program: Program, part: Program, job: Mapping[str, An
         network.neurons[name].s_out.connect(adapter.inp)
         adapter.out.connect(sink.a_in)
     last = start - 1 + rows + max(part.latency.values())
-    run_to_end(next(iter(network.neurons.values())), last, hardware_config(network))
+    profilers = find_profilers(last)
+    run_to_end(next(iter(network.neurons.values())), last, hardware_config(network, profilers.callbacks if profilers else []))
+    return None if profilers is None else {"nodes": sorted(part.neurons), "samples": job["samples"], **profilers.measured()}
 
 
 def message(node: Any) -> dict[str, int]:
@@ -102,8 +107,8 @@ def find_adapters() -> Any:
     return spike
 
 
-def hardware_config(network: Any) -> Any:
-    """Loihi2HwCfg, but an error for a neuron or synapse that it would run on the CPU."""
+def hardware_config(network: Any, callbacks: list[Any]) -> Any:
+    """Loihi2HwCfg with these callbacks, but an error for a neuron or synapse that it would run on the CPU."""
     from lava.magma.core.run_configs import Loihi2HwCfg
 
     from snnfuse.hardware.backends.lava.processes.events import EventSource, PyEventSourceModel
@@ -123,7 +128,8 @@ def hardware_config(network: Any) -> Any:
                 )
             return model
 
-    return OnNeuroCores(exception_proc_model_map={EventSource: PyEventSourceModel, EventSink: PyEventSinkModel})
+    models = {EventSource: PyEventSourceModel, EventSink: PyEventSinkModel}
+    return OnNeuroCores(exception_proc_model_map=models, callback_fxs=callbacks)
 
 
 def needs_neurocore(model: type) -> bool:

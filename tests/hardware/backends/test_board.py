@@ -56,6 +56,14 @@ def test_golden_spikes_return_from_the_stand_in(stand_in: pytest.MonkeyPatch, de
     assert check.comparison.mismatches == 0 and all(0.05 < golden.spikes[name].mean() < 0.95 for name in compared)
 
 
+def test_profilers_measure_each_run(stand_in: pytest.MonkeyPatch) -> None:
+    program, events = network(bias=0, recurrent=True)
+    check = check_on_board(program, events, emulate(program, events, "all"))
+    assert len(check.measured) == 3  # recurrent samples run one by one
+    for run in check.measured:
+        assert run["samples"] == 1 and run["steps"] == 9 + 3 and run["host_us"] == 5.5 and run["dendrite_updates"]["all"] == 80 / 12
+
+
 def test_a_wrong_spike_is_found(stand_in: pytest.MonkeyPatch) -> None:
     program, events = network()
     golden = emulate(program, events, "all")

@@ -61,6 +61,14 @@ def test_the_script_takes_the_board_where_the_package_is(bundle: Path, lava: Non
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["equal"] and figures["on_board"] and figures["backend"] == "loihi2"
+    (run,) = figures["measured"]
+    assert run["profilers"].startswith("STAND-IN") and (run["step_us"], run["total_w"], run["static_w"]) == (8.0, 0.4, 0.2)
+    assert run["syn_ops"] == {"all": 400 / run["steps"], "busiest": 300 / run["steps"], "cores": 2} and "vddm_w" not in run
+    row = json.loads((bundle.parent.parent / "b-row.json").read_text())
+    (stage,) = row["stages"]
+    assert stage["measured"] == figures["measured"] and stage["predicted"] == figures["predicted"] and stage["steps"] == 12
+    low, high = stage["predicted"]["free-running"]["step_us_interval"]
+    assert low < stage["predicted"]["free-running"]["step_us"] < high and "b-row.json" in done.stderr and "8" in done.stderr
 
 
 def test_the_script_without_snnfuse_says_what_is_missing(bundle: Path) -> None:
