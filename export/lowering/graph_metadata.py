@@ -25,12 +25,16 @@ class Notes:
         ours: whether there are any.
         dt: seconds per step, > 0; None where they do not say.
         ledger: what changed on the way to the graph.
+        forward: how a traced model takes a run, in words; empty where they do not say.
+        readings: of outputs of which a traced model returns one value for all steps, by name: the "sum", "mean" or "last" one.
         host_steps: by module path, a folded module's node, None where it is not one node, and what a host could compute in its place.
     """
 
     ours: bool = False
     dt: float | None = None
     ledger: Ledger = ()
+    forward: str = ""
+    readings: Mapping[str, str] = field(default_factory=dict)
     host_steps: Mapping[str, tuple[str | None, HostStep]] = field(default_factory=dict)
 
 
@@ -53,7 +57,26 @@ def read_notes(graph: nir.NIRGraph) -> Notes:
         raise _damaged(str(error)) from None
     if not isinstance(said, dict):
         raise _damaged("it is no JSON object")
-    return Notes(True, _dt(said.get("dt")), _ledger(said.get("ledger", [])), _host_steps(said.get("host_steps", {})))
+    return Notes(
+        ours=True,
+        dt=_dt(said.get("dt")),
+        ledger=_ledger(said.get("ledger", [])),
+        forward=str(said.get("forward", "")),
+        readings=_readings(said.get("readings", {})),
+        host_steps=_host_steps(said.get("host_steps", {})),
+    )
+
+
+def with_note(graph: nir.NIRGraph, **notes: Any) -> nir.NIRGraph:
+    """The graph with further notes, JSON-able."""
+    about = json.loads(graph.metadata[KEY]) | notes
+    return nir.NIRGraph(graph.nodes, graph.edges, metadata={**graph.metadata, KEY: json.dumps(about)}, type_check=False)
+
+
+def _readings(notes: Any) -> dict[str, str]:
+    if not isinstance(notes, dict) or not set(notes.values()) <= {"sum", "mean", "last"}:
+        raise _damaged("its readings are no object of sum, mean or last by output")
+    return notes
 
 
 def _host_steps(notes: Any) -> dict[str, tuple[str | None, HostStep]]:

@@ -9,6 +9,7 @@ reason) its entry in the ledger.
 """
 
 import json
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -19,11 +20,27 @@ from torch import nn
 from snnfuse.export.tracing.capture.trace import trace
 from snnfuse.export.tracing.capture.tracer import HALF
 from snnfuse.export.tracing.emit.assemble import assemble
-from snnfuse.export.tracing.step.time_loop import one_step
+from snnfuse.export.tracing.step.step import Step
+from snnfuse.export.tracing.step.time_loop import Loop
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import Ledger, LedgerEntry, to_json
 
 DT = 1e-4
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A traced model.
+
+    Attributes:
+        graph: its NIR graph.
+        ledger: what changed on the way.
+        step: the time step that its forward computes, with how it takes time and what it returns of it.
+    """
+
+    graph: nir.NIRGraph
+    ledger: Ledger
+    step: Step
 
 
 def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
@@ -31,10 +48,11 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
 
     Args:
         model: of snnTorch neurons and torch layers; traced as in evaluation.
-        sample: what forward takes, a tensor or a tuple of tensors. ONE time step, (batch, *shape); for a model that
-            unrolls its own loop over x[t], all steps, (time, batch, *shape) with time >= 2. Only shapes matter. The loop's
-            steps are compared with each other as far as the sample reaches, so give it as many as will really run: of three
-            steps, nobody can see that the fifth would differ.
+        sample: what forward takes, a tensor or a tuple of tensors, with numbers of steps in their places. ONE time step,
+            (batch, *shape); for a model that unrolls its own loop over x[t] or x[:, t], all steps, (time, batch, *shape) or
+            (batch, time, *shape), with time >= 2; which axis is time is found out. Only shapes matter. The loop's steps are compared
+            with each other as far as the sample reaches, so give it as many as will really run: of three steps, nobody can see that
+            the fifth would differ.
         dt: seconds per time step, > 0.
 
     Returns:
@@ -43,30 +61,48 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
         "output_0" and so on; the membrane of neurons whose spikes are returned too "membrane", or "membrane_0" and so on. Neurons,
         and outputs, behind a map that NIR can only write out as a matrix are flat, in C order.
         `metadata["snnfuse"]` is one JSON string: "dt", "generator", "ledger", what changed on the way, "outputs", which of
-        the values that forward returns each output is, from 0, and "host_steps", by module what a host could compute in the place of
-        a scale that it was folded to.
+        the values that forward returns each output is, from 0, "readings", of which outputs forward returns the "sum", the "mean" or
+        the "last" of all steps, and "host_steps", by module what a host could compute in the place of a scale that it was folded to.
 
     Raises:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
         InputError: the sample does not fit the model, or a parameter is not finite.
     """
-    graph, _ = trace_model(model, sample, dt)
-    return graph
+    return traced(model, sample, dt).graph
 
 
 def trace_model(model: nn.Module, sample: Any, dt: float = DT) -> tuple[nir.NIRGraph, Ledger]:
     """As `to_nir`; returns the ledger beside the graph."""
+    found = traced(model, sample, dt)
+    return found.graph, found.ledger
+
+
+def traced(model: nn.Module, sample: Any, dt: float = DT, steps: int | None = None) -> Traced:
+    """As `to_nir`; steps: what numbers of steps are that forward takes and the sample does not give."""
+    if not dt > 0:
+        raise InputError(f"dt={dt} must be above 0: it is the length of a time step in seconds")
+    return finish(capture(model, sample, steps), dt)
+
+
+def capture(model: nn.Module, sample: Any, steps: int | None = None) -> Loop:
+    """What a model's forward does with a sample, as far as it shows how it takes time; arguments and errors as of `traced`."""
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if not isinstance(model, nn.Module):
         raise InputError(f"the model is {type(model).__name__}, not a torch.nn.Module")
-    if not dt > 0:
-        raise InputError(f"dt={dt} must be above 0: it is the length of a time step in seconds")
-    traced = trace(model, _sample(model, sample))
-    made = assemble(one_step(traced), traced.model, dt)
-    ledger = (*_unrounded(model), *made.ledger)
+    return Loop(trace(model, _sample(model, sample), steps))
+
+
+def finish(loop: Loop, dt: float = DT) -> Traced:
+    """The graph of what was captured; errors as of `to_nir`."""
+    step = loop.reduce()
+    made = assemble(step, loop.model, dt)
+    ledger = (*_unrounded(loop.model), *made.ledger)
     about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(ledger), "outputs": made.outputs}
     about |= {"host_steps": made.host_steps} if made.host_steps else {}
-    return nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), ledger
+    readings = {name: step.readings[position].reduction for name, position in made.outputs.items()}
+    readings = {name: reduction for name, reduction in readings.items() if reduction != "steps"}
+    about |= {"readings": readings} if readings else {}
+    return Traced(nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), ledger, step)
 
 
 def _unrounded(model: nn.Module) -> Ledger:
@@ -76,11 +112,11 @@ def _unrounded(model: nn.Module) -> Ledger:
     return tuple(LedgerEntry(type(model).__name__, f"its values are no longer rounded to {kind}", reason) for kind in kinds)
 
 
-def _sample(model: nn.Module, sample: Any) -> tuple[torch.Tensor, ...]:
-    """The sample as tensors of the model's type."""
+def _sample(model: nn.Module, sample: Any) -> tuple[torch.Tensor | int, ...]:
+    """The sample as tensors of the model's type; numbers of steps as they are."""
     tensors = sample if isinstance(sample, tuple | list) else (sample,)
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    return tuple(_tensor(value, i, like) for i, value in enumerate(tensors))
+    return tuple(value if type(value) is int else _tensor(value, i, like) for i, value in enumerate(tensors))
 
 
 def _tensor(value: Any, position: int, like: torch.Tensor) -> torch.Tensor:

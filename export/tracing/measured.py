@@ -17,8 +17,11 @@ from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.outputs import output_values
+from snnfuse.export.tracing.capture.arguments import bind, call, root_of
 from snnfuse.export.tracing.capture.untouched import untouched
+from snnfuse.export.tracing.forms import ONE_STEP, Form, arguments
 from snnfuse.export.tracing.neurons import is_neuron
+from snnfuse.export.tracing.step.step import Reading
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ledger import Ledger, to_json
 
@@ -26,7 +29,7 @@ ALL = "with all changes of the trace"  # a run tells the effect of all entries t
 
 
 def measured_ledger(
-    model: nn.Module, graph: nir.NIRGraph, ledger: Ledger, inputs: Mapping[str, NDArray], unrolled: bool
+    model: nn.Module, graph: nir.NIRGraph, ledger: Ledger, inputs: Mapping[str, NDArray], form: Form = ONE_STEP
 ) -> tuple[nir.NIRGraph, Ledger]:
     """The graph and its ledger with the effect of all entries together, at the entry's own neurons and at the outputs.
 
@@ -34,16 +37,17 @@ def measured_ledger(
         model: what the graph was traced from; left as it is.
         graph, ledger: as `trace_model` gave them; the graph's metadata is renewed.
         inputs: float (time, batch, *shape) in the order of forward's arguments.
-        unrolled: whether forward loops over time itself.
+        form: how forward takes a run.
 
     Returns:
-        The same where the ledger is empty, or the graph holds what the chip does not, so that there is no network to run.
+        The same where the ledger is empty, or the graph holds what the chip does not, so that there is no network to run, or where
+        forward takes one input for all steps, and those of the samples change.
 
     Raises:
         InputError: forward fails on the inputs.
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    if not ledger:
+    if not ledger or form.layout == "static" and any((x[1:] != x[0]).any() for x in inputs.values()):
         return graph, ledger
     try:
         network = lower(graph)
@@ -51,24 +55,30 @@ def measured_ledger(
     except UnsupportedError:  # a NIR graph may hold more than the chip, and is exported all the same
         return graph, ledger
     about = json.loads(graph.metadata["snnfuse"])
-    returned, spikes = run_recorded(model, inputs, unrolled, {entry.node for entry in ledger})
-    effect = _effect(network, run, about["outputs"], returned)
+    returned, spikes = run_recorded(model, inputs, form, {entry.node for entry in ledger})
+    effect = _effect(network, run, about["outputs"], returned, form)
     ledger = tuple(replace(entry, effect=entry.effect or f"{ALL}, {_own_effect(entry.node, spikes, run)}{effect}") for entry in ledger)
     return nir.NIRGraph(graph.nodes, graph.edges, metadata={"snnfuse": json.dumps(about | {"ledger": to_json(ledger)})}), ledger
 
 
-def run_model(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> list[NDArray]:
-    """Everything that a model returns, each (time, batch, *shape), run from rest in its own precision; the model is left as it is."""
-    return run_recorded(model, inputs, unrolled, ())[0]
+def run_model(model: nn.Module, inputs: Mapping[str, NDArray], form: Form = ONE_STEP) -> list[NDArray]:
+    """Everything that a model returns, run from rest in its own precision; the model is left as it is.
+
+    Args:
+        model: run as in evaluation.
+        inputs: float (time, batch, *shape) in the order of forward's arguments.
+        form: how forward takes a run; of what it returns all steps the result is (time, batch, *shape), of anything else what it returns.
+    """
+    return run_recorded(model, inputs, form, ())[0]
 
 
 def run_recorded(
-    model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool, paths: Collection[str]
+    model: nn.Module, inputs: Mapping[str, NDArray], form: Form, paths: Collection[str]
 ) -> tuple[list[NDArray], dict[str, NDArray]]:
     """As `run_model`; returns beside it what the neurons among the modules at `paths` put out, (time, batch, *shape) each."""
     kept: dict[str, list[torch.Tensor]] = {path: [] for path, m in model.named_modules() if path in paths and is_neuron(m)}
     with _recording(model, kept):
-        returned = _run(model, inputs, unrolled)
+        returned = _run(model, inputs, form)
     return returned, {path: _stacked(values) for path, values in kept.items() if values}
 
 
@@ -87,21 +97,23 @@ def _recording(model: nn.Module, kept: Mapping[str, list[torch.Tensor]]) -> Iter
             hook.remove()
 
 
-def _run(model: nn.Module, inputs: Mapping[str, NDArray], unrolled: bool) -> list[NDArray]:
+def _run(model: nn.Module, inputs: Mapping[str, NDArray], form: Form) -> list[NDArray]:
     like = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(0))
-    tensors = [torch.as_tensor(np.asarray(x), dtype=like.dtype, device=like.device) for x in inputs.values()]
+    tensors = {name: torch.as_tensor(np.asarray(x), dtype=like.dtype, device=like.device) for name, x in inputs.items()}
+    root, steps = root_of(model), len(next(iter(tensors.values())))
     with untouched(model), _spikes_as(model, like.dtype):
         _rest(model)
         try:
-            if unrolled:
-                return [_stacked(value) for value in _values(model(*tensors))]
-            steps = [_values(model(*(x[t] for x in tensors))) for t in range(len(tensors[0]))]
+            if form.layout != "step":
+                values = _values(call(root, bind(root, arguments(form, tensors), steps)))
+                return [_in_time(value, reading) for value, reading in zip(values, form.readings, strict=True)]
+            each = [_values(call(root, bind(root, [x[t] for x in tensors.values()]))) for t in range(steps)]
         except SnnfuseError:
             raise
         except Exception as error:  # whatever a user's forward raises ends in one line
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(f"{type(model).__name__}.forward failed on the samples: {reason}") from error
-    return [_stacked(values) for values in zip(*steps, strict=True)]
+    return [_stacked(values) for values in zip(*each, strict=True)]
 
 
 def _rest(model: nn.Module) -> None:
@@ -132,28 +144,47 @@ def _values(returned: Any) -> tuple[Any, ...]:
     return returned if isinstance(returned, tuple) else (returned,)
 
 
+def _in_time(value: Any, reading: Reading) -> NDArray:
+    """All steps with time first; the rest as it is."""
+    found = _stacked(value)
+    return found if not reading.axis else np.moveaxis(found, reading.axis, 0)
+
+
 def _stacked(value: Any) -> NDArray:
     """A tensor over time, or one tensor per step."""
     return (value if isinstance(value, torch.Tensor) else torch.stack(list(value))).detach().cpu().numpy()
 
 
-def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returned: list[NDArray]) -> str:
+def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returned: list[NDArray], form: Form) -> str:
     """The differences at every output, in words."""
     parts, samples = [], 0
     for name, position in outputs.items():
         node = network.outputs[name]
         samples = run.v[node].shape[1]
-        theirs = returned[position].reshape(run.v[node].shape)
+        theirs, reading = returned[position], form.readings[position] if form.readings else Reading()
         at = f"at {name} " if len(outputs) > 1 else ""
-        if name in network.membranes:
+        if reading.reduction != "steps":
+            wrong = np.count_nonzero(_best(_reduced(output_values(network, run, name), reading)) != _best(theirs))
+            parts.append(f"{at}the largest differs in {wrong} samples")
+        elif name in network.membranes:
             ours = output_values(network, run, name)
+            theirs = theirs.reshape(ours.shape)
             wrong, off = np.count_nonzero(_largest(ours) != _largest(theirs)), np.abs(ours - theirs).max()
             parts.append(f"{at}the largest membrane differs in {wrong} samples, a membrane by up to {off:.3g}")
         else:
             ours = run.spikes[node]
-            wrong = np.count_nonzero(ours != theirs.astype(bool))
+            wrong = np.count_nonzero(ours != theirs.reshape(ours.shape).astype(bool))
             parts.append(f"{at}{wrong} output spikes differ where the graph has {np.count_nonzero(ours)}")
     return f"{', '.join(parts)}, on {samples} samples"
+
+
+def _reduced(values: NDArray, reading: Reading) -> NDArray:
+    """What forward returns of a window."""
+    return values[-1] if reading.reduction == "last" else values.sum(0)
+
+
+def _best(values: NDArray) -> NDArray[np.int64]:
+    return values.reshape(len(values), -1).argmax(1)
 
 
 def _own_effect(path: str, spikes: Mapping[str, NDArray], run: FloatRun) -> str:

@@ -21,6 +21,7 @@ RESETS = ("zero", "subtract", "subtract_delayed", "subtract_undelayed", "zero_de
 DECODERS = ("spike_count", "first_spike", "membrane_sum", "membrane_last", "membrane_max")
 L2 = ("fold", "host", "microcode")
 TIERS = ("A", "B")
+LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -33,7 +34,9 @@ TIERS = ("A", "B")
 @click.option("--calib-samples", type=click.IntRange(1), default=256, show_default=True, help="How many to draw with --data.")
 @click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="Your own class, for a bare state_dict.")
 @click.option("--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of an input in one step, as 1x28x28; for nir.")
-@click.option("--time-steps", type=click.IntRange(2), metavar="N", help="For a model whose forward loops over N steps itself.")
+@click.option("--time-steps", type=click.IntRange(1), metavar="N", help="Time steps of a forward that loops itself; default: FILE's.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="How forward takes time; default: found by tracing it.")
+@click.option("--batch-first", is_flag=True, help="The arrays of --calib are (batch, time, ...).")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
 @click.option("--reset", type=click.Choice(RESETS), help="Give spiking neurons this reset; the ledger states the effect.")
 @click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)

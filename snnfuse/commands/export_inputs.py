@@ -27,12 +27,14 @@ def find_samples(source: "Source", options: ExportOptions) -> "Samples | None":
 
 def given_samples(source: "Source", options: ExportOptions) -> "Samples | None":
     """Those that the options or the checkpoint name; None where none does. InputError where they are not the source's."""
-    from snnfuse.data.samples import draw_samples, read_samples
+    from snnfuse.compile.open_samples import open_samples
+    from snnfuse.data.samples import draw_samples
 
     own, settings = trained_on(source, options)
     data = options.data or (None if options.calib or options.sample else own)
     if options.calib:
-        samples = read_samples(options.calib)
+        samples = open_samples(options.calib, batch_first=options.batch_first)
+        samples.check_steps(options.time_steps)
     elif data:
         settings = settings if data == own else type(settings)()
         samples = draw_samples(data, options.calib_samples, data_dir=options.data_dir, settings=settings)

@@ -26,6 +26,8 @@ class ExportOptions:
     factory: str | None = None
     sample: tuple[str, ...] = ()
     time_steps: int | None = None
+    layout: Any = None
+    batch_first: bool = False
     dt: float | None = None
     reset: Any = None
     weight_bits: int = 8
@@ -64,7 +66,8 @@ class ExportOptions:
         return Settings(
             dt=self.dt, reset=self.reset, weight_bits=self.weight_bits, input_bits=self.input_bits, max_groups=self.max_groups, l2=self.l2,
             decoder=self.decoder, num_classes=self.num_classes, output=self.read,
-            max_drop=drop, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps, shapes=shapes,
+            max_drop=drop, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
+            layout=self.layout, shapes=shapes,
         )  # fmt: skip
 
     def find_target(self) -> "Target":
@@ -110,6 +113,12 @@ NO_EFFECT: Mapping[str, Mapping[str, str]] = {
         "trained": TRAINED,
         "graph": GRAPH,
         "stages": "is for a forward that loops over time itself, and a network in stages takes one step per call; leave it out",
+    },
+    "layout": {
+        "netx": INTEGERS,
+        "trained": TRAINED,
+        "graph": GRAPH,
+        "stages": "is for one network, and each stage of this takes one step per call; leave it out",
     },
     "sample": {"graph": "is for checkpoints: a .nir file says the shapes of its inputs itself"},
     "factory": {"netx": INTEGERS, "graph": GRAPH},
@@ -161,5 +170,7 @@ def _clashes(options: ExportOptions) -> Iterator[str]:
         yield "--search chooses the bits of every layer itself; leave --weight-bits out"
     if options.tier == "A" and options.l2 == "microcode":
         yield "--tier A takes stock neurons only, and --l2 microcode needs others; leave one out"
+    if options.batch_first and not options.calib:
+        yield "--batch-first says how the arrays of --calib lie; give --calib, or leave it out"
     if options.calib and options.data:
         yield "give --calib or --data, not both"

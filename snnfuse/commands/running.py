@@ -69,10 +69,10 @@ def run(
 
 def events_by_stage(pipeline: "Pipeline", inputs: Path) -> "list[Mapping[str, NDArray]]":
     """What each stage is fed for the samples of a file: those of later stages are what the host carries."""
-    from snnfuse.data.samples import read_samples
+    from snnfuse.compile.open_samples import open_samples
     from snnfuse.hardware.backends.run_pipeline import run_pipeline
 
-    events = pipeline.encode(read_samples(inputs).named(tuple(pipeline.inputs)).inputs)
+    events = pipeline.encode(open_samples(inputs).named(tuple(pipeline.inputs)).inputs)
     if len(pipeline.programs) == 1:
         return [events]
     return [recording.events for recording in run_pipeline(pipeline, events).recordings]

@@ -83,7 +83,7 @@ def warn_of_window(bundle: "Bundle", samples: "Samples") -> None:
 def run_simulation(options: SimulateOptions, inputs: Path, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
     from snnfuse.compile.accuracy import check_labels, describe_decoder, program_accuracy
-    from snnfuse.data.samples import read_samples
+    from snnfuse.compile.open_samples import open_samples
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.hardware.files import check_output_file
 
@@ -95,7 +95,7 @@ def run_simulation(options: SimulateOptions, inputs: Path, where: Where, console
     bundle = read_bundle(options.bundle)
     pipeline = bundle.pipeline
     last, stages = pipeline.programs[-1], len(pipeline.programs)
-    samples = read_samples(inputs).named(tuple(pipeline.inputs))
+    samples = open_samples(inputs).named(tuple(pipeline.inputs))
     check_labels(last, samples)
     warn_of_window(bundle, samples)
     what = f"{len(samples)} samples on {where}" + (f", in {stages} stages" if stages > 1 else "")

@@ -57,6 +57,8 @@ def compile(
         with step("making the float network"):
             floats = source.floats(samples, settings)
             _check_stages(floats, settings, target)
+        if samples is not None and not source.inputs:
+            samples = samples.renamed(tuple(floats.stages[0].inputs))
     if not target.has_program:
         return _graph_only(source, floats, samples, settings, target)
     with step("choosing integers"):
@@ -135,6 +137,19 @@ def _from_samples(stage: Stage, samples: Samples, number: int) -> Stage:
 def figures(made: Integers) -> dict[str, Any]:
     """What calibrated the programs and, where the samples have labels and there is one output, the accuracy on them; of integers that were
     not calibrated, what made the golden vectors."""
+    found = _calibrated(made)
+    return found | ({"forward": forward} if (forward := _forward(made)) else {})
+
+
+def _forward(made: Integers) -> str:
+    """How the forward of a traced model takes time, in words; empty for anything else."""
+    from snnfuse.export.lowering.graph_metadata import read_notes
+
+    graphs = [graph for graph in made.graphs if graph is not None]
+    return read_notes(graphs[0]).forward if len(graphs) == 1 else ""
+
+
+def _calibrated(made: Integers) -> dict[str, Any]:
     pipeline, samples = made.pipeline, made.samples
     if made.floats is None:
         return {"golden_vectors": golden_samples(samples, *pipeline.programs).about}

@@ -8,6 +8,7 @@ from snnfuse.export.quantization.settings import QuantizationSettings
 
 L2 = Literal["fold", "host", "microcode"]
 Effort = Literal["off", "fast", "full"]
+Layout = Literal["step", "static", "time-first", "batch-first", "time-last"]  # as of export.tracing.forms, which needs torch
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -21,7 +22,9 @@ class Settings(QuantizationSettings):
         cluster: a ray cluster that the search's fits run on, as for `snnfuse.hardware.emulate_on_cluster`; None: this process, with the
             same result.
         prove: the overflow proof: "fast", bounds and a few seconds of search for witnesses; "full", as long as that search takes; "off".
-        time_steps: for a model whose forward loops over time itself, how many to give it; None for one step per call.
+        time_steps: over how many steps a model loops whose forward does so itself, and how many the samples have; None for as many as
+            they have.
+        layout: how a model's forward takes time, as `snnfuse.export.tracing.forms.Layout`; None to find it out.
         shapes: of one time step of one sample, by input name, where there are no samples to tell.
     """
 
@@ -30,6 +33,7 @@ class Settings(QuantizationSettings):
     cluster: str | None = None
     prove: Effort = "off"
     time_steps: int | None = None
+    layout: Layout | None = None
     shapes: Shapes | None = None
 
     @property

@@ -36,7 +36,7 @@ class Source:
         name: for messages.
         kind: "checkpoint", "stages", "trained", "graph", "netx" or one of your own; `snnfuse.commands.export_options` says by kind what
             options mean.
-        inputs: the names of its inputs; () where only its integers tell.
+        inputs: the names of its inputs; () where only its integers tell, or it takes as many as there are.
         integers: makes its programs of the float network, samples, settings and target.
         floats: makes the float network, one graph or a graph per stage, of samples, which may be None, and settings; None where it came as
             integers.
@@ -61,8 +61,9 @@ def of_model(model: "nn.Module") -> Source:
     names = input_names(model)
 
     def floats(samples: Samples | None, settings: Settings) -> StagedGraph:
-        graph = trace_module(model, shapes_of(names, model, samples, settings), settings.dt, settings.time_steps)
-        return StagedGraph((graph if samples is None else with_effects(model, graph, samples, settings.time_steps is not None),))
+        shapes, steps = shapes_of(names, model, samples, settings), None if samples is None else samples.steps
+        graph, form = trace_module(model, shapes, settings, steps)
+        return StagedGraph((graph if samples is None else with_effects(model, graph, samples, form),))
 
     return Source(type(model).__name__, "checkpoint", names, _of_traced, floats, _is_ours(model))
 

@@ -47,6 +47,11 @@ class Samples:
         return next(iter(self.inputs.values())).shape[1]
 
     @property
+    def steps(self) -> int:
+        """How many time steps they have."""
+        return next(iter(self.inputs.values())).shape[0]
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of one time step of one sample."""
         return {name: array.shape[2:] for name, array in self.inputs.items()}
@@ -55,7 +60,7 @@ class Samples:
     def about(self) -> dict[str, Any]:
         """Where they are from and how many they are, JSON-able."""
         known = {} if self.data is None else {"data": dict(self.data)}
-        return {"source": self.source, "samples": len(self), "time_steps": next(iter(self.inputs.values())).shape[0], **known}
+        return {"source": self.source, "samples": len(self), "time_steps": self.steps, **known}
 
     def select(self, batch: slice | NDArray) -> "Samples":
         """Some of the samples."""
@@ -68,12 +73,29 @@ class Samples:
         if len(wrong):
             raise InputError(f"{self.source}: labels hold {wrong[0]}, but the network's classes are 0..{classes - 1}")
 
+    def check_steps(self, steps: int | None) -> None:
+        """InputError for another number of time steps than was asked for; None asks for none."""
+        if steps is None or steps == self.steps:
+            return
+        name, array = next(iter(self.inputs.items()))
+        way_out = "leave --time-steps out"
+        if array.shape[1] == steps:
+            way_out = f"its second axis has {steps}: if that is time, add --batch-first (batch_first=True)"
+        what = f"{name!r} has {self.steps} time steps, being (time, batch, ...) {array.shape}"
+        raise InputError(f"{self.source}: {what}, and --time-steps says {steps}; {way_out}")
+
+    def renamed(self, names: Sequence[str]) -> "Samples":
+        """The same inputs in their order, by other names, as many."""
+        return replace(self, inputs=dict(zip(names, self.inputs.values(), strict=True)))
+
     def named(self, names: Sequence[str]) -> "Samples":
-        """Those inputs that a network has, in its order; a single array serves a single input under any name.
+        """Those inputs that a network has, in its order; a single array serves a single input under any name, and no names all arrays.
 
         Raises:
             InputError: one is missing.
         """
+        if not names:
+            return self
         if len(names) == len(self.inputs) == 1:
             return replace(self, inputs=dict(zip(names, self.inputs.values())))
         missing = [name for name in names if name not in self.inputs]
@@ -82,8 +104,12 @@ class Samples:
         return replace(self, inputs={name: self.inputs[name] for name in names})
 
 
-def read_samples(path: str | Path) -> Samples:
+def read_samples(path: str | Path, *, batch_first: bool = False) -> Samples:
     """Read samples from an .npz file with one array (time, batch, *shape) per input, and optionally `labels` (batch,), or an .npy file.
+
+    Args:
+        path: of the file.
+        batch_first: whether its arrays are (batch, time, *shape).
 
     Raises:
         InputError: the file is missing, damaged, holds objects in place of numbers, no samples, NaN, values beyond float32, or shapes
@@ -93,9 +119,15 @@ def read_samples(path: str | Path) -> Samples:
     check_regular(Path(path))
     with reading(path):
         arrays = _read(Path(path))
-        labels = arrays.pop(LABELS, None)
-        samples = Samples(arrays, None if labels is None else labels.astype(np.int64, copy=False), str(path))
-        _check(samples, labels)
+        return checked(arrays, arrays.pop(LABELS, None), str(path), batch_first)
+
+
+def checked(arrays: dict[str, NDArray], labels: NDArray | None, source: str, batch_first: bool = False) -> Samples:
+    """Samples of arrays, whose shapes and values are checked; errors as of `read_samples`."""
+    turned = {name: array.swapaxes(0, 1) if batch_first and array.ndim > 1 else array for name, array in arrays.items()}
+    whole = labels if labels is None or labels.dtype.kind not in "iu" else labels.astype(np.int64, copy=False)
+    samples = Samples(turned, whole, source)
+    _check(samples, labels)
     return samples
 
 

@@ -224,6 +224,8 @@ def samples(content: Json) -> Section | None:
     lines = [f"{words} {about['source']}: {about['samples']} samples of {about['time_steps']} steps"
              for key, words in (("golden_vectors", "golden vectors from"), ("calibration", "calibrated on"))
              if (about := content.get(key))]  # fmt: skip
+    if content.get("forward"):
+        lines.append(f"forward takes {content['forward']}")
     measured = content.get("calibration_accuracy")
     if measured:
         what = "programs with their host" if content.get("stages") else "program"

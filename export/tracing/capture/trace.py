@@ -1,13 +1,14 @@
 """From a snnTorch model to a record of what its forward computes: an fx graph with an example value at every node."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 
+from snnfuse.export.tracing.capture.arguments import Bound, bind, is_leaf, root_of, tensors_of
+from snnfuse.export.tracing.capture.left import left_on
 from snnfuse.export.tracing.capture.repeated import changed, contents, draws, kept_between, random_states, remembers, same_graph
-from snnfuse.export.tracing.capture.tracer import HOOKED, ConcreteTracer, first_line, is_leaf, shapes_of
+from snnfuse.export.tracing.capture.tracer import HOOKED, ConcreteTracer, first_line, shapes_of
 from snnfuse.export.tracing.capture.untouched import untouched
 from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.hardware.errors import InputError, SnnfuseError
@@ -21,16 +22,16 @@ class Trace:
         model: the traced module; module paths in `graph` are relative to it.
         graph: nodes with `meta`: "value", the example tensor (batch, *shape); "op", the operation's name; "where", for
             messages; on a module call also "call", its number, and on a neuron "state", where each state came from.
-        calls: how often each module was called.
+        left: where forward leaves a result on the model and returns nothing, in Python; empty for nowhere.
     """
 
     model: nn.Module
     graph: fx.Graph
-    calls: Counter[str]
+    left: str = ""
 
 
-def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
-    """Run forward on `sample` (one tensor per argument) and record it; the model is left as it was.
+def trace(model: nn.Module, sample: tuple[torch.Tensor | int, ...], steps: int | None = None) -> Trace:
+    """Run forward on `sample`, bound to its arguments as `bind` does, and record it; the model is left as it was.
 
     It is run twice, to see that it computes the same when it is called again. The second run is the one that counts: in
     it a neuron whose states forward keeps in attributes of its own continues from them.
@@ -40,17 +41,18 @@ def trace(model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
             itself from call to call.
         InputError: the sample does not fit the model.
     """
-    root = nn.Sequential(model) if is_leaf(model) else model
+    root = root_of(model)
     _check_forward(root, type(model).__name__)
     _refuse_asking(root)
+    bound = bind(root, sample, steps)
     with untouched(root):
         before = random_states()
-        first = _traced(root, model, sample)
+        first = _traced(root, model, bound)
         if random_states() != before:
             raise draws(type(model).__name__)
         held = contents(root)
         try:
-            second = _traced(root, model, sample)
+            second = _traced(root, model, bound)
         except SnnfuseError as error:  # the first call went well: what it left behind is the reason
             raise remembers(type(model).__name__, kept_between(held)) from error
         kept = changed(held, contents(root))
@@ -79,15 +81,16 @@ def _refuse_asking(root: nn.Module) -> None:
             raise refusal(path or type(module).__name__, reason, "ask for what it is not: isinstance(x, (tuple, list))")
 
 
-def _traced(root: nn.Module, model: nn.Module, sample: tuple[torch.Tensor, ...]) -> Trace:
+def _traced(root: nn.Module, model: nn.Module, bound: tuple[Bound, ...]) -> Trace:
     """One run of forward; `model` names it in messages."""
-    tracer = ConcreteTracer(root, sample)
+    tracer = ConcreteTracer(root, bound)
     try:
         graph = tracer.trace(root)
     except SnnfuseError:
         raise
     except Exception as error:  # whatever a user's forward raises ends in one line
-        raise InputError(f"{type(model).__name__}.forward failed on the sample {shapes_of(sample)}: {first_line(error)}") from error
+        shapes = shapes_of(tuple(tensors_of(bound)))
+        raise InputError(f"{type(model).__name__}.forward failed on the sample {shapes}: {first_line(error)}") from error
     if tracer.refused:
         raise tracer.refused
-    return Trace(root, graph, tracer.calls)
+    return Trace(root, graph, left_on(root))

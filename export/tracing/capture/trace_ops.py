@@ -5,7 +5,7 @@ a family, which says what becomes of it. The rows of the table of decisions are 
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -193,16 +193,14 @@ def accepted(target: Any, where: str, args: tuple[Any, ...], kwargs: dict[str, A
     name = {"radd": "add", "rmul": "mul", "concat": "cat", "concatenate": "cat", "detach_": "detach"}.get(name, name)
     if name not in BY_NAME and name not in PIECES:
         raise _unknown(name, where)
-    if name in ("sum", "mean", "cumsum") and _over_batch(args, kwargs):
-        reason = f"{name}() is a reduction over the first axis, batch or time, which one time step of NIR cannot hold"
-        raise refusal(where, reason, TIME_ADVICE)
     if "dropout" in name and kwargs.get("training", args[2] if len(args) > 2 else True):
         raise refusal(where, "dropout that stays active in evaluation is random", "pass training=self.training, or use torch.nn.Dropout")
     return name
 
 
-def _over_batch(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    value = args[0] if args else kwargs["input"]
+def over_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a recorded sum, mean or cumsum goes over the first axis."""
+    value = (args[0] if args else kwargs["input"]).meta["value"]
     dims = kwargs.get("dim", kwargs.get("axis", args[1] if len(args) > 1 else None))
     given = dims if isinstance(dims, list | tuple) else (dims,)
     return dims is None or any(d % value.ndim == 0 for d in given)

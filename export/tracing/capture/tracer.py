@@ -9,12 +9,15 @@ model. And what it refuses stays refused, whatever a forward catches.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.fx.node import map_aggregate, map_arg
 
+from snnfuse.export.tracing.capture.arguments import Bound, call, is_leaf, tensors_of
 from snnfuse.export.tracing.capture.concrete_proxy import ConcreteProxy
 from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.layer_kinds import MAX_POOLS
@@ -28,22 +31,14 @@ from snnfuse.hardware.errors import InputError, SnnfuseError
 SPIKES, SPIKE_STATE = "spikes", "spk"  # what a neuron puts out, and that as the state of a recurrent one
 HALF = (torch.float16, torch.bfloat16)
 HOOKED = ("a forward hook may change what it computes", "remove the hook (for weight_norm: remove_weight_norm) first")
-TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-
-
-def is_leaf(module: nn.Module) -> bool:
-    """Neurons, torch's layers, and modules that fold to a scale or sum over time are not looked into."""
-    if is_neuron(module) or hasattr(module, "folded_scale") or hasattr(module, "accumulates"):
-        return True
-    return type(module).__module__.startswith("torch.nn") and type(module) not in TRANSPARENT
 
 
 class ConcreteTracer(fx.Tracer):
-    """Records one forward of `root` on `sample`."""
+    """Records one forward of `root` with its arguments bound."""
 
-    def __init__(self, root: nn.Module, sample: tuple[torch.Tensor, ...]) -> None:
+    def __init__(self, root: nn.Module, bound: tuple[Bound, ...]) -> None:
         super().__init__()
-        self.sample = sample
+        self.bound, self.sample = bound, tensors_of(bound)
         self.calls: Counter[str] = Counter()
         self.running = False  # inside a leaf, attributes and calls are the real ones
         self.refused: SnnfuseError | None = None
@@ -61,14 +56,13 @@ class ConcreteTracer(fx.Tracer):
         return self.scope.module_path or type(self.root).__name__
 
     def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> tuple[Any, list[Any]]:
-        """One placeholder per sample tensor, named after forward's arguments; the other arguments keep their defaults."""
-        code = root_fn.__code__
-        names = list(code.co_varnames[1 : code.co_argcount])
-        if len(self.sample) > len(names) and code.co_flags & 0x04:  # *args
-            names += [f"{code.co_varnames[code.co_argcount + code.co_kwonlyargcount]}_{i}" for i in range(len(self.sample))]
-        if len(self.sample) > len(names):
-            raise InputError(f"the sample has {len(self.sample)} tensors, and {type(self.root).__name__}.forward takes {len(names)}")
-        return root_fn, [self.root, *(self._placeholder(n, v) for n, v in zip(names, self.sample, strict=False))]
+        """One placeholder per tensor, named after forward's arguments; all others are what they are."""
+        given = [replace(b, value=self._placeholder(b.name, b.value)) if isinstance(b.value, torch.Tensor) else b for b in self.bound]
+
+        def forward() -> Any:
+            return call(partial(root_fn, self.root), given)
+
+        return forward, []
 
     def _placeholder(self, name: str, value: torch.Tensor) -> fx.Proxy:
         return self._record(self.create_node("placeholder", name, (), {}), value, "input", f"input '{name}'")

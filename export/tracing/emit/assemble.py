@@ -18,7 +18,7 @@ from snnfuse.export.tracing.emit.layers import flat, lower_layer
 from snnfuse.export.tracing.emit.products import contract, multiply
 from snnfuse.export.tracing.emit.signals import Part, Signal, added, node_signal
 from snnfuse.export.tracing.emit.sums import accumulated
-from snnfuse.export.tracing.neurons import is_graded, lower_neuron, spikes_node, ungraded_output
+from snnfuse.export.tracing.neurons import is_graded, lower_neuron, restarted, spikes_node, ungraded_output
 from snnfuse.export.tracing.nodes.pieces import Array, Piece, array, expanded
 from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.export.tracing.step.kept import Kept
@@ -239,9 +239,9 @@ def _delayed(graph: Assembly, index: int, term: Term) -> Signal:
 def _neuron(graph: Assembly, index: int, term: Term) -> Signal:
     nodes, shape = graph.spelled(_argument(graph, term.args[0]), term.where)
     readout = graph.kept.is_readout(index)
-    piece = lower_neuron(
-        graph.name(term.target), term.target, graph.module(term), term.shape, graph.dt, readout, index in graph.kept.read_membranes
-    )
+    neuron = restarted(graph.module(term)) if term.target in graph.kept.step.fresh else graph.module(term)
+    is_read = index in graph.kept.read_membranes
+    piece = lower_neuron(graph.name(term.target), term.target, neuron, term.shape, graph.dt, readout, is_read)
     if shape != term.shape:
         piece = _flattened(graph, piece, term)
     if not readout:

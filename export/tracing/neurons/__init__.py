@@ -4,15 +4,18 @@
 """
 
 from snnfuse.export.tracing.neurons.kinds import is_neuron, kind_of, lower_neuron, register_module, states_of
+from snnfuse.export.tracing.neurons.restarted import RESTARTED, restarted
 from snnfuse.export.tracing.neurons.rule import is_graded, reset_rule, spikes_node, ungraded_output
 
 __all__ = [
+    "RESTARTED",
     "is_graded",
     "is_neuron",
     "kind_of",
     "lower_neuron",
     "register_module",
     "reset_rule",
+    "restarted",
     "spikes_node",
     "states_of",
     "ungraded_output",

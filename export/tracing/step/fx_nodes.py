@@ -3,10 +3,11 @@
 All raise UnsupportedError, naming the node, where it does not.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import fx
+from torch import fx, nn
 
 from snnfuse.export.tracing.capture.fx_types import module_path
 from snnfuse.export.tracing.capture.trace import Trace
@@ -17,31 +18,48 @@ SHARED_ADVICE = "give every layer its own module"
 LOOP_ADVICE = f"make every step of the loop the same, and {SHARED_ADVICE}"
 
 
-def count_steps(trace: Trace, neurons: list[fx.Node]) -> int:
-    """1, or the number of iterations of the model's own loop."""
-    calls = {module_path(n): trace.calls[module_path(n)] for n in neurons} or dict(trace.calls)
+def live_nodes(trace: Trace) -> list[fx.Node]:
+    """The nodes, in order, on which depends what forward returns, and all inputs; of a module all calls, or none."""
+    calls: dict[str, list[fx.Node]] = {}
+    for node in trace.graph.nodes:
+        if node.op == "call_module":
+            calls.setdefault(module_path(node), []).append(node)
+    *_, output = trace.graph.nodes
+    live: set[fx.Node] = set()
+    waiting = [output]
+    while waiting:
+        node = waiting.pop()
+        if node not in live:
+            live.add(node)
+            states = [state for state in node.meta.get("state", ()) if isinstance(state, fx.Node)]
+            waiting += [*node.all_input_nodes, *states, *(calls[module_path(node)] if node.op == "call_module" else ())]
+    return [node for node in trace.graph.nodes if node in live or node.op == "placeholder"]
+
+
+def count_steps(model: nn.Module, called: Mapping[str, int], neurons: list[fx.Node]) -> int:
+    """1, or the number of iterations of the model's own loop; called: how often each module is."""
+    calls = {module_path(n): called[module_path(n)] for n in neurons} or dict(called)
     counts = sorted(set(calls.values()))
     if len(counts) > 1:
         few, many = (next(p for p, c in calls.items() if c == n) for n in (counts[0], counts[-1]))
         text = f"it is called {counts[-1]} times, and {few} {counts[0]} times"
-        raise refusal(f"{many} ({type(trace.model.get_submodule(many)).__name__})", text, LOOP_ADVICE)
+        raise refusal(f"{many} ({type(model.get_submodule(many)).__name__})", text, LOOP_ADVICE)
     steps = counts[0] if counts else 1
-    for path, count in trace.calls.items():
+    for path, count in called.items():
         if count != 1 and count % steps:
-            kind = type(trace.model.get_submodule(path)).__name__
-            raise refusal(
-                f"{path} ({kind})",
-                f"it is called {count} times in a forward of {steps} time steps",
-                SHARED_ADVICE,
-            )
+            kind = type(model.get_submodule(path)).__name__
+            raise refusal(f"{path} ({kind})", f"it is called {count} times in a forward of {steps} time steps", SHARED_ADVICE)
     return steps
 
 
-def returned(output: fx.Node) -> tuple[list[Any], tuple[str, ...]]:
-    """What forward returns, one by one, and its names where it returns a dict."""
+def returned(output: fx.Node, left: str = "") -> tuple[list[Any], tuple[str, ...]]:
+    """What forward returns, one by one, and its names where it returns a dict; left: what it leaves on the model, as Python has it."""
     value = output.args[0]
     if isinstance(value, dict) and value:
         return list(value.values()), tuple(_output_name(key) for key in value)
+    if value is None and left:
+        reason = f"it returns None, and leaves what it computes in {left.rpartition('[')[0] or left}"
+        raise refusal("forward", reason, f"add `return {left}` as its last line")
     if value is None or isinstance(value, dict):
         raise refusal("forward", f"it returns {'None' if value is None else 'an empty dict'}", "return a tensor or a tuple of tensors")
     return (list(value) if isinstance(value, tuple) else [value]), ()
@@ -53,27 +71,12 @@ def _output_name(key: Any) -> str:
     return key
 
 
-def one_node(value: Any) -> fx.Node:
-    """A returned value that is one tensor."""
-    if not isinstance(value, fx.Node):
-        raise refusal("forward", f"it returns {type(value).__name__} inside its outputs", "return a tensor or a tuple of tensors")
-    return value
-
-
 def inputs(node: fx.Node) -> list[fx.Node]:
     """The one tensor that a module reads."""
     match [*node.args, *node.kwargs.values()]:
         case [fx.Node() as given]:
             return [given]
     raise refusal(node.meta["where"], "it is called with something else than one tensor", "call it with its input alone")
-
-
-def step_index(node: fx.Node) -> int | None:
-    """t, where a node reads x[t], x[t, :] or x[t, ...]."""
-    if node.meta.get("op") != "getitem":
-        return None
-    first, *rest = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
-    return first if isinstance(first, int) and all(i is Ellipsis or i == slice(None) for i in rest) else None
 
 
 def first_input(node: fx.Node) -> fx.Node:

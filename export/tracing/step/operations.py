@@ -63,7 +63,7 @@ def operation(node: fx.Node) -> Operation:
 
     def call(*tensors: torch.Tensor) -> torch.Tensor:
         given = dict(zip(data, tensors, strict=True))
-        args, kwargs = map_arg((node.args, node.kwargs), lambda n: given[n] if n in given else _double(n.meta["value"]))
+        args, kwargs = map_arg((node.args, node.kwargs), lambda n: given[n] if n in given else double(n.meta["value"]))
         with torch.no_grad():
             return kept.run(*args, **kwargs)
 
@@ -73,7 +73,7 @@ def operation(node: fx.Node) -> Operation:
     return Operation(kept.names[0], _frozen((node.args, node.kwargs), data), batch, call, layer)
 
 
-def _double(value: torch.Tensor) -> torch.Tensor:
+def double(value: torch.Tensor) -> torch.Tensor:
     """Constants as float64 on the CPU; indices and masks stay what they are."""
     value = value.detach().cpu()
     return value.to(torch.float64) if value.is_floating_point() else value

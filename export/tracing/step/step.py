@@ -4,7 +4,7 @@ Terms are what a traced forward, with or without its own loop over time, is redu
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 INPUT = "input"  # target: the argument's name
 MODULE = "module"  # target: the module's path; args: its input
@@ -38,6 +38,24 @@ class Term:
     where: str = field(compare=False)
 
 
+Reduction = Literal["steps", "sum", "mean", "last"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one value that forward returns is of a window.
+
+    Attributes:
+        reduction: "steps", all of them; their "sum" or "mean", or the "last".
+        axis: of all steps, which axis of the value is time; None for a list of them, and where a call is one step.
+        factor: what forward multiplies a sum or mean by, > 0.
+    """
+
+    reduction: Reduction = "steps"
+    axis: int | None = None
+    factor: float = 1.0
+
+
 @dataclass(frozen=True)
 class Step:
     """One time step.
@@ -47,9 +65,17 @@ class Step:
         outputs: indices of the terms that forward returns, in order.
         inputs: names of the inputs, in the order of forward's arguments.
         names: of what forward returns, where it returns a dict; else empty.
+        steps: of forward's own loop over time; 1 without one.
+        time_axes: of each input, which of its axes is time; None where every step reads the same, or a call is one step.
+        fresh: the paths of neurons that every step starts from zeros.
+        readings: of each output, what forward returns of the window.
     """
 
     terms: tuple[Term, ...]
     outputs: tuple[int, ...]
     inputs: tuple[str, ...]
     names: tuple[str, ...] = ()
+    steps: int = 1
+    time_axes: tuple[int | None, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    fresh: frozenset[str] = frozenset()

@@ -6,17 +6,18 @@ its steps are then the same expression, except that in the first one zeros may s
 before.
 """
 
+from collections import Counter
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import fx
 
 from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.trace import Trace
-from snnfuse.export.tracing.capture.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, SAME, TIME_ADVICE
+from snnfuse.export.tracing.capture.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, TIME_ADVICE, over_batch
 from snnfuse.export.tracing.nodes.refusal import refusal
-from snnfuse.export.tracing.step.carried_states import check_states
+from snnfuse.export.tracing.step.carried_states import check_states, refuse_restarts
 from snnfuse.export.tracing.step.contractions import CONTRACTIONS, contraction, data_factors, multiplies_data
 from snnfuse.export.tracing.step.fx_nodes import (
     LOOP_ADVICE,
@@ -25,13 +26,14 @@ from snnfuse.export.tracing.step.fx_nodes import (
     factors,
     first_input,
     inputs,
-    one_node,
+    live_nodes,
     operands,
     refuse_shared_in_place,
     returned,
-    step_index,
 )
-from snnfuse.export.tracing.step.operations import Constant, data_nodes, operation
+from snnfuse.export.tracing.step.operations import Constant, Operation, data_nodes, operation
+from snnfuse.export.tracing.step.returns import recorded
+from snnfuse.export.tracing.step.sequences import Read, find_sequences, step_read, steps_of
 from snnfuse.export.tracing.step.step import (
     ADD,
     CONSTANT,
@@ -44,9 +46,12 @@ from snnfuse.export.tracing.step.step import (
     OPERATION,
     PART,
     ZERO,
+    Reading,
     Step,
     Term,
 )
+
+REDUCING = ("sum", "mean", "cumsum")
 
 
 def one_step(trace: Trace) -> Step:
@@ -55,33 +60,51 @@ def one_step(trace: Trace) -> Step:
     Raises:
         UnsupportedError: the iterations differ, a state is set between them, or a result is never used.
     """
-    return _Steps(trace).reduce()
+    return Loop(trace).reduce()
 
 
-class _Steps:
-    """Terms of all steps of one trace, interned, so that equal expressions have equal indices."""
+class Loop:
+    """Terms of all steps of one trace, interned, so that equal expressions have equal indices.
+
+    Attributes:
+        model: whose forward was traced.
+        steps: of its own loop over time; 1 without one.
+        fresh: the paths of neurons that every call starts from zeros.
+    """
 
     def __init__(self, trace: Trace) -> None:
-        self.calls, self.model = trace.calls, trace.model
-        self.nodes = list(trace.graph.nodes)
+        self.model, self.left = trace.model, trace.left
+        self.all, self.nodes = list(trace.graph.nodes), live_nodes(trace)
+        self.calls = Counter(module_path(n) for n in self.nodes if n.op == "call_module")
         self.neurons = [n for n in self.nodes if n.meta.get("op") == "neuron"]
-        self.steps = count_steps(trace, self.neurons)
+        self.steps = count_steps(trace.model, self.calls, self.neurons)
+        self.step_of = steps_of(self.nodes, self.calls, self.steps)
+        self.over_time = find_sequences(trace.model, self.nodes, self.steps, self.step_of)
+        self.state_inputs, self.fresh = check_states(self.neurons, self.steps)
         self.terms: list[Term] = []
         self.index: dict[Term, int] = {}
         self.known: dict[tuple[fx.Node, int], int] = {}
-        self.used: set[fx.Node] = set()
-        self.time_major = {n.args[0] for n in self.nodes if self._is_input_step(n)}
+
+    @property
+    def input_axes(self) -> tuple[int | None, ...]:
+        """Of every input which axis is time; None where it is read as a whole."""
+        return tuple(self.over_time.axes.get(n) for n in self.nodes if n.op == "placeholder")
 
     def reduce(self) -> Step:
-        state_inputs, carriers = check_states(self.neurons, self.steps)
-        self.used |= carriers
-        for node in self.nodes:
+        """The step that every iteration computes; errors as of `one_step`."""
+        values, keys = returned(self.nodes[-1], self.left)
+        for node in self.all:
             refuse_shared_in_place(node)
-        values, keys = returned(self.nodes[-1])
-        outputs = [self._output(value) for value in values]
-        self._refuse_unused(state_inputs)
-        names = [n.target for n in self.nodes if n.op == "placeholder" and n not in state_inputs]
-        return Step(tuple(self.terms), tuple(outputs), tuple(names), keys)
+        outputs, readings = zip(*(self._output(value) for value in values), strict=True)
+        self._unify_calls()
+        kinds = {path: type(self.model.get_submodule(path)) for path in self.fresh}
+        reads_steps = any(read is not None and read.source.op == "placeholder" and read.axis == 0 for read in map(step_read, self.nodes))
+        refuse_restarts(self.fresh, self.neurons, [self.terms[i] for i in outputs], kinds, reads_steps)
+        inputs = [n for n in self.nodes if n.op == "placeholder" and n not in self.state_inputs]
+        self._refuse_unread(inputs)
+        names = tuple(module_path(n) for n in inputs)
+        axes = tuple(self.over_time.axes.get(n) for n in inputs)
+        return Step(tuple(self.terms), outputs, names, keys, self.steps, axes, readings, self.fresh)
 
     def term(self, node: fx.Node, step: int) -> int:
         """The index of what `node` is, seen from `step`."""
@@ -93,33 +116,35 @@ class _Steps:
                 continue
             here = waiting.pop()
             if (here, step) not in self.known:
-                self.used.add(here)
                 self.known[here, step] = self._term(here, step)
         return self.known[node, step]
 
     def _reads(self, node: fx.Node, step: int) -> list[fx.Node]:
         """The nodes that must be terms before this one is."""
         call = argument_node(node) if node.meta["op"] == "part" else node
-        if self._is_input_step(node) or self._is_recorded_step(node) or call.op == "call_module" and self._delay(call, step):
+        if node.op == "placeholder" or call.op == "call_module" and self._delay(call, step):
             return []
+        if node in self.over_time.recorded:
+            return [self._of_step(node, step)]
+        read = self.over_time.read(node)
+        if read is not None:
+            return [self._read(read, node, step)]
         return node.all_input_nodes
 
     def _term(self, node: fx.Node, step: int) -> int:
-        op, where = node.meta["op"], node.meta["where"]
+        op = node.meta["op"]
         if op == "input":
-            if node in self.time_major:
-                raise refusal(where, "it is indexed by time step, and also used as a whole", "use x[t] in every step, everywhere")
             return self._intern(INPUT, node.target, (), node)
         if op == "constant":
             return self._constant(node.meta["value"], node)
-        if self._is_recorded_step(node):
-            return self.term(
-                self._recorded(argument_node(node))[self._index(node)], step
-            )  # what a loop recorded, read back by the next loop
-        if self._is_input_step(node):
-            return self._input_step(node, step)
+        if node in self.over_time.recorded:
+            return self.term(self._of_step(node, step), step)
+        read = self.over_time.read(node)
+        if read is not None:
+            return self._step_read(read, node, step)
         if op == "part":
             return self._part(node, step)
+        self._check_whole(node)
         if op in ("module", "neuron"):
             self._check_sum(node)
             delay = self._delay(node, step)
@@ -127,6 +152,18 @@ class _Steps:
                 return self._delayed(node, delay, "output")
             return self._intern(NEURON if op == "neuron" else MODULE, node.target, self._args(inputs(node), step), node)
         return self._operation(node, step)
+
+    def _check_whole(self, node: fx.Node) -> None:
+        """What is not the same function of every step must not read all steps at once."""
+        if node in self.over_time.axes:
+            return
+        for source in node.all_input_nodes:
+            if source in self.over_time.axes and source.op == "placeholder":
+                raise refusal(
+                    source.meta["where"], "it is indexed by time step, and also used as a whole", "use x[t] in every step, everywhere"
+                )
+            if source in self.over_time.axes:
+                raise refusal(node.meta["where"], "it reads all steps of a loop at once, and mixes them", TIME_ADVICE)
 
     def _check_sum(self, node: fx.Node) -> None:
         """A sum over time is one, fed once per step, of a model whose forward is one step."""
@@ -144,6 +181,11 @@ class _Steps:
         if kept.family == "product":
             return self._product(node, step)
         data = data_nodes(node)
+        if node in self.over_time.axes:
+            return self._intern(OPERATION, self._over_time(node), self._args(data, step), node)
+        if node.meta["op"] in REDUCING and over_batch(node.args, node.kwargs):
+            reason = f"{node.meta['op']}() is a reduction over the first axis, batch or time, which one time step of NIR cannot hold"
+            raise refusal(node.meta["where"], reason, TIME_ADVICE)
         if kept.family == "layer" and (len(data) != 1 or data[0] is not first_input(node)):
             raise refusal(node.meta["where"], "its weights depend on the input, and NIR has no product", PRODUCT_ADVICE)
         if node.meta["op"] in CONTRACTIONS and multiplies_data(node):
@@ -209,61 +251,86 @@ class _Steps:
             raise refusal(node.meta["where"], f"a step of the loop reads its value {when}", "read this step, or the step before, only")
         return self._intern(DELAYED, (call.target, part), (), node)
 
-    def _is_input_step(self, node: fx.Node) -> bool:
-        """Whether it is x[t], in a loop over time."""
-        return self.steps > 1 and step_index(node) is not None and argument_node(node).op == "placeholder"
+    def _of_step(self, node: fx.Node, step: int) -> fx.Node:
+        """What a loop recorded in a step."""
+        return self.over_time.recorded[node][step]
 
-    def _is_recorded_step(self, node: fx.Node) -> bool:
-        """Whether it is one step of what a loop recorded."""
-        return self.steps > 1 and step_index(node) is not None and argument_node(node).meta["op"] == "stack"
-
-    def _index(self, node: fx.Node) -> int:
-        """Which step a node reads, where it reads one."""
-        return cast(int, step_index(node))
-
-    def _input_step(self, node: fx.Node, step: int) -> int:
-        source, index = argument_node(node), self._index(node)
-        length = len(source.meta["value"])
+    def _read(self, read: Read, node: fx.Node, step: int) -> fx.Node:
+        """The node whose value a step reads of a value over time: of what a loop recorded the recorded one, else the whole."""
+        if read.source in self.over_time.recorded:
+            return self._of_step(read.source, read.index)
+        length = read.source.meta["value"].shape[read.axis]
         if length != self.steps:
-            raise refusal(source.meta["where"], f"it has {length} time steps and the loop runs {self.steps}", "loop over all of x.size(0)")
-        if index % length != step:
-            raise refusal(node.meta["where"], f"step {step} of the loop reads input step {index}", "read x[t] in step t")
-        self.used.add(source)
-        return self._intern(INPUT, source.target, (), node)
+            reason = f"it has {length} time steps and the loop runs {self.steps}"
+            raise refusal(read.source.meta["where"], reason, f"give it {self.steps} time steps, or loop over all that it has")
+        if read.index != step:
+            raise refusal(node.meta["where"], f"step {step} of the loop reads input step {read.index}", "read x[t] in step t")
+        return read.source
+
+    def _step_read(self, read: Read, node: fx.Node, step: int) -> int:
+        whole = self.term(self._read(read, node, step), step)
+        if read.rest is None:
+            return whole
+        rest, shape = read.rest, self.terms[whole].shape
+        batch = len(node.meta["value"])
+        part = Operation("getitem", ("of a step", repr(rest)), batch, lambda x: x[rest])
+        return self._intern(OPERATION, part, (whole,), node, tuple(torch.zeros(1, *shape)[rest].shape[1:]))
+
+    def _over_time(self, node: fx.Node) -> Operation:
+        """What a function of all steps does to one."""
+        made, function = operation(node), self.over_time.functions[node]
+        assert function is not None, node
+        batch = len(node.meta["value"].select(self.over_time.axes[node], 0))
+        return replace(made, given=("over time", made.given), batch=batch, call=function, layer=None)
 
     def _intern(self, op: str, target: Any, args: tuple[int, ...], node: fx.Node, shape: tuple[int, ...] | None = None) -> int:
-        own = tuple(node.meta["value"].shape[1:]) if shape is None else shape
+        own = self.over_time.shape(node) if shape is None else shape
         term = Term(op, target, args, own, node.meta["where"])
         if term not in self.index:
             self.index[term] = len(self.terms)
             self.terms.append(term)
         return self.index[term]
 
-    def _output(self, value: Any) -> int:
-        if self.steps == 1:
-            if isinstance(value, list):
-                raise refusal("forward", "it returns a list", "return a tensor or a tuple of tensors")
-            return self.term(one_node(value), 0)
-        each = self._recorded(value)
-        template = self.term(each[1], 1)
-        for step, node in enumerate(each):
-            self._unify(self.term(node, step), template, step)
-        return template
+    def _output(self, value: Any) -> tuple[int, Reading]:
+        """The term of a returned value in one step, and what it is of the window."""
+        given = fx.Node if self.steps == 1 else fx.Node | list | tuple
+        found = recorded(value, self.over_time, self.step_of) if isinstance(value, given) else None
+        if found is None and self.steps == 1 and isinstance(value, fx.Node):
+            return self.term(value, 0), Reading()
+        if found is None:
+            raise self._refused_output(value)
+        if found.each and len(found.each) != self.steps:
+            raise refusal("forward", f"it returns {len(found.each)} recorded steps of a loop over {self.steps}", "record every step")
+        if found.last is not None:
+            return self.term(found.last, self.steps - 1), found.reading
+        each = [self.term(n, t) for t, n in enumerate(found.each or [found.whole] * self.steps) if n is not None]
+        template = each[min(1, len(each) - 1)]
+        for step, first in enumerate(each):
+            self._unify(first, template, step)
+        return template, found.reading
 
-    def _recorded(self, value: Any) -> list[fx.Node]:
-        """What a loop returns: one node per step."""
-        if isinstance(value, fx.Node) and value.meta["op"] == "stack":
-            dim = value.kwargs.get("dim", value.args[1] if len(value.args) > 1 else 0)
-            self.used.add(value)
-            if dim != 0:
-                raise refusal(value.meta["where"], f"it stacks time on axis {dim}", "use torch.stack(steps), time first")
-            value = value.kwargs.get("tensors", value.args[0] if value.args else None)
-        if not isinstance(value, list | tuple):
-            reason = f"every neuron is called {self.steps} times, as by a loop over time, and this is returned for all steps at once"
-            raise refusal(value.meta["where"], reason, f"{TIME_ADVICE}: torch.stack(spk_rec); without a loop, {SHARED_ADVICE}")
-        if len(value) != self.steps:
-            raise refusal("forward", f"it returns {len(value)} recorded steps of a loop over {self.steps}", "record every step")
-        return [one_node(v) for v in value]
+    def _refused_output(self, value: Any) -> Exception:
+        if isinstance(value, list):
+            return refusal("forward", "it returns a list", "return a tensor or a tuple of tensors")
+        if not isinstance(value, fx.Node):
+            return refusal("forward", f"it returns {type(value).__name__} inside its outputs", "return a tensor or a tuple of tensors")
+        reason = f"every neuron is called {self.steps} times, as by a loop over time, and this is returned for all steps at once"
+        return refusal(value.meta["where"], reason, f"{TIME_ADVICE}: torch.stack(spk_rec); without a loop, {SHARED_ADVICE}")
+
+    def _unify_calls(self) -> None:
+        """Every neuron computes the same in every step, also where only the last is returned."""
+        if self.steps == 1:
+            return
+        reached = {term.target for term in self.terms if term.op == NEURON}
+        calls: dict[tuple[str, int], list[fx.Node]] = {}
+        for node in self.neurons:
+            place = node.meta["call"] % (self.calls[module_path(node)] // self.steps)
+            calls.setdefault((module_path(node), place), []).append(node)
+        for (path, _), each in calls.items():
+            if path in reached:
+                template = self.term(each[1], 1)
+                for step, node in enumerate(each):
+                    self._unify(self.term(node, step), template, step)
 
     def _unify(self, first: int, second: int, step: int) -> None:
         """The first term, of `step`, must be the second, the template; in the first step zeros may stand for what is delayed."""
@@ -283,9 +350,9 @@ class _Steps:
                 raise refusal("forward", f"steps {step} and 1 of its loop differ: {x.where} against {y.where}", LOOP_ADVICE)
             waiting.extend(zip(x.args, y.args, strict=True))
 
-    def _refuse_unused(self, state_inputs: set[fx.Node]) -> None:
-        """Nothing that forward computes is left out without a word; states that nobody reads are part of their neuron."""
-        for node in self.nodes[:-1]:
-            kept = node in self.used or node in state_inputs or node.meta["op"] in ("part", "constant", *SAME)
-            if not kept:
-                raise refusal(node.meta["where"], "it never reaches what forward returns", "return it, or remove it from forward")
+    def _refuse_unread(self, inputs: list[fx.Node]) -> None:
+        """What forward computes and does not return is left out, but an input that nothing reads may be a mistake."""
+        read = {term.target for term in self.terms if term.op == INPUT}
+        for node in inputs:
+            if node.target not in read:
+                raise refusal(node.meta["where"], "it never reaches what forward returns", "remove it from forward")

@@ -12,7 +12,9 @@ from snntorch import utils
 from torch import nn
 
 from snnfuse.export import lower, simulate, trace_model
+from snnfuse.export.tracing.forms import Form
 from snnfuse.export.tracing.measured import measured_ledger, run_model
+from snnfuse.export.tracing.step.step import Reading
 from snnfuse.hardware.errors import InputError
 
 
@@ -45,9 +47,9 @@ def test_the_effect_is_measured_and_travels_with_the_graph() -> None:
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
     (entry,) = ledger
     assert entry.effect == ""
-    graph, (entry,) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    graph, (entry,) = measured_ledger(model, graph, ledger, {"x": x})
     ours = simulate(lower(graph), {"x": x}).spikes["lif2"]
-    (theirs,) = run_model(model, {"x": x}, unrolled=False)
+    (theirs,) = run_model(model, {"x": x})
     wrong = int((ours != theirs.astype(bool)).sum())
     assert wrong > 0
     assert f"{wrong} output spikes differ where the graph has {ours.sum()}, on 8 samples" in entry.effect
@@ -58,16 +60,16 @@ def test_the_model_is_left_as_it_was() -> None:
     model = Net()
     model.lif1.mem = torch.full((8, 20), 0.25)
     x = np.ones((3, 8, 10), np.float32)
-    (once,) = run_model(model, {"x": x}, unrolled=False)
+    (once,) = run_model(model, {"x": x})
     np.testing.assert_array_equal(model.lif1.mem.numpy(), np.full((8, 20), 0.25, np.float32))
-    np.testing.assert_array_equal(run_model(model, {"x": x}, unrolled=False)[0], once)
+    np.testing.assert_array_equal(run_model(model, {"x": x})[0], once)
     assert model.training and not any(module._forward_hooks for module in model.modules())
 
 
 def test_nothing_is_run_for_an_empty_ledger() -> None:
     model = Net()
     graph, _ = trace_model(model, torch.zeros(1, 10))
-    assert measured_ledger(model, graph, (), {"x": np.zeros((3, 8, 10))}, unrolled=False) == (graph, ())
+    assert measured_ledger(model, graph, (), {"x": np.zeros((3, 8, 10))}) == (graph, ())
 
 
 class Returns(Net):
@@ -106,7 +108,7 @@ def expected_effect() -> str:
     torch.manual_seed(0)
     model, x = Net(), data()
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
-    return measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)[1][0].effect
+    return measured_ledger(model, graph, ledger, {"x": x})[1][0].effect
 
 
 def at_outputs(effect: str) -> str:
@@ -121,7 +123,7 @@ def test_the_returned_value_that_the_output_is_gets_compared() -> None:
     model = torch.compile(Returns(lambda spk, mem, hidden: (mem, spk)))  # is traced and run as what it wraps
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
     assert json.loads(graph.metadata["snnfuse"])["outputs"] == {"membrane": 0, "output": 1}
-    _, measured = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    _, measured = measured_ledger(model, graph, ledger, {"x": x})
     assert [at_outputs(entry.effect) for entry in measured] == [expected_effect()] * 2
 
 
@@ -130,7 +132,7 @@ def test_a_loop_that_returns_lists_is_compared_too() -> None:
     torch.manual_seed(0)
     model = Unrolled()
     graph, ledger = trace_model(model, torch.from_numpy(x))
-    _, measured = measured_ledger(model, graph, ledger, {"x": x}, unrolled=True)
+    _, measured = measured_ledger(model, graph, ledger, {"x": x}, Form("time-first", len(x), (Reading(),) * 2))
     assert {at_outputs(entry.effect) for entry in measured} == {expected_effect()}
 
 
@@ -139,9 +141,9 @@ def test_every_output_is_measured() -> None:
     torch.manual_seed(0)
     model = Returns(lambda spk, mem, hidden: (hidden, mem, spk))
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
-    _, entries = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    _, entries = measured_ledger(model, graph, ledger, {"x": x})
     run = simulate(lower(graph), {"x": x})
-    hidden, _, last = run_model(model, {"x": x}, unrolled=False)
+    hidden, _, last = run_model(model, {"x": x})
     wrong = (run.spikes["lif2"] != last.astype(bool)).sum()
     assert (run.spikes["lif1"] == hidden.astype(bool)).all() and wrong > 0
     own = f"{wrong} of its {last.size} outputs differ ({wrong / last.size:.2%}) where the graph has {run.spikes['lif2'].sum()} spikes, "
@@ -166,8 +168,8 @@ def test_a_readout_is_measured_by_its_largest_membrane() -> None:
     torch.manual_seed(0)
     model = Readout()
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
-    _, (entry,) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
-    ours, (theirs,) = simulate(lower(graph), {"x": x}).v["lif2"], run_model(model, {"x": x}, unrolled=False)
+    _, (entry,) = measured_ledger(model, graph, ledger, {"x": x})
+    ours, (theirs,) = simulate(lower(graph), {"x": x}).v["lif2"], run_model(model, {"x": x})
     wrong, off = int((ours.sum(0).argmax(1) != theirs.sum(0).argmax(1)).sum()), np.abs(ours - theirs).max()
     assert (
         entry.effect
@@ -179,9 +181,9 @@ def test_a_model_in_double_precision_is_measured() -> None:
     torch.manual_seed(0)
     model, x = Net().double(), data()
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
-    _, (entry,) = measured_ledger(model, graph, ledger, {"x": x}, unrolled=False)
+    _, (entry,) = measured_ledger(model, graph, ledger, {"x": x})
     assert "output spikes differ where the graph has" in entry.effect
-    assert run_model(model, {"x": x}, unrolled=False)[0].dtype == np.float64
+    assert run_model(model, {"x": x})[0].dtype == np.float64
     assert not any(module._forward_hooks for module in model.modules())
 
 
@@ -192,7 +194,7 @@ def test_a_graph_that_the_chip_cannot_hold_keeps_its_ledger() -> None:
     graph.nodes.update(low=nir.LI(np.full(5, 1e-3), np.ones(5), np.zeros(5)), back=nir.Linear(np.ones((20, 5))))
     edges = [*graph.edges, ("lif2", "low"), ("low", "back"), ("back", "lif1")]
     graph = nir.NIRGraph(graph.nodes, edges, metadata=graph.metadata, type_check=False)
-    assert measured_ledger(model, graph, ledger, {"x": data()}, unrolled=False) == (graph, ledger)
+    assert measured_ledger(model, graph, ledger, {"x": data()}) == (graph, ledger)
 
 
 def test_a_forward_that_fails_on_the_samples_is_one_line() -> None:
@@ -200,5 +202,5 @@ def test_a_forward_that_fails_on_the_samples_is_one_line() -> None:
     graph, ledger = trace_model(model, torch.zeros(1, 10))
     model.fc2 = nn.Linear(19, 5)
     with pytest.raises(InputError, match="Net.forward failed on the samples: mat1 and mat2") as error:
-        measured_ledger(model, graph, ledger, {"x": data()}, unrolled=False)
+        measured_ledger(model, graph, ledger, {"x": data()})
     assert "\n" not in str(error.value)

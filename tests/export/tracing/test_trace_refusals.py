@@ -81,7 +81,11 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "Model",
         "let neurons decide: compare with a neuron's threshold",
     ),
-    "if": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else m.lif(x)), "Model", "sum() is a reduction over the first axis"),
+    "if": (
+        lambda: step(lambda m, x: m.lif(m.fc(x)) if x.sum() > 0 else m.lif(x)),
+        "Model",
+        "gt: it makes the computation",
+    ),
     "branch": (lambda: step(lambda m, x: m.lif(m.fc(x)) if x else m.lif(x)), "Model", "depends on a tensor's value"),
     "item": (lambda: step(lambda m, x: m.lif(m.fc(x) * x[0, 0].item())), "Model", "depends on a tensor's value"),
     "unknown": (lambda: step(lambda m, x: m.lif(torch.digamma(m.fc(x)))), "Model", "it has no NIR form; use Linear"),
@@ -145,11 +149,6 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "Model: getitem",
         "across the batch",
     ),
-    "batch before time": (
-        lambda: step(lambda m, x: torch.stack([m.lif(m.fc(x[:, t])) for t in range(3)]), sample=torch.zeros(2, 3, 4)),
-        "Model: getitem",
-        "steps 0 and 1 of the loop read different parts of input 'x'; put time first, read x[t] of forward's own input in step t",
-    ),
     "one sample": (lambda: step(lambda m, x: m.lif(m.fc(x)[0])), "Model: getitem", "across the batch"),
     "batch mean": (
         lambda: step(lambda m, x: m.lif(m.fc(x) - m.fc(x).mean(0))),
@@ -183,11 +182,6 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "nothing": (lambda: step(lambda m, x: None), "forward", "it returns None"),
     "dict keys": (lambda: step(lambda m, x: {1: m.lif(m.fc(x))}), "forward", "a dict with the key 1; use names"),
     "nested": (lambda: step(lambda m, x: (m.lif(m.fc(x)), [x])), "forward", "it returns a list; return a tensor or a tuple"),
-    "unused": (
-        lambda: step(lambda m, x: (m.fc2(x), m.lif(m.fc(x)))[1], fc2=nn.Linear(4, 4)),
-        "fc2 (Linear)",
-        "never reaches what forward returns",
-    ),
     # layers
     "relu module": (lambda: chain(nn.Linear(4, 4), nn.ReLU(), lif()), "1 (ReLU)", "it is not linear, and NIR's only non-linearity"),
     "layer norm": (

@@ -116,11 +116,6 @@ class Inverted(nn.Sequential):
         return 1 - super().__call__(x)
 
 
-def scaled_before_its_loop(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    y = x * 0.5
-    return torch.stack([m.lif(m.fc(y[t])) for t in range(len(x))])
-
-
 def foreign(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return m.lif(m.layers[0](x))
 
@@ -154,11 +149,6 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "a compiled layer": (lambda: chain(torch.compile(nn.Linear(4, 4)), lif()), "0: torch.compile wraps it", "put its _orig_mod in its"),
     "a refusal that forward catches": (lambda: step(caught), "Model", "max: it makes the computation depend on the data"),
     "a call of its own": (lambda: (Inverted(nn.Linear(4, 4), lif()), VECTOR), "Inverted", "its __call__ was replaced by another function"),
-    "a sequence scaled before the loop": (
-        lambda: step(scaled_before_its_loop, torch.zeros(3, 2, 4)),
-        "Model: getitem",
-        "steps 0 and 1 of the loop read different parts of Model: mul (mul); put time first, read x[t] of forward's own input in step t",
-    ),
     "a layer in a plain list": (
         lambda: with_attribute(foreign, layers=[nn.Linear(4, 4)]),
         "Model",

@@ -1,0 +1,276 @@
+"""Values that hold all steps of a loop over time at once: inputs, what the loop recorded, and what is computed of either.
+
+Such a value has a time axis, and what it is in one step is its part at that index. A function of it is one function per step where
+its result at a step is that of the step alone, the same in every step: this is tried with random numbers, on every step.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+from torch import fx, nn
+
+from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
+from snnfuse.export.tracing.capture.trace_ops import BY_NAME
+from snnfuse.export.tracing.step.fx_nodes import first_input
+from snnfuse.export.tracing.step.operations import data_nodes, double, operation
+
+Function = Callable[..., torch.Tensor]
+SEED = 0  # of the numbers that a function is tried with
+JOINED = ("stack", "cat")
+
+
+@dataclass(frozen=True)
+class Read:
+    """One step of a value over time, as a node reads it.
+
+    Attributes:
+        source: the value.
+        axis: which one an index removes.
+        index: of the step, as it is written.
+        rest: what else the node indexes, None for nothing.
+    """
+
+    source: fx.Node
+    axis: int
+    index: int
+    rest: tuple[Any, ...] | None = None
+
+
+@dataclass
+class Sequences:
+    """Which nodes hold all steps.
+
+    Attributes:
+        steps: of the loop.
+        axes: by node, its time axis.
+        recorded: of what the loop recorded, the node of every step.
+        functions: of what is computed of other values over time, by step; None for a module or a sum, which is the same in one step.
+    """
+
+    steps: int
+    axes: dict[fx.Node, int] = field(default_factory=dict)
+    recorded: dict[fx.Node, list[Any]] = field(default_factory=dict)
+    functions: dict[fx.Node, Function | None] = field(default_factory=dict)
+
+    def shape(self, node: fx.Node) -> tuple[int, ...]:
+        """Of a node's value in one step, without batch."""
+        value = node.meta["value"]
+        return tuple((value.select(self.axes[node], 0) if node in self.axes else value).shape[1:])
+
+    def read(self, node: fx.Node) -> Read | None:
+        """What a node reads, where that is one step of a value over time; its index counted from 0."""
+        found = step_read(node, self.axes)
+        return None if found is None else Read(found.source, found.axis, found.index % _length(found.source, found.axis), found.rest)
+
+
+def find_sequences(model: nn.Module, nodes: Sequence[fx.Node], steps: int, step_of: Mapping[fx.Node, int]) -> Sequences:
+    """The values over time of a trace.
+
+    Args:
+        model: holds the modules that are called.
+        nodes: of its trace, in order.
+        steps: of its loop.
+        step_of: as of `steps_of`.
+    """
+    found = Sequences(steps)
+    for node in nodes:
+        if node.op == "placeholder":
+            axis = _input_axis(model, node, nodes, steps)
+            found.axes |= {} if axis is None else {node: axis}
+        elif (each := _recorded(node, steps, step_of)) is not None:
+            found.axes[node], found.recorded[node] = each
+        elif any(source in found.axes for source in node.all_input_nodes) and step_read(node, found.axes) is None:
+            _derive(model, node, found)
+    return found
+
+
+def steps_of(nodes: Sequence[fx.Node], calls: Mapping[str, int], steps: int) -> dict[fx.Node, int]:
+    """By node, the step of the loop to which it belongs: of a call its own, of anything else the latest of its arguments; -1 for none."""
+    found: dict[fx.Node, int] = {}
+    for node in nodes:
+        if node.op == "call_module" and calls.get(path := module_path(node), 1) > 1:
+            found[node] = node.meta["call"] // (calls[path] // steps)
+        else:
+            found[node] = max((found[source] for source in node.all_input_nodes), default=-1)
+    return found
+
+
+def step_read(node: fx.Node, axes: Mapping[fx.Node, int] | None = None) -> Read | None:
+    """How a node takes one index of one axis; with `axes`, of a value that has a time axis, and of that."""
+    op = node.meta.get("op")
+    if op == "select":
+        given: list[Any] = [*node.args, *(node.kwargs[k] for k in ("dim", "index") if k in node.kwargs)]
+        found = _at(given[0], given[1], given[2]) if isinstance(given[0], fx.Node) else None
+    elif op == "piece" and node.args[0] == "unbind":
+        found = _at(argument_node(node, 2), (node.args[3:] or (node.kwargs.get("dim", 0),))[0], cast(int, node.args[1]))
+    elif op == "getitem" and isinstance(node.args[0], fx.Node):
+        found = _item(node, None if axes is None else axes.get(node.args[0]))
+    else:
+        return None
+    if found is None or axes is not None and axes.get(found.source) != found.axis:
+        return None
+    return found
+
+
+def _at(source: fx.Node, dim: Any, index: Any) -> Read | None:
+    return Read(source, dim % source.meta["value"].ndim, index) if isinstance(dim, int) and isinstance(index, int) else None
+
+
+def _item(node: fx.Node, axis: int | None) -> Read | None:
+    """x[t], x[:, t] and the like; of several numbers that at the axis, or else the first."""
+    source = argument_node(node)
+    given: tuple[Any, ...] = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+    if not all(i is Ellipsis or isinstance(i, int | slice) and not isinstance(i, bool) for i in given):
+        return None
+    missing = source.meta["value"].ndim - sum(i is not Ellipsis for i in given)
+    at = next((i for i, each in enumerate(given) if each is Ellipsis), len(given))
+    whole = [*given[:at], *[slice(None)] * missing, *given[at + 1 :]]
+    axis = next((i for i, each in enumerate(whole) if isinstance(each, int)), None) if axis is None else axis
+    if axis is None or not isinstance(whole[axis], int):
+        return None
+    rest = (*whole[:axis], *whole[axis + 1 :])
+    return Read(source, axis, whole[axis], None if all(i == slice(None) for i in rest) else rest)
+
+
+def _length(node: fx.Node, axis: int) -> int:
+    return node.meta["value"].shape[axis]
+
+
+def _input_axis(model: nn.Module, node: fx.Node, nodes: Sequence[fx.Node], steps: int) -> int | None:
+    """The axis of which forward reads one index per step, of the input or of what it computes of it; of several the most read."""
+    shape = node.meta["value"].shape
+    counts = {axis: _reads(model, node, nodes, steps, axis) for axis in dict.fromkeys((0, 1, len(shape) - 1)) if axis < len(shape)}
+    best = max(counts, key=lambda axis: counts[axis])
+    return best if counts[best] else None
+
+
+def _reads(model: nn.Module, node: fx.Node, nodes: Sequence[fx.Node], steps: int, axis: int) -> int:
+    """How many nodes read one step, if this axis of an input is time."""
+    found, count = Sequences(steps, {node: axis}), 0
+    own = _length(node, axis) == steps
+    for other in nodes:
+        if not any(source in found.axes for source in other.all_input_nodes):
+            continue
+        if step_read(other, found.axes) is not None:
+            count += 1
+        elif own and steps > 1:
+            _derive(model, other, found)
+    return count if steps > 1 else 0
+
+
+def _recorded(node: fx.Node, steps: int, step_of: Mapping[fx.Node, int]) -> tuple[int, list[Any]] | None:
+    """Axis and steps of what a loop stacked, or concatenated after it gave each step an axis of its own."""
+    if node.meta.get("op") not in JOINED:
+        return None
+    given: list[Any] = [*node.args, *(node.kwargs[k] for k in ("tensors", "dim") if k in node.kwargs)]
+    parts, dim = given[0], given[1] if len(given) > 1 else 0
+    if len(parts) != steps or not all(isinstance(part, fx.Node) for part in parts) or not isinstance(dim, int):
+        return None
+    axis = dim % node.meta["value"].ndim
+    if node.meta["op"] == "cat":
+        parts = [_before_unsqueeze(part, axis) for part in parts]
+    in_order = all(part is not None and step_of[part] in (t, t - 1) for t, part in enumerate(parts))
+    return (axis, parts) if in_order or steps == 1 and None not in parts else None
+
+
+def _before_unsqueeze(node: fx.Node, axis: int) -> fx.Node | None:
+    given: list[Any] = [*node.args, *(node.kwargs[k] for k in ("dim",) if k in node.kwargs)]
+    if node.meta["op"] != "unsqueeze" or given[1] % node.meta["value"].ndim != axis:
+        return None
+    return given[0]
+
+
+def _derive(model: nn.Module, node: fx.Node, found: Sequences) -> None:
+    """Add a node that computes the same of every step of a value over time; leave any other out."""
+    op = node.meta.get("op")
+    if op == "module":
+        _derive_module(model, node, found)
+        return
+    family = BY_NAME[op].family if op in BY_NAME else None
+    if family == "same":
+        source = first_input(node)
+        found.axes |= {node: found.axes[source]} if source in found.axes else {}
+    elif family in ("sum", "product"):
+        _derive_sum(node, found)
+    elif family in ("move", "map") and all(n in found.axes for n in data_nodes(node)):
+        made = operation(node)
+        axis = _time_axis(made.call, [(n.meta["value"], found.axes[n]) for n in data_nodes(node)], found.steps)
+        if axis is not None:
+            found.axes[node] = axis
+            found.functions[node] = _in_one_step(made.call, [found.axes[n] for n in data_nodes(node)], found.steps, axis)
+
+
+def _derive_sum(node: fx.Node, found: Sequences) -> None:
+    """Of values over time on one axis and of constants that are the same in every step."""
+    tensors = [n for n in node.all_input_nodes if n.meta["op"] != "constant"]
+    axes = {found.axes.get(n) for n in tensors}
+    value = node.meta["value"]
+    if len(axes) != 1 or None in axes or any(n.meta["value"].shape != value.shape for n in tensors):
+        return
+    (axis,) = cast(set[int], axes)
+    constants = [n.meta["value"] for n in node.all_input_nodes if n.meta["op"] == "constant"]
+    if all(c.numel() == 1 or c.ndim < value.ndim - axis for c in constants):
+        found.axes[node], found.functions[node] = axis, None
+
+
+def _derive_module(model: nn.Module, node: fx.Node, found: Sequences) -> None:
+    """A layer that does the same with every step as with all at once: one over the last axes, such as Linear."""
+    import copy
+
+    (source,) = node.all_input_nodes if len(node.all_input_nodes) == 1 else (None,)
+    layer = model.get_submodule(module_path(node))
+    if source not in found.axes or source is None or hasattr(layer, "accumulates") or hasattr(layer, "folded_scale"):
+        return
+    twin = copy.deepcopy(layer).double().cpu().eval()
+
+    def call(x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return twin(x)
+
+    axis = found.axes[source]
+    time = _time_axis(call, [(source.meta["value"], axis)], found.steps)
+    if time is None:
+        return
+    x = _random(source.meta["value"])
+    try:
+        alone = torch.stack([call(x.select(axis, t)) for t in range(found.steps)], time)
+    except (RuntimeError, ValueError, IndexError):
+        return
+    if alone.shape == (whole := call(x)).shape and torch.allclose(alone, whole):
+        found.axes[node], found.functions[node] = time, None
+
+
+def _random(value: torch.Tensor) -> torch.Tensor:
+    return torch.randn(value.shape, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
+
+
+def _in_one_step(call: Function, axes: Sequence[int], steps: int, axis: int) -> Function:
+    """What a function over time does to one step."""
+
+    def one(*each: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            whole = [double(x).unsqueeze(a).expand(*x.shape[:a], steps, *x.shape[a:]) for x, a in zip(each, axes, strict=True)]
+            return call(*whole).select(axis, 0)
+
+    return one
+
+
+def _time_axis(call: Function, given: Sequence[tuple[torch.Tensor, int]], steps: int) -> int | None:
+    """The axis of a function's result that is time; None where it is not the same function of every step."""
+    numbers = [_random(value) for value, _ in given]
+    axes = [axis for _, axis in given]
+    try:
+        whole = call(*numbers)
+        for axis in (a for a, length in enumerate(whole.shape) if length == steps):
+            one = _in_one_step(call, axes, steps, axis)
+            if all(_equal(one(*(x.select(a, t) for x, a in zip(numbers, axes))), whole.select(axis, t)) for t in range(steps)):
+                return axis
+    except (RuntimeError, ValueError, IndexError):
+        return None
+    return None
+
+
+def _equal(a: torch.Tensor, b: torch.Tensor) -> bool:
+    return a.shape == b.shape and torch.allclose(a, b)
