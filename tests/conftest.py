@@ -1,14 +1,17 @@
 """What tests of every area share."""
 
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cli_calls import Cli, Result
 from snntorch import SpikingNeuron
 
+from snnfuse import cli
 from snnfuse.hardware.backends.lava import require_lava
 
 pytest.register_assert_rewrite("cli_calls", "refused_models")  # helpers that assert
@@ -43,6 +46,21 @@ def neurons_of_this_test() -> Iterator[None]:
 def no_cache_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test leaves arrays in the user's cache, or finds older ones there."""
     monkeypatch.setenv("SNNFUSE_CACHE", "off")
+
+
+@pytest.fixture
+def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Run `snnfuse ...` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def call(*arguments: object) -> Result:
+        capfd.readouterr()
+        code = cli.run(lambda: cli.snnfuse, "snnfuse", [str(argument) for argument in arguments])
+        return Result(code, *capfd.readouterr())
+
+    yield call
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture(scope="session")

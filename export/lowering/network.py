@@ -13,7 +13,7 @@ step before. A connection outside takes none. Delays come on top.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -136,6 +136,7 @@ class Network:
         dt: seconds per step.
         ledger: what changed on the way here.
         membranes: the outputs that read a voltage; the others read spikes.
+        readings: of outputs of which the model returns one value for all steps, which: the "sum", "mean" or "last" one.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -145,6 +146,7 @@ class Network:
     dt: float
     ledger: Ledger = ()
     membranes: frozenset[str] = frozenset()
+    readings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def read_voltages(self) -> frozenset[str]:

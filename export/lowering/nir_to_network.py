@@ -55,7 +55,9 @@ def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = No
     network = _with_proven_products(MEMBRANES(SUBGRAPHS(graph, watch=watch), watch=watch), chosen, ledger, watch)
     if notes.ours:
         network = replace(network, populations={name: as_exported(p) for name, p in network.populations.items()})
-    return replace(network, ledger=network.ledger + tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1))))
+    loops = tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1)))
+    readings = {name: reading for name, reading in notes.readings.items() if name in network.outputs}
+    return replace(network, ledger=network.ledger + loops, readings=readings)
 
 
 def _with_proven_products(graph: Graph, dt: float, ledger: Ledger, watch: Watch | None) -> Network:

@@ -31,6 +31,7 @@ class Reading:
     output: str | None = None
 
 
+LAST = "last"  # of a network's readings
 EACH_OWN = Reading()
 
 
@@ -74,7 +75,15 @@ def decision(network: Network, asked: Reading) -> str | None:
     if len(network.outputs) == 1 or len({*network.outputs.values()}) > 1:
         fitting = _fitting(network, asked.decoder not in SPIKE_DECODERS) if asked.decoder is not None else list(network.outputs)
         return fitting[0] if len(fitting) == 1 else None
-    return next(iter(_fitting(network, asked.decoder is not None and asked.decoder not in SPIKE_DECODERS)), next(iter(network.outputs)))
+    membranes = asked.decoder not in SPIKE_DECODERS if asked.decoder is not None else _last_spikes(network)
+    return next(iter(_fitting(network, membranes)), next(iter(network.outputs)))
+
+
+def _last_spikes(network: Network) -> bool:
+    """Whether the spikes that are returned are those of the last step, which no decoder reads, so that classes are better read from what
+    is returned beside them."""
+    spikes = _fitting(network, False)
+    return bool(spikes) and all(network.readings.get(name) == LAST for name in spikes)
 
 
 def with_stock_membranes(network: Network, asked: Reading, target: Target) -> Network:
@@ -97,7 +106,9 @@ def _decoder(network: Network, name: str, asked: Reading) -> Decoder:
     reads_membrane = name in network.membranes
     if asked.decoder is not None and (asked.decoder not in SPIKE_DECODERS) == reads_membrane:
         return asked.decoder
-    return "membrane_sum" if reads_membrane else "spike_count"
+    if not reads_membrane:
+        return "spike_count"
+    return "membrane_last" if network.readings.get(name) == LAST else "membrane_sum"
 
 
 def with_units(outputs: Mapping[str, Output], network: Network, scales: Mapping[str, float]) -> dict[str, Output]:

@@ -17,6 +17,7 @@ Layout = Literal["step", "static", "time-first", "batch-first", "time-last"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 AXES: dict[Layout, int | None] = {"step": None, "time-first": 0, "batch-first": 1, "time-last": -1}
 BATCH, OTHER_BATCH = 2, 3  # samples that are traced; another number than there are steps, so that the two are told apart
+MANY = 1000  # steps of the longest loop that is looked for where the data are too short
 FEWEST = 4  # steps that a forward is told to take, where nothing says how many
 ADVICE = "if forward loops over time itself, say over how many steps: --time-steps (time_steps)"
 
@@ -63,24 +64,39 @@ def find_form(
     Raises:
         UnsupportedError, InputError: as of `to_nir`; InputError where no way fits, with the reason of the most likely one.
     """
-    names = input_names(model) or tuple(shapes)
+    shapes = {name: shapes[name] for name in input_names(model) or shapes}
     problems: list[SnnfuseError] = []
     restarting: Loop | None = None
     for axis in _axes(steps, layout):
         try:
-            loop = _captured(model, {name: shapes[name] for name in names}, axis, steps)
+            loop = _captured(model, shapes, axis, steps)
         except SnnfuseError as problem:
             problems.append(problem)
             continue
-        if (
-            loop is not None and loop.fresh and axis is None
-        ):  # a loop over an axis that is not there yet: rather take it for what it is, if it is
+        if loop is not None and loop.fresh and axis is None:  # it may be a loop over an axis that is not there yet
             restarting = loop
         elif loop is not None:
             return _finished(loop, axis, layout, shapes, dt)
     if restarting is not None:
         return _finished(restarting, None, layout, shapes, dt)
+    refused = any(isinstance(problem, UnsupportedError) for problem in problems)
+    if steps is not None and not refused and (own := _own_steps(model, shapes, layout)) is not None and own != steps:
+        what = f"forward loops over {own} time steps, and the data have {steps}"
+        raise InputError(f"{what}; give data of {own} steps, or let it loop over all that x has, x.size(0)")
     raise _most_likely(problems, steps, layout)
+
+
+def _own_steps(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], layout: Layout | None) -> int | None:
+    """Over how many steps a forward loops that reads more than the data have; None where that is not the reason why it fails."""
+    for axis in (axis for axis in _axes(MANY, layout) if axis is not None):
+        try:
+            sample = tuple(torch.zeros(1).expand(_placed(shape, axis, BATCH, MANY)) for shape in shapes.values())
+            loop = capture(model, sample, MANY)
+        except SnnfuseError:
+            continue
+        if loop.steps > 1 and loop.input_axes[0] == axis % (2 + len(next(iter(shapes.values())))):
+            return loop.steps
+    return None
 
 
 def _axes(steps: int | None, layout: Layout | None) -> tuple[int | None, ...]:
@@ -148,7 +164,11 @@ def _most_likely(problems: list[SnnfuseError], steps: int | None, layout: Layout
         reason = f"forward takes time {tried}: it must read x[t] or x[:, t] in step t, of as many steps as the data have"
         return InputError(reason if steps is not None else f"{reason}; {ADVICE}")
     problem = next((p for p in problems if isinstance(p, UnsupportedError)), problems[0])
-    return InputError(f"{problem}; {ADVICE}") if steps is None and isinstance(problem, InputError) else problem
+    if not isinstance(problem, InputError):
+        return problem
+    if layout is not None:
+        return InputError(f"{problem}; it was tried as {layout} only, as --layout says (layout=None finds it out)")
+    return InputError(f"{problem}; {ADVICE}") if steps is None else problem
 
 
 def arguments(form: Form, inputs: Mapping[str, Any]) -> tuple[Any, ...]:

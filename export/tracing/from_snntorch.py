@@ -9,6 +9,7 @@ reason) its entry in the ledger.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -18,9 +19,9 @@ import torch
 from torch import nn
 
 from snnfuse.export.tracing.capture.trace import trace
-from snnfuse.export.tracing.capture.tracer import HALF
+from snnfuse.export.tracing.capture.tracer import HALF, SPIKES
 from snnfuse.export.tracing.emit.assemble import assemble
-from snnfuse.export.tracing.step.step import Step
+from snnfuse.export.tracing.step.step import PART, Step
 from snnfuse.export.tracing.step.time_loop import Loop
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ledger import Ledger, LedgerEntry, to_json
@@ -96,13 +97,21 @@ def finish(loop: Loop, dt: float = DT) -> Traced:
     """The graph of what was captured; errors as of `to_nir`."""
     step = loop.reduce()
     made = assemble(step, loop.model, dt)
-    ledger = (*_unrounded(loop.model), *made.ledger)
+    ledger = (*_unrounded(loop.model), *made.ledger, *_every_step(step, made.outputs))
     about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(ledger), "outputs": made.outputs}
     about |= {"host_steps": made.host_steps} if made.host_steps else {}
     readings = {name: step.readings[position].reduction for name, position in made.outputs.items()}
     readings = {name: reduction for name, reduction in readings.items() if reduction != "steps"}
     about |= {"readings": readings} if readings else {}
     return Traced(nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), ledger, step)
+
+
+def _every_step(step: Step, outputs: Mapping[str, int]) -> Ledger:
+    """Spikes of which forward returns the last alone, and no membrane beside them, are put out in every step."""
+    last = {name: step.terms[step.outputs[at]] for name, at in outputs.items() if step.readings[at].reduction == "last"}
+    spikes = {name: step.terms[term.args[0]].target for name, term in last.items() if term.op == PART and term.target == SPIKES}
+    change, reason = "its spikes are put out in every step, of which forward returns the last", "a decoder reads a window, not one step"
+    return tuple(LedgerEntry(path, change, reason) for path in spikes.values()) if len(spikes) == len(last) else ()
 
 
 def _unrounded(model: nn.Module) -> Ledger:

@@ -84,7 +84,8 @@ def upstream(program: Program, name: str) -> Program:
             waiting += [c.source for c in program.into(node)]
     nodes = {n: node for n, node in program.nodes.items() if n in needed}
     outputs = {name: Output(name, "membrane_last")} if program.neurons[name].membrane else {}  # so that runs keep its states, alone
-    return replace(program, nodes=nodes, connections=tuple(c for c in program.connections if c.target in needed), outputs=outputs)
+    kept = tuple(c for c in program.connections if c.target in needed)
+    return replace(program, nodes=nodes, connections=kept, outputs=outputs, decision=None)
 
 
 def _longest(program: Program) -> int:

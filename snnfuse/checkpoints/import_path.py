@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def current_folder_importable() -> Iterator[None]:
-    """Let imports inside this block find modules of the current folder, as `python -m` does."""
-    here = os.getcwd()
-    sys.path.insert(0, here)
+def current_folder_importable(*others: str) -> Iterator[None]:
+    """Let imports inside this block find modules of the current folder, as `python -m` does, and before that of other folders."""
+    folders = [*others, os.getcwd()]
+    sys.path[:0] = folders
     try:
         yield
     finally:
-        sys.path.remove(here)
+        for folder in folders:
+            sys.path.remove(folder)

@@ -2,12 +2,15 @@
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 
 from torch import nn
 
 from snnfuse.checkpoints.import_path import current_folder_importable
 from snnfuse.checkpoints.torch_file import first_line
 from snnfuse.hardware.errors import InputError
+
+SUFFIX = ".py"
 
 
 def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
@@ -25,12 +28,19 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
     return made
 
 
+def names_factory(text: str) -> bool:
+    """Return True for `package.module:factory` or `path/file.py:factory`, which no file is called."""
+    module, _, name = text.rpartition(":")
+    return bool(module) and all(part.isidentifier() for part in name.split(".")) and not Path(text).exists()
+
+
 def _import(spec: str) -> Callable[[], nn.Module]:
-    module, separator, name = spec.partition(":")
+    module, separator, name = spec.rpartition(":")
     if not (module and separator and name):
-        raise InputError(f"--model {spec}: write it as package.module:factory")
+        raise InputError(f"--model {spec}: write it as package.module:factory, or path/file.py:factory")
+    folders, module = _of_file(Path(module)) if module.endswith(SUFFIX) else ((), module)
     try:
-        with current_folder_importable():
+        with current_folder_importable(*folders):
             found = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
@@ -41,3 +51,13 @@ def _import(spec: str) -> Callable[[], nn.Module]:
     if not callable(found):
         raise InputError(f"--model {spec}: {name} is not callable")
     return found
+
+
+def _of_file(file: Path) -> tuple[tuple[str, ...], str]:
+    """The folders in which what a file imports is looked for, and its name there: within its folder, so that `from .other` works."""
+    if not file.is_file():
+        raise InputError(f"--model {file}: there is no such file")
+    folder, stem = file.resolve().parent, file.stem
+    if folder.name.isidentifier() and folder.parent != folder:
+        return (str(folder.parent), str(folder)), f"{folder.name}.{stem}"
+    return (str(folder),), stem

@@ -12,7 +12,6 @@ from snnfuse.commands.export_options import ExportOptions, check_options
 from snnfuse.commands.map import board_option
 
 if TYPE_CHECKING:
-    from snnfuse.compile import Source
     from snnfuse.compile.checking import Check
 
 HEAD = ("layer", "neurons", "meaning", "tier", "status", "cores")
@@ -24,11 +23,11 @@ HEAD = ("layer", "neurons", "meaning", "tier", "status", "cores")
 @click.option("--calib", type=click.Path(path_type=Path), metavar="FILE", help=".npz with an array (time, batch, ...) per input.")
 @click.option("--data", metavar="NAME", help="Take inputs of this data set.")
 @click.option("--data-dir", type=click.Path(path_type=Path), metavar="DIR", help="Where the data set lies.")
-@click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="Your own class, for a bare state_dict.")
+@click.option("--model", "factory", metavar="FILE.py:FACTORY", help="Your own class, for a bare state_dict; or PACKAGE.MODULE:FACTORY.")
 @click.option(
     "--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of an input in one step, as 1x28x28; inputs are random spikes."
 )
-@click.option("--time-steps", type=click.IntRange(2), metavar="N", help="For a model whose forward loops over N steps itself.")
+@click.option("--time-steps", type=click.IntRange(1), metavar="N", help="Time steps of a forward that loops itself.")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
 @click.option("--reset", type=click.Choice(RESETS), help="As if spiking neurons had this reset.")
 @click.option("--l2", type=click.Choice(L2), default=L2[0], show_default=True, help="L2 on every step: a constant, the host, or on chip.")
@@ -47,25 +46,15 @@ def check(model: str, json_to: str | None, quiet: bool, **given: Any) -> None:
     console = Console(json_to, quiet, (options.calib,))
     with console.result() as result:
         with console.step("loading"):
+            from snnfuse.compile import open_source
             from snnfuse.compile.checking import check as checked
 
         with console.step(f"checking {model}"), warnings_as_lines():
-            source = open_model(model, options)
+            source = open_source(model, model=options.factory, allow_pickle=options.allow_pickle)
             check_options(options, source.kind)
             found = checked(source, given_samples(source, options), options.settings(find_shapes(source, options)), options.find_target())
         result.update(found.to_json())
         console.say(screen(found))
-
-
-def open_model(model: str, options: ExportOptions) -> "Source":
-    """The source that a file holds, or that a factory makes."""
-    from snnfuse.compile import open_source, source_of
-
-    if ":" in model and not options.model.exists():
-        from snnfuse.checkpoints.user_model import call_factory
-
-        return source_of(call_factory(model))
-    return open_source(options.model, model=options.factory, allow_pickle=options.allow_pickle)
 
 
 def screen(found: "Check") -> str:

@@ -49,7 +49,7 @@ def trained_on(source: "Source", options: ExportOptions) -> "tuple[str | None, S
     from snnfuse.data import Settings
     from snnfuse.data.samples import settings_from
 
-    if not source.is_ours or options.factory:
+    if not source.is_ours or options.factory or not options.model.exists():
         return None, Settings()
     metadata = read_metadata(options.model)
     return metadata.get("data"), settings_from(metadata, str(options.model))

@@ -160,13 +160,20 @@ def register_model(matches: Callable[[Any], bool], make: Callable[[Any], Source]
 
 
 def open_source(path: str | Path, *, model: "str | Callable[[], nn.Module] | None" = None, allow_pickle: bool = False) -> Source:
-    """A source from a file: a checkpoint, a .nir or a .net file, or of a suffix that was registered.
+    """A source from a file: a checkpoint, a .nir or a .net file, or of a suffix that was registered; or from `package.module:factory` or
+    `path/file.py:factory`, a network with the weights that it is made with.
 
     Args and errors: as `snnfuse.load_checkpoint` and `snnfuse.export.lowering.nir_file.read_graph`; InputError for another suffix.
     """
+    if ":" in str(path):
+        from snnfuse.checkpoints.user_model import call_factory, names_factory
+
+        if names_factory(str(path)):
+            return source_of(call_factory(str(path)))
     path = Path(path)
     if path.suffix not in FILES:
-        raise InputError(f"{path}: a model is a checkpoint ({', '.join(CHECKPOINTS)}), a NIR graph (.nir) or a netx file (.net)")
+        known = f"a checkpoint ({', '.join(CHECKPOINTS)}), a NIR graph (.nir), a netx file (.net) or file.py:factory"
+        raise InputError(f"{path}: a model is {known}")
     check_regular(path)
     with reading(path):
         return FILES[path.suffix](path, Opening(model, allow_pickle))

@@ -38,7 +38,7 @@ def trace_module(model: "nn.Module", shapes: Shapes, settings: Settings, steps: 
     from snnfuse.export.tracing.capture.arguments import takes_steps
     from snnfuse.export.tracing.forms import find_form
 
-    traced, form = find_form(model, shapes, steps or settings.time_steps, settings.layout, settings.dt)
+    traced, form = find_form(model, shapes, settings.time_steps or steps, settings.layout, settings.dt)
     asked = settings.time_steps
     if asked is not None and form.layout == "static" and form.steps != asked and not takes_steps(model):
         raise InputError(f"forward loops over {form.steps} time steps of its own, and --time-steps says {asked}; leave --time-steps out")

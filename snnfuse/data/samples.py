@@ -259,7 +259,9 @@ def _check(samples: Samples, labels: NDArray | None) -> None:
             raise InputError(f"{samples.source}: {name!r} holds values beyond {LARGEST:.3g}, the largest that float32 holds; scale it")
     _check_sizes(samples.source, samples.inputs.items())
     if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (len(samples),)):
-        raise InputError(f"{samples.source}: labels are {labels.dtype} {labels.shape}, not integers ({len(samples)},)")
+        what = f"{samples.source}: labels are {labels.dtype} {labels.shape}, not integers ({len(samples)},)"
+        is_turned = labels.shape == (samples.steps,)
+        raise InputError(f"{what}; if the batch is the first axis, add --batch-first (batch_first=True)" if is_turned else what)
 
 
 def _check_sizes(source: str, arrays: Iterable[tuple[str, NDArray]]) -> None:

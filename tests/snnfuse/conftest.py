@@ -1,6 +1,5 @@
 """What the tests of the command line share: a way to call it, and a user's files."""
 
-import signal
 import sys
 from pathlib import Path
 
@@ -8,9 +7,6 @@ import nir
 import numpy as np
 import pytest
 import torch
-from cli_calls import Cli, Result
-
-from snnfuse import cli
 
 MODELS = """
 import snntorch
@@ -38,21 +34,6 @@ def zero():
 def subtract():
     return Net("subtract")
 """
-
-
-@pytest.fixture
-def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
-    """Run `snnfuse ...` in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-    handler = signal.getsignal(signal.SIGTERM)
-
-    def call(*arguments: object) -> Result:
-        capfd.readouterr()
-        code = cli.run(lambda: cli.snnfuse, "snnfuse", [str(argument) for argument in arguments])
-        return Result(code, *capfd.readouterr())
-
-    yield call
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture

@@ -160,6 +160,11 @@ def test_what_mixes_steps_is_refused(run: Any, why: str) -> None:
         found(looping(run), spikes_over_time())
 
 
+def test_a_loop_over_more_steps_than_the_data_have_says_how_many() -> None:
+    with pytest.raises(InputError, match="forward loops over 9 time steps, and the data have 5; give data of 9 steps"):
+        found(looping(fixed_count), spikes_over_time()[:5])
+
+
 def test_a_layout_that_is_asked_for_must_be_that_of_forward() -> None:
     x = spikes_over_time()
     with pytest.raises(InputError, match="forward takes time not as time-first"):
