@@ -6,6 +6,7 @@
     network.net              the program for lava-dl's netx, where that can express it
     golden/                  events.safetensors, expected.safetensors: encoded inputs, and the spikes of every layer for them
     run_on_board.py          runs golden/ on a board and compares; for target loihi2, where there are golden vectors
+    neuron_microcode.txt     beside it, where neurons need microcode: skeletons of their process models, and their arithmetic
     report.json              the ledger, the tier of every layer, and what the export measured
     report.html              the same for a person, where the writer gave a page; `snnfuse-export` does
     pareto.svg               of a search for bit widths: accuracy against synapse memory

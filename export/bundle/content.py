@@ -12,6 +12,7 @@ from safetensors.numpy import save
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.compiled import Compiled, Stage
 from snnfuse.export.bundle.manifest import EVENTS, EXPECTED, GRAPH, MANIFEST, NET, REPORT, make_manifest
+from snnfuse.export.bundle.microcode import MICROCODE, microcode_text
 from snnfuse.export.targets import Target
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.files import hash_files
@@ -64,6 +65,8 @@ def _fill_stage(folder: Path, target: Target, stage: Stage, network: Network, me
         _write_golden(folder, program, stage.golden)
         if RUN_ON_BOARD in target.holds:
             (folder / RUN_ON_BOARD).write_text(SCRIPT, encoding="utf-8")
+            if (text := microcode_text(program)) is not None:
+                (folder / MICROCODE).write_text(text, encoding="utf-8")
     if net is not None:
         (folder / NET).write_bytes(net)
     (folder / REPORT).write_text(json_text(measured), encoding="utf-8")

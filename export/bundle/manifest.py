@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from snnfuse.export.bundle.board_script import RUN_ON_BOARD
+from snnfuse.export.bundle.microcode import MICROCODE
 from snnfuse.export.targets import TARGETS
 from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError, UnsafeFileError, VerificationError
@@ -35,7 +36,7 @@ MANIFEST, GRAPH, REPORT, NET, PAGE = "manifest.json", "graph.nir", "report.json"
 PARETO = "pareto.svg"  # of a search for bit widths
 PROGRAM_FILES = ("program.json", "program.safetensors")
 EVENTS, EXPECTED = "golden/events.safetensors", "golden/expected.safetensors"
-HELD = frozenset({GRAPH, REPORT, NET, PAGE, PARETO, EVENTS, EXPECTED, RUN_ON_BOARD, *PROGRAM_FILES})
+HELD = frozenset({GRAPH, REPORT, NET, PAGE, PARETO, EVENTS, EXPECTED, RUN_ON_BOARD, MICROCODE, *PROGRAM_FILES})
 """All that a bundle of a single program may hold beside its manifest."""
 
 

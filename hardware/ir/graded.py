@@ -99,6 +99,7 @@ register_neuron(
         torch="snnfuse.hardware.backends.torch_backend.neurons:product",
         lava="snnfuse.hardware.backends.lava.neurons:PRODUCT",
         bounds="snnfuse.hardware.overflow.graded:PRODUCT",
+        microcode="snnfuse.hardware.backends.microcode:product",
     )
 )
 register_neuron(
@@ -110,5 +111,6 @@ register_neuron(
         torch="snnfuse.hardware.backends.torch_backend.neurons:relay",
         lava="snnfuse.hardware.backends.lava.neurons:RELAY",
         bounds="snnfuse.hardware.overflow.graded:RELAY",
+        microcode="snnfuse.hardware.backends.microcode:relay",
     )
 )

@@ -91,5 +91,6 @@ register_neuron(
         torch="snnfuse.hardware.backends.torch_backend.neurons:inverse_root",
         lava="snnfuse.hardware.backends.lava.neurons:INVERSE_ROOT",
         bounds="snnfuse.hardware.overflow.graded:INVERSE_ROOT",
+        microcode="snnfuse.hardware.backends.microcode:inverse_root",
     )
 )

@@ -97,6 +97,7 @@ class NeuronKind(Kind):
         lava: see `snnfuse.hardware.backends.lava.neuron_form`.
         bounds: see `snnfuse.hardware.overflow.bounds`.
         network: its float dynamics, for graphs that hold it; see `snnfuse.export.lowering.float_neurons`.
+        microcode: its step as pseudo-code; see `snnfuse.hardware.backends.microcode`.
     """
 
     placement: Placement | None = None
@@ -105,6 +106,7 @@ class NeuronKind(Kind):
     lava: Form = None
     bounds: Form = None
     network: Form = None
+    microcode: Form = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -162,5 +162,6 @@ register_neuron(
         torch="snnfuse.hardware.backends.torch_backend.neurons:lif",
         lava="snnfuse.hardware.backends.lava.neurons:LIF",
         bounds="snnfuse.hardware.overflow.lif:LIF",
+        microcode="snnfuse.hardware.backends.microcode:lif",
     )
 )

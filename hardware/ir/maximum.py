@@ -69,5 +69,6 @@ register_neuron(
         torch="snnfuse.hardware.backends.maximum:torch_form",
         lava="snnfuse.hardware.backends.lava.processes.maximum:MAXIMUM",
         bounds="snnfuse.hardware.overflow.graded:MAXIMUM",
+        microcode="snnfuse.hardware.backends.microcode:maximum",
     )
 )

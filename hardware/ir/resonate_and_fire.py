@@ -100,5 +100,6 @@ register_neuron(
         lava="snnfuse.hardware.backends.lava.processes.resonate_and_fire:RESONATE_AND_FIRE",
         bounds="snnfuse.hardware.overflow.resonate_and_fire:RESONATE_AND_FIRE",
         network="snnfuse.export.lowering.resonate_and_fire:Resonator",
+        microcode="snnfuse.hardware.backends.microcode:resonate_and_fire",
     )
 )
