@@ -4,6 +4,7 @@ from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.backends.lava import simulate_on_lava, to_lava
 from snnfuse.hardware.backends.ray_cluster import emulate_on_cluster
 from snnfuse.hardware.backends.torch_backend import run_torch
+from snnfuse.hardware.ir.bias_input import BiasedLif, BiasInput
 from snnfuse.hardware.ir.encoding import encode, scores
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot
@@ -14,13 +15,17 @@ from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Comparison, Mismatch, Recording, compare
 from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
+from snnfuse.hardware.ir.sigma_delta import Delta, Sigma, SigmaDelta
 from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Sparse
 
 __all__ = [
+    "BiasInput",
+    "BiasedLif",
     "Comparison",
     "Connection",
     "Constant",
     "Conv2d",
+    "Delta",
     "Dense",
     "Diagonal",
     "GradedInput",
@@ -36,6 +41,8 @@ __all__ = [
     "Recording",
     "Relay",
     "ResonateAndFire",
+    "Sigma",
+    "SigmaDelta",
     "Sparse",
     "SpikeInput",
     "compare",

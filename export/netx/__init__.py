@@ -16,20 +16,23 @@ from snnfuse.hardware.ledger import Ledger
 if TYPE_CHECKING:
     from snnfuse.hardware.ir.program import Program
 
-__all__ = ["net_bytes", "netx_differences", "open_net", "ops_rows", "read_net", "write_net"]
+__all__ = ["net_bytes", "netx_differences", "open_net", "ops_rows", "read_net", "sample_steps", "write_net"]
 
 
-def read_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None) -> "Program":
+def read_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None, **options: int | None) -> "Program":
     """A Program that means what SLAYER trained: weights of any size, delays after the neurons, each sample in its own window.
 
     Args:
         path: the file.
         dt: seconds per step; by default the file's simulation/Ts, otherwise 1e-3.
         input_shape: (n,) or (C, H, W), for a file without an input layer.
+        options: num_layers, skip_layers, input_message_bits, reset_interval, reset_offset and spike_exp, which mean what they mean to
+            netx; see `snnfuse.export.netx.options.NetOptions`.
 
     Returns:
         Nodes "input" and "layer1", "layer2", ... after the file's groups; output "output", which counts spikes, or reads the last
-        voltage where the last layer never fires. The ledger says what integers could not keep.
+        voltage where the last layer never fires, or the last sum or activation of a sigma-delta network. An input layer with neurons
+        takes one image per sample, (C, H, W) on every step, as their bias. The ledger says what integers could not keep.
 
     Warns:
         NetxWarning: netx itself would run something else; see `netx_differences`.
@@ -38,7 +41,7 @@ def read_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[in
         InputError: the file is missing, damaged or contradicts itself; names the dataset.
         UnsupportedError: it holds what a Program cannot; names it, with a way out.
     """
-    program, changes = open_net(path, dt=dt, input_shape=input_shape)
+    program, changes = open_net(path, dt=dt, input_shape=input_shape, **options)
     if changes:
         more = f" and {len(changes) - 1} more; see netx_differences" if len(changes) > 1 else ""
         warnings.warn(f"{path}: {changes[0].node}: netx itself {changes[0].change}{more}", NetxWarning, stacklevel=2)
@@ -50,16 +53,26 @@ def netx_differences(path: str | Path) -> Ledger:
     return open_net(path)[1]
 
 
-def open_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None) -> "tuple[Program, Ledger]":
+def sample_steps(path: str | Path) -> int | None:
+    """Steps of a sample, simulation/tSample, where the file says it; errors as of `read_net`."""
+    from snnfuse.export.netx.file_in import read_contents
+
+    return read_contents(path).steps
+
+
+def open_net(
+    path: str | Path, *, dt: float | None = None, input_shape: tuple[int, ...] | None = None, **options: int | None
+) -> "tuple[Program, Ledger]":
     """`read_net` and `netx_differences` in one."""
     from snnfuse.export.netx.file_in import read_contents
     from snnfuse.export.netx.file_to_program import to_program
     from snnfuse.export.netx.netx_itself import differences
+    from snnfuse.export.netx.options import net_options
     from snnfuse.hardware.errors import UnsupportedError
 
-    net = read_contents(path)
+    chosen, net = net_options(options), read_contents(path)
     try:
-        return to_program(net, dt, input_shape), differences(net)
+        return to_program(net, dt, input_shape, chosen), differences(net)
     except UnsupportedError as error:
         raise UnsupportedError(f"{path}: {error}") from error
     except InputError as error:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.hardware.ir.sigma_delta import Activation
+
 Array = NDArray[np.int64]
 Register = int | Array
 
-NEURONS = ("CUBA", "LOIHI")  # two names of one neuron
+CUBA = ("CUBA", "LOIHI")  # two names of one neuron
+SDNN = "SDNN"
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,26 +40,43 @@ class NetNeuron:
 
 
 @dataclass(frozen=True, eq=False)
+class NetSdnn:
+    """A sigma-delta neuron, `neuron/` of a layer.
+
+    Attributes:
+        threshold: mantissa, vThMant; the least change that is sent, in units of the weights.
+        activation: "relu" or "unit".
+        is_output: whether it only adds up, and sends the sum (sigma_output).
+    """
+
+    threshold: int
+    activation: Activation = "relu"
+    is_output: bool = False
+
+
+@dataclass(frozen=True, eq=False)
 class NetLayer:
     """One layer.
 
     Attributes:
         name: its group, as "layer/1".
-        kind: "input", "flatten", "dense", "dense_rec" or "conv".
+        kind: "input", "flatten", "dense", "dense_rec", "conv" or "average".
         shape: of its output: (n,) or (C, H, W).
-        neuron: of a layer that has weights.
+        neuron: of a layer that has weights, or of an input that encodes; None of a last layer whose current is read.
+        transform: of an input with neurons: x becomes weight * x + bias, these two.
         weight: (out, in), or (C_out, C_in / groups, kH, kW).
         weight_rec: (out, out), of dense_rec.
         bias: per output neuron or channel, in units of 2**6.
         delay: steps; a scalar, or per output neuron or channel, or per input, or per synapse.
         stride, padding, dilation: (vertical, horizontal).
         groups: channel groups.
+        ignored: names under its group that lava-dl does not write.
     """
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    neuron: NetNeuron | None = None
+    neuron: NetNeuron | NetSdnn | None = None
     weight: Array | None = None
     weight_rec: Array | None = None
     bias: Array | None = None
@@ -65,6 +85,8 @@ class NetLayer:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
+    transform: tuple[int, int] = (64, 0)
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,18 +94,20 @@ class Net:
     """A file's layers, in order.
 
     Attributes:
-        layers: the first may be an input, which only says a shape.
+        layers: the first may be an input, which says a shape, and may have neurons.
         dt: seconds per step, where the file says it.
+        steps: of a sample, where the file says it.
     """
 
     layers: tuple[NetLayer, ...]
     dt: float | None = None
+    steps: int | None = None
 
 
 def same(a: object, b: object) -> bool:
     """Whether two records are equal in every field, arrays by value."""
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
-    if isinstance(a, (Net, NetLayer, NetNeuron)):
+    if isinstance(a, (Net, NetLayer, NetNeuron, NetSdnn)):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     return np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else a == b

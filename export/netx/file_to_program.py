@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.export.netx.contents import Array, Net, NetLayer, NetNeuron
-from snnfuse.export.netx.neuron_registers import lif_of
+from snnfuse.export.netx.contents import Array, Net, NetLayer, NetNeuron, NetSdnn
+from snnfuse.export.netx.first_layer import STATE_EXP, encoder, is_encoder, one_to_one, plain_input
+from snnfuse.export.netx.last_layer import averages, decoder_of, readout
+from snnfuse.export.netx.neuron_registers import lif_of, sigma_delta_of
+from snnfuse.export.netx.options import DEFAULTS, NetOptions
 from snnfuse.export.netx.weight_groups import split_weights
-from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.fixed_point import DELAY_RANGE, NEVER
+from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection, Node, Output, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection, Node, Output
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Dense, Sparse, Synapse, output_size
 from snnfuse.hardware.ledger import LedgerEntry
@@ -41,36 +44,81 @@ class Chain:
     ledger: list[LedgerEntry] = field(default_factory=list)
 
 
-def to_program(net: Net, dt: float | None = None, input_shape: tuple[int, ...] | None = None) -> Program:
+def to_program(net: Net, dt: float | None = None, input_shape: tuple[int, ...] | None = None, options: NetOptions = DEFAULTS) -> Program:
     """Build it; errors and arguments as of `read_net`."""
-    layers = [layer for layer in net.layers if layer.weight is not None]
-    if not layers:
-        raise InputError("layer: holds no layer with weights")
-    chain = Chain({INPUT: SpikeInput(_input_shape(net, layers[0], input_shape))}, INPUT)
+    chain, layers = _begin(net, input_shape, options)
     for layer in layers:
-        _append(chain, layer)
+        if layer.kind == "average":
+            _append_averages(chain, layer)
+        else:
+            _append(chain, layer, options)
+            _check_end(layer, layers)
     if chain.spikes_lag is not None:
         _append_relay(chain)
-    decoder = "spike_count" if np.min(chain.nodes[chain.last].vth) < NEVER else "membrane_last"
     return Program(
         chain.nodes,
         tuple(chain.connections),
-        {OUTPUT: Output(chain.last, decoder)},
+        {OUTPUT: Output(chain.last, decoder_of(chain.nodes[chain.last]))},
         dt or net.dt or DEFAULT_DT,
         tuple(chain.ledger),
     )
 
 
-def _input_shape(net: Net, first: NetLayer, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    said = net.layers[0].shape if net.layers[0].kind == "input" else None
-    if said is None and given is None and first.kind == "conv":
+def _begin(net: Net, given: tuple[int, ...] | None, options: NetOptions) -> tuple[Chain, list[NetLayer]]:
+    """The input, with the neurons that encode it where the file has such, and the layers behind it."""
+    skipped, taken = options.chosen(net)
+    bits = options.payload_bits(skipped)
+    layers = [layer for layer in taken if layer.kind not in ("input", "flatten")]
+    before = next((layer for layer in (taken[0], *reversed(skipped)) if layer.kind == "input" or layer in skipped), None)
+    options.check_offset(is_encoder(taken[0]))
+    if not is_encoder(taken[0]):
+        fed = plain_input(_input_shape(before, layers[0], given), bits, skipped, options)
+        return Chain({INPUT: fed}, INPUT, ledger=_ignored(taken)), layers
+    first = taken[0]
+    _input_shape(first, first, given)
+    fed, neurons, port, entries = encoder(first, options)
+    name = first.name.replace("/", "")
+    chain = Chain({INPUT: fed, name: neurons}, name, ledger=[*_ignored(taken), *entries])
+    chain.connections.append(one_to_one(INPUT, name, neurons.size, port))
+    return chain, layers
+
+
+def _ignored(layers: tuple[NetLayer, ...]) -> list[LedgerEntry]:
+    reason = "lava-dl writes no such thing, and its netx ignores it as well"
+    return [LedgerEntry(layer.name, f"{', '.join(layer.ignored)} under it left out", reason) for layer in layers if layer.ignored]
+
+
+def _input_shape(before: NetLayer | None, first: NetLayer, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    if before is None and given is None and first.kind == "conv":
         raise InputError(f"{first.name}: no input layer says the shape (C, H, W) of its input; give it with input_shape=(C, H, W)")
-    if said and given and tuple(given) != said:
-        raise InputError(f"{net.layers[0].name}/shape: is {said}, not the input shape {tuple(given)} that was given")
-    return tuple(given or said or (first.weight.shape[1],))
+    if before and given and tuple(given) != before.shape:
+        raise InputError(f"{before.name}/shape: is {before.shape}, not the input shape {tuple(given)} that was given")
+    return tuple(given or (before.shape if before else (first.weight.shape[1],)))
 
 
-def _append(chain: Chain, layer: NetLayer) -> None:
+def _check_end(layer: NetLayer, layers: list[NetLayer]) -> None:
+    """UnsupportedError for a layer that only the end of a network can be."""
+    if layer.neuron is None and layer is not layers[-1]:
+        raise UnsupportedError(
+            f"{layer.name}: has no neuron, and is not the last layer: SLAYER passes on its current, netx never fires; export the block "
+            f"with dynamics=True, or end before it with num_layers={layer.name[6:]}"
+        )
+
+
+def _append_averages(chain: Chain, layer: NetLayer) -> None:
+    """Readouts that add up the spikes of each group."""
+    if chain.spikes_lag is not None:
+        _append_relay(chain)
+    name, synapses = layer.name.replace("/", ""), averages(layer, chain.nodes[chain.last])
+    chain.connections.append(Connection(chain.last, name, synapses))
+    chain.nodes[name] = readout((synapses.size[0],))
+    each = synapses.count // synapses.size[0]
+    change = f"readouts, whose voltage is 64 times the sum of the spikes of {each} neurons, in place of their mean"
+    chain.ledger.append(LedgerEntry(layer.name, change, "a mean is no neuron; the order of classes is the same"))
+    chain.last = name
+
+
+def _append(chain: Chain, layer: NetLayer, options: NetOptions) -> None:
     name, source = layer.name.replace("/", ""), chain.nodes[chain.last]
     make = _maker(layer, source.shape)
     shape = layer.shape if layer.kind == "conv" else (len(layer.weight),)
@@ -82,10 +130,20 @@ def _append(chain: Chain, layer: NetLayer) -> None:
     chain.connections += _connect(chain.last, name, split_weights(layer.weight, exponent, f"{layer.name}/weight"), make, lags)
     if layer.weight_rec is not None:
         chain.connections += _connect(name, name, split_weights(layer.weight_rec, exponent, f"{layer.name}/weight_rec"), Dense)
-    lif, entries = lif_of(layer, shape)
-    chain.nodes[name] = lif
+    chain.nodes[name], entries = _neurons(layer, shape, options)
     chain.ledger += [*changed, *entries]
     chain.last, chain.spikes_lag = name, None if early else per_neuron
+
+
+def _neurons(layer: NetLayer, shape: tuple[int, ...], options: NetOptions) -> tuple[Node, list[LedgerEntry]]:
+    """A layer's population, and what had to be changed."""
+    if isinstance(layer.neuron, NetNeuron):
+        return lif_of(layer, layer.neuron, shape)
+    if isinstance(layer.neuron, NetSdnn):
+        return sigma_delta_of(layer, layer.neuron, shape, options.spike_exp, STATE_EXP), []
+    if layer.bias is not None and layer.bias.any():
+        raise UnsupportedError(f"{layer.name}/bias: of a layer without neurons, which SLAYER does not write; export it with dynamics=True")
+    return readout(shape), []
 
 
 def _maker(layer: NetLayer, source: tuple[int, ...]) -> Maker:
@@ -145,7 +203,9 @@ def _check_lag(layer: NetLayer, lags: Array | None) -> None:
 
 def _exponent(layer: NetLayer) -> tuple[int, list[LedgerEntry]]:
     """The synapses' exponent, and what it changes."""
-    neuron: NetNeuron = layer.neuron
+    neuron = layer.neuron
+    if not isinstance(neuron, NetNeuron):
+        return 0, []
     power = neuron.weight_exp
     if neuron.normalised and power:
         change = f"its batch normalisation's factor 2**{power} moved into synapses and bias, ahead of the current's decay"
@@ -186,6 +246,8 @@ def by_lag(matrix: sparse.csr_matrix, lags: Array) -> list[tuple[int, sparse.csr
 def _append_relay(chain: Chain) -> None:
     """Neurons that fire where something arrives: no current or voltage is left for the next step."""
     size, name = len(chain.spikes_lag), f"{chain.last}.delay"
+    if chain.nodes[chain.last].sends_numbers:
+        raise UnsupportedError(f"{chain.last}: delays of a last layer that has a bias and sends numbers; leave it out with num_layers")
     identity = sparse.identity(size, np.int32, "csr")
     chain.connections += [Connection(chain.last, name, Sparse(part), lag=lag) for lag, part in by_lag(identity, chain.spikes_lag[None])]
     chain.nodes[name] = Lif(chain.nodes[chain.last].shape, du=4095, dv=0, vth=0)

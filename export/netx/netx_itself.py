@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.netx.contents import Array, Net, NetLayer
+from snnfuse.export.netx.contents import Array, Net, NetLayer, NetSdnn
 from snnfuse.hardware.ir.synapses import LIMITS, sign_mode
 from snnfuse.hardware.ledger import LedgerEntry
 
@@ -66,6 +66,8 @@ def differences(net: Net) -> tuple[LedgerEntry, ...]:
     """Where netx would run another network than the file holds; node is the layer, change is what netx does."""
     found = []
     for layer in net.layers:
+        if layer.kind == "average":
+            found.append(LedgerEntry(layer.name, f"cannot build it; give it num_layers={layer.name[6:]}", REASON))
         if layer.weight is not None:
             changes = [*_weight_changes(layer), *_neuron_changes(layer), *_delay_changes(layer)]
             found += [LedgerEntry(layer.name, change, REASON) for change in changes]
@@ -100,6 +102,10 @@ def _example(run: list[Built], parts: list[Array]) -> str:
 
 def _neuron_changes(layer: NetLayer) -> list[str]:
     neuron, changes = layer.neuron, []
+    if isinstance(neuron, NetSdnn):
+        return ["runs relu in place of no activation"] if neuron.activation != "relu" and not neuron.is_output else []
+    if neuron is None:
+        return []
     if neuron.refractory > 1:
         changes.append(f"ignores the refractory delay of {neuron.refractory} steps")
     if neuron.weight_exp:

@@ -3,34 +3,60 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.netx.contents import NetLayer, NetNeuron, Register
-from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.export.netx.contents import NetLayer, NetNeuron, NetSdnn, Register
+from snnfuse.hardware.errors import FixedPointError, InputError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import BIAS_EXPONENT_RANGE, BIAS_MANTISSA_RANGE, CURRENT_DECAY_OFFSET, NEVER
 from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.sigma_delta import Sigma, SigmaDelta
 from snnfuse.hardware.ledger import LedgerEntry
 
 FULL = 4096  # a decay of everything
 BIAS_SHIFT = 6  # netx's bias_exp, and SLAYER's scale between weights and states
 
 
-def lif_of(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Lif, list[LedgerEntry]]:
+def lif_of(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Lif, list[LedgerEntry]]:
     """A layer's neurons in registers, and what had to be changed.
 
     Raises:
         InputError: a value is out of its range, or of another size than the layer.
         UnsupportedError: a bias that the register cannot hold.
     """
-    neuron = layer.neuron
+    current, voltage, threshold = registers(layer, neuron, shape)
+    mantissa, exponent = bias_of(layer, neuron, shape)
+    lif = Lif(shape, current - CURRENT_DECAY_OFFSET, _capped(voltage, FULL - 1), threshold, mantissa, exponent)
+    return lif, changes(layer.name, neuron, voltage)
+
+
+def registers(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Register, Register, Register]:
+    """iDecay and vDecay, 0..4096, and the threshold, 0..2**17, each an int or int32 of the shape; errors as of `lif_of`."""
     current, voltage, threshold = (
         _per_neuron(layer, key, getattr(neuron, field), shape, high)
         for key, field, high in (("iDecay", "i_decay", FULL), ("vDecay", "v_decay", FULL), ("vThMant", "threshold", 2**31 - 1))
     )
-    mantissa, exponent = bias_of(layer, shape)
-    lif = Lif(shape, current - CURRENT_DECAY_OFFSET, _capped(voltage, FULL - 1), _capped(threshold, NEVER), mantissa, exponent)
-    return lif, _changes(layer.name, neuron, voltage)
+    return current, voltage, _capped(threshold, NEVER)
 
 
-def _changes(name: str, neuron: NetNeuron, voltage: Register) -> list[LedgerEntry]:
+def sigma_delta_of(layer: NetLayer, neuron: NetSdnn, shape: tuple[int, ...], spike_exp: int, state_exp: int) -> Sigma | SigmaDelta:
+    """A layer's sigma-delta neurons; InputError for a value out of its range, UnsupportedError for an output that has a bias."""
+    has_bias = layer.bias is not None and bool(layer.bias.any())
+    if neuron.is_output:
+        if has_bias:
+            raise UnsupportedError(f"{layer.name}/bias: an output that only adds up has none, and netx fails on it; add it on the host")
+        return Sigma(shape)
+    bias = per_neuron(layer.bias, shape, f"{layer.name}/bias").astype(np.int32) if layer.bias is not None and has_bias else 0
+    try:
+        return SigmaDelta(shape, neuron.threshold, spike_exp, state_exp, bias=bias, activation=neuron.activation)
+    except FixedPointError as error:
+        raise InputError(f"{layer.name}/neuron: {error}") from error
+
+
+def per_neuron(values: NDArray[np.int64], shape: tuple[int, ...], where: str) -> NDArray[np.int64]:
+    """One value for all, per channel or per neuron, to one per neuron; InputError for another number of values."""
+    return _spread(values, shape, where) if values.size > 1 else np.full(shape, values.flat[0])
+
+
+def changes(name: str, neuron: NetNeuron, voltage: Register) -> list[LedgerEntry]:
+    """What registers could not keep."""
     entries = []
     if np.max(voltage) == FULL:
         change = f"a voltage decay of {FULL - 1} / {FULL} in place of {FULL} / {FULL}"
@@ -65,13 +91,13 @@ def _capped(value: Register, most: int) -> Register:
     return min(value, most) if isinstance(value, int) else np.minimum(value, most)
 
 
-def bias_of(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Register, int]:
+def bias_of(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Register, int]:
     """Mantissa and exponent of bias * 2**6, times 2**weight_exp after a batch normalisation."""
     if layer.bias is None or not layer.bias.any():
         return 0, 0
     where = f"{layer.name}/bias"
-    values = _spread(layer.bias, shape, where) if layer.bias.size > 1 else np.full(shape, layer.bias.flat[0])
-    power = BIAS_SHIFT + (layer.neuron.weight_exp if layer.neuron.normalised else 0)
+    values = per_neuron(layer.bias, shape, where)
+    power = BIAS_SHIFT + (neuron.weight_exp if neuron.normalised else 0)
     low, high = BIAS_MANTISSA_RANGE
     if power > BIAS_EXPONENT_RANGE[1]:
         values, power = values << power - BIAS_EXPONENT_RANGE[1], BIAS_EXPONENT_RANGE[1]

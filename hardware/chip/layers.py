@@ -9,6 +9,7 @@ import numpy as np
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.packing import Listed, Words, listed
 from snnfuse.hardware.chip.state_memory import state_words
+from snnfuse.hardware.chip.tiers import tier
 from snnfuse.hardware.ir.nodes import Connection, Node
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.synapses import Conv2d, Synapse
@@ -20,7 +21,7 @@ class Demand:
 
     Attributes:
         name: its node.
-        shape: neurons; (channels, height, width) where a convolution feeds it, otherwise (neurons, 1, 1).
+        shape: neurons; (channels, height, width) where a convolution feeds it, or a host an image, otherwise (neurons, 1, 1).
         convolutions: into it.
         lists: its other synapses.
         bits: no weight takes more.
@@ -50,6 +51,11 @@ class Demand:
     def positions(self) -> int:
         return self.shape[1] * self.shape[2]
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is split by channels and positions."""
+        return bool(self.convolutions) or self.positions > 1
+
     def kernels(self, words: Words, channels: int) -> int:
         """Words of all convolutions on a core with so many channels."""
         return sum(words.kernel(conv, channels, min(self.bits, conv.bits)) for conv in self.convolutions)
@@ -61,6 +67,19 @@ class Demand:
         return room | ({"axons_out": board.value("axons_out") // self.outgoing} if self.outgoing else {})
 
 
+def synapses_into(program: Program, name: str) -> tuple[Connection, ...]:
+    """The connections into a population that take synapses: all but what a host writes into registers."""
+    return tuple(c for c in program.into(name) if not program.nodes[c.source].is_written)
+
+
+def _image(node: Node, convolutions: tuple[Conv2d, ...]) -> tuple[int, int, int] | None:
+    """(channels, height, width) of a layer that is split by them: one that a convolution feeds, or a host an image."""
+    if convolutions:
+        return convolutions[0].output_shape
+    is_fed = getattr(node, "written_port", None) is not None and len(node.shape) == 3
+    return (node.shape[0], node.shape[1], node.shape[2]) if is_fed else None
+
+
 class Demands:
     """The populations of a program that take cores, in topological order, their synapses prepared once per number of bits."""
 
@@ -70,16 +89,17 @@ class Demands:
 
     @cached_property
     def placed(self) -> Mapping[str, Node]:
-        """Nodes on cores: constants and neurons."""
-        return {name: self.program.nodes[name] for name in self.program.order if name not in self.program.inputs}
+        """Nodes on cores: constants, and neurons that are not on the host."""
+        return {name: self.program.nodes[name] for name in self.program.order if tier(self.program.nodes[name]) != "C"}
 
     def of(self, name: str, bits: int, shared: bool) -> Demand:
         """What one population asks for, with no weight of more than `bits`; `shared` as for `packing.listed`."""
-        node, into = self.program.nodes[name], self.program.into(name)
+        node, into = self.program.nodes[name], synapses_into(self.program, name)
         convolutions = tuple(conv for c in into if (conv := c.synapse.convolution) is not None)
         lists = tuple(self._prepared(c.synapse, bits, shared) for c in into if c.synapse.convolution is None)
-        shape = convolutions[0].output_shape if convolutions else (int(np.prod(node.shape)), 1, 1)
-        slots = getattr(node, "ports", 1) * (1 + max((c.delay + c.lag for c in into), default=0))
+        shape = _image(node, convolutions) or (int(np.prod(node.shape)), 1, 1)
+        ports = getattr(node, "ports", 1) - (getattr(node, "written_port", None) is not None)
+        slots = ports * (1 + max((c.delay + c.lag for c in into), default=0))
         outgoing = sum(c.synapse.convolution is None for c in self._out_of.get(name, ()))
         return Demand(name, shape, convolutions, lists, bits, slots, outgoing, state_words(node))
 

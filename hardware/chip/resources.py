@@ -13,7 +13,7 @@ import numpy as np
 from snnfuse.hardware.chip.boards import Board
 from snnfuse.hardware.chip.bounds import least_cores
 from snnfuse.hardware.chip.layer_refusals import layer_fits_no_core
-from snnfuse.hardware.chip.layers import Demand, Demands
+from snnfuse.hardware.chip.layers import Demand, Demands, synapses_into
 from snnfuse.hardware.chip.limits import LATER_SYNAPSE_WORDS, Limit
 from snnfuse.hardware.chip.packing import stored_weights
 from snnfuse.hardware.chip.splitting import Load, Rule, Split, even, load, split
@@ -143,7 +143,7 @@ def _layer(program: Program, demand: Demand, board: Board, bounds: Mapping[str, 
     return Layer(
         name=demand.name,
         neurons=demand.neurons,
-        synapses=sum(stored_weights(c.synapse) for c in program.into(demand.name)),
+        synapses=sum(stored_weights(c.synapse) for c in synapses_into(program, demand.name)),
         memory=held.all_words * board.value("word_bits") // 8,
         cores=chosen.cores,
         parts=str(chosen),

@@ -107,7 +107,7 @@ def load(demand: Demand, split: Split, board: Board) -> Load:
 
 def split(demand: Demand, board: Board, rule: Rule) -> tuple[Split, Load] | None:
     """Divide a layer; None where not even a neuron on its own fits."""
-    if demand.convolutions:
+    if demand.is_image:
         if rule == "tight":
             return _cheapest(demand, board)
         columns = list(_columns(demand, board))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware.chip.layers import synapses_into
 from snnfuse.hardware.chip.packing import Words
 from snnfuse.hardware.chip.resources import Resources
 from snnfuse.hardware.chip.splitting import Split
@@ -39,7 +40,8 @@ class CoreLoads:
         self.stock = np.concatenate([none, *(n * (tier(node) == "A") for n, node in zip(held, nodes))])
         self.microcode = np.concatenate([none, *(n * state_words(node) * (tier(node) != "A") for n, node in zip(held, nodes))])
         self._by_core = {name: _by_core(split) for name, split in zip(self.placed, splits)}
-        self._words = [self._read(c) for c in program.connections]
+        self._connections = [c for name in self.placed for c in synapses_into(program, name)]
+        self._words = [self._read(c) for c in self._connections]
 
     def of_step(
         self, fired: Mapping[str, NDArray[np.bool_]], samples: int
@@ -51,7 +53,7 @@ class CoreLoads:
         """
         operations, reads = np.zeros((samples, self.resources.cores)), np.zeros((samples, self.resources.cores))
         arriving = {name: np.zeros((samples, self._by_core[name].shape[1]), np.int64) for name in self.placed}
-        for connection, words in zip(self.program.connections, self._words):
+        for connection, words in zip(self._connections, self._words):
             here = self.first[connection.target]
             cores = slice(here, here + self._by_core[connection.target].shape[0])
             arrived = connection.synapse.arrivals(fired[connection.source])

@@ -49,7 +49,7 @@ class MetricsCounter:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.links = [c for c in program.connections if program.nodes[c.source].is_timed]
+        self.links = [c for c in program.connections if program.nodes[c.source].is_timed and not program.nodes[c.source].is_written]
         self.fans = [c.synapse.fan_out(effective=True) for c in self.links]
         self.samples = self.steps = self.spikes = self.neurons = self.acs = self.macs = 0
 

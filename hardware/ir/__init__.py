@@ -1,3 +1,12 @@
 """The representation: fixed-point rules, primitives, the Program, and its form on disk."""
 
-from snnfuse.hardware.ir import graded, inverse_root, lif, maximum, nodes, synapses  # noqa: F401  (registers this package's kinds)
+from snnfuse.hardware.ir import (  # noqa: F401  (registers this package's kinds)
+    bias_input,
+    graded,
+    inverse_root,
+    lif,
+    maximum,
+    nodes,
+    sigma_delta,
+    synapses,
+)

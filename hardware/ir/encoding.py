@@ -63,7 +63,7 @@ def to_events(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> Eve
 def saturated(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[str, int]:
     """How many values of each graded input lie beyond its limit, where any does."""
     graded = {name: node for name, node in inputs.items() if node.sends_numbers}
-    counts = {name: int((np.abs(arrays[name]) >= (node.limit + 0.5) * node.scale).sum()) for name, node in graded.items()}
+    counts = {name: node.beyond(arrays[name]) for name, node in graded.items()}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -110,6 +110,11 @@ def check_events(program: Interface, events: Mapping[str, NDArray]) -> Events:
         outside = array[(array < low) | (array > high)]
         if outside.size:
             raise InputError(f"events of {name!r} hold {outside.flat[0]}, outside {low}..{high}")
+        if node.is_written and (array != array[:1]).any():
+            raise InputError(
+                f"events of {name!r} change from step to step, but a host writes them once per sample: repeat one image over all steps, or "
+                "give each image as a sample of its own"
+            )
     return {name: arrays[name].astype(np.int32) for name in program.inputs}
 
 

@@ -108,17 +108,26 @@ class Lif(Neuron):
 
     def step(self, state: State, inputs: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.bool_], "LifState"]:
         """One time step of the equations above."""
-        (before_u, before_v), (a,) = state, inputs
+        (a,) = inputs
+        return self.updated(state, a, self.shifted_bias())
+
+    def shifted_bias(self, written: Int = 0) -> Int:
+        """What is added to the voltage on every step, with what a host has added to the mantissa."""
+        return np.left_shift(self.bias_mant + written, self.bias_exp)
+
+    def updated(self, state: State, a: NDArray[np.int32], bias: Int) -> tuple[NDArray[np.bool_], "LifState"]:
+        """`step` for a synaptic input and a shifted bias."""
+        before_u, before_v = state
         u = wrap(decay(before_u, self.du + CURRENT_DECAY_OFFSET) + (a << ALIGN_BITS))
-        spikes, v = self.fired(before_v, clip(self.charged(before_v, u)))
+        spikes, v = self.fired(before_v, clip(self.charged(before_v, u, bias)))
         return spikes, LifState(u, v.astype(np.int32))
 
-    def charged(self, before: NDArray[np.int32], u: NDArray[np.int32]) -> NDArray[np.int64]:
-        """The next voltage before its clip, int64, from the stored one and the new current; delayed resets are in it."""
+    def charged(self, before: NDArray[np.int32], u: NDArray[np.int32], bias: Int | NDArray[np.int64]) -> NDArray[np.int64]:
+        """The next voltage before its clip, int64, from the stored one, the new current and a shifted bias; delayed resets are in it."""
         threshold = np.left_shift(self.vth, ALIGN_BITS)
         reset = before > threshold
         stored = np.where(reset, 0, before) if self.reset == "zero_stored" else before
-        v = decay(stored, self.dv) + u.astype(np.int64) + np.left_shift(self.bias_mant, self.bias_exp)
+        v = decay(stored, self.dv) + u.astype(np.int64) + bias
         if self.reset == "subtract_delayed":
             v = v - np.where(reset, threshold, 0)
         return np.where(reset, 0, v) if self.reset == "zero_delayed" else v

@@ -27,12 +27,14 @@ class Node(ABC):
         shape: neurons, without time and batch.
         sends_numbers: whether its spikes carry a payload: int32 numbers instead of bool.
         is_timed: whether it has a window, and its spikes a time.
+        is_written: whether a host writes what it sends into registers, once per sample, so that no synapse and no message carries it.
         payloads: the lowest and highest number that it can send on a step.
     """
 
     shape: tuple[int, ...]
     sends_numbers: ClassVar[bool] = False
     is_timed: ClassVar[bool] = True
+    is_written: ClassVar[bool] = False
 
     @property
     def size(self) -> int:
@@ -69,6 +71,10 @@ class Input(Node):
     def limit(self) -> int:
         """The largest payload."""
         return self.payloads[1]
+
+    def beyond(self, x: NDArray) -> int:
+        """How many values lie beyond the largest payload."""
+        return int((np.abs(x) >= (self.limit + 0.5) * self.scale).sum())
 
     @abstractmethod
     def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
@@ -155,8 +161,10 @@ class Neuron(Node):
         ports: inputs; what arrives at one port is added.
         needs_all_ports: whether a Program must connect every port.
         states: names of its states, as they are recorded; empty where nothing lasts from step to step.
+        adds_up: whether a state sums over time, so that only the length of the window bounds it.
         membrane: the state that a membrane decoder reads; None where there is none.
         registers: names of the parameters that a neuron has registers for.
+        written_port: the port that takes what a host writes into registers, and nothing else; None where there is none.
     """
 
     ports: ClassVar[int] = 1
@@ -164,6 +172,8 @@ class Neuron(Node):
     states: ClassVar[tuple[str, ...]] = ()
     membrane: ClassVar[str | None] = None
     registers: ClassVar[tuple[str, ...]] = ()
+    written_port: ClassVar[int | None] = None
+    adds_up: ClassVar[bool] = False
 
     def largest_payload(self, drives: Sequence[int]) -> int:
         """Bound of the magnitude that it sends, for the largest magnitude that can arrive at each port."""

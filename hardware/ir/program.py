@@ -23,6 +23,7 @@ from snnfuse.hardware.ir import encoding
 from snnfuse.hardware.ir.graph_order import topological_order
 from snnfuse.hardware.ir.nodes import Connection, Constant, Input, Neuron, Node, Output
 from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.synapses import Diagonal, Synapse
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 
@@ -162,16 +163,31 @@ def _check_connection(nodes: Mapping[str, Node], connection: Connection) -> None
     if connection.port not in range(target.ports):
         ports = " and ".join(map(str, range(target.ports)))
         raise InputError(f"{where}: the target has no port {connection.port}; a {type(target).__name__} has {ports}")
+    if source.is_written != (connection.port == target.written_port):
+        raise InputError(f"{where}: " + _unwritten(source, target))
+    if source.is_written and (connection.delay or connection.lag or not _is_identity(connection.synapse)):
+        raise InputError(f"{where}: a host writes into registers, one to one: Diagonal weights of 1, no exponent, delay or lag")
     if connection.is_recurrent and connection.delay:
         raise InputError(f"{where}: a recurrent connection takes one step, not {1 + connection.delay}; a longer one has a lag")
     if connection.lag and not source.is_timed:
         raise InputError(f"{where}: a constant spikes on every step, in nobody's window, and has no lag")
 
 
+def _unwritten(source: Node, target: Neuron) -> str:
+    kind = type(target).__name__
+    if target.written_port is None:
+        return f"a host writes its values into registers, and a {kind} takes none; use a BiasedLif"
+    return f"port {target.written_port} of a {kind} takes what a host writes into registers, and nothing else does"
+
+
+def _is_identity(synapse: Synapse) -> bool:
+    return isinstance(synapse, Diagonal) and synapse.exponent == 0 and bool((synapse.weights == 1).all())
+
+
 def _check_output(name: str, output: Output, node: Node | None) -> None:
     if not isinstance(node, Neuron):
         raise InputError(f"output {name!r} reads {output.node!r}, which is no neuron population of this program")
-    if node.sends_numbers:
+    if node.sends_numbers and (output.decoder == "spike_count" or node.membrane is None):
         raise InputError(
             f"output {name!r} reads {output.node!r}, whose graded spikes no decoder counts; connect it to a Lif with vth=2**17, "
             "which cannot fire, and read that one's voltage"

@@ -106,6 +106,10 @@ class Arriving(Protocol):
         """The sum at port 0 over all steps, `unit` times, each step multiplied by kept**age: what a leaky state of real numbers holds."""
         ...
 
+    def total(self, steps: int | None) -> Interval:
+        """All that has arrived at port 0 by any of `steps` steps (None: of any), added up."""
+        ...
+
     def assume(self, sent: Interval, rate: Rate | None = None) -> None:
         """Say what the population itself sends, on every step or at a rate."""
         ...

@@ -10,6 +10,7 @@ overflow the register may hold anything.
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.nodes import Connection, Node
@@ -28,10 +29,13 @@ def state_bounds(program: Program, steps: int | None = None) -> dict[str, Popula
     """
     sent = {name: _source(node) for name, node in program.nodes.items() if name not in program.neurons}
     rates = {name: every_step(len(interval.low)) for name, interval in sent.items()}
+    totals: dict[str, Interval] = {}
     bounds: dict[str, PopulationBounds] = {}
     for name, node in program.neurons.items():
-        bounds[name] = bounds_form(node).bounds(node, _Arriving(program, name, sent, rates), steps)
+        bounds[name] = bounds_form(node).bounds(node, _Arriving(program, name, sent, rates, totals), steps)
         sent[name], rates[name] = bounds[name].sent, bounds[name].rate
+        if (total := getattr(bounds[name], "total", None)) is not None:
+            totals[name] = total
     return bounds
 
 
@@ -41,16 +45,20 @@ def bounds_form(node: Node) -> NeuronBounds:
 
 
 def sums_over_time(program: Program) -> bool:
-    """Whether a population that sends numbers feeds itself, so that only the length of the window bounds what it sends."""
+    """Whether a population adds up, or sends numbers and feeds itself, so that only the length of the window bounds its states."""
+    if any(node.adds_up for node in program.neurons.values()):
+        return True
     return any(c.is_recurrent and program.nodes[c.target].sends_numbers for c in program.connections)
 
 
 class _Arriving:
     """`bounds.Arriving` of one population, by what is known of its sources so far."""
 
-    def __init__(self, program: Program, name: str, sent: Mapping[str, Interval], rates: Mapping[str, Rate]) -> None:
+    def __init__(
+        self, program: Program, name: str, sent: Mapping[str, Interval], rates: Mapping[str, Rate], totals: Mapping[str, Interval]
+    ) -> None:
         self._size, self._name, self._into = program.nodes[name].size, name, program.into(name)
-        self._sent, self._rates = dict(sent), dict(rates)
+        self._sent, self._rates, self._totals = dict(sent), dict(rates), totals
         self.feeds_itself = any(c.is_recurrent for c in self._into)
 
     def assume(self, sent: Interval, rate: Rate | None = None) -> None:
@@ -62,6 +70,18 @@ class _Arriving:
             part = _arrives(connection, self._sent[connection.source])
             low, high = low + part.low, high + part.high
         return Interval(low.clip(-BEYOND), high.clip(max=BEYOND))
+
+    def total(self, steps: int | None) -> Interval:
+        """By what each source can have sent in all, where its kind says so, else by as many steps as there are."""
+        low = high = np.zeros(self._size, np.float64)
+        for c in (c for c in self._into if c.port == 0):
+            known = self._totals.get(c.source) if c.source != self._name else None
+            sent, times = (known, 1.0) if known is not None else (self._sent[c.source], np.inf if steps is None else float(steps))
+            smallest, largest = extreme_sums(c.synapse, sent.low.clip(max=0), sent.high.clip(0))
+            rounded = (np.inf if steps is None else steps) if c.synapse.exponent < 0 else 0.0
+            low = low + _scaled(smallest, times * 2.0**c.synapse.exponent) - rounded
+            high = high + _scaled(largest, times * 2.0**c.synapse.exponent)
+        return Interval(*(x.clip(-BEYOND, BEYOND).astype(np.int64) for x in (low, high)))
 
     def charged(self, kept: float, unit: int) -> Interval:
         """By how often each source can spike: sum of unit |w| over all spikes, each leaked by its age.
@@ -77,6 +97,10 @@ class _Arriving:
             low, high = low + smallest * 2.0**c.synapse.exponent - rounded, high + largest * 2.0**c.synapse.exponent
         slack = 1 + 1e-9 * np.maximum(-low, high)  # floats round
         return Interval(*((x * unit).clip(-BEYOND, BEYOND).astype(np.int64) for x in (low - slack, high + slack)))
+
+
+def _scaled(sums: NDArray, factor: float) -> NDArray[np.float64]:
+    return np.where(sums == 0, 0.0, np.asarray(sums, np.float64) * factor)
 
 
 def _arrives(connection: Connection, sent: Interval) -> Interval:

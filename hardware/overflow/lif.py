@@ -13,11 +13,13 @@ that much less often (`rates`): both narrow the inputs of the next.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.reference import later
+from snnfuse.hardware.ir.bias_input import BiasedLif
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, STATE_LIMIT, decay
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.overflow.bounds import (
@@ -81,16 +83,26 @@ class LifBounds(NeuronBounds):
         """Narrowed in rounds where the population feeds itself."""
         kept = 1 - (int(np.min(node.du)) + CURRENT_DECAY_OFFSET) / (1 << DECAY_BITS)  # of the slowest neuron
         arriving.assume(spikes(np.ones(node.size, np.bool_)))
-        found = _population(node, arriving.drive(), arriving.charged(kept, 1 << ALIGN_BITS), steps)
+        bias = self.bias(node, arriving)
+        found = _population(node, arriving.drive(), arriving.charged(kept, 1 << ALIGN_BITS), bias, steps)
         for _ in range(ROUNDS - 1 if arriving.feeds_itself else 0):
             arriving.assume(found.sent, found.rate)
-            found = _population(node, arriving.drive(), arriving.charged(kept, 1 << ALIGN_BITS), steps)
+            found = _population(node, arriving.drive(), arriving.charged(kept, 1 << ALIGN_BITS), bias, steps)
         return found
 
     def raw(self, node: Lif, inputs: Sequence[NDArray[np.int64]], states: States) -> Mapping[str, NDArray[np.int64]]:
         """Current before its wrap, voltage before clip and reset."""
-        v = node.charged(later(states["v"], 1), states["u"])
+        v = node.charged(later(states["v"], 1), states["u"], self.raw_bias(node, inputs))
         return {"u": _raw_current(node, inputs[0], states["u"]), "v": v}
+
+    def bias(self, node: Lif, arriving: Arriving) -> Interval:
+        """What is added to the voltage on every step beside the current."""
+        bias = flat(node.bias_mant, node) << flat(node.bias_exp, node)
+        return Interval(bias, bias)
+
+    def raw_bias(self, node: Lif, inputs: Sequence[NDArray[np.int64]]) -> Any:
+        """The same in a run."""
+        return node.shifted_bias()
 
     def peaks(self, node: Lif, inputs: Sequence[NDArray[np.int64]], states: States) -> Peaks:
         """Of the current, and where the voltage stood at an end of its range."""
@@ -108,31 +120,43 @@ class LifBounds(NeuronBounds):
         return int(np.min(node.du)) + CURRENT_DECAY_OFFSET, int(np.min(node.dv))
 
 
-LIF = LifBounds()
+class BiasedLifBounds(LifBounds):
+    """`BiasedLif` in the overflow proof."""
+
+    def bias(self, node: BiasedLif, arriving: Arriving) -> Interval:
+        """With what a host may write."""
+        mantissa, written = flat(node.bias_mant, node), arriving.drive(1)
+        return Interval(*(mantissa + end << flat(node.bias_exp, node) for end in written))
+
+    def raw_bias(self, node: BiasedLif, inputs: Sequence[NDArray[np.int64]]) -> Any:
+        """With what the host wrote."""
+        return node.shifted_bias(inputs[1])
+
+
+LIF, BIASED_LIF = LifBounds(), BiasedLifBounds()
 
 
 def _raw_current(lif: Lif, a: NDArray[np.int64], u: NDArray[np.int32]) -> NDArray[np.int64]:
     return decay(later(u, 1), np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)  # 64 bits: no wrap at 32
 
 
-def _population(lif: Lif, a: Interval, summed: Interval, steps: int | None) -> StateBounds:
+def _population(lif: Lif, a: Interval, summed: Interval, bias: Interval, steps: int | None) -> StateBounds:
     """Bounds for inputs a in one step, where `summed` bounds the current by how often each source spikes."""
     du = flat(lif.du, lif) + CURRENT_DECAY_OFFSET
     low, high = (x << ALIGN_BITS for x in a)
     u = Interval(np.maximum(-_charge(-low, du, steps), summed.low), np.minimum(_charge(high, du, steps), summed.high))
-    charge, dv, theta = _charged(lif, a, u), flat(lif.dv, lif), flat(lif.vth, lif) << ALIGN_BITS
+    charge, dv, theta = _charged(a, u, bias), flat(lif.dv, lif), flat(lif.vth, lif) << ALIGN_BITS
     v = Interval(_lowest(lif, charge.low, dv, theta, steps), _highest(lif, charge.high, dv, theta, steps))
     rate = spike_rate(charge.high, dv, theta, lif.reset)
     return StateBounds(a, u, v, v.high.clip(max=STATE_LIMIT - 1) > theta, rate)
 
 
-def _charged(lif: Lif, a: Interval, u: Interval) -> Interval:
+def _charged(a: Interval, u: Interval, bias: Interval) -> Interval:
     """What is added to the voltage in a step, the current beyond a wrap included."""
     wraps = (u.low <= -STATE_LIMIT) | (u.high > STATE_LIMIT)
     strongest = np.maximum(-a.low, a.high) << ALIGN_BITS
     far = np.where(strongest > 2 * STATE_LIMIT, INT32_LIMIT, STATE_LIMIT)  # it wraps once only, which then may not bring it back
-    bias = flat(lif.bias_mant, lif) << flat(lif.bias_exp, lif)
-    return Interval(np.where(wraps, -far, u.low) + bias, np.where(wraps, far, u.high) + bias)
+    return Interval(np.where(wraps, -far, u.low) + bias.low, np.where(wraps, far, u.high) + bias.high)
 
 
 def _highest(lif: Lif, c: Bound, dv: Bound, theta: Bound, steps: int | None) -> Bound:

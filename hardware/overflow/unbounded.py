@@ -27,11 +27,12 @@ def unbounded_run(program: Program, name: str, sent: Mapping[str, NDArray]) -> t
     if not isinstance(lif, Lif):
         return None
     drive = arriving(program, name, 0, sent)
+    written = np.zeros_like(drive) if lif.written_port is None else arriving(program, name, lif.written_port, sent)
     u, v = (np.zeros(drive.shape[1:], np.int64) for _ in range(2))
     spikes, voltages = np.zeros(drive.shape, np.bool_), np.zeros(drive.shape, np.int64)
     for t, a in enumerate(drive):
         u = decay(u, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)
-        charged = lif.charged(v, u)
+        charged = lif.charged(v, u, lif.shifted_bias(written[t]))
         if max(np.abs(u).max(), np.abs(charged).max()) >= INT32:
             return None
         spikes[t], v = lif.fired(v, charged)

@@ -129,6 +129,8 @@ Sequence = Mapping[str, NDArray[np.int32]]
 def _try(program: Program, name: str, neuron: int, event: str, sequences: Collection[Sequence]) -> tuple[NDArray[np.int64], Witness | None]:
     """How far each sequence, by input (time, inputs), brings the state, and the first that overflows, up to where it does."""
     events = {n: np.stack([s[n] for s in sequences], axis=1).reshape(-1, len(sequences), *node.shape) for n, node in program.inputs.items()}
+    for n in (n for n, node in program.inputs.items() if node.is_written):
+        events[n] = np.repeat(events[n][:1], len(events[n]), 0)  # a host writes once per sample
     recording = emulate(program, events, "all", states=not program.outputs and bool(program.neurons[name].states))
     far = excess(program, recording, name, neuron, event)
     best = int(far.max(0).argmax())

@@ -25,6 +25,7 @@ class ExportOptions:
     calib_samples: int = 256
     factory: str | None = None
     sample: tuple[str, ...] = ()
+    net: tuple[str, ...] = ()
     time_steps: int | None = None
     layout: Any = None
     batch_first: bool = False
@@ -67,7 +68,7 @@ class ExportOptions:
             dt=self.dt, reset=self.reset, weight_bits=self.weight_bits, input_bits=self.input_bits, max_groups=self.max_groups, l2=self.l2,
             decoder=self.decoder, num_classes=self.num_classes, output=self.read,
             max_drop=drop, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
-            layout=self.layout, shapes=shapes,
+            layout=self.layout, shapes=shapes, net=parse_net(self.net),
         )  # fmt: skip
 
     def find_target(self) -> "Target":
@@ -76,6 +77,19 @@ class ExportOptions:
 
         target = find_target(self.target, self.board)
         return target.stock_only if self.tier == "A" else target
+
+
+def parse_net(given: tuple[str, ...]) -> dict[str, int]:
+    """`skip_layers=1`, once per option, to numbers by name; InputError for anything else."""
+    from snnfuse.hardware.errors import InputError
+
+    found = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if not number.isascii() or not number.isdigit() or len(number) > 9:
+            raise InputError(f"--net {text}: write an option of netx and its number, as skip_layers=1")
+        found[name] = int(number)
+    return found
 
 
 INTEGERS = "has no effect on a .net file, which holds integers already; leave it out"
@@ -120,6 +134,7 @@ NO_EFFECT: Mapping[str, Mapping[str, str]] = {
         "graph": GRAPH,
         "stages": "is for one network, and each stage of this takes one step per call; leave it out",
     },
+    "net": dict.fromkeys(("checkpoint", "stages", "trained", "graph"), "is for .net files, which netx takes options for; leave it out"),
     "sample": {"graph": "is for checkpoints: a .nir file says the shapes of its inputs itself"},
     "factory": {"netx": INTEGERS, "graph": GRAPH},
     "allow_pickle": {"netx": INTEGERS, "graph": GRAPH},

@@ -40,7 +40,7 @@ def board_option(command: Any) -> Any:
 @click.option("--limits", is_flag=True, help="Print the page of the documentation: every limit and its source.")
 @json_option
 def map(limits: bool, json_to: str | None, quiet: bool, **given: Any) -> None:
-    """Place BUNDLE_OR_PROGRAM, a bundle or a folder with program.json, on a board: cores per layer and what bounds them.
+    """Place BUNDLE_OR_PROGRAM, a bundle, a folder with program.json or a .net file, on a board: cores per layer and what bounds them.
 
     Exit code 4 if it does not fit, with what would.
     """
@@ -128,7 +128,7 @@ def place_program(
 
 
 def open_pipeline(path: Path) -> "Pipeline":
-    """The programs of a bundle, or the one of a folder that holds it."""
+    """The programs of a bundle, or the one of a folder that holds it, or of a netx file."""
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.export.bundle.manifest import MANIFEST
     from snnfuse.hardware.errors import InputError
@@ -136,6 +136,10 @@ def open_pipeline(path: Path) -> "Pipeline":
     from snnfuse.hardware.ir.storage import JSON_FILE, load_program
     from snnfuse.hardware.reading import reading
 
+    if path.suffix == ".net":
+        from snnfuse.export.netx import open_net
+
+        return as_pipeline(open_net(path)[0])
     folder = path.parent if path.name == JSON_FILE else path
     if os.path.lexists(folder / MANIFEST):
         return read_bundle(folder).pipeline

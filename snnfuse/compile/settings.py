@@ -1,7 +1,7 @@
 """How a network is compiled: one object, from the command line down to every population."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from snnfuse.export.quantization.settings import QuantizationSettings
@@ -26,6 +26,7 @@ class Settings(QuantizationSettings):
             they have.
         layout: how a model's forward takes time, as `snnfuse.export.tracing.forms.Layout`; None to find it out.
         shapes: of one time step of one sample, by input name, where there are no samples to tell.
+        net: which part of a netx file, and what is fed to it, by the names of `snnfuse.export.netx.options.NetOptions`.
     """
 
     l2: L2 = "fold"
@@ -35,6 +36,7 @@ class Settings(QuantizationSettings):
     time_steps: int | None = None
     layout: Layout | None = None
     shapes: Shapes | None = None
+    net: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def of_traced(self) -> "Settings":

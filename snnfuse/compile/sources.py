@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from snnfuse.compile.integers import Integers, from_floats
 from snnfuse.compile.settings import Settings, Shapes
 from snnfuse.compile.tracing import input_names, trace_module, with_effects
-from snnfuse.data.samples import Samples, random_spikes
+from snnfuse.data.samples import Samples
 from snnfuse.export.staging.staged import StagedGraph
 from snnfuse.export.targets import Target
 from snnfuse.hardware.errors import InputError
@@ -96,15 +96,16 @@ def of_trained(net: "FixedPointNetwork") -> Source:
 
 
 def of_net(path: Path) -> Source:
-    """A netx file of lava-dl's, which holds integers: samples make golden vectors only, and without any random spikes do."""
+    """A netx file of lava-dl's, which holds integers: samples make golden vectors only, and without any random inputs do."""
 
     def integers(floats: StagedGraph | None, samples: Samples | None, settings: Settings, target: Target) -> Integers:
-        from snnfuse.export.netx import open_net
+        from snnfuse.compile.random_inputs import random_inputs
+        from snnfuse.export.netx import open_net, sample_steps
 
         shape = None if settings.shapes is None else settings.shapes["input"]
-        program, differences = open_net(path, dt=settings.dt, input_shape=shape)
-        shapes = {name: node.shape for name, node in program.inputs.items()}
-        given = random_spikes(shapes) if samples is None else samples.named(tuple(shapes))
+        program, differences = open_net(path, dt=settings.dt, input_shape=shape, **settings.net)
+        steps = settings.net.get("reset_interval") or sample_steps(path)
+        given = random_inputs(program.inputs, steps) if samples is None else samples.named(tuple(program.inputs))
         return Integers(as_pipeline(program), (None,), given, report={"netx_differences": to_json(differences)})
 
     return Source(str(path), "netx", (), integers)

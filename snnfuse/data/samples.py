@@ -143,14 +143,6 @@ def read_array(path: Path) -> NDArray:
             raise InputError(f"{path}: no .npy file of numbers ({error})") from error
 
 
-def random_spikes(shapes: Mapping[str, tuple[int, ...]], seed: int = 0) -> Samples:
-    """Inputs of these shapes that any network takes: enough to compare backends, and no measure of accuracy."""
-    rng = np.random.default_rng(seed)
-    sizes = {name: (RANDOM_STEPS, RANDOM_SAMPLES, *shape) for name, shape in shapes.items()}
-    inputs = {name: (rng.random(size) < RANDOM_RATE).astype(np.int32) for name, size in sizes.items()}
-    return Samples(inputs, None, f"random spikes, {RANDOM_RATE:g} per neuron and step")
-
-
 def settings_from(metadata: Mapping[str, Any], source: str) -> Settings:
     """How the data were read that a checkpoint was trained on: its metadata's "data_settings".
 

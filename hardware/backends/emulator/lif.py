@@ -27,11 +27,13 @@ def form(lif: Lif) -> NeuronForm:
         "bias": bias,
     }
     forgets = not np.any(parameters["keep_current"])
-    return NeuronForm(update_of(lif.reset, forgets), parameters, rests=not np.any(bias))
+    if lif.written_port is None:
+        return NeuronForm(update_of(lif.reset, forgets), parameters, rests=not np.any(bias))
+    return NeuronForm(update_of(lif.reset, forgets, True), {**parameters, "bias_exp": lif.bias_exp}, rests=not np.any(bias))
 
 
-def update_of(reset: Reset, forgets: bool) -> Callable[..., None]:
-    """The update for one reset rule, of neurons that forget their current at once or do not."""
+def update_of(reset: Reset, forgets: bool, written: bool = False) -> Callable[..., None]:
+    """The update for one reset rule, of neurons that forget their current at once or do not, and with port 1 for a bias or without."""
     to_zero, delayed = reset == "zero", reset == "subtract_delayed"
     stored, dropped, undelayed = reset == "zero_stored", reset == "zero_delayed", reset == "subtract_undelayed"
     kept = delayed or stored or dropped  # no spike changes the voltage in its own step
@@ -48,6 +50,8 @@ def update_of(reset: Reset, forgets: bool) -> Callable[..., None]:
             if stored:
                 before = int32(0) if late else before
             voltage = int32(decay_24_bits(before, p.keep_voltage) + current + p.bias)
+            if written:
+                voltage = int32(voltage + int32(inputs[1, j] << int32(p.bias_exp)))
             if delayed:
                 voltage = int32(voltage - (p.threshold if late else int32(0)))
             if dropped:

@@ -1,5 +1,7 @@
 """The neuron kinds that Lava has, or that need no more than a model of theirs. Importing this module imports Lava."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +34,9 @@ WINDOWED = {
 }
 
 
-def _lif(name: str, lif: Lif, window: Window | None) -> stock.AbstractProcess:
-    parameters = {
+def lif_parameters(name: str, lif: Lif, window: Window | None) -> dict[str, Any]:
+    """What a windowed LIF process is made of."""
+    return {
         "name": name,
         "shape": tuple(lif.shape),
         "du": register(lif.du),
@@ -41,10 +44,15 @@ def _lif(name: str, lif: Lif, window: Window | None) -> stock.AbstractProcess:
         "vth": register(lif.vth),
         "bias_mant": np.broadcast_to(lif.bias_mant, lif.shape).astype(np.int16),
         "bias_exp": np.broadcast_to(lif.bias_exp, lif.shape).astype(np.int16),
+        **(window or FOREVER),
     }
+
+
+def _lif(name: str, lif: Lif, window: Window | None) -> stock.AbstractProcess:
+    parameters = lif_parameters(name, lif, window)
     if window is None and lif.reset == "zero":
-        return stock.LIF(**parameters)
-    return WINDOWED[lif.reset](**parameters, **(window or FOREVER))
+        return stock.LIF(**{key: value for key, value in parameters.items() if key not in FOREVER})
+    return WINDOWED[lif.reset](**parameters)
 
 
 def register(value: int | NDArray[np.int32]) -> int | NDArray[np.int32]:

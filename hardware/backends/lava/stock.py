@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # Lava makes ports, variables and models by metaclasses and a
     LoihiProtocol = ProdNeuron = PyConvModelFixed = PyDelayDenseModelBitAcc = PyDelaySparseModelBitAcc = cast(Any, None)
     PyDenseModelBitAcc = PyGradedVecModelFixed = PyLifModelBitAcc = PyLifResetModelBitAcc = cast(Any, None)
     PyOutPortVectorDense = PyProdNeuronModelFixed = PyRFModelFixed = PyResetFixed = PySparseModelBitAcc = cast(Any, None)
+    PyDeltaModelFixed = PySigmaModelFixed = PySigmaDeltaModelFixed = Sigma = Delta = SigmaDelta = ActivationMode = cast(Any, None)
     Reset = RunSteps = Sparse = Var = implements = requires = tag = cast(Any, None)
 else:
     with patched_imports():
@@ -53,6 +54,8 @@ else:
         from lava.proc.prodneuron.models import PyProdNeuronModelFixed
         from lava.proc.prodneuron.process import ProdNeuron
         from lava.proc.rf.models import PyRFModelFixed
+        from lava.proc.sdn.models import PyDeltaModelFixed, PySigmaDeltaModelFixed, PySigmaModelFixed
+        from lava.proc.sdn.process import ActivationMode, Delta, Sigma, SigmaDelta
         from lava.proc.sparse.models import PyDelaySparseModelBitAcc, PySparseModelBitAcc
         from lava.proc.sparse.process import DelaySparse, Sparse
 
@@ -62,9 +65,11 @@ __all__ = [
     "CPU",
     "LIF",
     "AbstractProcess",
+    "ActivationMode",
     "Conv",
     "DelayDense",
     "DelaySparse",
+    "Delta",
     "Dense",
     "GradedVec",
     "InPort",
@@ -78,6 +83,7 @@ __all__ = [
     "PyConvModelFixed",
     "PyDelayDenseModelBitAcc",
     "PyDelaySparseModelBitAcc",
+    "PyDeltaModelFixed",
     "PyDenseModelBitAcc",
     "PyGradedVecModelFixed",
     "PyInPort",
@@ -89,9 +95,13 @@ __all__ = [
     "PyProdNeuronModelFixed",
     "PyRFModelFixed",
     "PyResetFixed",
+    "PySigmaDeltaModelFixed",
+    "PySigmaModelFixed",
     "PySparseModelBitAcc",
     "Reset",
     "RunSteps",
+    "Sigma",
+    "SigmaDelta",
     "Sparse",
     "Var",
     "implements",

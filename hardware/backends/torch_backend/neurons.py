@@ -11,12 +11,14 @@ step returns; `sent` bool, or int32 where the node sends numbers. All are (batch
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from snnfuse.hardware.backends.torch_backend.arithmetic import State, int64_low32, lif_tensors, wrap32
 from snnfuse.hardware.backends.torch_backend.arithmetic import step as lif_step
 from snnfuse.hardware.backends.torch_backend.precision import needs_wrap24, needs_wrap32
+from snnfuse.hardware.ir.bias_input import BiasedLif
 from snnfuse.hardware.ir.fixed_point import INT32
 from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import (
@@ -41,6 +43,18 @@ def lif(node: Lif, device: torch.device, drives: Sequence[int]) -> Step:
 
     def step(state: States, inputs: Sequence[Tensor]) -> tuple[Tensor, States]:
         spikes, after = lif_step(tensors, State(*state), inputs[0])
+        return spikes > 0, after
+
+    return step
+
+
+def biased_lif(node: BiasedLif, device: torch.device, drives: Sequence[int]) -> Step:
+    """`lif`, with the bias of this sample from port 1."""
+    tensors = lif_tensors(node, device, needs_wrap32(node, drives[0]), needs_wrap24(node, drives[0]))
+    unit = torch.as_tensor(np.ravel(2.0 ** np.asarray(node.bias_exp)), dtype=tensors.bias.dtype, device=device)
+
+    def step(state: States, inputs: Sequence[Tensor]) -> tuple[Tensor, States]:
+        spikes, after = lif_step(tensors._replace(bias=tensors.bias + inputs[1] * unit), State(*state), inputs[0])
         return spikes > 0, after
 
     return step

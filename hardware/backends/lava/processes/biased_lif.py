@@ -1,0 +1,48 @@
+"""Lava's LIF whose bias mantissa comes in at a port, for samples that run back to back; the step is Lava's. Importing this module imports
+Lava.
+
+On a chip, and in lava-dl's netx, a host writes `bias_mant` once per sample.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from snnfuse.hardware.backends.lava import stock
+from snnfuse.hardware.backends.lava.neuron_form import LavaNeuron, Window
+from snnfuse.hardware.backends.lava.neurons import LIF, WINDOWED, lif_parameters
+from snnfuse.hardware.ir.bias_input import BiasedLif
+
+
+class WithBias(stock.ModelMixin):
+    """Comes before a model in the order of inheritance."""
+
+    bias_in = stock.LavaPyType(stock.PyInPort.VEC_DENSE, np.int32)
+
+    def scale_bias(self) -> None:
+        """The mantissa of this step's sample, shifted by Lava."""
+        own = self.bias_mant
+        self.bias_mant = own + self.bias_in.recv()
+        super().scale_bias()
+        self.bias_mant = own
+
+
+def _biased(base: type, model: type) -> tuple[type, type]:
+    """A windowed LIF process, and its model, with the port."""
+
+    def __init__(self: Any, **parameters: Any) -> None:
+        base.__init__(self, **parameters)
+        self.bias_in = stock.InPort(shape=parameters["shape"])
+
+    process = type(f"Biased{base.__name__}", (base,), {"__init__": __init__, "__doc__": base.__doc__})
+    return process, type(f"Biased{model.__name__}", (WithBias, model), {"implements_process": process, "__doc__": model.__doc__})
+
+
+PROCESSES = {reset: _biased(process, LIF.models[process]) for reset, process in WINDOWED.items()}
+
+
+def _build(name: str, node: BiasedLif, window: Window | None) -> stock.AbstractProcess:
+    return PROCESSES[node.reset][0](**lif_parameters(name, node, window))
+
+
+BIASED_LIF = LavaNeuron(_build, dict(PROCESSES.values()), ("a_in", "bias_in"))
