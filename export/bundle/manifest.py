@@ -92,7 +92,9 @@ def _versions() -> dict[str, str]:
 def describe_inputs(inputs: Mapping[str, Input]) -> dict[str, Any]:
     """Shape, bits and scale of every input."""
     return {
-        name: {"shape": list(node.shape), "bits": node.bits} | ({"scale": node.scale} if node.sends_numbers else {})
+        name: {"shape": list(node.shape), "bits": node.bits}
+        | ({"scale": node.scale} if node.sends_numbers else {})
+        | ({"written": True} if node.is_written else {})
         for name, node in inputs.items()
     }
 

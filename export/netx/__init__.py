@@ -72,7 +72,7 @@ def open_net(
 
     chosen, net = net_options(options), read_contents(path)
     try:
-        return to_program(net, dt, input_shape, chosen), differences(net)
+        return to_program(net, dt, input_shape, chosen), differences(chosen.chosen(net)[1])
     except UnsupportedError as error:
         raise UnsupportedError(f"{path}: {error}") from error
     except InputError as error:

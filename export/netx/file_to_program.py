@@ -3,6 +3,9 @@
 Time. A layer's step of transport is a synapse's own step. A delay per output neuron comes after the neuron in SLAYER, before it in
 netx. For a neuron without bias and recurrence that is the same, and its inputs lag; otherwise its spikes do: in the synapses of the
 next layer or, after the last one, in a population that passes them on.
+
+Sigma-delta layers run on from the first step of a sample, before any input has reached them, for netx clears none of them, and what their
+biases send then is added up with all that comes later. So all of them begin at once, and each synapse's step lies within the window.
 """
 
 from collections.abc import Callable
@@ -127,7 +130,8 @@ def _append(chain: Chain, layer: NetLayer, options: NetOptions) -> None:
     lags = _sum_lags(per_synapse, per_neuron if early else None, chain.spikes_lag)
     _check_lag(layer, lags)
     exponent, changed = _exponent(layer)
-    chain.connections += _connect(chain.last, name, split_weights(layer.weight, exponent, f"{layer.name}/weight"), make, lags)
+    groups = split_weights(layer.weight, exponent, f"{layer.name}/weight")
+    chain.connections += _connect(chain.last, name, groups, make, lags, together=isinstance(layer.neuron, NetSdnn))
     if layer.weight_rec is not None:
         chain.connections += _connect(name, name, split_weights(layer.weight_rec, exponent, f"{layer.name}/weight_rec"), Dense)
     chain.nodes[name], entries = _neurons(layer, shape, options)
@@ -217,15 +221,18 @@ def _exponent(layer: NetLayer) -> tuple[int, list[LedgerEntry]]:
 
 
 def _connect(
-    source: str, target: str, groups: list[tuple[NDArray[np.int32], int]], make: Maker, lags: Array | None = None
+    source: str, target: str, groups: list[tuple[NDArray[np.int32], int]], make: Maker, lags: Array | None = None, together: bool = False
 ) -> list[Connection]:
-    """Connections of (weights, exponent) groups; where synapses differ in lag, one of each lag."""
-    synapses = [make(weights, exponent) for weights, exponent in groups]
+    """Connections of (weights, exponent) groups; where synapses differ in lag, one of each lag.
+
+    together: whether both populations begin at once, as all of a sigma-delta network do: the step of each synapse then lies in the window.
+    """
+    synapses, early = [make(weights, exponent) for weights, exponent in groups], int(together)
     if lags is None or lags.min() == lags.max():
         lag = 0 if lags is None else int(lags.min())
-        return [Connection(source, target, synapse, lag=lag) for synapse in synapses]
+        return [Connection(source, target, synapse, -early, lag=lag + early) for synapse in synapses]
     return [
-        Connection(source, target, Sparse(part, synapse.exponent), lag=lag)
+        Connection(source, target, Sparse(part, synapse.exponent), -early, lag=lag + early)
         for synapse in synapses
         for lag, part in by_lag(sparse.csr_matrix(synapse.matrix()), lags)
     ]

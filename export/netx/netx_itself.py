@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.netx.contents import Array, Net, NetLayer, NetSdnn
+from snnfuse.export.netx.contents import Array, NetLayer, NetSdnn
 from snnfuse.hardware.ir.synapses import LIMITS, sign_mode
 from snnfuse.hardware.ledger import LedgerEntry
 
@@ -62,10 +62,10 @@ def _on_the_first_step(weights: Array, bits: int) -> Array:
     return sign * (sign * weights >> cut << cut)
 
 
-def differences(net: Net) -> tuple[LedgerEntry, ...]:
+def differences(layers: tuple[NetLayer, ...]) -> tuple[LedgerEntry, ...]:
     """Where netx would run another network than the file holds; node is the layer, change is what netx does."""
     found = []
-    for layer in net.layers:
+    for layer in layers:
         if layer.kind == "average":
             found.append(LedgerEntry(layer.name, f"cannot build it; give it num_layers={layer.name[6:]}", REASON))
         if layer.weight is not None:

@@ -206,6 +206,13 @@ def holds_spikes(program: Program) -> bool:
 
 def refuse_microcode(program: Program) -> None:
     """UnsupportedError for populations that stock silicon does not compute."""
+    written = [name for name, node in program.inputs.items() if node.is_written]
+    hosted = [*written, *(name for name, node in program.neurons.items() if tier(node) == "C")]
+    if hosted:
+        raise UnsupportedError(
+            f"{', '.join(hosted)}: a host computes or writes this per sample, and how it reaches a board is public for netx only: "
+            "run network.net with lava-dl's netx there, or stay with the emulator and Lava's CPU models (snnfuse verify)"
+        )
     custom = [f"{name} ({node.custom_reset or type(node).__name__})" for name, node in program.neurons.items() if tier(node) != "A"]
     if custom:
         raise UnsupportedError(

@@ -13,7 +13,7 @@ from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.nodes import Neuron
 from snnfuse.hardware.ir.program import Program
 
-ON_CHIP: tuple[Tier, ...] = ("A", "B")
+RUN: tuple[Tier, ...] = ("A", "B", "C")
 
 
 def check_chip(
@@ -21,7 +21,7 @@ def check_chip(
     board: Board | str | Path = "oheo-gulch",
     rule: Rule = "lava",
     bits: int = WEIGHT_BITS,
-    tiers: Collection[Tier] = ON_CHIP,
+    tiers: Collection[Tier] = RUN,
 ) -> Resources:
     """Return what a program takes of a board that can run and hold it.
 
@@ -30,7 +30,7 @@ def check_chip(
         board: a board, its name, or a board file.
         rule: how layers are split.
         bits: count as if no weight had more.
-        tiers: that its neurons may be of; ("A",) for stock neurons only.
+        tiers: that its neurons may be of; ("A", "C") for stock neurons, and those of the host.
 
     Raises:
         UnsupportedError: neurons of another tier; names them.

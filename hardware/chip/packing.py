@@ -1,9 +1,9 @@
 """How synapses lie in a core's memory: words of 64 bits.
 
 A listed synapse, dense or sparse, is a weight and the index of its target on the core. All synapses of one input axon stand in a
-list of their own, with H = 32 bits in front; weights of 0 are left out, but for those of a dense connection under rule `lava`: PilotNet's
-first dense layer, three quarters of whose weights are 0, took the 12 cores of all of them. With b bits per weight, i = max(8, ceil(log2(neurons on the
-core))) and n synapses on the core
+list of their own, with H = 32 bits in front. Weights of 0 are left out, but for those of a dense connection under rule `lava`:
+PilotNet's first dense layer, three quarters of whose weights are 0, took the 12 cores of all of them. With b bits per weight,
+i = max(8, ceil(log2(neurons on the core))) and n synapses on the core
 
     words of an axon = ceil((n (b + i) + H) / 64)
 

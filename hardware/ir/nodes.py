@@ -203,7 +203,8 @@ class Connection:
     Attributes:
         source, target: node names.
         synapse: weights over the flattened populations.
-        delay: steps beyond the one that every synapse takes, 0..62: latency, which moves the target's window.
+        delay: steps beyond the one that every synapse takes, 0..62: latency, which moves the target's window. With a lag it may be -1:
+            the target's window then begins together with its source's, as where all populations of a network start at once.
         port: which input of the target; 1 is the second factor of a product.
         lag: steps within the window, 0..62 together with `delay`: at step t arrives what the source sent at step t - lag (t - 1 - lag
             where it is recurrent), and nothing before. Synapses of different lag are connections of their own.
@@ -221,7 +222,7 @@ class Connection:
             raise InputError(f"{self.source} -> {self.target}: {type(self.synapse).__name__} is no synapse group")
         if not isinstance(self.port, (int, np.integer)):
             raise InputError(f"{self.source} -> {self.target}: a port is an integer, not {self.port!r}")
-        check_range(f"delay of {self.source} -> {self.target}", self.delay, *DELAY_RANGE)
+        check_range(f"delay of {self.source} -> {self.target}", self.delay, -1 if self.lag else 0, DELAY_RANGE[1])
         check_range(f"lag of {self.source} -> {self.target}", self.lag, 0, DELAY_RANGE[1] - self.delay)
 
     @property

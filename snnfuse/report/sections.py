@@ -104,7 +104,8 @@ def cores(content: Json) -> Section | None:
 def _outside(content: Json) -> list[str]:
     tiers = content.get("tiers") or {}
     kinds = {1: "spikes from outside"}
-    inputs = [f"{name} ({kinds.get(node['bits'], 'graded spikes from outside')}): {tiers.get(name, 'C')}"
+    numbers = {True: "written into bias registers, once per sample", False: "graded spikes from outside"}
+    inputs = [f"{name} ({kinds.get(node['bits'], numbers['written' in node])}): {tiers.get(name, 'C')}"
               for name, node in (content.get("inputs") or {}).items()]  # fmt: skip
     return inputs + [f"{name} ({node['decoder'].replace('_', ' ')}): C" for name, node in (content.get("outputs") or {}).items()]
 

@@ -13,6 +13,10 @@ def neuron(**changes: Any) -> dict[str, Any]:
     return {key: value for key, value in (NEURON | changes).items() if value is not None}
 
 
+def sdnn(**changes: Any) -> dict[str, Any]:
+    return {key: value for key, value in ({"type": "SDNN", "vThMant": 5, "activation": "relu"} | changes).items() if value is not None}
+
+
 def dense(weight: Any, kind: str = "dense", **more: Any) -> dict[str, Any]:
     weight = np.asarray(weight, np.float32)
     return {"type": kind, "shape": np.array([len(weight)]), "weight": weight, "neuron": neuron()} | more

@@ -6,11 +6,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from netx_files import conv, dense, given, neuron, write
+from netx_files import conv, dense, given, neuron, sdnn, write
 
-from snnfuse.export.netx import netx_differences, read_net
+from snnfuse.export.netx import netx_differences, read_net, sample_steps
 from snnfuse.export.netx.weight_groups import split_weights
-from snnfuse.hardware import Conv2d, Program
+from snnfuse.hardware import BiasedLif, BiasInput, Conv2d, GradedInput, Program, SpikeInput
 from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError, NetxWarning, SnnfuseError, UnsafeFileError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import NEVER
@@ -164,22 +164,21 @@ def test_a_normalised_bias_is_scaled_with_the_weights(tmp_path) -> None:
 
 REFUSED = [
     ({"type": "pool", "shape": np.array([2, 3, 3])}, "layer/0: type 'pool' is not supported: netx itself cannot build it; use a conv"),
-    ({"type": "average", "shape": np.array([2])}, "type 'average' is not supported"),
     ({"type": "concat", "shape": np.array([2])}, "type 'concat' is not supported"),
     ({"type": "convT", "shape": np.array([2])}, "type 'convT' is not supported"),
     ({"type": "unpool", "shape": np.array([2])}, "type 'unpool' is not supported"),
     ({"type": "dense_comp", "shape": np.array([2])}, "type 'dense_comp' is not supported"),
     ({"type": "add", "shape": np.array([2])}, "type 'add' is not supported: netx skips it without a word"),
     ({"type": "mystery", "shape": np.array([2])}, "type 'mystery' is not supported: netx skips it without a word"),
-    (dense(EVEN, neuron=None), "layer/0: has no neuron"),
-    (given((3,)) | {"neuron": neuron()}, "layer/0: an input layer with neurons"),
-    (dense(EVEN, neuron=neuron(type="SDNN")), "layer/0/neuron: type 'SDNN' is not supported: sigma-delta"),
+    (dense(EVEN, neuron=None, bias=np.ones(4)), "layer/0/bias: of a layer without neurons"),
+    (conv(np.ones((2, 1, 1, 1)), (2, 3, 3), neuron=None), "layer/0: has no neuron, and netx takes that of dense layers only"),
+    (given((3,)) | {"neuron": sdnn(), "bias": 3}, "layer/0: its transform is 64 * x + 3, and graded inputs"),
+    (dense(EVEN, neuron=sdnn(activation="tanh")), "layer/0/neuron/activation: 'tanh' is not supported"),
+    (dense(EVEN, neuron=sdnn(sigma_output=True), bias=np.ones(4)), "layer/0/bias: an output that only adds up has none"),
     (dense(EVEN, neuron=neuron(type="RF_PHASE")), "type 'RF_PHASE' is not supported: resonate"),
     (dense(EVEN, neuron=neuron(type="ADRF_IZHIKEVICH")), "type 'ADRF_IZHIKEVICH' is not supported: resonate"),
     (dense(EVEN, neuron=neuron(type="ALIF")), "type 'ALIF' is not supported: adaptive"),
     (dense(EVEN, neuron=neuron(gradedSpike=True)), "layer/0/neuron/gradedSpike: spikes that carry the voltage"),
-    (dense(EVEN, neuron=neuron(messageBits=8)), "layer/0/neuron/messageBits: unknown"),
-    (dense(EVEN, mask=np.ones(3)), "layer/0/mask: unknown"),
     (dense(EVEN * 1000), f"layer/0/weight: weights from {EVEN.min() * 1000} to"),
     (dense(EVEN, bias=np.full(4, 4097.0 * 5)), "layer/0/bias: 20485..20485 times 2**6 does not fit"),
 ]
@@ -215,7 +214,7 @@ BAD = [
     (dense(EVEN, "dense_rec", weight_rec=np.ones((4, 3))), "layer/0/weight_rec: expected (4, 4), found (4, 3)"),
     (dense(EVEN, "dense_rec"), "layer/0/weight_rec: missing"),
     (conv(np.ones((2, 1, 1, 1)), (2, 3, 3)), "layer/0: no input layer says the shape"),
-    ({"type": "flatten", "shape": np.array([3])}, "layer: holds no layer with weights"),
+    ({"type": "flatten", "shape": np.array([3])}, "layer: holds no layer with weights or neurons"),
 ]
 
 
@@ -314,3 +313,97 @@ def test_a_claim_of_a_huge_dataset_is_not_believed(tmp_path) -> None:
         file["layer/0"].create_dataset("weight", (4, 1 << 40), np.float32, chunks=(1, 1 << 10))
     with pytest.raises(UnsafeFileError, match="layer/0/weight: asks for 16384GiB of memory for one array, and the limit is 512MiB"):
         read_net(tmp_path / "a.net")
+
+
+def test_a_dataset_that_nobody_writes_is_left_out_and_said(tmp_path) -> None:
+    (entry,) = read(write(tmp_path / "a.net", dense(EVEN, neuron=neuron(messageBits=8), mask=np.ones(3)))).ledger
+    assert (entry.node, entry.change) == ("layer/0", "mask, neuron/messageBits under it left out")
+
+
+def test_an_input_layer_with_neurons_takes_an_image(tmp_path) -> None:
+    first = given((2, 3, 3)) | {"neuron": neuron(iDecay=4096), "weight": np.array([40.0]), "bias": 36.0}
+    layer = conv(2 * RNG.integers(-50, 50, (4, 2, 2, 2)), (4, 2, 2))
+    program = read(write(tmp_path / "a.net", first, layer))
+    image, lif = program.nodes["input"], program.nodes["layer0"]
+    assert isinstance(image, BiasInput) and isinstance(lif, BiasedLif) and (lif.bias_exp, lif.du, lif.vth) == (6, 4095, 80)
+    assert image.encode("x", np.array([0.0, 1.0, -0.5])).tolist() == [36, 76, 16] and not program.ledger
+    faded = read(write(tmp_path / "b.net", first | {"neuron": neuron()}, layer))
+    assert "its input is a bias of the voltage" in faded.ledger[0].change
+    assert read(write(tmp_path / "c.net", given((3,)) | {"neuron": neuron(iDecay=4096)}, dense(EVEN[:, :3]))).nodes["input"].scale == 1 / 64
+
+
+def test_a_part_of_a_network(tmp_path) -> None:
+    """num_layers and skip_layers count input and flatten, as netx does; what is skipped says the shape and what is fed."""
+    layers = (
+        given((1, 5, 5)),
+        conv(np.ones((3, 1, 2, 2)), (3, 4, 4)),
+        {"type": "flatten", "shape": np.array([48])},
+        dense(EVEN[:, :4].repeat(12, 1)),
+    )
+    path = write(tmp_path / "a.net", *layers)
+    assert list(read(path, num_layers=2).neurons) == ["layer1"]
+    skipped = read(path, skip_layers=2)
+    assert list(skipped.neurons) == ["layer3"] and skipped.inputs == {"input": SpikeInput((3, 4, 4))}
+    graded = read(path, input_message_bits=8).nodes["input"]
+    assert isinstance(graded, GradedInput) and graded.limit == 255
+    with pytest.raises(InputError, match="num_layers=3 and skip_layers=3 leave no layer"):
+        read(path, num_layers=3, skip_layers=3)
+    for wrong in ({"skip_layers": -1}, {"num_layers": 0}, {"spike_exp": 8}, {"layers": 3}, {"reset_interval": 1.5}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            read(path, **wrong)
+
+
+def test_windows_begin_where_samples_do(tmp_path) -> None:
+    fed = write(tmp_path / "a.net", dense(EVEN))
+    written = write(tmp_path / "b.net", given((6,)) | {"neuron": neuron(iDecay=4096)}, dense(EVEN))
+    assert read(fed, reset_interval=16, reset_offset=1) and read(written, reset_interval=16, reset_offset=0)
+    for path, offset in ((fed, 0), (written, 1)):
+        with pytest.raises(
+            UnsupportedError, match=f"reset_offset={offset} clears states in the middle of a sample.*reset_offset={1 - offset}"
+        ):
+            read(path, reset_interval=16, reset_offset=offset)
+
+
+def test_a_sigma_delta_network(tmp_path) -> None:
+    layers = (
+        given((1, 3, 4)) | {"neuron": sdnn(vThMant=0)},
+        conv(2 * RNG.integers(-9, 9, (2, 1, 2, 2)), (2, 2, 3), neuron=sdnn(), bias=np.array([3.0, -4])),
+        {"type": "flatten", "shape": np.array([12])},
+        dense(2 * RNG.integers(-9, 9, (5, 12)), neuron=sdnn(activation="identity"), delay=np.array([0, 1, 0, 2, 0.0])),
+        dense(2 * RNG.integers(-9, 9, (2, 5)), neuron=sdnn(sigma_output=True)),
+    )
+    path = write(tmp_path / "a.net", *layers)
+    program = read_quietly(path)
+    kinds = {name: type(node).__name__ for name, node in program.nodes.items()}
+    assert kinds == {"input": "GradedInput", "layer0": "Delta", "layer1": "SigmaDelta", "layer3": "SigmaDelta", "layer4": "Sigma"}
+    node = program.nodes["layer1"]
+    assert (node.vth, node.spike_exp, node.state_exp, node.activation) == (5, 6, 6, "relu") and node.bias[:, 0, 0].tolist() == [3, -4]
+    assert [(c.delay, c.lag) for c in program.connections] == [(0, 0), (-1, 1), (-1, 1), (-1, 2), (-1, 3), (-1, 1)]
+    assert program.outputs["output"].decoder == "membrane_last" and not program.ledger
+    assert [e.change for e in netx_differences(path)] == ["runs relu in place of no activation"]
+    assert read(path, num_layers=2, spike_exp=3).nodes["layer1"].spike_exp == 3
+    skipped = read_quietly(path, skip_layers=1)
+    assert skipped.inputs["input"] == GradedInput((1, 3, 4), 16, 2.0**-12) and skipped.latency["layer4"] == 0
+
+
+def test_what_follows_the_last_neurons(tmp_path) -> None:
+    """A layer without neurons adds up its currents, as netx's does; an average adds up each group's spikes."""
+    x = {"input": RNG.integers(0, 2, (20, 2, 6), dtype=np.int32)}
+    bare = read(write(tmp_path / "a.net", dense(EVEN, neuron=None)))
+    found = emulate(bare, x, "all", states=True)
+    assert (found.states["layer0"]["v"][-1] == 64 * x["input"].sum(0) @ EVEN.T).all() and bare.outputs["output"].decoder == "membrane_last"
+    with pytest.raises(UnsupportedError, match="layer/0: has no neuron, and is not the last layer.*num_layers=0"):
+        read(write(tmp_path / "b.net", dense(EVEN, neuron=None), dense(EVEN[:, :4])))
+    averaged = read_quietly(write(tmp_path / "c.net", dense(abs(EVEN)), {"type": "average", "shape": np.array([2, 1, 1])}))
+    found = emulate(averaged, x, "all", states=True)
+    sums = found.spikes["layer0"].reshape(20, 2, 2, 2).sum((0, 3))
+    assert (found.states["layer1"]["v"][-1] == 64 * sums).all() and sums.any() and "readouts" in averaged.ledger[0].change
+    with pytest.raises(InputError, match="layer/1/shape: 3 averages of 4 neurons"):
+        read(write(tmp_path / "d.net", dense(EVEN), {"type": "average", "shape": np.array([3])}))
+
+
+def test_the_length_of_a_sample(tmp_path) -> None:
+    assert sample_steps(write(tmp_path / "a.net", dense(EVEN), simulation__tSample=16)) == 16
+    assert sample_steps(write(tmp_path / "b.net", dense(EVEN))) is None
+    with pytest.raises(InputError, match="simulation/tSample: expected a positive number of steps, found 0"):
+        sample_steps(write(tmp_path / "c.net", dense(EVEN), simulation__tSample=0))
