@@ -1,6 +1,6 @@
 """What a layer asks of the cores that hold it, before it is divided among them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -78,6 +78,11 @@ def _image(node: Node, convolutions: tuple[Conv2d, ...]) -> tuple[int, int, int]
         return convolutions[0].output_shape
     is_fed = getattr(node, "written_port", None) is not None and len(node.shape) == 3
     return (node.shape[0], node.shape[1], node.shape[2]) if is_fed else None
+
+
+def on_cores(program: Program, placed: Collection[str]) -> tuple[Connection, ...]:
+    """The connections whose synapses lie on cores, in the program's order: not those into neurons on the host, nor what it writes."""
+    return tuple(c for c in program.connections if c.target in placed and not program.nodes[c.source].is_written)
 
 
 class Demands:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.hardware.chip.layers import on_cores
 from snnfuse.hardware.chip.mesh import LinkLoad, busiest_link
 from snnfuse.hardware.chip.resources import Resources
 from snnfuse.hardware.chip.splitting import Split
@@ -45,16 +46,15 @@ def messages(program: Program, resources: Resources, rates: Rates | None = None)
     """
     first = _first_cores(resources)
     total = sparse.csr_matrix((resources.cores, resources.cores))
-    for connection in program.connections:
-        if connection.source in first and connection.target in first:
+    for connection in on_cores(program, first):
+        if connection.source in first:
             total = total + _of_connection(connection, resources, rates, first)
     return total
 
 
 def from_host(program: Program, resources: Resources, rates: Rates | None = None) -> float:
     """Messages per step that enter the chips."""
-    arriving = (c for c in program.connections if c.source not in resources.splits and c.target in resources.splits)
-    arriving = (c for c in arriving if not program.nodes[c.source].is_written)
+    arriving = (c for c in on_cores(program, resources.splits) if c.source not in resources.splits)
     return float(sum((_weighted(c, rates) @ reach(c, resources.splits[c.target])).sum() for c in arriving))
 
 
@@ -66,8 +66,8 @@ def link_load(program: Program, resources: Resources, rates: Rates | None, messa
     """
     first, shape = _first_cores(resources), (resources.cores, resources.cores)
     inside = between = sparse.csr_matrix(shape)
-    for connection in program.connections:
-        if connection.source in first and connection.target in first:
+    for connection in on_cores(program, first):
+        if connection.source in first:
             sent = _of_connection(connection, resources, rates, first)
             size = message + (payload if program.nodes[connection.source].sends_numbers else 0)
             inside, between = inside + sent * size, between + sent * (size + remote)

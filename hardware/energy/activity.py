@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.chip.layers import synapses_into
+from snnfuse.hardware.chip.layers import on_cores
 from snnfuse.hardware.chip.mesh import LinkLoad
 from snnfuse.hardware.chip.resources import Layer, Resources
 from snnfuse.hardware.chip.state_memory import state_words
@@ -212,7 +212,7 @@ class _Counter:
             steps=self.steps,
             samples=self.samples,
             latency=latency,
-            links=tuple(self._link(c, from_inputs[c.source]) for name in self.placed for c in synapses_into(self.program, name)),
+            links=tuple(self._link(c, from_inputs[c.source]) for c in on_cores(self.program, self.loads.placed)),
             populations=tuple(self._population(layer, from_inputs[layer.name]) for layer in self.resources.layers),
             chips=self.resources.chips,
             board_chips=self.resources.board.chips,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.hardware.chip.layers import synapses_into
+from snnfuse.hardware.chip.layers import on_cores
 from snnfuse.hardware.chip.packing import Words
 from snnfuse.hardware.chip.resources import Resources
 from snnfuse.hardware.chip.splitting import Split
@@ -40,7 +40,7 @@ class CoreLoads:
         self.stock = np.concatenate([none, *(n * (tier(node) == "A") for n, node in zip(held, nodes))])
         self.microcode = np.concatenate([none, *(n * state_words(node) * (tier(node) != "A") for n, node in zip(held, nodes))])
         self._by_core = {name: _by_core(split) for name, split in zip(self.placed, splits)}
-        self._connections = [c for name in self.placed for c in synapses_into(program, name)]
+        self._connections = on_cores(program, self.placed)
         self._words = [self._read(c) for c in self._connections]
 
     def of_step(

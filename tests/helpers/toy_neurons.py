@@ -23,7 +23,7 @@ from snnfuse.hardware.overflow.rates import Rate, every_step
 
 
 @dataclass(frozen=True, eq=False)
-class Delta(Neuron):
+class Change(Neuron):
     """Change detectors; vth >= 1, one for all or one each."""
 
     shape: tuple[int, ...]
@@ -41,7 +41,7 @@ class Delta(Neuron):
         return sent, (to_int32(state[0].astype(np.int64) + sent),)
 
 
-def emulator_form(node: Delta) -> NeuronForm:
+def emulator_form(node: Change) -> NeuronForm:
     return NeuronForm(update, {"vth": node.vth}, rests=True)
 
 
@@ -53,7 +53,7 @@ def update(inputs, states, parameters, sent):
         states[0, j] = states[0, j] + sends
 
 
-def torch_form(node: Delta, device: Any, drives: Sequence[int]) -> Any:
+def torch_form(node: Change, device: Any, drives: Sequence[int]) -> Any:
     import torch
 
     from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, wrap32
@@ -81,17 +81,17 @@ class DeltaBounds:
 
 
 class DeltaOverflow(NeuronBounds):
-    """`Delta` in the overflow proof."""
+    """`Change` in the overflow proof."""
 
     events = {"payload leaves its message": Event("payload", 1 - STATE_LIMIT, STATE_LIMIT - 1)}
 
-    def bounds(self, node: Delta, arriving: Arriving, steps: int | None) -> DeltaBounds:
+    def bounds(self, node: Change, arriving: Arriving, steps: int | None) -> DeltaBounds:
         arriving.assume(Interval(*(np.full(node.size, end, np.int64) for end in (-BEYOND, BEYOND))))
         low, high = arriving.drive()
         reached = np.minimum(low, 0), np.maximum(high, 0)
         return DeltaBounds({"payload": Interval(low - reached[1], high - reached[0])}, every_step(node.size))
 
-    def raw(self, node: Delta, inputs: Sequence[NDArray[np.int64]], states: States) -> Mapping[str, NDArray[np.int64]]:
+    def raw(self, node: Change, inputs: Sequence[NDArray[np.int64]], states: States) -> Mapping[str, NDArray[np.int64]]:
         before = np.concatenate([np.zeros_like(states["held"][:1]), states["held"][:-1]])
         change = inputs[0] - before
         return {"payload": np.where(np.abs(change) >= node.vth, change, 0)}
@@ -99,7 +99,7 @@ class DeltaOverflow(NeuronBounds):
 
 register_neuron(
     NeuronKind(
-        Delta,
+        Change,
         {"shape": SHAPE, "vth": PARAMETER},
         placement=Placement("a change detector", "B", "assumed", "this file"),
         emulator=emulator_form,

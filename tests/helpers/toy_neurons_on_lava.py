@@ -1,9 +1,9 @@
-"""`toy_neurons.Delta` as a Lava process. Importing this module imports Lava."""
+"""`toy_neurons.Change` as a Lava process. Importing this module imports Lava."""
 
 from typing import Any
 
 import numpy as np
-from toy_neurons import Delta
+from toy_neurons import Change
 
 from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron
 from snnfuse.hardware.backends.lava.stock import (
@@ -26,7 +26,7 @@ from snnfuse.hardware.backends.lava.stock import (
 class DeltaProcess(AbstractProcess):
     """Sends changes."""
 
-    def __init__(self, *, node: Delta, name: str, **window: int) -> None:
+    def __init__(self, *, node: Change, name: str, **window: int) -> None:
         super().__init__(shape=node.shape, vth=np.asarray(node.vth, np.int64), name=name, **window)
         self.a_in, self.s_out = InPort(shape=tuple(node.shape)), OutPort(shape=tuple(node.shape))
         self.held = Var(shape=tuple(node.shape), init=0)

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from toy_neurons import Delta
+from toy_neurons import Change
 
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, chip, compare
 from snnfuse.hardware.backends import registry
@@ -40,8 +40,8 @@ def program(seed: int = 0) -> Program:
     nodes = {
         "s": SpikeInput((4,)),
         "g": GradedInput((3,), 12, 0.5),
-        "one": Delta((2, 3), np.array([[1, 1 << 30, 900], [1 << 25, 1 << 28, 1 << 20]], np.int32)),
-        "all": Delta((5,), 5000),
+        "one": Change((2, 3), np.array([[1, 1 << 30, 900], [1 << 25, 1 << 28, 1 << 20]], np.int32)),
+        "all": Change((5,), 5000),
         "out": Lif((2,), 300, 200, 1000),
     }
     links = (
@@ -75,7 +75,7 @@ def test_every_backend_runs_it_with_its_state(backend: str, expected) -> None:
 
 
 def test_it_has_a_tier_cores_bounds_and_payloads() -> None:
-    assert chip.tier(Delta((1,), 1)) == "B" and "Delta" not in chip.placements()
+    assert chip.tier(Change((1,), 1)) == "B" and "Change" not in chip.placements()
     assert {layer.name for layer in chip.check_chip(program(), chip.find_board("oheo-gulch")).layers} == {"one", "all", "out"}
     straight = replace(program(), connections=tuple(c for c in program().connections if not c.is_recurrent))
     verdicts = {v.node: v for v in prove(straight, search=False)}
@@ -89,23 +89,23 @@ def test_it_has_a_tier_cores_bounds_and_payloads() -> None:
 def test_it_is_stored_under_its_module_and_comes_back(tmp_path: Path) -> None:
     save_program(program(), tmp_path)
     record = json.loads((tmp_path / "program.json").read_text())["nodes"]["all"]
-    assert record == {"type": "Delta", "module": "toy_neurons", "shape": [5], "vth": 5000}
+    assert record == {"type": "Change", "module": "toy_neurons", "shape": [5], "vth": 5000}
     read = load_program(tmp_path)
-    assert type(read.nodes["one"]) is Delta
+    assert type(read.nodes["one"]) is Change
     np.testing.assert_array_equal(read.nodes["one"].vth, program().nodes["one"].vth)
 
 
 LOAD = "from snnfuse.hardware.ir.storage import load_program\nprint(type(load_program({folder!r}).nodes['all']).__name__)"
 
 
-@pytest.mark.parametrize("first, said", [("", "refused"), ("import toy_neurons\n", "Delta")])
+@pytest.mark.parametrize("first, said", [("", "refused"), ("import toy_neurons\n", "Change")])
 def test_a_file_imports_nothing_and_says_what_to_import(first: str, said: str, tmp_path: Path) -> None:
     save_program(program(), tmp_path)
     code = first + LOAD.format(folder=str(tmp_path))
     run = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(HELPERS)}, capture_output=True, text=True)
     if said == "refused":
         assert run.stderr.splitlines()[-1].endswith(
-            'program.json: nodes.one: type "Delta" is a neuron kind of module "toy_neurons", which nobody has imported here, and reading '
+            'program.json: nodes.one: type "Change" is a neuron kind of module "toy_neurons", which nobody has imported here, and reading '
             "a file imports nothing: import that module first, if you trust it"
         )
     else:
@@ -115,10 +115,10 @@ def test_a_file_imports_nothing_and_says_what_to_import(first: str, said: str, t
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"type": "Delta", "module": "elsewhere"}, 'type "Delta" is a neuron kind of module "elsewhere"'),
-        ({"type": "Delta"}, "module: missing"),
+        ({"type": "Change", "module": "elsewhere"}, 'type "Change" is a neuron kind of module "elsewhere"'),
+        ({"type": "Change"}, "module: missing"),
         ({"type": "Lif", "module": "toy_neurons"}, 'type "Lif" is a neuron kind of module "toy_neurons"'),
-        ({"type": "Delta", "module": "os\nx"}, r'module "os\nx"'),
+        ({"type": "Change", "module": "os\nx"}, r'module "os\nx"'),
     ],
 )
 def test_a_file_that_misnames_it_is_refused_in_one_line(change: dict, message: str, tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_kind_of_the_script_itself_is_not_written(registry_kept: None, tmp_pat
 
 
 def test_a_form_named_by_a_string_is_imported_at_its_first_use() -> None:
-    assert kinds.resolve("toy_neurons:Delta") is Delta and kinds.resolve(Delta) is Delta
+    assert kinds.resolve("toy_neurons:Change") is Change and kinds.resolve(Change) is Change
     code = "import snnfuse.hardware.ir.storage, sys; print({'torch', 'numba', 'lava'} & {*sys.modules})"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
 

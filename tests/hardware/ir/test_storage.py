@@ -149,7 +149,7 @@ def test_a_file_of_version_1_has_no_ports(tmp_path: Path) -> None:
         (("format_version",), True, "format_version is True; this snnfuse reads 1 to 3"),
         (("nodes",), [], "nodes: expected a dict"),
         (("surprise",), 1, "surprise: unknown field"),
-        ((*LIF, "type"), "os.system", r'nodes.vision.lif: type is "os.system", none of Constant, .*GradedInput, InverseRoot, Lif'),
+        ((*LIF, "type"), "os.system", r'nodes.vision.lif: type is "os.system", none of .*Constant, .*GradedInput, InverseRoot, Lif'),
         ((*LIF, "type"), DELETE, "nodes.vision.lif: type is null"),
         ((*LIF, "vth"), 1.5, "nodes.vision.lif: vth: expected an integer, found 1.5"),
         ((*LIF, "vth"), True, "nodes.vision.lif: vth: expected an integer, found true"),
