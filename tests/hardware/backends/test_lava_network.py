@@ -10,9 +10,11 @@ import pytest
 from scipy import sparse
 
 from snnfuse.hardware import (
+    BiasedLif,
     Connection,
     Constant,
     Conv2d,
+    Delta,
     Dense,
     GradedInput,
     InverseRoot,
@@ -22,6 +24,8 @@ from snnfuse.hardware import (
     Program,
     Relay,
     ResonateAndFire,
+    Sigma,
+    SigmaDelta,
     Sparse,
     SpikeInput,
     compare,
@@ -132,6 +136,8 @@ def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
 
     nodes = {"in": SpikeInput((1, 3, 3)), "one": Constant(), "r": Relay((1, 2, 2)), "p": Product((1, 2, 2)), "i": InverseRoot((1, 2, 2), 9)}
     nodes |= {"rf": ResonateAndFire((1, 2, 2), 9, 9, 9)}
+    nodes |= {"sum": Sigma((1, 2, 2)), "change": Delta((1, 2, 2), 9), "both": SigmaDelta((1, 2, 2), 9)}
+    nodes |= {f"biased {reset}": BiasedLif((1, 2, 2), 0, 0, 1, reset=reset) for reset in get_args(Reset)}
     nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in get_args(Reset)}
     listed = Sparse(sparse.identity(4, np.int32, "csr"))
     links = [Connection("in", name, conv()) for name in ("r", "p", "i", "rf", *get_args(Reset)[1:])]

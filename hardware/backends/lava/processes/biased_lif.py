@@ -34,11 +34,14 @@ def _biased(base: type, model: type) -> tuple[type, type]:
         base.__init__(self, **parameters)
         self.bias_in = stock.InPort(shape=parameters["shape"])
 
-    process = type(f"Biased{base.__name__}", (base,), {"__init__": __init__, "__doc__": base.__doc__})
-    return process, type(f"Biased{model.__name__}", (WithBias, model), {"implements_process": process, "__doc__": model.__doc__})
+    process = type(f"Biased{base.__name__}", (base,), {"__init__": __init__, "__module__": __name__, "__doc__": base.__doc__})
+    return process, type(
+        f"Biased{model.__name__}", (WithBias, model), {"implements_process": process, "__module__": __name__, "__doc__": model.__doc__}
+    )
 
 
 PROCESSES = {reset: _biased(process, LIF.models[process]) for reset, process in WINDOWED.items()}
+globals().update({made.__name__: made for pair in PROCESSES.values() for made in pair})  # Lava looks for models in a process's module
 
 
 def _build(name: str, node: BiasedLif, window: Window | None) -> stock.AbstractProcess:

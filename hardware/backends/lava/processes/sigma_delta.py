@@ -8,6 +8,36 @@ from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron, Wind
 from snnfuse.hardware.ir.sigma_delta import Delta, Sigma, SigmaDelta
 
 
+class WindowedSigma(stock.Sigma):
+    """Lava's Sigma with windows.
+
+    Args:
+        name: of the process.
+        reset_interval, reset_offset: as of lava.proc.lif.process.LIFReset.
+        parameters: of Lava's process.
+    """
+
+    def __init__(self, *, name: str, reset_interval: int, reset_offset: int, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        _say(self, name, reset_interval, reset_offset)
+
+
+class WindowedDelta(stock.Delta):
+    """Lava's Delta with windows; arguments as of `WindowedSigma`."""
+
+    def __init__(self, *, name: str, reset_interval: int, reset_offset: int, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        _say(self, name, reset_interval, reset_offset)
+
+
+class WindowedSigmaDelta(stock.SigmaDelta):
+    """Lava's SigmaDelta with windows; arguments as of `WindowedSigma`."""
+
+    def __init__(self, *, name: str, reset_interval: int, reset_offset: int, **parameters: Any) -> None:
+        super().__init__(**parameters)
+        _say(self, name, reset_interval, reset_offset)
+
+
 class Windowed(stock.ModelMixin):
     """Comes before a model in the order of inheritance: states are zeroed at the start of windows, if the process says of which."""
 
@@ -28,46 +58,49 @@ class Windowed(stock.ModelMixin):
 class PyWindowedSigmaModel(Windowed, stock.PySigmaModelFixed):
     """Lava's model, from rest in every window."""
 
+    implements_process = WindowedSigma
     cleared = Sigma.states
 
 
 class PyWindowedDeltaModel(Windowed, stock.PyDeltaModelFixed):
     """Lava's model, from rest in every window."""
 
+    implements_process = WindowedDelta
     cleared = Delta.states
 
 
 class PyWindowedSigmaDeltaModel(Windowed, stock.PySigmaDeltaModelFixed):
     """Lava's model, from rest in every window."""
 
+    implements_process = WindowedSigmaDelta
     cleared = SigmaDelta.states
 
 
 def _sigma(name: str, node: Sigma, window: Window | None) -> stock.AbstractProcess:
-    return _with(name, stock.Sigma(shape=tuple(node.shape)), window)
+    return WindowedSigma(shape=tuple(node.shape), name=name, **(window or FOREVER))
 
 
 def _delta(name: str, node: Delta, window: Window | None) -> stock.AbstractProcess:
-    return _with(name, stock.Delta(shape=tuple(node.shape), **_encoder(node)), window)
+    return WindowedDelta(**_encoder(name, node, window))
 
 
 def _sigma_delta(name: str, node: SigmaDelta, window: Window | None) -> stock.AbstractProcess:
     mode = stock.ActivationMode.RELU if node.activation == "relu" else stock.ActivationMode.UNIT
-    return _with(name, stock.SigmaDelta(shape=tuple(node.shape), bias=node.bias, act_mode=mode, **_encoder(node)), window)
+    return WindowedSigmaDelta(bias=node.bias, act_mode=mode, **_encoder(name, node, window))
 
 
-def _encoder(node: Delta) -> dict[str, int | bool]:
-    return {"vth": node.vth, "cum_error": bool(node.cumulative), "spike_exp": node.spike_exp, "state_exp": node.state_exp}
+def _encoder(name: str, node: Delta, window: Window | None) -> dict[str, Any]:
+    exponents = {"spike_exp": node.spike_exp, "state_exp": node.state_exp}
+    shape = tuple(node.shape)
+    return {"shape": shape, "name": name, "vth": node.vth, "cum_error": bool(node.cumulative), **exponents, **(window or FOREVER)}
 
 
-def _with(name: str, process: stock.AbstractProcess, window: Window | None) -> stock.AbstractProcess:
-    """The process with a name and a window, for which Lava's constructors have no room."""
+def _say(process: stock.AbstractProcess, name: str, reset_interval: int, reset_offset: int) -> None:
+    """A name and a window, for which Lava's constructors have no room."""
     process.name = name
-    for parameter, value in (window or FOREVER).items():
-        process.proc_params[parameter] = value
-    return process
+    process.proc_params["reset_interval"], process.proc_params["reset_offset"] = reset_interval, reset_offset
 
 
-SIGMA = LavaNeuron(_sigma, {stock.Sigma: PyWindowedSigmaModel})
-DELTA = LavaNeuron(_delta, {stock.Delta: PyWindowedDeltaModel})
-SIGMA_DELTA = LavaNeuron(_sigma_delta, {stock.SigmaDelta: PyWindowedSigmaDeltaModel})
+SIGMA = LavaNeuron(_sigma, {WindowedSigma: PyWindowedSigmaModel})
+DELTA = LavaNeuron(_delta, {WindowedDelta: PyWindowedDeltaModel})
+SIGMA_DELTA = LavaNeuron(_sigma_delta, {WindowedSigmaDelta: PyWindowedSigmaDeltaModel})
