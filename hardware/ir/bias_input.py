@@ -90,7 +90,7 @@ register_neuron(
         placement=Placement("a stock LIF whose bias the host sets per sample", "A", "models agree", "lava-dl's netx input layers"),
         emulator="snnfuse.hardware.backends.emulator.lif:form",
         torch="snnfuse.hardware.backends.torch_backend.neurons:biased_lif",
-        lava="snnfuse.hardware.backends.lava.processes.biased_lif:BIASED_LIF",
+        lava="snnfuse.hardware.backends.lava.neurons:BIASED_LIF",
         bounds="snnfuse.hardware.overflow.lif:BIASED_LIF",
     )
 )

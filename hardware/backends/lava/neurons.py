@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.neuron_form import FOREVER, LavaNeuron, Window
+from snnfuse.hardware.backends.lava.processes.biased_lif import BIASED
 from snnfuse.hardware.backends.lava.processes.inverse_root import InverseRootProcess, PyInverseRootModel
 from snnfuse.hardware.backends.lava.processes.lif_resets import (
     LIFSubtract,
@@ -55,6 +56,10 @@ def _lif(name: str, lif: Lif, window: Window | None) -> stock.AbstractProcess:
     return WINDOWED[lif.reset](**parameters)
 
 
+def _biased_lif(name: str, lif: Lif, window: Window | None) -> stock.AbstractProcess:
+    return BIASED[WINDOWED[lif.reset]][0](**lif_parameters(name, lif, window))
+
+
 def register(value: int | NDArray[np.int32]) -> int | NDArray[np.int32]:
     """A plain int, or int32 array: Lava keeps whatever type it is given, and shifts in it."""
     return int(value) if np.ndim(value) == 0 else np.asarray(value, np.int32)
@@ -90,6 +95,7 @@ LIF = LavaNeuron(
         LIFZeroStored: PyLifZeroStoredModel,
     },
 )
+BIASED_LIF = LavaNeuron(_biased_lif, dict(BIASED.values()), ("a_in", "bias_in"))
 PRODUCT = LavaNeuron(_product, {stock.ProdNeuron: stock.PyProdNeuronModelFixed}, ("a_in1", "a_in2"))
 RELAY = LavaNeuron(_relay, {stock.GradedVec: stock.PyGradedVecModelFixed})
 INVERSE_ROOT = LavaNeuron(_inverse_root, {InverseRootProcess: PyInverseRootModel})

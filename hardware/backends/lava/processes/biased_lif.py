@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from snnfuse.hardware.backends.lava import stock
-from snnfuse.hardware.backends.lava.neuron_form import LavaNeuron, Window
-from snnfuse.hardware.backends.lava.neurons import LIF, WINDOWED, lif_parameters
-from snnfuse.hardware.ir.bias_input import BiasedLif
+from snnfuse.hardware.backends.lava.processes import lif_resets
 
 
 class WithBias(stock.ModelMixin):
@@ -40,12 +38,14 @@ def _biased(base: type, model: type) -> tuple[type, type]:
     )
 
 
-PROCESSES = {reset: _biased(process, LIF.models[process]) for reset, process in WINDOWED.items()}
-globals().update({made.__name__: made for pair in PROCESSES.values() for made in pair})  # Lava looks for models in a process's module
-
-
-def _build(name: str, node: BiasedLif, window: Window | None) -> stock.AbstractProcess:
-    return PROCESSES[node.reset][0](**lif_parameters(name, node, window))
-
-
-BIASED_LIF = LavaNeuron(_build, dict(PROCESSES.values()), ("a_in", "bias_in"))
+PAIRS = (
+    (stock.LIFReset, stock.PyLifResetModelBitAcc),
+    (lif_resets.LIFSubtract, lif_resets.PyLifSubtractModel),
+    (lif_resets.LIFSubtractDelayed, lif_resets.PyLifSubtractDelayedModel),
+    (lif_resets.LIFSubtractUndelayed, lif_resets.PyLifSubtractUndelayedModel),
+    (lif_resets.LIFZeroDelayed, lif_resets.PyLifZeroDelayedModel),
+    (lif_resets.LIFZeroStored, lif_resets.PyLifZeroStoredModel),
+)
+BIASED = {base: _biased(base, model) for base, model in PAIRS}
+"""By windowed LIF process, the same with the port, and its model."""
+globals().update({made.__name__: made for pair in BIASED.values() for made in pair})  # Lava looks for models in a process's module
