@@ -57,6 +57,7 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 @click.option("--strict", is_flag=True, help="Refuse (exit 3) if anything changed its meaning on the way.")
 @click.option("--dry-run", is_flag=True, help="Do everything but write.")
 @click.option("--force", is_flag=True, help="Replace an older bundle.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all that is known, not the verdict only; report.html holds it too.")
 @click.option("--allow-pickle", is_flag=True, help="Open a pickled module, which EXECUTES code from the file.")
 @json_option
 def export(json_to: str | None, quiet: bool, **given: Any) -> None:
@@ -81,7 +82,7 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
         from snnfuse.export.bundle.bundle import is_bundle
         from snnfuse.hardware.files import check_target, resolved
         from snnfuse.hardware.reading import reading
-        from snnfuse.report import summary
+        from snnfuse.report import summary, verdict
 
     check_together(options)
     check_options(options, f"to {options.target}")
@@ -96,8 +97,10 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
     check_strict(found, console, options.strict)
     if not options.dry_run:
         save(options.place, compiled, force=options.force)
-    console.say(summary(found))
+    console.say(summary(found) if options.verbose else "\n".join(verdict(found)))
     console.say("dry run: nothing was written" if options.dry_run else f"bundle: {options.place}")
+    if compiled.target.has_program and not options.dry_run:
+        console.say(f"next: snnfuse verify {options.place}")
     return {**found, "bundle": None if options.dry_run else str(options.place)}
 
 

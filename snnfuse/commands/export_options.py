@@ -48,6 +48,7 @@ class ExportOptions:
     dry_run: bool = False
     force: bool = False
     allow_pickle: bool = False
+    verbose: bool = False
 
     @property
     def place(self) -> Path:

@@ -10,6 +10,7 @@ _HOME = {
     "register_section": "sections",
     "render": "page",
     "summary": "text",
+    "verdict": "screen",
     "whole_page": "page",
 }
 

@@ -89,7 +89,7 @@ def test_every_command_is_there(snn: Cli) -> None:
 
 @pytest.mark.parametrize("target", ["loihi2", "lava"])
 def test_export_simulate_verify(snn: Cli, graph: Path, calib: Path, target: str) -> None:
-    exported = snn("export", graph, "--target", target, "--calib", calib)
+    exported = snn("export", "-v", graph, "--target", target, "--calib", calib)
     assert exported.code == 0, exported.err
     assert f"bundle: net-{target}" in exported.out and "ledger: " in exported.out and "accuracy on these 10 samples" in exported.out
     assert ("cores of oheo-gulch" in exported.out) == (target == "loihi2")
@@ -131,7 +131,7 @@ def test_target_nir_holds_a_plain_graph(snn: Cli, models: None) -> None:
 
 
 def test_reset_by_subtraction_stays_and_is_tier_b_assumed(snn: Cli, models: None, calib: Path) -> None:
-    arguments = ("export", "subtract.pt", "--model", "users_models:subtract", "--calib", calib)
+    arguments = ("export", "-v", "subtract.pt", "--model", "users_models:subtract", "--calib", calib)
     done = snn(*arguments, "--target", "loihi2")
     assert done.code == 0 and re.search(r"lif .* B +assumed", done.out), done.out + done.err
     bundle = read_bundle("subtract-loihi2")
@@ -255,5 +255,5 @@ def test_the_demo_ends_with_equal_backends(snn: Cli) -> None:
     assert list(figures["seconds"]) == ["train", "export", "emulator", "lava"]
     assert read_bundle("new/demo/bundle").manifest["target"] == "loihi2"
     assert_error(snn("demo", "-o", "new/demo", "--quiet"), 2, "exists; use --force")
-    exported = snn("export", "new/demo/model.pt", "--target", "lava", "--calib-samples", 8)  # the checkpoint names its data set
+    exported = snn("export", "-v", "new/demo/model.pt", "--target", "lava", "--calib-samples", 8)  # the checkpoint names its data set
     assert exported.code == 0 and "calibrated on av-digits, train part: 8 samples" in exported.out

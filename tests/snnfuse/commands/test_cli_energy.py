@@ -41,7 +41,7 @@ def test_golden_inputs_are_the_default_and_stand_in_the_report(snn: Cli, bundle:
 
 def test_every_output_says_that_it_is_modelled(snn: Cli, bundle: Path) -> None:
     assert SAID in snn("energy", "b").out and SAID in snn("energy", "--help").out.replace("\n ", "")
-    assert SAID in snn("export", "net.nir", *FOR, "-o", "again").out
+    assert SAID in snn("export", "-v", "net.nir", *FOR, "-o", "again").out
 
 
 def test_a_sentence_to_quote_is_printed_in_the_report_and_in_json(snn: Cli, bundle: Path) -> None:

@@ -77,7 +77,7 @@ def test_integers_keep_the_rule_and_need_no_entry_for_it(snn: Cli, spikes: np.nd
 
 
 def test_the_ledger_is_printed_as_a_table(snn: Cli, spikes: np.ndarray) -> None:
-    out = snn(*ARGUMENTS).out
+    out = snn(*ARGUMENTS, "-v").out
     (entry,) = json.loads(Path("bundle/report.json").read_text())["ledger"]
     lines = out.splitlines()
     head = next(line for line in lines if "measured effect" in line)
@@ -98,5 +98,5 @@ def test_strict_refuses_it(snn: Cli, spikes: np.ndarray) -> None:
 
 
 def test_what_was_not_measured_says_so(snn: Cli, spikes: np.ndarray) -> None:
-    out = snn("export", "net.pt", "--model", "delayed_models:net", "--target", "nir", "--sample", "4", "-o", "bundle").out
+    out = snn("export", "-v", "net.pt", "--model", "delayed_models:net", "--target", "nir", "--sample", "4", "-o", "bundle").out
     assert "not measured" in out and "ledger: 1 change of meaning" in out

@@ -37,7 +37,7 @@ def spikes(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("target", ["loihi2", "lava", "netx"])
 def test_a_net_becomes_a_bundle_of_every_target(target: str, snn: Cli, net: Path) -> None:
-    done = snn("export", net, "--target", target)
+    done = snn("export", "-v", net, "--target", target)
     assert done.code == 0, done.err
     assert "netx itself runs this file as it is" in done.out and "ledger: empty" in done.out
     assert "golden vectors from random spikes, 0.2 per neuron and step: 4 samples of 100 steps" in done.out
@@ -67,16 +67,16 @@ def test_golden_vectors_come_from_samples_where_there_are_any(snn: Cli, net: Pat
 
 def test_what_netx_would_spoil_is_printed_and_reported(snn: Cli, tmp_path: Path) -> None:
     write(tmp_path / "loud.net", dense(RNG.integers(200, 300, (3, 6)), neuron=neuron(refDelay=2)))
-    done = snn("export", "loud.net", "--target", "lava")
+    done = snn("export", "-v", "loud.net", "--target", "lava")
     assert done.code == 0 and "netx itself would run something else" in done.out and "1 change of meaning" in done.out
     bundle = read_bundle("loud-lava")
     changes = [entry["change"] for entry in bundle.report["netx_differences"]]
     assert changes[0].startswith("runs 18 of 18 weights as others") and changes[1] == "ignores the refractory delay of 2 steps"
     assert bundle.manifest["absent"]["network.net"].startswith("layer0: netx would change weights from 2")
-    refused = snn("export", "loud.net", "--target", "netx", "-o", "n", "--quiet")
+    refused = snn("export", "-v", "loud.net", "--target", "netx", "-o", "n", "--quiet")
     assert_error(refused, 3, "layer0: netx would change weights", "use --target lava")
     assert not Path("n").exists()
-    assert_error(snn("export", "loud.net", "--target", "lava", "-o", "n", "--strict", "--quiet"), 3, "--strict: 1 change of meaning")
+    assert_error(snn("export", "-v", "loud.net", "--target", "lava", "-o", "n", "--strict", "--quiet"), 3, "--strict: 1 change of meaning")
 
 
 def test_a_trained_graph_goes_to_netx_where_it_can(snn: Cli, graph: Path) -> None:

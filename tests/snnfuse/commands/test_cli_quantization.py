@@ -27,7 +27,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def export(files, snn):
-    fixed = ("export", str(files / "net.nir"), "--target", "loihi2", "--calib", str(files / "x.npz"))
+    fixed = ("export", "-v", str(files / "net.nir"), "--target", "loihi2", "--calib", str(files / "x.npz"))
     return lambda *more: snn(*fixed, "-o", str(files / "b"), *more)
 
 

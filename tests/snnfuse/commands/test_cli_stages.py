@@ -43,7 +43,7 @@ def files(snn: Cli, tmp_path: Path) -> Cli:
 
 
 def test_export_simulate_and_verify_a_network_in_stages(files: Cli) -> None:
-    done = files(*GOOD, "--json", "out.json")
+    done = files(*GOOD, "-v", "--json", "out.json")
     assert done.code == 0, done.err
     assert "stage 3 of 3" in done.out and "host: seen, from output of stage 1" in done.out and "programs with their host" in done.out
     figures = json.loads(Path("out.json").read_text())
@@ -61,7 +61,7 @@ def test_export_simulate_and_verify_a_network_in_stages(files: Cli) -> None:
 
 
 def test_per_step_l2_on_the_host_cuts_the_network(files: Cli) -> None:
-    folded, host = files(*PER_STEP), files(*PER_STEP, "--l2", "host", "--force")
+    folded, host = files(*PER_STEP, "-v"), files(*PER_STEP, "-v", "--l2", "host", "--force")
     assert folded.code == 0 and "constant gain" in folded.out
     assert host.code == 0 and "constant gain" not in host.out and "every step is read, L2 normalised to length 2" in host.out
     opened = read_bundle("b")
@@ -130,7 +130,7 @@ def test_a_stream_decides_as_whole_runs_do(files: Cli) -> None:
 
 def test_a_search_goes_over_all_stages(files: Cli) -> None:
     pytest.importorskip("matplotlib")
-    done = files(*GOOD, "--search", "--max-drop", "10", "--max-groups", "1")
+    done = files(*GOOD, "-v", "--search", "--max-drop", "10", "--max-groups", "1")
     assert done.code == 0, done.err
     bundle = read_bundle("b")
     found = bundle.report["search"]

@@ -138,7 +138,7 @@ def test_an_export_takes_the_boards_axons_before_it_chooses_integers(snn: Cli, t
     nir.write(tmp_path / "wide.nir", nir.NIRGraph.from_list(nir.Linear(weights), lif))
     np.savez(tmp_path / "x.npz", input=(rng.random((20, 8, 6000)) < 0.05).astype(np.float32))
     (tmp_path / "mine.json").write_text(json.dumps({"name": "mine", "chips": 1, "axons_in": 4096}))
-    common = ("export", "wide.nir", "--calib", "x.npz", "--prove", "off")
+    common = ("export", "-v", "wide.nir", "--calib", "x.npz", "--prove", "off")
     assert snn(*common, "--target", "lava", "-o", "lava").code == 0
     assert_error(snn("map", "lava", "--quiet"), 4, "more than 8192 input axons per core")
     for board in ("oheo-gulch", "mine.json"):

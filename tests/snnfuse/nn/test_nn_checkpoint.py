@@ -172,14 +172,14 @@ def test_from_training_to_a_bundle(snn: Cli, tmp_path: Path) -> None:
     figures = json.loads(done.out)
     assert figures["weight_bits"] == 4 and figures["data"] == "av-digits" and figures["modality"] == "audio"
     assert figures["float"]["test_accuracy"] == training.evaluate(snnfuse.load_checkpoint("float.pt"), data.load("av-digits").test)
-    done = snn("export", "q.pt", "--target", "loihi2", "-o", "bundle")
+    done = snn("export", "-v", "q.pt", "--target", "loihi2", "-o", "bundle")
     assert done.code == 0, done.err
     assert "weights trained in 4" in " ".join(done.out.split())
     assert_equal(read_bundle("bundle").program, snnfuse.load_checkpoint("q.pt").program())
     for options in (("--weight-bits", 3), ("--reset", "zero"), ("--max-groups", 1), ("--search",)):
-        done = snn("export", "q.pt", "--target", "loihi2", "-o", "other", *options)
+        done = snn("export", "-v", "q.pt", "--target", "loihi2", "-o", "other", *options)
         assert done.code == 2 and f"{options[0]} has no effect" in done.err
-    done = snn("export", "q.pt", "--target", "nir", "-o", "other")
+    done = snn("export", "-v", "q.pt", "--target", "nir", "-o", "other")
     assert done.code == 2 and "has no float graph" in done.err
 
 

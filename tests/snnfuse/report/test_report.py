@@ -27,7 +27,7 @@ from snnfuse.hardware.errors import EnvironmentProblem, InputError
 from snnfuse.hardware.files import sha256
 from snnfuse.measures import embedding_nodes
 from snnfuse.networks import build
-from snnfuse.report import draw_curves, gather, register_section, render, sections, summary
+from snnfuse.report import draw_curves, gather, register_section, render, sections, summary, verdict
 from snnfuse.report.contents import runners
 from snnfuse.report.rows import overflow_counts
 from snnfuse.report.sections import sections_of, warnings_of
@@ -127,12 +127,14 @@ def test_command_line_report_and_page_say_the_same(snn: Cli, graph: Path, calib:
         torch.save(made(Averaged()).state_dict(), "staged.pt")
         np.savez("ab.npz", labels=np.arange(24) % 4, **samples())
     if arguments[0].endswith(".net"):
-        assert snn("export", "net.nir", "--target", "netx", "--calib", "calib.npz", "-o", "n").code == 0
-    done = snn("export", *arguments, "-o", "b", "--json", "out.json")
+        assert snn("export", "-v", "net.nir", "--target", "netx", "--calib", "calib.npz", "-o", "n").code == 0
+    done = snn("export", "-v", *arguments, "-o", "b", "--json", "out.json")
     assert done.code == 0, done.err
     said, content = json.loads(Path("out.json").read_text()), gather(read_bundle("b"))
     page = checked(Path("b/report.html").read_text()).text
-    assert said.pop("bundle") == "b" and done.out == f"{summary(content)}\nbundle: b\n" == f"{summary(said)}\nbundle: b\n"
+    last = "bundle: b\n" + ("" if said["target"] == "nir" else "next: snnfuse verify b\n")
+    assert said.pop("bundle") == "b" and done.out == f"{summary(content)}\n{last}" == f"{summary(said)}\n{last}"
+    assert verdict(content) == verdict(said)
     assert_same(said, content)
     for each in (said, *said.get("stages", ())):
         for section in sections_of(each).values():
@@ -158,7 +160,7 @@ def test_a_section_of_ones_own_is_printed_and_on_the_page(snn: Cli, graph: Path,
         return sections.Section("weather", (f"it rains on {content['target']}",))
 
     register_section(weather)
-    assert "it rains on loihi2" in snn("export", graph, *FOR, "-o", "b").out
+    assert "it rains on loihi2" in snn("export", "-v", graph, *FOR, "-o", "b").out
     text = checked(Path("b/report.html").read_text()).text
     assert "Weather it rains on loihi2" in text
 

@@ -1,0 +1,91 @@
+"""The first lines of a report: does it do what was trained, what changed most, does it fit, and what to do next."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from snnfuse.report.rows import Json
+from snnfuse.report.sections import count, energy_line, warnings_of
+
+WIDTH = 80
+SHOWN = 4  # names of layers in a line
+
+
+def verdict(content: Json) -> list[str]:
+    """What a user wants to know first, a line each, at most `WIDTH` columns; what it is wrapped from continues indented.
+
+    Args:
+        content: as of `snnfuse.report.sections`: of one program, of a graph, or of several stages.
+
+    Returns:
+        Accuracy on the calibration data or, where there are no labels, how many of the output's spikes are the float network's; the layer that
+        changed most; cores and tiers; modelled energy; and every warning.
+    """
+    stages = content.get("stages") or [content]
+    lines = [*_accuracy(content, stages), _changes(content, stages), *_board(stages), *_energy(stages)]
+    lines += [f"warning: {text}" for part in ([content] if stages[0] is content else [*stages, content]) for text in warnings_of(part)]
+    return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)]
+
+
+def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
+    measured, about = content.get("calibration_accuracy"), content.get("calibration")
+    if measured:
+        yield (
+            f"accuracy: float {measured['float']:.2%}, deployed {measured['program']:.2%}, on {measured['samples']} calibration samples "
+            f"({measured['decoder']})"
+        )
+        return
+    rows = {row["node"]: row for stage in stages for row in stage.get("layers") or ()}
+    for name, output in (content.get("outputs") or {}).items():
+        row = rows.get(output["node"])
+        if row and about:
+            yield f"output {name}: {_kept(row)}, on {about['samples']} calibration samples without labels"
+
+
+def _kept(row: Json) -> str:
+    """How near a layer is to the float network's."""
+    if row["deviation"] is not None:
+        return f"membranes within {row['deviation']:.2%} of the float network's"
+    return "it never spikes" if row["agreement"] is None else f"{row['agreement']:.2%} of its spikes are the float network's"
+
+
+def _changes(content: Json, stages: Sequence[Json]) -> str:
+    entries = [entry for stage in stages for entry in stage.get("ledger") or ()] if stages[0] is not content else content["ledger"]
+    if not entries:
+        return "changed: nothing"
+    rows = [row for stage in stages for row in stage.get("layers") or ()]
+    lost = {row["node"]: row["deviation"] if row["deviation"] is not None else 1 - (row["agreement"] or 0) for row in rows if _judged(row)}
+    if not lost:
+        return f"changed: {count(entries)}; -v lists them"
+    most = max(lost, key=lost.__getitem__)
+    what = next("membranes" if row["deviation"] is not None else "spikes" for row in rows if row["node"] == most)
+    return f"changed most: {most}, {lost[most]:.2%} of its {what}; {count(entries)} in all, -v lists them"
+
+
+def _judged(row: Json) -> bool:
+    return row["deviation"] is not None or row["agreement"] is not None
+
+
+def _board(stages: Sequence[Json]) -> Iterator[str]:
+    placed = [stage["resources"] for stage in stages if stage.get("resources")]
+    tiers = {name: tier for stage in stages for name, tier in (stage.get("tiers") or {}).items()}
+    statuses = {name: status for stage in stages for name, status in (stage.get("tier_status") or {}).items()}
+    microcode = [name for name, tier in tiers.items() if tier == "B"]
+    assumed = sorted({statuses.get(name, "") for name in microcode} - {""})
+    says = (
+        f"tier B, neuron microcode ({', '.join(assumed) or 'assumed'}): {_some(microcode)}" if microcode else "stock neurons only (tier A)"
+    )
+    if placed:
+        board = placed[0]["board"]
+        yield f"fits: {sum(found['cores'] for found in placed)} of the {board['cores']} cores of {board['name']}; {says}"
+    elif tiers:
+        yield f"neurons: {says}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _energy(stages: Sequence[Json]) -> Iterator[str]:
+    if len(stages) == 1 and (found := stages[0].get("energy")):
+        yield f"dynamic energy of an inference, uJ, modelled: {energy_line(found['models'])}"
