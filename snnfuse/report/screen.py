@@ -17,8 +17,8 @@ def verdict(content: Json) -> list[str]:
         content: as of `snnfuse.report.sections`: of one program, of a graph, or of several stages.
 
     Returns:
-        Accuracy on the calibration data or, where there are no labels, how many of the output's spikes are the float network's; the layer that
-        changed most; cores and tiers; modelled energy; and every warning.
+        Accuracy on the calibration data or, where there are no labels, how many of the output's spikes are the float network's; the layer
+        that changed most; cores and tiers; modelled energy; and every warning.
     """
     stages = content.get("stages") or [content]
     lines = [*_accuracy(content, stages), _changes(content, stages), *_board(stages), *_energy(stages)]

@@ -75,7 +75,7 @@ def test_lava_bundles_have_no_board_but_an_estimate(snn: Cli, graph: Path, calib
     "options, code, part",
     [
         (("--board", "no-board"), 2, "no-board"),
-        (("--input", "nothing.npz"), 2, "nothing.npz: No such file"),
+        (("--input", "nothing.npz"), 2, "nothing.npz: no such file"),
     ],
 )
 def test_options_that_cannot_be_meant(snn: Cli, bundle: Path, options: tuple[str, ...], code: int, part: str) -> None:

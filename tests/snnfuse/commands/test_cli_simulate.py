@@ -76,7 +76,7 @@ def test_torch_writes_what_the_emulator_does(snn: Cli, bundle: Path) -> None:
         (("--record", "all"), "written with -o"),
         (("--backend", "torch", "--device", "nowhere"), "no device 'nowhere'"),
         (("--memory", "0"), "--memory"),
-        (("--input", "nothing.npz"), "nothing.npz: No such file"),
+        (("--input", "nothing.npz"), "nothing.npz: no such file"),
     ],
 )
 def test_options_that_cannot_be_meant(snn: Cli, bundle: Path, options: tuple[str, ...], part: str) -> None:

@@ -26,7 +26,7 @@ def test_an_export_prints_the_verdict_the_bundle_and_what_to_do_next(snn: Cli, g
 
 def test_without_labels_the_outputs_spikes_are_counted(snn: Cli, graph: Path) -> None:
     np.savez("spikes.npz", x=np.random.default_rng(1).integers(0, 2, (12, 10, 4)).astype(np.float32))
-    assert snn("export", graph, "--target", "lava", "--calib", "spikes.npz", "--weight-bits", "2").code == 0
+    assert snn("export", graph, "--target", "lava", "--calib", "spikes.npz", "--weight-bits", "1").code == 0
     content = gather(read_bundle("net-lava"))
     (row,) = content["layers"]
     assert f"output output: {row['agreement']:.2%} of its spikes are the float network's" in words(verdict(content))
