@@ -36,13 +36,17 @@ def bounds(network: Network) -> dict[str, Array | None]:
     for group in network.groups:
         for name in group:
             population = network.populations[name]
-            if not population.counts:
-                most[name] = np.ones(population.theta.size)
-            elif len(group) > 1:
+            if len(group) > 1 and (population.counts or population.sends_numbers):
                 raise UnsupportedError(f"{name!r} lies in a loop of {', '.join(group)}; only neurons can form one")
-            else:
-                most[name] = _of_product(network, name, most) if population.kind == "product" else _of_relay(network, name, most)
+            most[name] = _most(network, name, most)
     return most
+
+
+def _most(network: Network, name: str, most: Mapping[str, Array | None]) -> Array | None:
+    population = network.populations[name]
+    if population.counts:
+        return _of_product(network, name, most) if population.kind == "product" else _of_relay(network, name, most)
+    return None if population.sends_numbers else np.ones(population.theta.size)
 
 
 def _of_product(network: Network, name: str, most: Mapping[str, Array | None]) -> Array | None:

@@ -4,7 +4,7 @@ Shares are of the places at which either of two runs spikes, so that none exceed
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,15 @@ class Difference:
         different: neurons, steps and samples at which only one of them spikes, or whose numbers differ; of a readout, samples whose
             largest neuron differs, read by its decoder.
         either: at which either of them spikes; of a readout, samples.
-        deviation: of a readout, rms of the voltages' difference, each relative to its own rms, 0..1; else None.
+        deviation: of a readout, rms of the voltages' difference, each relative to its own rms, 0..1; of a maximum, of the numbers'; else
+            None.
+        is_payload: whether it is of a maximum.
     """
 
     different: int
     either: int
     deviation: float | None = None
+    is_payload: bool = False
 
     @property
     def share(self) -> float:
@@ -41,6 +44,8 @@ class Difference:
         return self.share if self.deviation is None else self.deviation
 
     def __str__(self) -> str:
+        if self.is_payload:
+            return f"the numbers by {self.deviation:.2%} rms"
         if self.deviation is not None:
             return f"the voltage by {self.deviation:.2%} rms, the largest in {self.different} of {self.either} samples"
         return f"{self.different} of {self.either} spikes ({self.share:.1%})"
@@ -55,6 +60,11 @@ def voltages_differ(a: NDArray, b: NDArray, rule: Output) -> Difference:
     """Of a readout's voltages (time, batch, *shape); a gain in common is left out, for what decodes it looks for the largest value."""
     classes = [decoded(rule, v).reshape(v.shape[1], -1).argmax(1) for v in (a, b)]
     return Difference(int((classes[0] != classes[1]).sum()), a.shape[1], voltage_deviation(a, b))
+
+
+def payloads_differ(a: NDArray, b: NDArray) -> Difference:
+    """Of what maxima send, float or integer, a gain in common left out."""
+    return replace(spikes_differ(a, b), deviation=voltage_deviation(a, b), is_payload=True)
 
 
 def voltage_deviation(a: NDArray, b: NDArray) -> float:

@@ -21,9 +21,10 @@ class FloatRun:
     """What a float run produced, per population in its own window, each (time, batch, *shape).
 
     Attributes:
-        spikes: bool; of products and relays that send numbers int32.
-        v: voltage after reset; of products and relays what they send; NaN where it was not kept.
-        peak_current, peak_voltage: largest magnitude of gain * i and of v before reset, per population and neuron, (*shape).
+        spikes: bool; of products and relays that send numbers int32, of maxima float64.
+        v: voltage after reset; of products, relays and maxima what they send; NaN where it was not kept.
+        peak_current, peak_voltage: largest magnitude of gain * i and of v before reset, or of what is sent, per population and neuron,
+            (*shape).
     """
 
     spikes: dict[str, NDArray]
@@ -43,7 +44,9 @@ def simulate(network: Network, inputs: Mapping[str, NDArray], voltages: bool = T
     run = FloatRun({}, {}, {}, {})
     read = network.read_voltages
     for group in network.groups:
-        if not network.populations[group[0]].counts:
+        if network.populations[group[0]].kind == "maximum":
+            _run_maximum(network, group[0], sent, run)
+        elif not network.populations[group[0]].counts:
             _run_group(network, group, sent, run)
             for name in (n for n in group if not voltages and n not in read and _always_fires(run.spikes[n])):
                 run.v[name] = np.broadcast_to(np.nan, run.v[name].shape)
@@ -135,6 +138,20 @@ def _run_counting(network: Network, name: str, sent: Mapping[str, NDArray], run:
     run.spikes[name] = counts if population.sends_numbers else counts.astype(np.bool_)
     run.v[name] = run.spikes[name]
     run.peak_current[name] = run.peak_voltage[name] = counts.max((0, 1), initial=0).astype(np.float64)
+
+
+def _run_maximum(network: Network, name: str, sent: Mapping[str, NDArray], run: FloatRun) -> None:
+    """The largest of what arrives, all steps at once; nothing of a loop."""
+    population, into = network.populations[name], network.into(name)
+    shape = (*next(iter(sent.values())).shape[:2], *population.shape)
+    largest = np.full(shape, -np.inf)
+    for port in range(population.ports):
+        arriving = np.broadcast_to(population.bias[port], shape)
+        for p in (p for p in into if p.port == port):
+            arriving = arriving + project(p, _later(sent[p.source], p.lag)).reshape(shape)
+        np.maximum(largest, arriving, out=largest)
+    run.spikes[name] = run.v[name] = largest
+    run.peak_current[name] = run.peak_voltage[name] = np.abs(largest).max((0, 1), initial=0)
 
 
 def _counts(network: Network, name: str, port: int, sent: Mapping[str, NDArray]) -> NDArray[np.int32]:

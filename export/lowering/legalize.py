@@ -1,5 +1,6 @@
 """A float network rewritten so that it holds only what a Program does, spike for spike the same.
 
+    a gain or bias behind a maximum before it, but for the sign; and behind it; see `maxima`
     a neuron that never resets      one that does, and is given back what that takes; see `unreset`
     reset to a voltage R            v counts from R: threshold and leak shift, and the voltage starts at -R
     threshold <= 0, no memory       threshold and voltage are raised alike
@@ -16,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from snnfuse.export.lowering.graph import fresh_name
+from snnfuse.export.lowering.maxima import with_plain_maxima
 from snnfuse.export.lowering.network import Array, FloatReset, Network, Population, Projection
 from snnfuse.export.lowering.passes import Pass, Watch, run_passes
 from snnfuse.export.lowering.populations import ANY_SPIKE, memoryless
@@ -82,6 +84,7 @@ def with_timing_checked(network: Network) -> Network:
 
 
 LEGALIZE: tuple[Pass[Network], ...] = (
+    Pass("plain maxima", with_plain_maxima),
     Pass("resets returned", with_reset_returned),
     Pass("resets to zero", with_resets_to_zero),
     Pass("thresholds above zero", with_thresholds_above_zero),

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.export.lowering.linear_map import LinearMap
+from snnfuse.export.lowering.maximum_patterns import Place
+from snnfuse.export.lowering.maximum_places import place
 from snnfuse.export.lowering.product_patterns import Port
 from snnfuse.export.lowering.registry import GROUP, LinearLowering
 from snnfuse.export.lowering.shapes import Shape, same_neurons, spread
@@ -98,6 +100,12 @@ def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape, dt: floa
     return (LinearMap(_output_shape(name, weights), weights),)
 
 
+def _place(name: str, node: Place, shape: Shape, dt: float) -> Maps:
+    """One place of a pool's windows."""
+    (windows,) = LOWERINGS[type(node.pool)].maps(name, node.pool, shape, dt)
+    return (LinearMap(windows.shape, place(name, windows.resolved(), node.port)),)
+
+
 def _output_shape(name: str, conv: ConvWeights) -> Shape:
     window = f"a window of {conv.kernel.shape[2:]}, stride {conv.stride}, dilation {conv.dilation}, padding {conv.padding},"
     _expect(name, min((*conv.stride, *conv.dilation)) > 0 and min(conv.output_shape) > 0, conv.input_shape, window)
@@ -152,6 +160,13 @@ _SHARED_ROWS = (
     Row(GROUP, "Linear, Conv2d, ...", "several in a row", "exact", "composed into one, before anything is rounded"),
     Row(GROUP, "Linear, Conv2d, ...", "side by side, with more of them behind", "exact", "added into one, where structure and delay agree"),
     Row(GROUP, "Conv1d, Conv2d", "groups over 1", "exact", "a grouped convolution, which nir 1.0.8 itself cannot check"),
+    Row(
+        GROUP,
+        "AvgPool2d, Conv2d, Linear, ...",
+        "noted as a maximum in its metadata",
+        "exact",
+        "a maximum neuron with a port per place of the window",
+    ),
     Row(GROUP, "Conv1d, Conv2d", "padding same that is uneven", "refused", "readers differ in the side", "write it in numbers"),
 )
 _POOL = ("kernel_size", "stride", "padding")
@@ -172,4 +187,5 @@ LOWERINGS: dict[type[nir.NIRNode], LinearLowering] = {
     nir.SumPool2d: LinearLowering("synapses of weight 1", maps=_pool, numbers=_POOL),
     nir.Flatten: LinearLowering("the order of neurons", _SHARED_ROWS, maps=_flatten, numbers=("start_dim", "end_dim")),
     Port: LinearLowering(maps=_port),
+    Place: LinearLowering(maps=_place),
 }

@@ -188,7 +188,7 @@ class _Fold:
             terms = self._sent(head)
             for term in terms:
                 self._check_end(head, term, target)
-            ports.setdefault(getattr(self.lowering.nodes[head], "port", 0), []).extend(terms)
+            ports.setdefault(self._port(head), []).extend(terms)
         is_fixed = self.lowering.is_maximum(target, population) or population.counts
         for port, terms in ports.items():
             for term in _added_at_end(terms):
@@ -205,20 +205,24 @@ class _Fold:
             )
 
     def _weights(self, term: _Term, target: str) -> Weights:
-        """A term's weights; a convolution that spreads or adds up counts is mostly zeros, and lists the weights that are not."""
-        ends = (self.lowering.populations.get(name) for name in (term.source, target))
-        counts = any(end is not None and end.counts for end in ends)
+        """A term's weights; a convolution that spreads or adds up counts, or scales a maximum, is mostly zeros, and lists those that are
+        not."""
+        source = self.lowering.populations.get(term.source)
+        counts = self.lowering.populations[target].counts or (source is not None and source.sends_numbers)
         weights = term.map.resolved()
         is_empty = isinstance(weights, ConvWeights) and np.count_nonzero(weights.kernel) <= LISTED * weights.kernel.size
         return from_matrix(weights.matrix) if counts and is_empty else weights
 
     def bias(self, target: str, neuron: Population) -> Array:
         """Everything that linear nodes on the way to a population add to its input."""
-        parts = (self.constants[head] for head in self.lowering.feeding(target) if head in self.constants)
-        total = np.zeros(neuron.shape)
-        for part in parts:
-            total = total + part.reshape(neuron.shape)
-        return total
+        total = np.zeros((neuron.ports, *neuron.shape))
+        for head in (head for head in self.lowering.feeding(target) if head in self.constants):
+            total[self._port(head) if neuron.ports > 1 else 0] += self.constants[head].reshape(neuron.shape)
+        return total if neuron.kind == "maximum" else total[0]
+
+    def _port(self, head: str) -> int:
+        """Of a population, where a node leads to."""
+        return getattr(self.lowering.nodes[head], "port", 0)
 
 
 def node_maps(lowering: Lowering, name: str, shape: Shape) -> tuple[LinearMap, ...]:

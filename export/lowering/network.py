@@ -32,7 +32,7 @@ from snnfuse.hardware.ledger import Ledger
 Array = NDArray[np.float64]
 FloatReset = Reset | Literal["none"]
 LATE: tuple[FloatReset, ...] = ("subtract_delayed", "subtract_undelayed", "zero_delayed")  # resets that reach a step that nothing else does
-Kind = Literal["neuron", "product", "relay", "own"]
+Kind = Literal["neuron", "product", "relay", "maximum", "own"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,10 +55,12 @@ class Population:
             so that ties do not fire.
         kind: "neuron"; or "own", which has the dynamics of `own` and of all parameters here theta and bias only; or "product", which
             sends the product of what arrives at its two ports; or "relay", which sends what arrives, plus what it sent before where it
-            feeds itself, as a sum over time. These last two take counts, exactly, and have no other parameter.
+            feeds itself, as a sum over time. These two take counts, exactly, and have no other parameter. Or "maximum", which sends the
+            largest of what arrives at its ports, any number; its bias is that of each port, (ports, *shape), and all it has.
         bounds: of a product, what its factors never exceed; with (1, 1) it is an AND of spikes.
         own: dynamics outside the LIF family.
         origin: what its voltage counts from, in the graph's units; None for 0.
+        ports: of a maximum; 2 of a product, and 1 of all others, without being said here.
     """
 
     shape: tuple[int, ...]
@@ -77,6 +79,7 @@ class Population:
     bounds: tuple[int, int] = (1, 1)
     own: FloatNeuron | None = None
     origin: Array | None = None
+    ports: int = 1
 
     @property
     def counts(self) -> bool:
@@ -85,8 +88,8 @@ class Population:
 
     @property
     def sends_numbers(self) -> bool:
-        """Whether it sends counts instead of spikes."""
-        return self.kind == "relay" or (self.kind == "product" and self.bounds != (1, 1))
+        """Whether it sends numbers instead of spikes."""
+        return self.kind in ("relay", "maximum") or (self.kind == "product" and self.bounds != (1, 1))
 
     @property
     def amount(self) -> Array:
@@ -113,7 +116,7 @@ class Projection:
         weights: what a spike of the source adds to the target's input.
         lag: steps by which the network itself delays it, 0..62, on top of the one that a connection within a loop takes.
         is_fixed: whether it spells an operation, as a maximum or a missing reset, so that training must leave it alone.
-        port: of a product, which factor it is part of, 0 or 1.
+        port: of a product, which factor it is part of, 0 or 1; of a maximum, which of the numbers that are compared.
     """
 
     source: str

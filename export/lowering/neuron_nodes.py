@@ -12,6 +12,7 @@ from dataclasses import replace
 import nir
 import numpy as np
 
+from snnfuse.export.lowering.maximum_patterns import MaximumNode
 from snnfuse.export.lowering.network import Array, Population
 from snnfuse.export.lowering.product_patterns import ProductNode
 from snnfuse.export.lowering.registry import GROUP, NeuronLowering, NodeLowering
@@ -141,4 +142,5 @@ LOWERINGS: dict[type[nir.NIRNode], NodeLowering] = {
     nir.CubaLI: NeuronLowering(_CUBA_LI, _NEURON_ROWS, numbers=_CUBA, takes_current=False, **_READ),
     nir.Threshold: NodeLowering(rows=_THRESHOLD_ROWS, numbers=("threshold",)),
     ProductNode: NodeLowering(),
+    MaximumNode: NodeLowering(),
 }

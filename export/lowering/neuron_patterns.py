@@ -9,6 +9,7 @@
     CubaLI -> Output                                         the latter in one node
     LI -> LIF                                                a neuron behind a synaptic current
     I with r = 1 / dt -> anything else                       a sum over time, of counts, which is sent on as it is
+    a node noted as a maximum                                a maximum neuron, which sends the largest sum on as it is
     anything else -> Threshold                               a neuron that forgets from step to step; after a SumPool2d a maximum of spikes
 
 Any LI may be an I, which does not leak. Reset by subtraction is a loop because NIR has no word for it.
@@ -21,6 +22,7 @@ import numpy as np
 
 from snnfuse.export.lowering.float_neurons import is_noted
 from snnfuse.export.lowering.graph import Graph, of_kind
+from snnfuse.export.lowering.maximum_patterns import MaximumNode
 from snnfuse.export.lowering.network import Array
 from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
 from snnfuse.export.lowering.product_patterns import ProductNode
@@ -160,7 +162,7 @@ def _is_membrane(node: nir.NIRNode) -> bool:
 
 def _fires(node: nir.NIRNode) -> bool:
     neuron = find_neuron(node)
-    return isinstance(node, (nir.Threshold, ProductNode)) or (neuron is not None and neuron.fires)
+    return isinstance(node, (nir.Threshold, ProductNode, MaximumNode)) or (neuron is not None and neuron.fires)
 
 
 def _check_closed(cell: Cell, graph: Graph) -> None:

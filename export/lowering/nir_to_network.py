@@ -10,6 +10,7 @@ from snnfuse.export.lowering.count_proof import unproven
 from snnfuse.export.lowering.graph import Graph
 from snnfuse.export.lowering.graph_metadata import read_notes
 from snnfuse.export.lowering.linear_regions import find_regions, fold_regions, node_maps
+from snnfuse.export.lowering.maximum_patterns import MaximumNode, with_maxima
 from snnfuse.export.lowering.network import Network, Population
 from snnfuse.export.lowering.neuron_nodes import check_numbers
 from snnfuse.export.lowering.neuron_patterns import Cell, find_cells
@@ -52,7 +53,8 @@ def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = No
         ledger += (MISSING_DT,)
     elif None not in (dt, notes.dt) and dt != notes.dt:
         ledger += (LedgerEntry("graph", f"time step read as {dt:g} s", f"asked for with dt; the file says {notes.dt:g} s"),)
-    network = _with_proven_products(MEMBRANES(SUBGRAPHS(graph, watch=watch), watch=watch), chosen, ledger, watch)
+    whole = MAXIMA(MEMBRANES(SUBGRAPHS(graph, watch=watch), watch=watch), watch=watch)
+    network = _with_proven_products(whole, chosen, ledger, watch)
     if notes.ours:
         network = replace(network, populations={name: as_exported(p) for name, p in network.populations.items()})
     loops = tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1)))
@@ -134,10 +136,15 @@ def find_neurons(lowering: Lowering) -> Lowering:
         UnsupportedError: a membrane that anything but a threshold or an output reads.
     """
     graph, cells = lowering.graph, find_cells(lowering.graph, lowering.dt)
-    fires = {name for name, cell in cells.items() if not cell.sums and getattr(graph.nodes[name], "bounds", (1, 1)) == (1, 1)}
+    fires = {name for name, cell in cells.items() if not cell.sums and _sends_spikes(graph.nodes[name])}
     own = [name for name in graph.of_type(nir.Output) if not (len(s := graph.sources(name)) == 1 and s[0] in fires)]
     inputs = {name: declared_shape(name, graph.nodes[name].input_type) for name in graph.of_type(nir.Input)}
     return replace(lowering, inputs=inputs, cells=cells | {name: Cell(name, name) for name in own})
+
+
+def _sends_spikes(node: nir.NIRNode) -> bool:
+    """Whether neurons put out no numbers, as a maximum does, and a product of counts above 1."""
+    return not isinstance(node, MaximumNode) and getattr(node, "bounds", (1, 1)) == (1, 1)
 
 
 def infer_shapes(lowering: Lowering) -> Lowering:
@@ -204,6 +211,7 @@ def _output(lowering: Lowering, name: str) -> str:
 
 SUBGRAPHS = Pass("subgraphs", inlined)
 MEMBRANES = Pass("membranes read", with_membranes_noted)
+MAXIMA = Pass("maxima", with_maxima)
 PRODUCTS = Pass("products", with_products)
 LOWERING: tuple[Pass[Lowering], ...] = (
     Pass("check nodes", check_nodes),

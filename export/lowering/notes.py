@@ -7,12 +7,13 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.lowering import float_neurons, reset_notes
+from snnfuse.export.lowering import float_neurons, maximum_patterns, reset_notes
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
-KEYS = (float_neurons.KEY, reset_notes.KEY)
+KEYS = (float_neurons.KEY, maximum_patterns.KEY, reset_notes.KEY)
+MAXIMUM = "other readers take the mean of each window in the place of its largest number"
 NEURON = "other readers see a nir.{} in the place of a {}"
 REASON = "NIR has no words for it; a note in the node's metadata, which snnfuse reads, says it"
 RESETS = {
@@ -40,7 +41,7 @@ def note_entries(graph: nir.NIRGraph, x: Mapping[str, NDArray] | None = None, dt
     if not found or x is None:
         return tuple(found)
     ours, theirs = (simulate(lower(each, dt), x) for each in (graph, without_notes(graph)))
-    return tuple(replace(entry, effect=_effect(ours.spikes.get(entry.node), theirs.spikes.get(entry.node))) for entry in found)
+    return tuple(replace(entry, effect=_effect(entry.node, ours.spikes, theirs.spikes)) for entry in found)
 
 
 def _plain(node: nir.NIRNode) -> nir.NIRNode:
@@ -51,6 +52,8 @@ def _plain(node: nir.NIRNode) -> nir.NIRNode:
 
 
 def _entry(name: str, node: nir.NIRNode) -> LedgerEntry | None:
+    if maximum_patterns.is_maximum(name, node):
+        return LedgerEntry(name, MAXIMUM, REASON)
     reset = reset_notes.read_note(node)
     if reset in RESETS:
         return LedgerEntry(name, RESETS[reset], REASON)
@@ -58,8 +61,12 @@ def _entry(name: str, node: nir.NIRNode) -> LedgerEntry | None:
     return None if neuron is None else LedgerEntry(name, NEURON.format(type(node).__name__, neuron.kind.__name__), REASON)
 
 
-def _effect(ours: NDArray | None, theirs: NDArray | None) -> str:
-    if ours is None or theirs is None:
+def _effect(name: str, ours: Mapping[str, NDArray], theirs: Mapping[str, NDArray]) -> str:
+    """In the neurons of a node; of one that holds none for other readers, in those of the whole network."""
+    alike = {n for n in ours if n in theirs and ours[n].dtype == theirs[n].dtype == np.bool_}
+    told = [name] if name in alike else sorted(alike)
+    if not told or (name not in alike and name in theirs):
         return ""
-    wrong, spikes = np.count_nonzero(ours != theirs), np.count_nonzero(ours)
-    return f"with all notes unread, {wrong} spikes differ where there are {spikes}, on {ours.shape[1]} samples"
+    wrong, spikes = (sum(np.count_nonzero(x) for x in each) for each in ((ours[n] != theirs[n] for n in told), (ours[n] for n in told)))
+    whole = "" if name in alike else " of the whole network"
+    return f"with all notes unread, {wrong} spikes{whole} differ where there are {spikes}, on {ours[told[0]].shape[1]} samples"

@@ -1,7 +1,7 @@
 """Every pass from a NIR graph to the float network that is rounded, in the order in which `quantize` runs them."""
 
 from snnfuse.export.lowering.legalize import LEGALIZE
-from snnfuse.export.lowering.nir_to_network import LOWERING, MEMBRANES, PRODUCTS, SUBGRAPHS
+from snnfuse.export.lowering.nir_to_network import LOWERING, MAXIMA, MEMBRANES, PRODUCTS, SUBGRAPHS
 from snnfuse.export.lowering.passes import Pass
 from snnfuse.export.lowering.resets import from_rest, with_reset
 from snnfuse.export.lowering.split_fan_in import with_relays
@@ -14,4 +14,4 @@ REST = Pass("start at rest", from_rest)
 def passes() -> tuple[Pass, ...]:
     """All passes: the first ones are `lower`; products are searched again without those that cannot be proven; "reset" is left out
     where nobody asks for one. Print them for a list; `quantize` and `lower` take `watch`, which gets what each gives."""
-    return (SUBGRAPHS, MEMBRANES, PRODUCTS, *LOWERING, RELAYS, RESET, *LEGALIZE, REST)
+    return (SUBGRAPHS, MEMBRANES, MAXIMA, PRODUCTS, *LOWERING, RELAYS, RESET, *LEGALIZE, REST)

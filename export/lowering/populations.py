@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from snnfuse.export.lowering.float_neurons import read_neuron
 from snnfuse.export.lowering.graph import of_kind
+from snnfuse.export.lowering.maximum_patterns import MaximumNode
 from snnfuse.export.lowering.network import Array, Kind, Population
 from snnfuse.export.lowering.neuron_nodes import INTEGRATORS, membrane
 from snnfuse.export.lowering.neuron_patterns import Cell, reset_by
@@ -47,6 +48,8 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
     node = nodes[cell.membrane]
     if isinstance(node, ProductNode):
         return counting(shape, "product", node.bounds)
+    if isinstance(node, MaximumNode):
+        return maximum(shape, node.ports)
     if cell.sums:
         return counting(shape, "relay")
     own = read_neuron(cell.membrane, node)
@@ -77,6 +80,11 @@ def memoryless(shape: Shape, theta: ArrayLike) -> Population:
 def counting(shape: Shape, kind: Kind, bounds: tuple[int, int] = (1, 1)) -> Population:
     """A product or a relay."""
     return replace(memoryless(shape, 1.0), kind=kind, bounds=bounds)
+
+
+def maximum(shape: Shape, ports: int) -> Population:
+    """Neurons that send the largest of what arrives at their ports."""
+    return replace(memoryless(shape, np.inf), kind="maximum", ports=ports, bias=np.zeros((ports, *shape)))
 
 
 def _thresholded(neuron: Population, cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Population:

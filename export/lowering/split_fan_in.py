@@ -60,7 +60,7 @@ def with_relays(network: Network, target: Target = LAVA, spikes: Collection[str]
     """The same network, every spike of it, with relays where they pay; none for a target that runs no relays.
 
     target: whose board's input axons decide.
-    spikes: the inputs that bring nothing but spikes. Of other inputs no relay adds up anything: their numbers have a unit.
+    spikes: the inputs that bring nothing but spikes. Of other inputs, and of maxima, no relay adds up anything: their numbers have a unit.
     """
     if "B" not in target.tiers:
         return network
@@ -78,7 +78,7 @@ def _all_shared(network: Network, name: str, axons: int, spikes: Collection[str]
     loop = network.group_of[name]
     ways: dict[tuple[int, int], list[Projection]] = {}
     for p in network.into(name):
-        counts = p.source in network.populations or p.source in spikes
+        counts = p.source in spikes or (p.source in network.populations and network.populations[p.source].kind != "maximum")
         if counts and p.source not in loop and not isinstance(p.weights, ConvWeights):
             ways.setdefault((p.port, p.lag), []).append(p)
     for projections in ways.values():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.lowering.differences import spikes_differ, voltages_differ
+from snnfuse.export.lowering.differences import spikes_differ, voltage_deviation, voltages_differ
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
@@ -84,17 +84,47 @@ class ReadoutAgreement:
         return f"the largest membrane differs in {self.mismatches} of {self.samples} samples, the voltage by {self.deviation:.2%} rms"
 
 
-def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
+@dataclass(frozen=True)
+class PayloadAgreement:
+    """A maximum, which sends numbers.
+
+    Attributes:
+        node: its name.
+        deviation: rms of the difference to the float numbers, each relative to its own rms.
+        samples: batch size.
+    """
+
+    node: str
+    deviation: float
+    samples: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the numbers are the same up to a factor."""
+        return self.deviation == 0
+
+    @property
+    def effect(self) -> str:
+        """The same in words."""
+        return f"the numbers that it sends differ by {self.deviation:.2%} rms, on {self.samples} samples"
+
+
+Agreement = LayerAgreement | ReadoutAgreement | PayloadAgreement
+
+
+def measure_agreement(network: Network, program: Program, x: Mapping[str, NDArray]) -> tuple[Agreement, ...]:
     """Compare float and integer runs on float inputs (time, batch, *shape) by name."""
     network = legalize(network)
     return compare_runs(network, program, simulate(network, x), emulate(program, program.encode(x), "all"))
 
 
-def compare_runs(network: Network, program: Program, run: FloatRun, recording: Recording) -> tuple[LayerAgreement | ReadoutAgreement, ...]:
+def compare_runs(network: Network, program: Program, run: FloatRun, recording: Recording) -> tuple[Agreement, ...]:
     """`measure_agreement` of two runs on the same inputs; the recording holds every population."""
     return tuple(
         _readout(program, name, run, recording)
         if network.populations[name].is_readout
+        else PayloadAgreement(name, voltage_deviation(run.spikes[name], recording.spikes[name]), run.spikes[name].shape[1])
+        if network.populations[name].kind == "maximum"
         else _spiking(name, run.spikes[name], recording.spikes[name])
         for name in network.order
     )

@@ -232,7 +232,9 @@ def _noted(changed: Draft, draft: Draft, name: str, reason: str) -> Draft:
 
 def _effect(draft: Draft, name: str, before: Fit, after: Fit) -> str:
     samples = draft.context.fed(name).run.spikes[name].shape[1]
-    if draft.context.run.spikes[name].any():
+    if draft.context.network.populations[name].kind == "maximum":
+        what, shares = "of the spikes behind it differ", (after.mismatch, before.mismatch)
+    elif draft.context.run.spikes[name].any():
         what, shares = "of its spikes differ", (after.mismatch, before.mismatch)
     else:
         what, shares = "is the rms error of its voltage", (after.deviation, before.deviation)

@@ -25,6 +25,7 @@ from snnfuse.export.quantization.candidates import candidates, forms, room
 from snnfuse.export.quantization.channel_scaling import find_units, in_units, run_in_units
 from snnfuse.export.quantization.error_feedback import with_feedback
 from snnfuse.export.quantization.fitting import Fit, Input, build, connections, constant_name, effective, sends_numbers
+from snnfuse.export.quantization.maxima import Readers
 from snnfuse.export.quantization.rounding import Form
 from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.backends.emulator import emulate
@@ -52,7 +53,9 @@ class FedPopulation:
         name: of the population.
         run: the float network's run.
         sent: by source: integer events of inputs, spikes or numbers of populations, (time, batch, *shape).
-        inputs: the declared inputs.
+        inputs: the declared inputs, and the maxima as such.
+        scale: of a maximum, which is settled; None for one that is searched.
+        readers: of a maximum, the neurons that it feeds.
     """
 
     network: Network
@@ -60,6 +63,8 @@ class FedPopulation:
     run: FloatRun
     sent: Mapping[str, NDArray]
     inputs: Mapping[str, Input]
+    scale: float | None = None
+    readers: Readers | None = None
 
     def counted_in(self, units: Array | None) -> "FedPopulation":
         """The same with its voltages in units of their own, as of `channel_scaling`; None for none."""
@@ -105,7 +110,7 @@ def fit_forms(fed: FedPopulation, forms: Sequence[Form], units: Array | None = N
     units: of the neurons, as of `channel_scaling`.
     """
     own = fed.counted_in(units)
-    fits = [measured(own, fit) for fit in candidates(own.network, own.name, own.run, own.inputs, forms)]
+    fits = [measured(own, fit) for fit in candidates(own.network, own.name, own.run, own.inputs, forms, own.scale)]
     if not fits:
         return None
     best = replace(choose(fits, unsaturated=room(own.run.peak_voltage[own.name])), units=units)
@@ -128,6 +133,8 @@ def fed_back(fed: FedPopulation, fit: Fit) -> Fit:
 
     It has no say in how many groups there are: on data of another kind, the nearest integers of a further group are safer.
     """
+    if fed.readers is not None:
+        return fit  # its errors are those of several sums, of which one counts
     own = fed.counted_in(fit.units)
     other = with_feedback(own.network, own.name, fit, own.sent, own.inputs)
     other = other and replace(measured(own, other), units=fit.units)
@@ -168,6 +175,8 @@ def measured(fed: FedPopulation, fit: Fit) -> Fit:
     program, expected = alone(fed.network, fed.name, fit, fed.inputs), fed.run.spikes[fed.name]
     if not program.inputs:
         return replace(fit, mismatch=0.0)
+    if fed.readers is not None:
+        return _measured_behind(fed, fed.readers, fit, program)
     spikes, is_read = np.count_nonzero(expected), not expected.any() or fed.name in fed.network.read_voltages
     recording = emulate(program, {n: fed.sent[n] for n in program.inputs}, [fed.name], states=is_read)
     wrong = np.count_nonzero(recording.spikes[fed.name] != expected)
@@ -175,6 +184,17 @@ def measured(fed: FedPopulation, fit: Fit) -> Fit:
     if spikes:
         return replace(fit, mismatch=wrong / spikes, drift=drift(recording.spikes[fed.name], expected), deviation=off)
     return replace(fit, mismatch=float(wrong), deviation=off)
+
+
+def _measured_behind(fed: FedPopulation, readers: Readers, fit: Fit, program: Program) -> Fit:
+    """Of a maximum: what is wrong with the spikes of those that it feeds, or with what it sends where none can tell."""
+    payload = emulate(program, {n: fed.sent[n] for n in program.inputs}, [fed.name]).spikes[fed.name]
+    found, spikes = readers.found(fed.name, payload / fit.scale), sum(np.count_nonzero(s) for s in readers.spikes.values())
+    if not spikes:
+        return replace(fit, mismatch=0.0, deviation=deviation(payload << ALIGN_BITS, fed.run.spikes[fed.name], fit.scale))
+    wrong = sum(np.count_nonzero(found[n] != expected) for n, expected in readers.spikes.items())
+    drifts = [drift(found[n], expected) * np.count_nonzero(expected) for n, expected in readers.spikes.items()]
+    return replace(fit, mismatch=wrong / spikes, drift=sum(drifts) / spikes)
 
 
 def drift(spikes: NDArray, expected: NDArray[np.bool_]) -> float:

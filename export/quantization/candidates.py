@@ -48,17 +48,21 @@ def forms(network: Network, name: str, width: Width, max_groups: int) -> Iterato
             yield Form(bits, depth // 2, split=True)
 
 
-def candidates(network: Network, name: str, run: FloatRun, inputs: Mapping[str, Input], forms: Sequence[Form]) -> Iterator[Fit]:
+def candidates(
+    network: Network, name: str, run: FloatRun, inputs: Mapping[str, Input], forms: Sequence[Form], fixed: float | None = None
+) -> Iterator[Fit]:
     """Fits at the scales worth trying, unmeasured; none of which rounds all the weights of a population away.
 
     forms: by projection, in the order of `Network.into`.
+    fixed: the only scale, where it is settled.
     """
     population = network.populations[name]
     projections = [effective(network, p, inputs) for p in network.into(name)]
     graded = [sends_numbers(network, p.source, inputs) for p in projections]
     weighted = any(p.weights.values.any() for p in projections)
     for reaching in _reaching(projections, forms):
-        for scale in scales(population, projections, run, name, reaching, name in network.read_voltages):
+        tried = scales(population, projections, run, name, reaching, name in network.read_voltages) if fixed is None else [fixed]
+        for scale in tried:
             fit = build(population, projections, graded, scale, reaching)
             if fit is not None and not (weighted and len(fit.vanished) == len(projections)):
                 yield fit
@@ -95,11 +99,12 @@ def left_over(values: Array, form: Form, reach: float, usual: float) -> float:
 def scales(
     population: Population, projections: list[Projection], run: FloatRun, name: str, forms: list[Form], is_read: bool
 ) -> list[float]:
-    """Threshold scales K at which some projection fills its weight range, the finest that the ranges allow, and the finest at which
-    no voltage saturates on calibration data; is_read: whether an output reads the voltage."""
+    """Threshold scales K at which some projection fills its weight range, or weights of one magnitude are powers of two, the finest that
+    the ranges allow, and the finest at which no voltage saturates on calibration data; is_read: whether an output reads the voltage."""
     values = [p.weights.values for p in projections]
     tops = [weight_limit(w, form) / most for w, form in zip(values, forms) if (most := largest(w) * form.reach) > 0]
     finest = min([finest_scale(population, run, name, is_read), *(top * 2.0 ** EXPONENT_RANGE[1] for top in tops)])
+    tops += [1 / largest(w) for w in values if w.any() and (np.abs(w[w != 0]) == largest(w)).all()]  # behind a maximum, say
     exponents = np.arange(EXPONENT_RANGE[0], EXPONENT_RANGE[1] + 1)
     wanted = sorted({finest, *(float(top * 2.0**e) for top in tops for e in exponents)}, reverse=True)
     chosen: list[float] = []
@@ -112,10 +117,15 @@ def scales(
 
 
 def _powers(projections: list[Projection], finest: float) -> list[float]:
-    """Powers of two, which round nothing, for weights that are fractions of 2**12; otherwise none."""
-    if any((p.weights.values * DYADIC % 1).any() for p in projections):
+    """Powers of two, which round nothing, for weights that are fractions of 2**12, of 1 or of the largest; otherwise none."""
+    if any((p.weights.values * DYADIC % 1).any() and (p.weights.values / _unit(p) * DYADIC % 1).any() for p in projections):
         return []
     return [2.0**e for e in range(int(np.floor(np.log2(finest))), -1, -1)][:SCALES]
+
+
+def _unit(projection: Projection) -> float:
+    """The power of two below the largest weight; of graded sources alone, whose unit is in the weights, it may be far from 1."""
+    return 2.0 ** np.floor(np.log2(largest(projection.weights.values) or 1.0))
 
 
 def room(peaks: Array) -> float:

@@ -27,7 +27,8 @@ def find_units(network: Network, name: str, inputs: Mapping[str, Input]) -> Arra
     readout or other neurons whose voltages are read, weights that spell an operation, or neurons that are level.
     """
     population, into = network.populations[name], network.into(name)
-    if population.is_readout or population.own or name in network.read_voltages or not into or any(p.is_fixed for p in into):
+    is_read = population.is_readout or name in network.read_voltages
+    if is_read or population.kind != "neuron" or not into or any(p.is_fixed for p in into):
         return None
     reach = np.max([LEAST_REACH * population.theta, *(_reach(network, p, inputs) for p in into)], axis=0)
     if any(isinstance(p.weights, ConvWeights) for p in into):

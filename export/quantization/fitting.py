@@ -14,6 +14,7 @@ from snnfuse.export.lowering.weights import DenseWeights
 from snnfuse.export.quantization.rounding import Form, Rounded, Rounds, relative_error, round_bias, round_weights, voltage_units
 from snnfuse.hardware.ir.fixed_point import CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, WEIGHT_BITS
 from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.hardware.ir.nodes import Connection, Input, Neuron
 from snnfuse.hardware.ir.synapses import Synapse
 
@@ -26,18 +27,19 @@ class Fit:
     """A population in integers.
 
     Attributes:
-        lif: neurons; products and relays too (`exact_fit`), and kinds of their own.
+        lif: neurons; products, relays (`exact_fit`) and maxima too, and kinds of their own.
         synapses: by projection, in the order of `Network.into`, each its groups.
         rounds: by projection, the grids that its groups lie on; `rounding.hold` turns float weights into such groups.
         bias: groups from the constant, (neurons, 1).
+        bias_ports: where each of them arrives; () where all do at port 0.
         forms: by projection, how its weights are divided among groups.
-        scale: K, the integer threshold for theta = 1.
+        scale: K, the integer threshold for theta = 1; of a maximum the payload that stands for 1.
         rounding: norm of what rounding changed in all weights, over the norm of the weights.
         faithful: whether nothing was rounded: weights, biases, decays and thresholds are the float ones times K.
         units: by which each neuron's weights, biases and threshold were multiplied before K, of the population's shape (`levels`);
             None for none.
         saturated: weights beyond the range of their group.
-        mismatch: differing spikes over float spikes on calibration data.
+        mismatch: differing spikes over float spikes on calibration data; of a maximum, those of the neurons that it feeds.
         drift: differences of spike counts in windows of a few steps, over float spikes: unlike the mismatch, it tells a late spike from
             a lost one, and a silent population from one that is a little off; on calibration data.
         deviation: rms error of the voltage over its rms, on calibration data; only where no spikes can tell.
@@ -56,6 +58,7 @@ class Fit:
     mismatch: float = np.inf
     drift: float = 0.0
     deviation: float = 0.0
+    bias_ports: tuple[int, ...] = ()
 
     @property
     def bits(self) -> tuple[int, int]:
@@ -106,23 +109,34 @@ def build(
     if rounded is None:
         rounded = [round_weights(p.weights, scale, form, g) for p, form, g in zip(projections, forms, graded)]
     into_voltage, into_current = _split_bias(population, scale)
-    column = round_weights(DenseWeights(into_current.reshape(-1, 1)), scale, BIAS_FORM)
-    neurons = population.own.quantized(population.shape, scale) if population.own else _lif(population, scale, into_voltage)
+    by_port = into_current.reshape(population.ports, -1, 1)
+    columns = [round_weights(DenseWeights(column), scale, BIAS_FORM) for column in by_port]
+    neurons = _neurons(population, scale, into_voltage)
     held = [r for r in rounded if r is not None]
-    if len(held) < len(rounded) or column is None or neurons is None:
+    biases = [c for c in columns if c is not None]
+    if len(held) < len(rounded) or len(biases) < len(columns) or neurons is None:
         return None
-    rounding = relative_error([*held, column])
+    rounding = relative_error([*held, *biases])
+    biased = [(port, s) for port, column in enumerate(biases) if by_port[port].any() for s in column.synapses]
     return Fit(
         lif=neurons,
         synapses=tuple(r.synapses for r in held),
         rounds=tuple(r.rounds for r in held),
-        bias=column.synapses if into_current.any() else (),
+        bias=tuple(synapse for _, synapse in biased),
+        bias_ports=tuple(port for port, _ in biased),
         forms=tuple(forms),
         scale=scale,
         rounding=rounding,
         faithful=rounding < EQUAL and not population.own and _keeps_registers(population, neurons, scale, into_voltage),
         saturated=sum(r.saturated for r in held),
     )
+
+
+def _neurons(population: Population, scale: float, into_voltage: Array) -> Neuron | None:
+    """The registers at one scale; None where one does not hold its number."""
+    if population.kind == "maximum":
+        return Maximum(population.shape, population.ports, 1 / scale)
+    return population.own.quantized(population.shape, scale) if population.own else _lif(population, scale, into_voltage)
 
 
 def _lif(population: Population, scale: float, into_voltage: Array) -> Lif | None:
@@ -142,8 +156,10 @@ def _lif(population: Population, scale: float, into_voltage: Array) -> Lif | Non
     )
 
 
-def _keeps_registers(population: Population, lif: Lif, scale: float, into_voltage: Array) -> bool:
-    """Whether biases, decays and thresholds were not rounded."""
+def _keeps_registers(population: Population, lif: Neuron, scale: float, into_voltage: Array) -> bool:
+    """Whether biases, decays and thresholds were not rounded, of neurons that have some."""
+    if not isinstance(lif, Lif):
+        return True
     same_bias = _same(lif.bias_mant * 2.0**lif.bias_exp, into_voltage)
     return same_bias and _keeps_decays(population, lif) and (population.is_readout or _same(lif.vth, population.theta * scale))
 
@@ -167,7 +183,7 @@ def _split_bias(population: Population, scale: float) -> tuple[Array, Array]:
     Neurons that forget their current at once may take their bias either way: into the voltage, unless it exceeds the mantissa there.
     """
     current = population.gain * population.current_gain * population.bias
-    if population.alpha is None and not population.own:
+    if population.kind == "neuron" and population.alpha is None:
         voltage = voltage_units(population.voltage_bias + current, scale)
         if round_bias(voltage) is not None:
             return voltage, np.zeros_like(current)
@@ -206,5 +222,5 @@ def connections(network: Network, name: str, fit: Fit, timed: bool = True) -> It
         for synapse in groups:
             port = min(projection.port, fit.lif.ports - 1)  # an AND adds both factors
             yield Connection(projection.source, name, synapse, delay, port, projection.lag)
-    for synapse in fit.bias:
-        yield Connection(constant_name(network), name, synapse)
+    for synapse, port in zip(fit.bias, fit.bias_ports or (0,) * len(fit.bias)):
+        yield Connection(constant_name(network), name, synapse, port=port)

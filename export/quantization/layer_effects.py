@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.lowering.differences import Difference, float_alone, spikes_differ, voltages_differ
+from snnfuse.export.lowering.differences import Difference, float_alone, payloads_differ, spikes_differ, voltages_differ
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.agreement import rule_of
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import membrane
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
+from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.hardware.ir.nodes import Connection, GradedInput, Node, SpikeInput
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
@@ -119,8 +120,21 @@ class Runs:
         events = self.recording.events
         return {n: events[n] * node.scale if node.sends_numbers else events[n] for n, node in self.program.inputs.items()}
 
+    @property
+    def decoded_spikes(self) -> dict[str, NDArray]:
+        """What the recording's spikes stand for: those of maxima, numbers of the float network."""
+        maxima = {n: node.scale for n, node in self.program.neurons.items() if isinstance(node, Maximum)}
+        return {n: s * maxima[n] if n in maxima else s for n, s in self.recording.spikes.items()}
+
+    @property
+    def encoded_spikes(self) -> dict[str, NDArray]:
+        """The float run's spikes as a program takes them: those of maxima in integers."""
+        return {n: node.encode(s) if isinstance(node := self.program.nodes[n], Maximum) else s for n, s in self.run.spikes.items()}
+
     def differ(self, name: str, voltage: tuple[NDArray, NDArray] | None, spikes: tuple[NDArray, NDArray]) -> Difference:
         """Of two runs of a population, in spikes or where it never fires in its voltage."""
+        if self.network.populations[name].kind == "maximum":
+            return payloads_differ(*spikes)
         if not self.network.populations[name].is_readout or voltage is None:
             return spikes_differ(*spikes)
         return voltages_differ(*voltage, rule_of(self.program, name))
@@ -132,8 +146,8 @@ def layer_effect(runs: Runs, name: str, chosen: NDArray | None = None) -> LayerE
     program, silent = runs.program, runs.network.populations[name].is_readout
     fed = {**part.decoded, **part.run.spikes}
     expected = float_alone(runs.network, name, fed) if _reads_inputs(runs, name) else part.run
-    integers = run_alone(program, name, {**part.recording.events, **part.run.spikes}, states=silent)
-    inherited = float_alone(runs.network, name, {**part.decoded, **part.recording.spikes})
+    integers = run_alone(program, name, {**part.recording.events, **part.encoded_spikes}, states=silent)
+    inherited = float_alone(runs.network, name, {**part.decoded, **part.decoded_spikes})
     samples = next(iter(part.x.values())).shape[1]
 
     def differ(a: FloatRun, b: FloatRun | Recording, of: Runs = part) -> Difference:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement
+from snnfuse.export.quantization.agreement import Agreement, LayerAgreement
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.rounding import FULL_SCALE
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
@@ -30,9 +30,9 @@ class LayerReport:
         rounding: norm of what rounding changed in the weights, over the norm of the weights.
         float_spikes, mismatches: spikes of the float network, and neurons and steps at which only one of both has one; None for a readout.
         agreement: 1 - mismatches / float_spikes, not below 0; None for a readout, or where no spike can tell.
-        deviation: rms error of a readout's voltage over its rms; None where it spikes.
-        current_used, voltage_used: largest magnitude over what 24 bits hold; above 1 the current would wrap. Of a product or relay the
-            first is that of what it sends, over what a message holds.
+        deviation: rms error of a readout's voltage, or of what a maximum sends, over its rms; None where it spikes.
+        current_used, voltage_used: largest magnitude over what 24 bits hold; above 1 the current would wrap. Of what sends numbers the
+            first is that of these, over what a message holds.
         clipped_low, clipped_high: voltages that stood at the end of their range.
     """
 
@@ -57,13 +57,13 @@ class LayerReport:
 
 
 def layer_reports(
-    layers: tuple[LayerAgreement | ReadoutAgreement, ...], fits: Mapping[str, Fit], peaks: Mapping[str, Peaks], recording: Recording
+    layers: tuple[Agreement, ...], fits: Mapping[str, Fit], peaks: Mapping[str, Peaks], recording: Recording
 ) -> tuple[LayerReport, ...]:
     """A row per population, in the order of `layers`; the recording holds every population with its states."""
     return tuple(_row(layer, fits[layer.node], peaks.get(layer.node), recording) for layer in layers)
 
 
-def _row(layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks | None, recording: Recording) -> LayerReport:
+def _row(layer: Agreement, fit: Fit, peaks: Peaks | None, recording: Recording) -> LayerReport:
     synapses = [s for groups in (*fit.synapses, fit.bias) for s in groups]
     spikes = layer.float_spikes if isinstance(layer, LayerAgreement) else None
     voltage = int(np.abs(recording.states[layer.node][fit.lif.membrane or fit.lif.states[-1]]).max()) if peaks else 0
@@ -79,9 +79,9 @@ def _row(layer: LayerAgreement | ReadoutAgreement, fit: Fit, peaks: Peaks | None
         scale=fit.scale,
         rounding=fit.rounding,
         float_spikes=spikes,
-        mismatches=layer.mismatches if spikes is not None else None,
-        agreement=max(0.0, 1 - layer.mismatches / spikes) if spikes else None,
-        deviation=layer.deviation if isinstance(layer, ReadoutAgreement) else None,
+        mismatches=layer.mismatches if isinstance(layer, LayerAgreement) else None,
+        agreement=max(0.0, 1 - layer.mismatches / spikes) if isinstance(layer, LayerAgreement) and spikes else None,
+        deviation=None if isinstance(layer, LayerAgreement) else layer.deviation,
         current_used=(int(np.abs(recording.spikes[layer.node]).max()) if peaks is None else peaks.current) / STATE_LIMIT,
         voltage_used=voltage / (STATE_LIMIT - 1),
         clipped_low=peaks.clipped_low if peaks else 0,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.differences import Difference
 from snnfuse.export.lowering.network import Network
-from snnfuse.export.quantization.agreement import LayerAgreement, ReadoutAgreement
+from snnfuse.export.quantization.agreement import Agreement, PayloadAgreement, ReadoutAgreement
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.layer_effects import LayerEffect
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS
@@ -15,7 +15,6 @@ from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import Peaks
 
-Agreement = LayerAgreement | ReadoutAgreement
 Encoding = Callable[[], Iterable[tuple[str, Difference]]]
 Saturation = Callable[[], Difference | None]
 REASON = "the chip holds integers"
@@ -44,21 +43,23 @@ def input_entries(name: str, node: Input, x: NDArray, effects: Encoding) -> list
 
 def layer_entries(
     network: Network,
-    layer: LayerAgreement | ReadoutAgreement,
+    layer: Agreement,
     own: LayerEffect,
     fit: Fit,
     saturation: Callable[[], Difference | None],
-    peaks: Peaks,
+    peaks: Peaks | None,
 ) -> list[LedgerEntry]:
     """A population's entries: rounding, also where it happens to cost no spike; projections that vanished; voltages that saturate.
 
     own: what rounding of this population changes alone, and what it inherits.
     saturation: measures what wraps and clips change; called where there are any.
+    peaks: of its states, where it has some.
     """
     entries, effect = [], f"{layer.effect}; {own}"
     if not (layer.exact and fit.faithful):
         held = f"weights in {describe_forms(fit)}, {describe_groups(fit)}"
-        change = f"{held}, threshold scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
+        scale = "payload" if isinstance(layer, PayloadAgreement) else "threshold"
+        change = f"{held}, {scale} scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
         entries.append(LedgerEntry(layer.node, change, REASON, effect))
     for position in fit.vanished:
         source = network.into(layer.node)[position].source
@@ -74,9 +75,9 @@ def read_entry(layer: ReadoutAgreement, fit: Fit) -> LedgerEntry:
     return LedgerEntry(layer.node, f"its membrane is read in steps of {unit:.3g}", REASON, layer.effect)
 
 
-def saturation_entries(node: str, saturation: Saturation, peaks: Peaks) -> list[LedgerEntry]:
+def saturation_entries(node: str, saturation: Saturation, peaks: Peaks | None) -> list[LedgerEntry]:
     """An entry for voltages that saturate, where any does, with what that alone changes."""
-    if not (peaks.clipped_low or peaks.clipped_high):
+    if peaks is None or not (peaks.clipped_low or peaks.clipped_high):
         return []
     change, measured = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above", saturation()
     effect = "" if measured is None else f"saturation alone changes {measured}"

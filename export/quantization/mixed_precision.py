@@ -99,7 +99,7 @@ def _useful(rungs: list[Rung]) -> list[Rung]:
 
 def _memory(context: Context, name: str, fit: Fit, board: Board) -> int | None:
     """Bytes of a population's synapses on its cores; None where it fits none."""
-    program = alone(context.network, name, fit, context.inputs)
+    program = alone(context.network, name, fit, {**context.inputs, **context.payloads})
     try:
         return sum(layer.memory for layer in count(program, board).layers)
     except DoesNotFitError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,14 @@ from snnfuse.export.lowering.weights import count_connections
 from snnfuse.export.quantization.calibration import FedPopulation, fit_forms, fit_population
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fitting import Fit, Input
+from snnfuse.export.quantization.maxima import Readers, payloads
 from snnfuse.export.quantization.rounding import Form
 from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits, Width
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.encoding import to_events
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.ir.nodes import GradedInput
 
 SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
 SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take: a plain choice, of about 1 s
@@ -39,12 +42,33 @@ class Context:
     events: Mapping[str, NDArray[np.int32]]
     run: FloatRun
 
+    @cached_property
+    def payloads(self) -> Mapping[str, GradedInput]:
+        """By maximum, what its readers get."""
+        return payloads(self.network, self.run, self.inputs)
+
     def fed(self, name: str) -> FedPopulation:
         """A population with what arrives at it, on some of the samples."""
         chosen = search_samples(self.network, name, *self.run.spikes[name].shape[:2])
-        sources = {p.source for p in self.network.into(name)}
-        sent = {s: (self.events[s] if s in self.events else self.run.spikes[s])[:, chosen] for s in sources}
-        return FedPopulation(self.network, name, self.run.select(name, chosen), sent, self.inputs)
+        sent = {s: self._sent(s, chosen) for s in {p.source for p in self.network.into(name)}}
+        own = self.payloads.get(name)
+        readers = None if own is None else Readers.of(self.network, name, self._values(chosen))
+        inputs = {**self.inputs, **self.payloads}
+        return FedPopulation(
+            self.network, name, self.run.select(name, chosen), sent, inputs, None if own is None else 1 / own.scale, readers
+        )
+
+    def _sent(self, source: str, chosen: NDArray[np.int64]) -> NDArray:
+        """Integers; of a maximum those nearest to what it sends in the float network."""
+        if source in self.events:
+            return self.events[source][:, chosen]
+        values, payload = self.run.spikes[source][:, chosen], self.payloads.get(source)
+        return values if payload is None else payload.encode(source, values)
+
+    def _values(self, chosen: NDArray[np.int64]) -> dict[str, NDArray]:
+        """What every input and population sends in the float network."""
+        received = {n: self.events[n][:, chosen] * (x.scale if x.sends_numbers else 1) for n, x in self.inputs.items()}
+        return received | {n: spikes[:, chosen] for n, spikes in self.run.spikes.items()}
 
 
 def calibrate(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, Input]) -> Context:

@@ -198,7 +198,7 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
     for name, layer in ((layer.node, layer) for layer in layers):
         if not network.populations[name].counts:  # the others are exact, whatever arrives
             own = layer_effect(runs, name, search_samples(network, name, time, batch))
-            entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks[name])
+            entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks.get(name))
     entries += [read_entry(each, fits[each.node]) for each in compare_read(network, program, run, recording)]
     found = suspects(network, x, program.inputs, run, fits, recording)
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

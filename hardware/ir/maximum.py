@@ -20,9 +20,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.hardware.ir.fixed_point import INT32, check_range
+from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.fixed_point import INT32, STATE_LIMIT, check_range
 from snnfuse.hardware.ir.graded import send
-from snnfuse.hardware.ir.json_fields import INTEGER, SHAPE
+from snnfuse.hardware.ir.json_fields import INTEGER, NUMBER, SHAPE
 from snnfuse.hardware.ir.kinds import NeuronKind, Placement, register_neuron
 from snnfuse.hardware.ir.nodes import Neuron, State
 
@@ -36,18 +37,27 @@ class Maximum(Neuron):
     Attributes:
         shape: neurons, without time and batch.
         ports: places of the window, 1..4096; each must be fed.
+        scale: value of a payload of 1, > 0, in the units of the float network; informs only.
 
     Raises:
         FixedPointError: the number of ports is outside its range.
+        InputError: the scale is no such number.
     """
 
     shape: tuple[int, ...]
     ports: int = 2  # pyright: ignore[reportIncompatibleVariableOverride]  (of other kinds it is the same for all of them)
+    scale: float = 1.0
     needs_all_ports: ClassVar[bool] = True
     sends_numbers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_range("ports", self.ports, 1, MOST_PORTS)
+        if not (np.isfinite(self.scale) and self.scale > 0):
+            raise InputError(f"a maximum's scale must be positive and finite, not {self.scale}")
+
+    def encode(self, values: NDArray) -> NDArray[np.int32]:
+        """Integers of 24 bits that stand for the float network's values, of any shape: round(x / scale), saturated."""
+        return np.clip(np.rint(values / self.scale), 1 - STATE_LIMIT, STATE_LIMIT - 1).astype(np.int32)
 
     def largest_payload(self, drives: Sequence[int]) -> int:
         """The largest that arrives anywhere, in 32 bits."""
@@ -61,7 +71,7 @@ class Maximum(Neuron):
 register_neuron(
     NeuronKind(
         Maximum,
-        {"shape": SHAPE, "ports": INTEGER},
+        {"shape": SHAPE, "ports": INTEGER, "scale": NUMBER},
         placement=Placement(
             "maximum neuron, an accumulator per port", "B", "assumed", "a pooling of sums in microcode; nothing is published"
         ),

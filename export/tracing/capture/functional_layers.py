@@ -40,9 +40,35 @@ def avg_pool2d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
 
 def max_pool1d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
     """torch.nn.functional.max_pool1d."""
-    return nn.MaxPool1d(*args, **options)
+    return _max_pool(nn.MaxPool1d, args, options)
 
 
 def max_pool2d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
     """torch.nn.functional.max_pool2d."""
-    return nn.MaxPool2d(*args, **options)
+    return _max_pool(nn.MaxPool2d, args, options)
+
+
+def max_pool3d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
+    """torch.nn.functional.max_pool3d."""
+    return _max_pool(nn.MaxPool3d, args, options)
+
+
+def _max_pool(kind: type[nn.Module], args: tuple, options: dict[str, Any]) -> nn.Module:
+    """The functions take ceil_mode before return_indices, the modules behind it."""
+    names = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    return kind(**dict(zip(names, args, strict=False)) | options)
+
+
+def adaptive_max_pool1d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
+    """torch.nn.functional.adaptive_max_pool1d."""
+    return nn.AdaptiveMaxPool1d(*args, **options)
+
+
+def adaptive_max_pool2d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
+    """torch.nn.functional.adaptive_max_pool2d."""
+    return nn.AdaptiveMaxPool2d(*args, **options)
+
+
+def adaptive_max_pool3d(x: torch.Tensor, *args: Any, **options: Any) -> nn.Module:
+    """torch.nn.functional.adaptive_max_pool3d."""
+    return nn.AdaptiveMaxPool3d(*args, **options)

@@ -113,8 +113,12 @@ OPERATIONS: tuple[Op, ...] = (
     Op(("conv1d",), "layer", F.conv1d, "as torch.nn.Conv1d", CONSTANTS, layer=layers.conv1d),
     Op(("conv2d",), "layer", F.conv2d, "as torch.nn.Conv2d", CONSTANTS, layer=layers.conv2d),
     Op(("avg_pool2d",), "layer", F.avg_pool2d, "as torch.nn.AvgPool2d", layer=layers.avg_pool2d),
-    Op(("max_pool1d",), "layer", F.max_pool1d, "as torch.nn.MaxPool1d", "of binary spikes", layer=layers.max_pool1d),
-    Op(("max_pool2d",), "layer", F.max_pool2d, "as torch.nn.MaxPool2d", "of binary spikes", layer=layers.max_pool2d),
+    Op(("max_pool1d",), "layer", F.max_pool1d, "as torch.nn.MaxPool1d", layer=layers.max_pool1d),
+    Op(("max_pool2d",), "layer", F.max_pool2d, "as torch.nn.MaxPool2d", layer=layers.max_pool2d),
+    Op(("max_pool3d",), "layer", F.max_pool3d, "as torch.nn.MaxPool3d", layer=layers.max_pool3d),
+    Op(("adaptive_max_pool1d",), "layer", F.adaptive_max_pool1d, "as torch.nn.AdaptiveMaxPool1d", layer=layers.adaptive_max_pool1d),
+    Op(("adaptive_max_pool2d",), "layer", F.adaptive_max_pool2d, "as torch.nn.AdaptiveMaxPool2d", layer=layers.adaptive_max_pool2d),
+    Op(("adaptive_max_pool3d",), "layer", F.adaptive_max_pool3d, "as torch.nn.AdaptiveMaxPool3d", layer=layers.adaptive_max_pool3d),
 )  # fmt: skip
 BY_NAME: dict[str, Op] = {name: op for op in OPERATIONS for name in op.names}
 SAME = {name for name, op in BY_NAME.items() if op.family == "same"}  # detach, as in truncated backpropagation, and the like
@@ -153,9 +157,9 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (  # names, reason, way 
     (("eq", "ne", "gt", "lt", "ge", "le", "where", "masked_fill", "logical_and", "logical_or", "logical_not"), DATA, DECIDE_ADVICE),
     (("item", "tolist", "nonzero", "gather", "scatter"), DATA, DECIDE_ADVICE),
     (
-        ("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d", "adaptive_max_pool1d", "adaptive_max_pool2d"),
-        "it is called as a function that has no layer's options here",
-        "use torch.nn.MaxPool1d to 3d or torch.nn.AdaptiveMaxPool1d to 3d, without return_indices",
+        ("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+        "it also returns where each maximum lies",
+        "use max_pool1d to 3d, without return_indices",
     ),
     (("embedding",), "it looks rows up by the input's numbers", "present one-hot inputs to a torch.nn.Linear"),
     (("bilinear", "scaled_dot_product_attention", "dot"), "it multiplies two values that depend on the input", PRODUCT_ADVICE),

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from snnfuse.export.lowering.graph import Graph
 from snnfuse.export.lowering.linear_map import LinearMap
+from snnfuse.export.lowering.maximum_patterns import is_maximum
 from snnfuse.export.lowering.nir_nodes import find_linear
 from snnfuse.export.lowering.registry import LinearLowering
 from snnfuse.export.tracing.emit.signals import Signal
@@ -72,7 +73,8 @@ def _of_nodes(names: list[str], graph: Graph, known: Mapping[str, Array]) -> dic
     """Of what some nodes put out, and all layers that lead to them."""
 
     def layer(name: str) -> LinearLowering | None:
-        found = None if name in known else find_linear(graph.nodes.get(name))  # the step before may be read before its neuron is there
+        node = graph.nodes.get(name)  # the step before may be read before its neuron is there
+        found = None if name in known or (node is not None and is_maximum(name, node)) else find_linear(node)
         return None if found is None or found.shifts_time else found
 
     behind = reachable(names, lambda name: graph.sources(name) if layer(name) else ())

@@ -1,4 +1,4 @@
-"""Layers that treat every channel alike: averages, maxima of binary spikes, interpolations."""
+"""Layers that treat every channel alike: averages, maxima of binary spikes, interpolations; of other maxima see `maximum_layers`."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from snnfuse.export.tracing.emit import maps
 from snnfuse.export.tracing.emit.assembly import SMALLER
 from snnfuse.export.tracing.emit.convolutions import as_convolution
 from snnfuse.export.tracing.emit.layer_use import Use, check_axes, value_at
+from snnfuse.export.tracing.emit.maximum_layers import maximum, pair, plain_window, windows
 from snnfuse.export.tracing.emit.signals import Part, Signal, plus
 from snnfuse.export.tracing.nodes.pieces import Array, Piece
 from snnfuse.export.tracing.nodes.refusal import refusal
@@ -39,9 +40,9 @@ def _window(use: Use) -> tuple[Array, Array, Array] | None:
         steps = np.array([n // m for n, m in zip(before[1:], after[1:], strict=True)])
         even = all(n % m == 0 for n, m in zip(before[1:], after[1:], strict=True))
         return (steps, steps, np.array([0, 0])) if even else None
-    padding = _pair(layer.padding)
+    padding = pair(layer.padding)
     uneven = layer.ceil_mode or layer.divisor_override is not None or (padding.any() and not layer.count_include_pad)
-    return None if uneven else (_pair(layer.kernel_size), _pair(layer.stride), padding)
+    return None if uneven else (pair(layer.kernel_size), pair(layer.stride), padding)
 
 
 def _only_mixes(part: Part, shape: tuple[int, ...]) -> bool:
@@ -71,13 +72,10 @@ def _spread(mixture: Array, shape: tuple[int, ...]) -> sparse.csr_matrix:
     return sparse.kron(sparse.csr_matrix(mixture), sparse.identity(maps.size(shape[1:])), format="csr")
 
 
-def _pair(value: int | tuple[int, ...]) -> Array:
-    return np.array([value, value] if isinstance(value, int) else value)
-
-
 def pool_matrix(use: Use) -> Signal:
     """A layer that treats every channel alike, by its matrix for one."""
-    channels, one = use.source.shape[0], (1, *use.source.shape[1:])
+    shape = use.source.shape
+    channels, one = (shape[0], (1, *shape[1:])) if len(shape) > 1 else (1, shape)
     (matrix,), _ = maps.written_out(use.call, [one], use.where, SMALLER)
     constant = None if use.source.constant is None else value_at(use, use.source.constant)
     mapped = replace(use.source, constant=None).mapped(maps.per_channel(matrix, channels), use.term.shape)
@@ -85,26 +83,27 @@ def pool_matrix(use: Use) -> Signal:
 
 
 def max_pool(use: Use) -> Signal:
-    """The maximum of binary spikes: their sum exceeds one half."""
-    use.graph.kept.check_binary(use.index)
+    """The maximum: of binary spikes their sum, which exceeds one half; of other numbers a maximum neuron."""
     if getattr(use.layer, "return_indices", False):
         raise refusal(use.where, "return_indices has no NIR form", "leave return_indices at its default")
-    mixtures = [_mixture(part, use.source.shape) for part in use.source.parts]
-    plain = type(use.layer) is nn.MaxPool2d and not use.layer.ceil_mode and (_pair(use.layer.dilation) == 1).all()
-    if not plain or any(m is None or (m.sum(1) > 1).any() for m in mixtures):
+    if not use.graph.kept.is_binary(use.term.args[0]):
+        return maximum(use)
+    window = plain_window(use)
+    mixtures = [None if window is None else _mixture(part, use.source.shape) for part in use.source.parts]
+    if any(m is None or (m.sum(1) > 1).any() for m in mixtures):
         return _max_by_sums(use)
 
     def lower(name: str, part: Part, first: bool) -> Part:
-        window = nir.SumPool2d(*(_pair(v) for v in (use.layer.kernel_size, use.layer.stride, use.layer.padding)))
+        sums = nir.SumPool2d(*window)
         use.graph.known[name] = np.ones(part.shape[0] * maps.size(use.term.shape[1:]))
-        return _pooled(use, name, part, window, nir.Threshold(np.full((part.shape[0], *use.term.shape[1:]), 0.5)))
+        return _pooled(use, name, part, sums, nir.Threshold(np.full((part.shape[0], *use.term.shape[1:]), 0.5)))
 
     return replace(use.signal(use.graph.each_part(use.source, use.stem, lower)), own=frozenset())
 
 
 def _max_by_sums(use: Use) -> Signal:
-    """At a single spike a maximum is the window's sum, which gives the matrix of sums."""
-    nodes, shape = use.graph.spelled(pool_matrix(use), use.where)
+    """By a matrix of sums over windows."""
+    nodes, shape = use.graph.spelled(use.source.mapped(windows(use), use.term.shape), use.where)
     node = nir.Threshold(np.full(shape, 0.5))
     use.graph.known[use.stem] = np.ones(maps.size(shape))
     return replace(use.signal((use.graph.placed(use.stem, node, Part(nodes, shape), shape),)), own=frozenset())

@@ -102,16 +102,6 @@ class Kept:
             return term.target.layer
         return self.model.get_submodule(term.target) if term.op == MODULE else None
 
-    def check_binary(self, pool: int) -> None:
-        """A maximum is kept only of what is 0 or 1."""
-        term = self.step.terms[pool]
-        if not self._binary(term.args[0]):
-            raise refusal(
-                term.where,
-                f"it pools {self.step.terms[term.args[0]].where}, which is not binary",
-                "pool spikes: move it behind the neuron",
-            )
-
     def check_loop(self, delayed: int) -> None:
         """A neuron's spikes of the step before may reach that neuron only; anything longer has no single meaning in NIR."""
         term = self.step.terms[delayed]
@@ -133,7 +123,8 @@ class Kept:
         layer = self.layer(index)
         return None if layer is None else type(layer)
 
-    def _binary(self, index: int) -> bool:
+    def is_binary(self, index: int) -> bool:
+        """Whether a term is known to be 0 or 1."""
         term = self.step.terms[index]
         if term.op == PART:
             return term.target == SPIKES and not is_graded(neuron_at(self.model, self.step.terms[term.args[0]].target))
@@ -141,7 +132,7 @@ class Kept:
             return term.target[1] == SPIKES and not is_graded(neuron_at(self.model, term.target[0]))
         moves = term.op == OPERATION and BY_NAME[term.target.name].family == "move" and term.target.name != "pad"
         passes = term.op == ZERO or moves or self._kind(index) in BINARY
-        return passes and all(self._binary(a) for a in term.args)
+        return passes and all(self.is_binary(a) for a in term.args)
 
     def _refuse_losses(self) -> None:
         if not self.outputs:

@@ -1,0 +1,59 @@
+"""The places of a pool's windows as weights: which number each neuron of a maximum reads at one of its ports."""
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from snnfuse.export.lowering.weights import ConvWeights, SparseWeights, Weights
+from snnfuse.hardware.errors import InputError
+
+
+def place(name: str, windows: Weights, port: int) -> ConvWeights | SparseWeights:
+    """For every output the number at one place of its window, times 1.
+
+    A window at a border has fewer places than others: what lies outside is absent from a maximum, and not 0. There the last number of the
+    window stands in, which changes no maximum. Windows that are all whole keep the structure of a convolution.
+
+    Args:
+        name: of the node, for messages.
+        windows: weights, of which those that are not 0 are the window of each output.
+        port: which place, in the order of the inputs.
+
+    Raises:
+        InputError: a window holds nothing.
+    """
+    taps = _taps(windows) if isinstance(windows, ConvWeights) else None
+    if taps is not None:
+        return _tap(windows, taps[:, port])
+    matrix = sparse.csr_matrix(windows.matrix)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    counts = np.diff(matrix.indptr)
+    if not counts.all():
+        raise InputError(f"node {name!r} is noted as a maximum, and {int((counts == 0).sum())} of its windows hold nothing")
+    columns = matrix.indices[matrix.indptr[:-1] + np.minimum(port, counts - 1)]
+    rows = np.arange(len(counts) + 1)
+    return SparseWeights(sparse.csr_matrix((np.ones(len(counts)), columns, rows), shape=matrix.shape))
+
+
+def _taps(windows: ConvWeights) -> NDArray[np.int64] | None:
+    """By channel, the taps of its window, flat (channels, places); None where channels differ in their number, or a tap meets padding."""
+    used = (windows.kernel != 0).reshape(len(windows.kernel), -1)
+    met = np.broadcast_to(windows.meetings == np.prod(windows.output_shape[1:]), windows.kernel.shape).reshape(used.shape)
+    counts = used.sum(1)
+    if (used & ~met).any() or (counts != counts[0]).any():
+        return None
+    return np.nonzero(used)[1].reshape(len(used), -1)
+
+
+def _tap(windows: ConvWeights, taps: NDArray[np.int64]) -> ConvWeights:
+    """A convolution of one tap per channel; channel by channel where each reads itself."""
+    channels, shape = np.arange(len(taps)), windows.kernel.shape
+    kernel = np.zeros((len(taps), windows.kernel[0].size))
+    kernel[channels, taps] = 1.0
+    kernel = kernel.reshape(shape)
+    if windows.groups == 1 and shape[0] == shape[1] and (kernel[channels, channels].reshape(len(taps), -1).sum(1) == 1).all():
+        return replace(windows, kernel=kernel[channels, channels][:, None], groups=len(taps))
+    return replace(windows, kernel=kernel)
