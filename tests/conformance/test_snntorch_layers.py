@@ -186,6 +186,8 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
         IMAGE,
         function(lambda m, s: m.b(m.a(s)) * 0.83, a=nn.UpsamplingNearest2d(scale_factor=2), b=nn.UpsamplingBilinear2d(size=(5, 7))),
     ),
+    "max pool of a row of features": (VECTOR, function(lambda m, s: m.fc(m.pool(s)), pool=nn.MaxPool1d(3, 2), fc=nn.Linear(5, 4))),
+    "max pool functions": (VOLUME, function(lambda m, s: m.fc(adaptive(F.max_pool3d(s, 2, ceil_mode=True))), fc=nn.Linear(2, 12))),
     "adaptive max pools": (VOLUME, layer(nn.AdaptiveMaxPool3d(2), nn.Flatten(2), nn.AdaptiveMaxPool1d(5), nn.Conv1d(2, 3, 2))),
     "drops": (IMAGE, layer(nn.Dropout2d(), nn.AlphaDropout(), nn.FeatureAlphaDropout(), nn.Conv2d(2, 3, 3))),
     "drops of rows and volumes": (VOLUME, layer(nn.Dropout3d(), nn.Flatten(2), nn.Dropout1d(), nn.Conv1d(2, 3, 3))),
@@ -200,6 +202,12 @@ CASES: dict[str, tuple[tuple[int, ...], Callable[[], nn.Module]]] = {
     "norm and its layer both read": (VECTOR, function(lambda m, s: m.bn(y := m.fc(s)) + y, fc=nn.Linear(12, 6), bn=nn.BatchNorm1d(6))),
     "a layer used twice": (VECTOR, function(lambda m, s: m.fc(m.mid(m.fc(s))), fc=nn.Linear(12, 12), mid=leaky(beta=0.9))),
 }  # fmt: skip
+
+
+def adaptive(y: torch.Tensor) -> torch.Tensor:
+    """(batch, 2, 2, 2, 2) to (batch, 2)."""
+    y = F.adaptive_max_pool3d(y, (1, 2, 2)).flatten(1, 2)
+    return F.adaptive_max_pool1d(F.adaptive_max_pool2d(y, (2, 1)).flatten(2), 1).flatten(1)
 
 
 def doubled_in_place(y: torch.Tensor) -> torch.Tensor:

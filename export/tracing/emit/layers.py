@@ -67,7 +67,8 @@ class Layer:
 
 NOTHING = "nothing: the same numbers in evaluation"
 PLACED = "the next or the last weights in another order, or nir.Conv or nir.Linear"
-SPIKES, NUMBERS = "of binary spikes", "of anything else: a maximum neuron, a step before what reads it"
+OF_SPIKES = "nir.SumPool2d, or another sum over windows, and nir.Threshold"
+OF_NUMBERS = "nir.AvgPool2d, nir.Conv or nir.Linear, noted as a maximum in its metadata: a maximum neuron, a step before what reads it"
 TRANSPARENT = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 LAYERS: tuple[Layer, ...] = (
     Layer((nn.Linear,), linear, "nir.Affine or nir.Linear"),
@@ -78,8 +79,7 @@ LAYERS: tuple[Layer, ...] = (
     Layer(kinds.NORMS, norm, "into the layer before or after it, or nir.Scale and a bias", "with running statistics"),
     Layer((nn.AvgPool2d, nn.AdaptiveAvgPool2d), average_pool, f"nir.AvgPool2d; what it cannot say as {WRITTEN}"),
     Layer(kinds.POOLS, pool_matrix, WRITTEN),
-    Layer(kinds.MAX_POOLS, max_pool, "nir.SumPool2d, or another sum over windows, and nir.Threshold", SPIKES),
-    Layer(kinds.MAX_POOLS, max_pool, "nir.AvgPool2d, nir.Conv or nir.Linear over its windows, noted as a maximum in its metadata", NUMBERS),
+    Layer(kinds.MAX_POOLS, max_pool, f"of spikes {OF_SPIKES}; of anything else {OF_NUMBERS}"),
     Layer(kinds.UPSAMPLES, pool_matrix, WRITTEN),
     Layer((nn.Fold,), fold_windows, WRITTEN),
     Layer(kinds.FLATTENS, move, "nir.Flatten, or the next weights as they are", "over axes of a sample"),

@@ -82,4 +82,4 @@ def test_a_refusal_comes_from_the_pass_that_finds_it() -> None:
         loose = chain(nir.Linear(np.eye(4)), lif(4))
         loose.nodes["alone"] = nir.Linear(np.eye(4))
         lower(loose, watch=lambda name, value: seen.append(name))
-    assert seen == ["subgraphs", "membranes read", "products"]
+    assert seen == ["subgraphs", "membranes read", "maxima", "products"]

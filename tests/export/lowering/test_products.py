@@ -109,7 +109,7 @@ class Model(nn.Module):
         (lambda m, a, b, x: torch.einsum("bchw,bchw,bchw->bchw", a, b, a), "it multiplies 3 values at once; multiply two at a time"),
         (lambda m, a, b, x: torch.einsum("bcii,bchw->bchw", a[:, :, :, :3], b), "takes a diagonal"),
         (lambda m, a, b, x: torch.einsum("achw,bchw->bchw", a, b), "it multiplies across the batch"),
-        (lambda m, a, b, x: torch.max_pool2d(a + b, 3, 1, 1), "which is not binary; pool spikes: move it behind the neuron"),
+        (lambda m, a, b, x: torch.max_pool2d(a + b, 3, 1, 1) * a, "puts out numbers of any size"),
     ],
 )
 def test_what_is_no_product_of_counts_is_refused(forward_of: Callable[..., torch.Tensor], why: str) -> None:

@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "indices": (
         lambda: step(lambda m, x: m.lif2(F.max_pool1d(m.lif(m.fc(x)), 2, return_indices=True)[0]), lif2=lif()),
         "Model",
-        "max_pool1d_with_indices: it is called as a function that has no layer's options here; use torch.nn.MaxPool1d",
+        "max_pool1d_with_indices: it also returns where each maximum lies; use max_pool1d to 3d, without return_indices",
     ),
     "image as a vector": (
         lambda: step(lambda m, x: m.lif(m.conv(x.view(-1, 1, 64, 64))), sample=torch.zeros(1, 4096), conv=nn.Conv2d(1, 4, 3)),
@@ -203,20 +203,10 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "1 (BatchNorm1d)",
         "each batch's own statistics; use track_running_stats=True",
     ),
-    "max pool": (
-        lambda: chain(nn.Conv2d(4, 4, 3), nn.MaxPool2d(2), lif(), sample=IMAGE),
-        "1 (MaxPool2d)",
-        "it pools 0 (Conv2d), which is not binary; pool spikes: move it behind the neuron",
-    ),
-    "max pool input": (
-        lambda: chain(nn.MaxPool2d(2), lif(), sample=IMAGE),
-        "0 (MaxPool2d)",
-        "it pools input 'input', which is not binary",
-    ),
-    "max pool of factors": (
-        lambda: step(lambda m, x: m.lif2(F.max_pool1d(m.lif(m.fc(x)) * 0.5, 2)), lif2=lif()),
-        "Model: max_pool1d",
-        "it pools Model: mul (mul), which is not binary",
+    "max pool with indices": (
+        lambda: step(lambda m, x: m.lif2(m.pool(m.lif(m.fc(x)))[0]), pool=nn.MaxPool1d(2, return_indices=True), lif2=lif()),
+        "pool (MaxPool1d)",
+        "leave return_indices at its default",
     ),
     "lp pool": (lambda: chain(nn.LPPool2d(2, 2), lif(), sample=IMAGE), "0 (LPPool2d)", "use MaxPool2d of spikes or AvgPool2d"),
     "active dropout": (lambda: step(lambda m, x: m.lif(F.dropout(m.fc(x), 0.5))), "Model", "stays active in evaluation is random"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import snntorch as snn
 import torch
-from refused_models import IMAGE, Model, assert_refused, chain, lif, step, syn
+from refused_models import Model, assert_refused, chain, lif, step, syn
 from torch import nn
 
 
@@ -74,11 +74,6 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         lambda: chain(nn.Linear(4, 4), lif(graded_spikes_factor=torch.tensor([1.0, 2.0, 1.0, 2.0]))),
         "1 (Leaky)",
         "its graded spikes are returned",
-    ),
-    "graded and pooled": (
-        lambda: chain(nn.Conv2d(4, 4, 1), lif(graded_spikes_factor=2.0), nn.MaxPool2d(2), lif(), sample=IMAGE),
-        "2 (MaxPool2d)",
-        "which is not binary",
     ),
     "graded by zero": (lambda: chain(nn.Linear(4, 4), lif(graded_spikes_factor=0.0)), "1 (Leaky)", "a graded_spikes_factor of 0 loses"),
     "inhibition": (lambda: chain(nn.Linear(4, 4), lif(inhibition=True)), "1 (Leaky)", "inhibition lets only the largest"),
