@@ -27,7 +27,7 @@ def test_quantize_shows_what_every_pass_gives_in_the_order_of_the_list() -> None
     quantize(ping_pong(), spikes(40, 4, 4), reset="subtract", watch=lambda name, value: seen.append((name, type(value))))
     assert [name for name, _ in seen] == [each.name for each in passes()]
     kinds = [kind for _, kind in seen]
-    assert kinds == [Graph] * 3 + [Lowering] * len(LOWERING) + [Network] * (len(seen) - 3 - len(LOWERING))
+    assert kinds == [Graph] * 4 + [Lowering] * len(LOWERING) + [Network] * (len(seen) - 4 - len(LOWERING))
 
 
 def test_watching_changes_nothing() -> None:
