@@ -4,6 +4,7 @@ from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.backends.lava import simulate_on_lava, to_lava
 from snnfuse.hardware.backends.ray_cluster import emulate_on_cluster
 from snnfuse.hardware.backends.torch_backend import run_torch
+from snnfuse.hardware.ir.alpha import AlphaLif
 from snnfuse.hardware.ir.bias_input import BiasedLif, BiasInput
 from snnfuse.hardware.ir.encoding import encode, scores
 from snnfuse.hardware.ir.graded import Product, Relay
@@ -21,6 +22,7 @@ from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Sparse
 __all__ = [
     "BiasInput",
     "BiasedLif",
+    "AlphaLif",
     "Comparison",
     "Connection",
     "Constant",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.fixed_point import Int
 from snnfuse.hardware.ir.json_fields import at, keys
 from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.nodes import Neuron
@@ -64,6 +65,12 @@ class FloatNeuron(ABC):
 def parameters(neuron: Any) -> dict[str, Array]:
     """A `FloatNeuron`'s parameters by name; every such neuron is a dataclass."""
     return {field.name: getattr(neuron, field.name) for field in fields(neuron)}
+
+
+def register(values: NDArray) -> Int:
+    """Numbers rounded to the nearest integers, one for all where they are the same."""
+    whole = np.rint(values).astype(np.int32)
+    return int(whole.flat[0]) if (whole == whole.flat[0]).all() else whole
 
 
 def to_node(neuron: FloatNeuron, shape: Shape, dt: float) -> nir.NIRNode:

@@ -103,7 +103,7 @@ def _microcode(p: Population) -> str | None:
     """Why a population is of tier B: its reset or its kind; None where stock neurons do, as for an AND of spikes."""
     if p.kind == "neuron":
         return p.reset if p.has_memory and p.reset != "zero" else None
-    return p.kind if p.sends_numbers or p.own else None
+    return p.own.kind.__name__ if p.own else p.kind if p.sends_numbers else None
 
 
 def _reset_to_zero(p: Population) -> Population:

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering import float_neurons, maximum_patterns, reset_notes
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.outputs import membrane_read
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 KEYS = (float_neurons.KEY, maximum_patterns.KEY, reset_notes.KEY)
 MAXIMUM = "other readers take the mean of each window in the place of its largest number"
+OUTPUT = "other readers see the spikes in the place of the membrane"
 NEURON = "other readers see a nir.{} in the place of a {}"
 REASON = "NIR has no words for it; a note in the node's metadata, which snnfuse reads, says it"
 RESETS = {
@@ -54,6 +56,8 @@ def _plain(node: nir.NIRNode) -> nir.NIRNode:
 def _entry(name: str, node: nir.NIRNode) -> LedgerEntry | None:
     if maximum_patterns.is_maximum(name, node):
         return LedgerEntry(name, MAXIMUM, REASON)
+    if isinstance(node, nir.Output):
+        return LedgerEntry(name, OUTPUT, REASON) if membrane_read(name, node) else None
     reset = reset_notes.read_note(node)
     if reset in RESETS:
         return LedgerEntry(name, RESETS[reset], REASON)

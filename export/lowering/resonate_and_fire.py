@@ -12,8 +12,8 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.lowering.float_neurons import Array, FloatNeuron, Shape
-from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, DECAY_BITS, STATE_LIMIT, Int
+from snnfuse.export.lowering.float_neurons import Array, FloatNeuron, Shape, register
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, DECAY_BITS, STATE_LIMIT
 from snnfuse.hardware.ir.nodes import Neuron
 from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
 
@@ -43,8 +43,8 @@ class Resonator(FloatNeuron):
         vth = np.rint(self.theta * scale) * (1 << ALIGN_BITS)
         if (vth < 1).any() or (vth >= STATE_LIMIT).any():
             return None
-        sin, cos = (_register(part * (1 << DECAY_BITS)) for part in self._rotation())
-        return ResonateAndFire(shape, sin, cos, _register(vth), state_exp=ALIGN_BITS)
+        sin, cos = (register(part * (1 << DECAY_BITS)) for part in self._rotation())
+        return ResonateAndFire(shape, sin, cos, register(vth), state_exp=ALIGN_BITS)
 
     def stand_in(self, shape: Shape, dt: float) -> nir.NIRNode:
         """A LIF that leaks as much, has the same threshold, and does not turn."""
@@ -54,8 +54,3 @@ class Resonator(FloatNeuron):
     def _rotation(self) -> tuple[Array, Array]:
         angle = 2 * np.pi / np.asarray(self.period)
         return (1 - self.alpha) * np.sin(angle), (1 - self.alpha) * np.cos(angle)
-
-
-def _register(values: NDArray) -> Int:
-    whole = np.rint(values).astype(np.int32)
-    return int(whole.flat[0]) if (whole == whole.flat[0]).all() else whole

@@ -144,10 +144,10 @@ def _population(lif: Lif, a: Interval, summed: Interval, bias: Interval, steps: 
     """Bounds for inputs a in one step, where `summed` bounds the current by how often each source spikes."""
     du = flat(lif.du, lif) + CURRENT_DECAY_OFFSET
     low, high = (x << ALIGN_BITS for x in a)
-    u = Interval(np.maximum(-_charge(-low, du, steps), summed.low), np.minimum(_charge(high, du, steps), summed.high))
-    charge, dv, theta = _charged(a, u, bias), flat(lif.dv, lif), flat(lif.vth, lif) << ALIGN_BITS
-    v = Interval(_lowest(lif, charge.low, dv, theta, steps), _highest(lif, charge.high, dv, theta, steps))
-    rate = spike_rate(charge.high, dv, theta, lif.reset)
+    u = Interval(np.maximum(-charge(-low, du, steps), summed.low), np.minimum(charge(high, du, steps), summed.high))
+    gained, dv, theta = _charged(a, u, bias), flat(lif.dv, lif), flat(lif.vth, lif) << ALIGN_BITS
+    v = Interval(_lowest(lif, gained.low, dv, theta, steps), _highest(lif, gained.high, dv, theta, steps))
+    rate = spike_rate(gained.high, dv, theta, lif.reset)
     return StateBounds(a, u, v, v.high.clip(max=STATE_LIMIT - 1) > theta, rate)
 
 
@@ -166,29 +166,29 @@ def _highest(lif: Lif, c: Bound, dv: Bound, theta: Bound, steps: int | None) -> 
     next step is at most theta where it resets to zero; where theta is subtracted, what charging with c - theta reaches, if more. Where
     twice theta is asked for after a step that ended above theta, which c > theta alone brings about, up to that is kept.
     """
-    charged = _charge(c, dv, steps)
+    charged = charge(c, dv, steps)
     if lif.reset in TO_ZERO:
         left = theta
     else:
         most = np.where(c > theta, 2 * theta, theta) if lif.reset == "subtract_undelayed" else theta
-        left = np.maximum(most, _charge(c - theta, dv, None))
+        left = np.maximum(most, charge(c - theta, dv, None))
     if lif.reset == "subtract_delayed":  # the excess is taken in the next step, after the leak, so the charged voltage itself stands
-        limited = np.maximum(_leak(theta, dv) + c, left)
+        limited = np.maximum(leak(theta, dv) + c, left)
     else:
-        limited = _leak(left.clip(max=STATE_LIMIT - 1), dv) + c
+        limited = leak(left.clip(max=STATE_LIMIT - 1), dv) + c
     return np.where(charged > theta, np.minimum(charged, limited), charged)
 
 
 def _lowest(lif: Lif, c: Bound, dv: Bound, theta: Bound, steps: int | None) -> Bound:
     """The smallest voltage before its clip, charged with at least c per step."""
     if lif.reset != "subtract_delayed":  # what a reset leaves is 0 or more
-        lowest = -_charge(-c, dv, steps)
+        lowest = -charge(-c, dv, steps)
         return np.minimum(lowest, 0) if lif.reset == "zero_delayed" else lowest
-    after_spike = np.where(theta < STATE_LIMIT, np.minimum(_leak(theta + 1, dv) - theta, 0) + c, c)
-    return np.minimum(-_charge(-c, dv, None), after_spike)
+    after_spike = np.where(theta < STATE_LIMIT, np.minimum(leak(theta + 1, dv) - theta, 0) + c, c)
+    return np.minimum(-charge(-c, dv, None), after_spike)
 
 
-def _charge(c: Bound, d: Bound, steps: int | None) -> Bound:
+def charge(c: Bound, d: Bound, steps: int | None) -> Bound:
     """The largest x of x' = leak(x, d) + c in 1 to `steps` steps from 0; c itself where that is the largest."""
     if steps is not None:
         return _charge_for(c, d, steps)
@@ -200,14 +200,14 @@ def _charge(c: Bound, d: Bound, steps: int | None) -> Bound:
 def _charge_for(c: Bound, d: Bound, steps: int) -> Bound:
     x = c
     for _ in range(steps - 1):
-        charged = np.minimum(_leak(x, d) + c, BEYOND)
+        charged = np.minimum(leak(x, d) + c, BEYOND)
         if (charged <= x).all():
             break
         x = np.maximum(x, charged)
     return x
 
 
-def _leak(x: Bound, d: Bound) -> Bound:
+def leak(x: Bound, d: Bound) -> Bound:
     """trunc(x (4096 - d) / 4096) in 64 bits, as `fixed_point.decay`."""
     scaled = x * ((1 << DECAY_BITS) - d)
     return np.sign(scaled) * (np.abs(scaled) >> DECAY_BITS)

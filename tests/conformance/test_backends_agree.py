@@ -135,5 +135,7 @@ def test_the_programs_are_no_idle_ones() -> None:
         lost += sum(p.wraps + p.beyond for p in payloads(case.program, case.events, run).values())
 
     look()
-    assert set(alive) == {"Lif", "Relay", "Product", "InverseRoot"} and all(np.mean(fired) > 0.3 for fired in alive.values())
+    assert set(alive) == {"Lif", "Relay", "Product", "InverseRoot", "Maximum", "AlphaLif"} and all(
+        np.mean(fired) > 0.3 for fired in alive.values()
+    )
     assert min(wraps, clips, lost) > 200

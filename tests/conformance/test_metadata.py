@@ -1,4 +1,5 @@
-"""A graph is what its nodes and edges say: without any metadata it is the same network."""
+"""A graph is what its nodes and edges say: without any metadata it is the same network, but for the rules that NIR has no words for, of
+which it has the nearest."""
 
 import nir
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 from snnfuse.export import lower, to_nir
 from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.reset_notes import NEAREST
 from snnfuse.export.tracing import DT
 
 MODELS = {
@@ -29,10 +31,17 @@ def everything(network: Network) -> dict[str, object]:
     parts: dict[str, object] = {"inputs": network.inputs, "outputs": network.outputs, "dt": network.dt}
     for name, population in network.populations.items():
         values = vars(population).items()
-        parts[name] = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in values}
+        parts[name] = {key: rounded(value) for key, value in values}
     for i, p in enumerate(sorted(network.projections, key=lambda p: (p.source, p.target))):
         parts[f"projection {i}"] = (p.source, p.target, p.lag, p.weights.values.tolist())
     return parts
+
+
+def rounded(value: object) -> object:
+    """Numbers to five digits: of its own graphs this package knows how they were rounded, and that thresholds are raised by 1e-6."""
+    if isinstance(value, np.ndarray):
+        return [float(f"{x:.5g}") for x in value.ravel().tolist()]
+    return NEAREST[value][0] if isinstance(value, str) and value in NEAREST else value
 
 
 @pytest.mark.parametrize("name", MODELS)

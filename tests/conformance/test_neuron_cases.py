@@ -128,7 +128,8 @@ def check_exact(case: Case, said: Row) -> None:
         graph = to_nir(model, x[0])
         read = float_run.simulate(lower(graph), {"x": x.numpy()}).v["neuron"]
         assert not np.isin(expected, (0, 1)).all()
-        np.testing.assert_allclose(nir_equations.simulate(graph, {"x": x.numpy()})["output"], expected, rtol=1e-9, atol=1e-9)
+        if case.neuron is not snn.Alpha:  # of which NIR has the nearest only
+            np.testing.assert_allclose(nir_equations.simulate(graph, {"x": x.numpy()})["output"], expected, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(read, expected, rtol=1e-9, atol=1e-9)
         return
     assert 0.001 < (expected != 0).mean() < 1
@@ -207,7 +208,7 @@ def test_every_neuron_that_snntorch_has_is_in_the_table() -> None:
 
 def test_the_cases_cover_what_a_neurons_constructor_takes() -> None:
     """Every argument that changes what is computed is given by some case."""
-    training_only = {"surrogate_disable", "learn_graded_spikes_factor", "learn_recurrent"}
+    training_only = {"surrogate_disable", "learn_graded_spikes_factor", "learn_recurrent", "learn_alpha"}
     for kind in BASE:
         taken = set(inspect.signature(kind.__init__).parameters) - {"self"} - training_only
         given = {key for case in CASES if case.neuron is kind for key in case.options(case.shape)}

@@ -15,10 +15,11 @@ import snntorch as snn
 import torch
 from torch import nn
 
+from snnfuse.export.lowering.float_neurons import is_noted
 from snnfuse.export.lowering.reset_notes import read_note
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing import trace_model
-from snnfuse.export.tracing.neurons.rows import NOTED
+from snnfuse.export.tracing.neurons.rows import NOTED, OWN_NOTED, READ_BY_NOTE, READ_OF_LI
 from snnfuse.export.tracing.nodes.refusal import Refusal
 
 Shape = tuple[int, ...]
@@ -27,7 +28,7 @@ VECTOR, IMAGE = (4,), (2, 4, 4)
 RECURRENT = (snn.RLeaky, snn.RSynaptic)
 WITH_CURRENT = (snn.Synaptic, snn.RSynaptic)
 WITH_FACTOR = (snn.Leaky,)  # takes graded_spikes_factor
-WITHOUT_DELAY = (snn.Lapicque,)  # has no reset_delay
+WITHOUT_DELAY = (snn.Lapicque, snn.Alpha)  # has no reset_delay
 
 
 class Use(nn.Module):
@@ -59,6 +60,11 @@ def _loop(m: Use, x: torch.Tensor) -> torch.Tensor:
 
 def _membrane(m: Use, x: torch.Tensor) -> torch.Tensor:
     return m.neuron(x)[-1]
+
+
+def _beside(m: Use, x: torch.Tensor) -> Any:
+    spikes, *_, membrane = m.neuron(x)
+    return spikes, membrane
 
 
 def _all(m: Use, x: torch.Tensor) -> Any:
@@ -120,6 +126,7 @@ BASE: dict[type[nn.Module], Callable[[Shape], Options]] = {
     snn.Lapicque: lambda shape: {"beta": 0.875, "R": 10.0},
     snn.RLeaky: lambda shape: {"beta": 0.875, **_all_to_all(shape)},
     snn.RSynaptic: lambda shape: {"alpha": 0.75, "beta": 0.875, **_all_to_all(shape)},
+    snn.Alpha: lambda shape: {"alpha": 0.75, "beta": 0.5},
 }
 
 
@@ -158,7 +165,9 @@ def _exported(kind: type[nn.Module]) -> Iterator[Case]:
     yield case("state_quant", state_quant=lambda s: torch.round)
     yield case("spike_grad that is no step when run forward", spike_grad=lambda s: torch.sigmoid)
     yield case("init_hidden=False, states passed along in forward's own loop", _loop, looped=True)
-    yield case("output=True, states returned beside the spikes", _all, output=True)
+    yield case("its membrane returned beside the spikes", _beside, output=True)
+    if kind in (*WITH_CURRENT, snn.Alpha):
+        yield case("output=True, all states returned", _all, output=True)
     yield case("its membrane is read by a layer", _read, output=True)
     yield case("used twice in one step", _twice)
     yield replace(case("a subclass of it"), subclass=type(f"My{kind.__name__}", (kind,), {}))
@@ -177,6 +186,14 @@ def _parameters(kind: type[nn.Module], case: Callable[..., Case]) -> Iterator[Ca
         yield case("R and C alone", beta=False, C=1.0)
         yield case("learn_beta, learn_threshold", R=False, learn_beta=True, learn_threshold=True)
         yield Case(kind, "time_step longer than R C", lambda s: {"R": 1.0, "C": 1.0, "time_step": 1.5, "init_hidden": True})
+    elif kind is snn.Alpha:  # its alpha lies above its beta
+        names = "alpha, beta, threshold"
+        decays, channels = ((each(0.9375, 0.75), each(0.5, 0.25)) for each in (_per_neuron, _per_channel))
+        yield case(f"{names} one per neuron", alpha=decays[0], beta=decays[1], threshold=_per_neuron(0.5, 2))
+        yield case(f"{names} one per channel", shape=IMAGE, alpha=channels[0], beta=channels[1], threshold=_per_channel(0.5, 2))
+        yield case("learn_beta, learn_threshold", learn_beta=True, learn_threshold=True)  # with learn_alpha snnTorch 1.0 fails
+        yield case("alpha=1", alpha=1.0)
+        yield case("beta=0", beta=0.0)
     else:
         alpha = {"alpha": _per_neuron(0.5, 0.25)} if kind in WITH_CURRENT else {}
         names = ", ".join((*alpha, "beta", "threshold"))
@@ -203,7 +220,6 @@ def _per_channel(first: float, last: float) -> Callable[[Shape], torch.Tensor]:
 
 def _whole_class() -> Iterator[Case]:
     """The classes of which no case is exported."""
-    yield Case(snn.Alpha, "", lambda s: {"alpha": 0.9, "beta": 0.8, "init_hidden": True})
     yield Case(snn.DeltaLeaky, "", lambda s: {"beta": 0.875, "init_hidden": True})
     yield Case(snn.LeakyParallel, "", lambda s: {"input_size": s[0], "hidden_size": s[0]})
     yield Case(snn.StateLeaky, "", lambda s: {"beta": 0.875, "channels": s[0]})
@@ -246,8 +262,11 @@ def unlisted() -> Iterator[None]:
 
 def structure(graph: nir.NIRGraph) -> str:
     """The nodes on the way from input to output by their kinds, and those that lead back."""
-    (source,), (target,) = graph.inputs, graph.outputs
+    (source,), (target, *others) = graph.inputs, graph.outputs
     way = networkx.shortest_path(networkx.DiGraph(list(graph.edges)), source, target)[1:-1]
-    back = [type(node).__name__ for name, node in graph.nodes.items() if name not in (source, target, *way)]
+    back = [type(node).__name__ for name, node in graph.nodes.items() if name not in (source, target, *others, *way)]
     noted = NOTED if any(read_note(node) for node in graph.nodes.values()) else ""
+    noted += OWN_NOTED if any(is_noted(node) for node in graph.nodes.values() if not isinstance(node, nir.Output)) else ""
+    if others:
+        noted += READ_BY_NOTE if is_noted(graph.nodes[others[0]]) else READ_OF_LI
     return " → ".join(type(graph.nodes[name]).__name__ for name in way) + (f", back through {' and '.join(back)}" if back else "") + noted

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware import (
+    AlphaLif,
     Connection,
     Constant,
     Conv2d,
@@ -29,6 +30,7 @@ from snnfuse.hardware import (
     Sparse,
     SpikeInput,
 )
+from snnfuse.hardware.ir.alpha import AlphaReset
 from snnfuse.hardware.ir.fixed_point import EXPONENT_RANGE
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.nodes import Node
@@ -105,9 +107,9 @@ def events(draw: st.DrawFn, node: SpikeInput | GradedInput, size: tuple[int, int
 
 def draw_population(draw: st.DrawFn, draft: Draft, name: str) -> None:
     """A neuron population with what arrives at it: from populations before it, and from itself."""
-    kind = draw(st.sampled_from([Lif, Lif, Lif, Relay, Product, InverseRoot, Maximum]))
+    kind = draw(st.sampled_from([Lif, Lif, Lif, Relay, Product, InverseRoot, Maximum, AlphaLif]))
     ports = range(draw(st.sampled_from([2, 4, 3, 1])) if kind is Maximum else 2 if kind is Product else 1)
-    least = 1 if kind in (Product, InverseRoot, Maximum) else 0
+    least = 1 if kind in (Product, InverseRoot, Maximum, AlphaLif) else 0
     sources = [(port, source) for port in ports for source in draw_sources(draw, draft, least)]
     synapses = [draw(synapse(draft.nodes[source].shape, None)) for _, source in sources[:1]]
     shape = synapses[0].output_shape if synapses and isinstance(synapses[0], Conv2d) else draw(shapes())
@@ -117,7 +119,7 @@ def draw_population(draw: st.DrawFn, draft: Draft, name: str) -> None:
     ]
     arrival = draw_latency(draw, draft, [source for _, source in sources])
     plain = {Relay: lambda _, s: Relay(s), Maximum: lambda _, s: Maximum(s, len(ports))}
-    drawn = {Lif: draw_lif, Product: draw_product, InverseRoot: draw_root, **plain}[kind](draw, shape)
+    drawn = {Lif: draw_lif, AlphaLif: draw_alpha, Product: draw_product, InverseRoot: draw_root, **plain}[kind](draw, shape)
     add(draft, name, drawn, arrival)
     for (port, source), group in zip(sources, synapses):
         delay = draw_delay(draw, draft, source, arrival)
@@ -164,6 +166,19 @@ def draw_lag(draw: st.DrawFn, delay: int) -> int:
 
 def draw_product(draw: st.DrawFn, shape: tuple[int, ...]) -> Product:
     return Product(shape, draw(st.sampled_from([0, 1, 6, 17, 31])))
+
+
+def draw_alpha(draw: st.DrawFn, shape: tuple[int, ...]) -> AlphaLif:
+    """Registers at their limits and in between, scalar or one per neuron."""
+    rng, each = draw(generators()), draw(st.booleans())
+
+    def register(corners: list[int], low: int, high: int) -> int | NDArray[np.int32]:
+        values = np.where(rng.random(shape) < 0.4, rng.choice(corners, shape), rng.integers(low, high + 1, shape)).astype(np.int32)
+        return values if each else int(values.flat[0])
+
+    decays = register([0, 1, 4095], 0, 600), register([0, 4095, 4096], 1000, 4096)  # mostly as in snnTorch: the first is the slower
+    gain, vth = register([0, 4096, 2**18 - 1], 3000, 30000), register([0, 1, 9, 2**17 - 1, 2**17], 1, 30)
+    return AlphaLif(shape, *decays, gain, vth, draw(st.sampled_from(get_args(AlphaReset))))
 
 
 def draw_root(draw: st.DrawFn, shape: tuple[int, ...]) -> InverseRoot:
@@ -266,7 +281,7 @@ def legal(values: NDArray, bits: int) -> NDArray[np.int32]:
 
 @st.composite
 def outputs(draw: st.DrawFn, draft: Draft, prefix: str) -> dict[str, Output]:
-    readable = [name for name, node in draft.nodes.items() if isinstance(node, Lif)]
+    readable = [name for name, node in draft.nodes.items() if isinstance(node, (Lif, AlphaLif))]
     names = draw(st.lists(st.sampled_from(readable), max_size=2)) if readable else []
     return {f"{prefix}out{i}": Output(name, draw(st.sampled_from(DECODERS))) for i, name in enumerate(names)}
 

@@ -39,11 +39,6 @@ from snnfuse.export.tracing.step.step import (
 )
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
-NOTED = (
-    "its membrane is an output by a note in the Output's metadata",
-    "NIR has no word for it; other readers of the graph see the spikes, snnfuse reads the membrane",
-)  # a change and its reason
-
 
 @dataclass(frozen=True)
 class Assembled:
@@ -106,12 +101,8 @@ def _output(graph: Assembly, name: str, index: int) -> None:
 
 
 def _membrane(graph: Assembly, neuron: int) -> tuple[str, ...]:
-    """The node whose output is a membrane, or the neuron itself, with an entry, where a note must say that its membrane is read."""
-    term, membrane = graph.term(neuron), graph.membranes[neuron]
-    if membrane is not None:
-        return (membrane,)
-    graph.ledger.append(LedgerEntry(term.target, *NOTED))
-    return (graph.name(term.target),)
+    """The node whose output is a membrane, or the neuron itself where a note of the Output must say that its membrane is read."""
+    return (graph.membranes[neuron] or graph.name(graph.term(neuron).target),)
 
 
 def _returned(graph: Assembly, index: int) -> tuple[str, ...]:

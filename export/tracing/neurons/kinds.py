@@ -16,10 +16,10 @@ from torch import nn
 
 from snnfuse.export.lowering.float_neurons import FloatNeuron, to_node
 from snnfuse.export.tracing.neurons.nodes import integrators, spell
-from snnfuse.export.tracing.neurons.readers import read_lapicque, read_leaky, read_rleaky, read_rsynaptic, read_synaptic
+from snnfuse.export.tracing.neurons.readers import read_alpha, read_lapicque, read_leaky, read_rleaky, read_rsynaptic, read_synaptic
 from snnfuse.export.tracing.neurons.rule import Rule, refuse_extras
 from snnfuse.export.tracing.nodes.pieces import Piece, single
-from snnfuse.export.tracing.nodes.refusal import Refused, refusal
+from snnfuse.export.tracing.nodes.refusal import Refused
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Kind:
 
     Attributes:
         states: as forward takes and returns them, in order; "spk" is what it put out in the step before.
-        read: path, module, shape of the neurons and a name for messages to its rule.
+        read: path, module, shape of the neurons and a name for messages to its rule, or to a neuron that NIR lacks.
     """
 
     states: tuple[str, ...]
-    read: Callable[[str, SpikingNeuron, tuple[int, ...], str], Rule]
+    read: Callable[[str, Any, tuple[int, ...], str], Rule | FloatNeuron]
 
 
 Lower = Callable[[Any, tuple[int, ...], float], nir.NIRNode | FloatNeuron]
@@ -57,15 +57,12 @@ KINDS: dict[type[nn.Module], Kind] = {
     snn.Lapicque: Kind(("mem",), read_lapicque),
     snn.RLeaky: Kind(("spk", "mem"), read_rleaky),
     snn.RSynaptic: Kind(("spk", "syn", "mem"), read_rsynaptic),
+    snn.Alpha: Kind(("syn_exc", "syn_inh", "mem"), read_alpha),
 }
 _LSTM = "its gates multiply states with each other, and NIR and the chip's neurons add only"
 _WHOLE = "it takes all time steps at once, and one time step of NIR cannot hold it"
 _BASE = Refused("it is a base class without a forward", "use snntorch.Leaky")
 REFUSED: dict[type[nn.Module], Refused] = {
-    snn.Alpha: Refused(
-        "its membrane is the difference of two synaptic currents, which its resets clear or shift too, and no NIR neuron does that",
-        "use snntorch.Synaptic(alpha, beta, reset_delay=False) and train again",
-    ),
     snn.DeltaLeaky: Refused(
         "it fires where the membrane moved by more than delta_threshold in either direction, and NIR compares the membrane itself",
         "encode the input's changes with snntorch.spikegen.delta, and use snntorch.Leaky",
@@ -89,6 +86,7 @@ REFUSED: dict[type[nn.Module], Refused] = {
     snn.SpikingNeuron: _BASE,
 }
 FOREIGN = Refused("this class of neuron is not exported, nor a subclass of one that is", "use snntorch.Leaky or snntorch.Synaptic itself")
+OWN_READ = Refused("a state of it is returned, and not its spikes", "return its spikes")
 
 _own: dict[type[nn.Module], OwnKind] = {}
 
@@ -160,11 +158,13 @@ def lower_neuron(
         return _own_piece(name, kind.lower(neuron, shape, dt), shape, dt, where, readout)
     refuse_extras(neuron, where)
     rule = kind.read(path, neuron, shape, where)
+    if isinstance(rule, FloatNeuron):
+        return _own_piece(name, rule, shape, dt, where, readout)
     return integrators(name, name, rule, dt) if readout else spell(name, rule, dt, stored)
 
 
 def _own_piece(name: str, lowered: nir.NIRNode | FloatNeuron, shape: tuple[int, ...], dt: float, where: str, readout: bool) -> Piece:
-    """A user's own neurons as one node, whose output is their spikes."""
+    """Neurons that NIR lacks as one node, whose output is their spikes."""
     if readout:
-        raise refusal(where, "a state of it is returned, and not its spikes", "return its spikes")
+        raise OWN_READ.at(where)
     return single(name, to_node(lowered, shape, dt) if isinstance(lowered, FloatNeuron) else lowered)

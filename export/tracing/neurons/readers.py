@@ -3,16 +3,29 @@
 import nir
 import numpy as np
 import torch
-from snntorch import Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
+from snntorch import Alpha, Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
 from torch import nn
 
-from snnfuse.export.tracing.neurons.rule import Rule, check_reset, decay, graded, parameter, reset_rule, threshold
+from snnfuse.export.lowering.alpha import AlphaNeurons
+from snnfuse.export.tracing.neurons.rule import (
+    RESET_CODES,
+    Rule,
+    check_reset,
+    decay,
+    graded,
+    is_graded,
+    parameter,
+    reset_rule,
+    threshold,
+)  # fmt: skip
 from snnfuse.export.tracing.nodes.pieces import Array, array, expanded
 from snnfuse.export.tracing.nodes.refusal import Refused, refusal
 from snnfuse.export.tracing.nodes.torch_layers import lower_conv, lower_linear, weighted
 from snnfuse.hardware.errors import InputError
 
 Shape = tuple[int, ...]
+SLOW_BETA = Refused("its beta is not below its alpha, so that its membrane has no finite scale or turns round", "keep beta below alpha")
+GRADED_ALPHA = Refused("its graded_spikes_factor was set, which its constructor does not take", "leave it at 1")
 LONG_STEP = Refused(
     "its time_step is longer than R C, so that what is left of the membrane, 1 - time_step/(R C), is no fraction",
     "use a larger beta, R or C, or a shorter time_step",
@@ -57,6 +70,19 @@ def read_rsynaptic(path: str, neuron: RSynaptic, shape: Shape, where: str) -> Ru
     beta, alpha = (decay(path, neuron, name, shape) for name in ("beta", "alpha"))
     back = _recurrent(path, neuron, shape, where)
     return _rule(path, neuron, shape, where, beta, alpha=alpha, recurrent=back, drops=True)
+
+
+def read_alpha(path: str, neuron: Alpha, shape: Shape, where: str) -> AlphaNeurons:
+    """e = alpha e + I; h = beta h - I; V = tau (e + h), whose resets act on all three one step later."""
+    if is_graded(neuron):
+        raise GRADED_ALPHA.at(where)
+    alpha, beta = (decay(path, neuron, name, shape) for name in ("alpha", "beta"))
+    if not (alpha > beta).all():
+        raise SLOW_BETA.at(where)
+    with torch.no_grad():  # in the module's own precision and order
+        a, b = torch.log(neuron.alpha.clamp(0, 1)), torch.log(neuron.beta.clamp(0, 1))
+        tau = expanded(array(a / (b - a) + 1, f"{path}'s tau_alpha"), shape, f"{path}.alpha")
+    return AlphaNeurons(alpha, beta, tau, threshold(path, neuron, shape, where), np.full(shape, float(RESET_CODES[reset_rule(neuron)])))
 
 
 def _rule(

@@ -16,6 +16,8 @@ TWICE = (
     "return the stacked spikes and let program.decode count them: torch.stack(spk_rec); without a loop, give every layer its own module",
 )
 NOTED = ", its reset in a note"
+OWN_NOTED = ", itself in a note"
+READ_OF_LI, READ_BY_NOTE = "; an Output reads the LI", "; an Output reads its membrane by a note"
 EXTRA_CASES = ("inhibition=True", "state_quant", "spike_grad that is no step when run forward")
 
 
@@ -39,6 +41,8 @@ class Form:
 
     def nodes(self, reset: str = "subtract", membrane: str = "LI", current: str = "LI", back: str = "Affine") -> str:
         """The nodes on the way from input to output, and those that lead back; `back` is the kind of the recurrent map."""
+        if self.name == "Alpha":
+            return "CubaLIF" + OWN_NOTED
         with_current = "syn" in self.states
         backwards = (["Scale"] if reset == "subtract" else []) + ([back] if self.recurrent else [])
         integrators = [current, membrane] if with_current else [membrane]
@@ -59,7 +63,13 @@ class Form:
 
 
 FORMS = tuple(
-    Form(kind.__name__, how.states, "spk" in how.states, immediate=kind.__name__ != "Lapicque", drops=kind.__name__ != "Leaky")
+    Form(
+        kind.__name__,
+        how.states,
+        "spk" in how.states,
+        immediate=kind.__name__ not in ("Lapicque", "Alpha"),
+        drops=kind.__name__ not in ("Leaky", "Alpha"),
+    )
     for kind, how in KINDS.items()
 )
 
@@ -72,7 +82,7 @@ def ops_rows() -> tuple[Row, ...]:
 
 def _exported(form: Form) -> Iterator[Row]:
     yield from _resets(form)
-    yield from _lapicque_parameters(form) if form.name == "Lapicque" else _parameters(form)
+    yield from {"Lapicque": _lapicque_parameters, "Alpha": _alpha_parameters}.get(form.name, _parameters)(form)
     yield form.refused("threshold at or below 0", f"its threshold is -1; {LOW_THRESHOLD.reason}", LOW_THRESHOLD.way_out)
     if form.recurrent:
         yield from _recurrences(form)
@@ -95,13 +105,21 @@ def _resets(form: Form) -> Iterator[Row]:
                 yield form.exact(case, nodes + NOTED * is_noted)
     yield form.exact('reset_mechanism="none", its spikes used', form.nodes("none"))
     case = 'reset_mechanism="none", its membrane used'
-    yield form.exact(case, form.nodes("none") if form.recurrent else form.nodes("none").removesuffix(" → Threshold"))
+    yield form.exact(
+        case, form.nodes("none").replace(" → Threshold, back through ", ", back through Threshold and ").removesuffix(" → Threshold")
+    )
 
 
 def _lapicque_parameters(form: Form) -> Iterator[Row]:
     for case in ("threshold one per neuron", "threshold one per channel", "beta alone", "R and C alone", "learn_beta, learn_threshold"):
         yield form.exact(case, form.nodes())
     yield form.refused("time_step longer than R C", LONG_STEP.reason, LONG_STEP.way_out)
+
+
+def _alpha_parameters(form: Form) -> Iterator[Row]:
+    names = "alpha, beta, threshold"
+    for case in (f"{names} one per neuron", f"{names} one per channel", "learn_beta, learn_threshold", "alpha=1", "beta=0"):
+        yield form.exact(case, form.nodes())
 
 
 def _parameters(form: Form) -> Iterator[Row]:
@@ -132,9 +150,11 @@ def _graded(form: Form) -> Iterator[Row]:
 
 def _uses(form: Form) -> Iterator[Row]:
     yield form.exact("init_hidden=False, states passed along in forward's own loop", form.nodes())
-    yield form.exact("its membrane returned, alone or beside the spikes", f"{form.nodes()}; an Output reads the LI")
-    if "syn" in form.states:
-        yield form.approximate("output=True, its synaptic current returned", form.nodes(), _left_out(STATES["syn"]))
+    read = form.nodes() + (READ_BY_NOTE if form.name == "Alpha" else READ_OF_LI)
+    yield form.exact("its membrane returned beside the spikes", read)
+    left = [_left_out(STATES.get(state, f"state {state!r}")) for state in form.states if state not in ("spk", "mem")]
+    if left:
+        yield form.approximate("output=True, all states returned", read, *left)
     yield form.refused("its membrane is read by a layer", *READ)
     yield form.refused("used twice in one step", *TWICE)
     yield form.refused("a subclass of it", FOREIGN.reason, FOREIGN.way_out)

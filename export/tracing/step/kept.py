@@ -63,7 +63,7 @@ class Kept:
         """Whether a neuron never resets, and its membrane is all that is read of it, in this step and in the next."""
         path = self.step.terms[neuron].target
         module = neuron_at(self.model, path)
-        if reset_rule(module) != "none" or hasattr(module, "recurrent"):
+        if reset_rule(module) != "none" or hasattr(module, "recurrent") or hasattr(module, "syn_exc"):  # Alpha, which is one node
             return False
         fed_back = any(self.step.terms[i].op == DELAYED and self.step.terms[i].target[0] == path for i in self.order)
         return not fed_back and all(self.step.terms[r].target != SPIKES for r in self.readers[neuron])

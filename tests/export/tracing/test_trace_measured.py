@@ -124,7 +124,7 @@ def test_the_returned_value_that_the_output_is_gets_compared() -> None:
     graph, ledger = trace_model(model, torch.from_numpy(x[0]))
     assert json.loads(graph.metadata["snnfuse"])["outputs"] == {"membrane": 0, "output": 1}
     _, measured = measured_ledger(model, graph, ledger, {"x": x})
-    assert [at_outputs(entry.effect) for entry in measured] == [expected_effect()] * 2
+    assert [at_outputs(entry.effect) for entry in measured] == [expected_effect()]
 
 
 def test_a_loop_that_returns_lists_is_compared_too() -> None:
@@ -146,9 +146,7 @@ def test_every_output_is_measured() -> None:
     hidden, _, last = run_model(model, {"x": x})
     wrong = (run.spikes["lif2"] != last.astype(bool)).sum()
     assert (run.spikes["lif1"] == hidden.astype(bool)).all() and wrong > 0
-    own = f"{wrong} of its {last.size} outputs differ ({wrong / last.size:.2%}) where the graph has {run.spikes['lif2'].sum()} spikes, "
-    (entry,) = (entry for entry in entries if entry.node == "lif2")
-    assert own in entry.effect
+    (entry,) = entries
     assert re.sub("at membrane .* at output_1", "at output_1", at_outputs(entry.effect)) == (
         f"with all changes of the trace, at output_0 0 output spikes differ where the graph has {run.spikes['lif1'].sum()}, "
         f"at output_1 {wrong} output spikes differ where the graph has {run.spikes['lif2'].sum()}, on 8 samples"

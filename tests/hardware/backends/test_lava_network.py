@@ -10,6 +10,7 @@ import pytest
 from scipy import sparse
 
 from snnfuse.hardware import (
+    AlphaLif,
     BiasedLif,
     Connection,
     Constant,
@@ -135,12 +136,12 @@ def test_the_table_of_models_is_what_lava_finds_by_itself() -> None:
     from snnfuse.hardware.backends.lava.synapses import build_synapse
 
     nodes = {"in": SpikeInput((1, 3, 3)), "one": Constant(), "r": Relay((1, 2, 2)), "p": Product((1, 2, 2)), "i": InverseRoot((1, 2, 2), 9)}
-    nodes |= {"rf": ResonateAndFire((1, 2, 2), 9, 9, 9)}
     nodes |= {"sum": Sigma((1, 2, 2)), "change": Delta((1, 2, 2), 9), "both": SigmaDelta((1, 2, 2), 9)}
     nodes |= {f"biased {reset}": BiasedLif((1, 2, 2), 0, 0, 1, reset=reset) for reset in get_args(Reset)}
+    nodes |= {"rf": ResonateAndFire((1, 2, 2), 9, 9, 9), "alpha": AlphaLif((1, 2, 2), 9, 9, 9, 9)}
     nodes |= {reset: Lif((1, 2, 2), 0, 0, 1, reset=reset) for reset in get_args(Reset)}
     listed = Sparse(sparse.identity(4, np.int32, "csr"))
-    links = [Connection("in", name, conv()) for name in ("r", "p", "i", "rf", *get_args(Reset)[1:])]
+    links = [Connection("in", name, conv()) for name in ("r", "p", "i", "rf", "alpha", *get_args(Reset)[1:])]
     links += [Connection("one", "p", dense(4, 1), port=1), Connection("r", "r", listed), Connection("in", "zero", dense(4, 9), 1)]
     links += [Connection("subtract", "zero", Sparse(listed.weights)), Connection("zero", "zero", listed, lag=1)]
     network = to_lava(Program(nodes, tuple(links), {}), steps=9)
