@@ -110,21 +110,21 @@ def place_program(
         fits, varied = resources.cores, sensitivity(program, board, bits, rule, Demands(program))
         rates = None if events is None else spike_rates(program, emulate(program, events, record="all"))
         before = step_load(program, resources, rates)
-        gain = None
+        gain: dict[str, Any] = {}
+        said = before.describe()
         if options.balance:
             resources, after = balance(program, resources, rates, bits)
-            gain = {"before": before.to_json(), "after": after.to_json(), "gain": before.us / after.us}
+            gain = {"balanced": {"before": before.to_json(), "after": after.to_json(), "gain": before.us / after.us}}
+            said += f"\nbalanced: {after.describe()}; {before.us / after.us:.3g} times as fast"
         placed = assign(program, resources, rates)
     section = cores(Stage(None, program, resources=resources).to_json())
     assert section is not None
     console.say(show(section))
     console.say(describe_sensitivity(varied, fits))
     console.say(placed.describe())
-    console.say(
-        before.describe() if gain is None else f"{before.describe()}\nbalanced: {after.describe()}; {gain['gain']:.3g} times as fast"
-    )
-    found = resources.to_json() | {"weight_bits": bits, "sensitivity": varied, "traffic": placed.to_json(), "step": before.to_json()}
-    return found if gain is None else found | {"balanced": gain}
+    console.say(said)
+    found = {"weight_bits": bits, "sensitivity": varied, "traffic": placed.to_json(), "step": before.to_json()}
+    return resources.to_json() | found | gain
 
 
 def open_pipeline(path: Path) -> "Pipeline":
