@@ -46,6 +46,8 @@ def opened(path: Path, what: str = "HDF5 file") -> Iterator[h5py.File]:
         raise
     except DAMAGE as error:
         said = " ".join(str(error).split())
+        if "truncated file" in said:
+            raise InputError(f"{path}: is cut off, half written or half copied; write or copy it again") from error
         raise InputError(f"{path}: no readable {what}: {type(error).__name__}: {said}") from error
 
 

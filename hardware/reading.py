@@ -11,6 +11,7 @@ from typing import Any
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnforeseenFileError
 from snnfuse.hardware.limits import check_limit, limit
 
+LFS = b"version https://git-lfs.github.com/spec/"
 SHOWN = 200  # characters of an error of somebody else's
 
 
@@ -44,6 +45,24 @@ def check_regular(path: Path) -> None:
     if not os.path.isfile(path):
         found = "is a folder, not a file" if os.path.isdir(path) else "is no regular file" if os.path.exists(path) else "no such file"
         raise InputError(f"{path}: {found}")
+    check_whole(path)
+
+
+def check_whole(path: Path) -> None:
+    """Refuse what stands for a file that is elsewhere: a pointer of Git LFS, or nothing yet.
+
+    Raises:
+        InputError: says which, and how to get the file.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(len(LFS))
+    except OSError:  # whoever reads it says so
+        return
+    if start == LFS:
+        raise InputError(f"{path}: is a pointer of Git LFS, not the file itself; get it with: git lfs pull")
+    if not start:
+        raise InputError(f"{path}: it is empty; it was never written, or its copy never arrived")
 
 
 def read_bytes(path: Path, most: str | None = None) -> bytes:

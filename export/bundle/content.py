@@ -119,8 +119,10 @@ def _write_graph(folder: Path, graph: "nir.NIRGraph") -> None:
     """By way of memory: HDF5 ends the whole process where a disk is full."""
     import nir
 
+    from snnfuse.export.lowering.completing import writable
+
     content: Any = io.BytesIO()  # h5py takes it, though nir.write does not say so
-    nir.write(content, graph)
+    nir.write(content, writable(graph))
     (folder / GRAPH).write_bytes(content.getvalue())
 
 

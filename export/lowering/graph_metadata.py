@@ -50,7 +50,7 @@ def read_notes(graph: nir.NIRGraph) -> Notes:
         raise _damaged(f"it is a {type(graph.metadata).__name__}")
     text = graph.metadata.get(KEY)
     if text is None:
-        return Notes()
+        return Notes(dt=_foreign_dt(graph.metadata.get("dt")))
     try:
         said = json.loads(text if isinstance(text, (str, bytes)) else str(text))
     except ValueError as error:  # JSON's errors, and bytes that are no UTF-8
@@ -71,6 +71,14 @@ def with_note(graph: nir.NIRGraph, **notes: Any) -> nir.NIRGraph:
     """The graph with further notes, JSON-able."""
     about = json.loads(graph.metadata[KEY]) | notes
     return nir.NIRGraph(graph.nodes, graph.edges, metadata={**graph.metadata, KEY: json.dumps(about)}, type_check=False)
+
+
+def _foreign_dt(value: Any) -> float | None:
+    """Seconds per step as other exporters note them, under "dt"; None where it is no such number."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "fiu" or found.size != 1:
+        return None
+    return float(found.reshape(())) if np.isfinite(found).all() and (found > 0).all() else None
 
 
 def _readings(notes: Any) -> dict[str, str]:

@@ -56,7 +56,10 @@ def membrane(name: str, node: Firing | Leaky, dt: float) -> tuple[Array, Array, 
         return np.ones_like(r), r * dt, np.zeros_like(r)
     tau = node.tau_mem if isinstance(node, (nir.CubaLIF, nir.CubaLI)) else node.tau
     step = euler_step(name, "tau", tau, dt)
-    return 1.0 - step, r * step, step * np.asarray(node.v_leak, np.float64)
+    if not np.isfinite(r[step > 0] if r.shape == step.shape else r).all():
+        raise InputError(f"node {name!r}: r is infinite where tau is not; was the network trained to the end?")
+    gain = np.where(np.isinf(r), 1.0, np.where(np.isinf(r), 0.0, r) * step)  # r = tau / dt, as exporters write a gain of 1
+    return 1.0 - step, gain, step * np.asarray(node.v_leak, np.float64)
 
 
 def euler_step(name: str, parameter: str, tau: Array, dt: float) -> Array:
@@ -94,6 +97,8 @@ def check_numbers(name: str, node: nir.NIRNode, lowering: NodeLowering) -> None:
             array = np.asarray(None)
         if array.dtype.kind not in "fiub" or not array.size:
             raise InputError(f"node {name!r}: {key} holds {_shown(value)}, where real numbers are needed; write the graph again")
+        if key in lowering.endless and not np.isnan(array).any() and not (array == -np.inf).any():
+            continue
         if not np.isfinite(array).all():
             raise InputError(f"node {name!r}: {key} holds NaN or infinite values; was the network trained to the end?")
 
@@ -121,6 +126,7 @@ _THRESHOLD_ROWS = (
         "a product of counts x and q, if it can be shown that x <= N and q <= 1: an AND neuron or a product neuron"),
     Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
 )  # fmt: skip
+_ENDLESS = ("tau", "tau_mem", "tau_syn", "r", "v_threshold")  # infinity: it never decays, and never fires
 _MEMBRANE, _CUBA = ("tau", "r", "v_leak"), ("tau_mem", "tau_syn", "r", "w_in", "v_leak")
 _RESET = ("v_threshold", "v_reset")
 
@@ -130,8 +136,8 @@ _CUBA_LIF = "a population with a synaptic current that resets to zero; a spike m
 _IF = "a population without a leak that resets to zero"
 _LI = "a readout of its membrane, the membrane of a neuron that a Threshold fires, or the synaptic current before one or a LIF"
 _CUBA_LI = "a readout of its membrane, with a synaptic current"
-_READ = {"population": population, "fires": False}
-_FIRES = {"population": population, "optional": ("v_reset",)}
+_READ = {"population": population, "fires": False, "endless": _ENDLESS}
+_FIRES = {"population": population, "optional": ("v_reset",), "endless": _ENDLESS}
 
 LOWERINGS: dict[type[nir.NIRNode], NodeLowering] = {
     nir.LIF: NeuronLowering(_LIF, numbers=(*_MEMBRANE, *_RESET), **_FIRES),

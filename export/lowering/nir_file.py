@@ -9,6 +9,8 @@ from nir.serialization import hdf2dict
 from snnfuse.export.hdf5 import opened
 from snnfuse.hardware.errors import InputError
 
+CONVOLUTIONS = ("Conv1d", "Conv2d")  # of which older files do not say the shape of their input
+
 
 def read_graph(path: str | Path) -> nir.NIRGraph:
     """Return the NIR graph of an HDF5 file, which `snnfuse.export.hdf5` has checked.
@@ -35,10 +37,13 @@ def _graph(path: Path, file: h5py.File) -> nir.NIRNode:
 
 
 def _unchecked(content: dict) -> dict:
-    """The same, with graphs and graphs within them that nir takes as they are: shapes are checked by lowering, with names."""
+    """The same, with graphs and graphs within them that nir takes as they are: shapes are checked, and missing ones inferred, by lowering,
+    with names."""
     waiting = [content]
     while waiting:
         node = waiting.pop()
+        if node.get("type") in CONVOLUTIONS:
+            node.setdefault("input_shape", None)
         if isinstance(node.get("nodes"), dict):
             node["type_check"] = False
             waiting += [inner for inner in node["nodes"].values() if isinstance(inner, dict)]

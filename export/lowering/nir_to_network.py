@@ -18,7 +18,7 @@ from snnfuse.export.lowering.nir_nodes import find_lowering, known_types
 from snnfuse.export.lowering.outputs import BEFORE_RESET, check_before_reset, membrane_read, with_membranes_noted
 from snnfuse.export.lowering.own_parameters import as_exported
 from snnfuse.export.lowering.passes import Pass, Watch, run_passes
-from snnfuse.export.lowering.populations import ANY_SPIKE, build, memoryless, own_shape
+from snnfuse.export.lowering.populations import ANY_SPIKE, build, memoryless, never_firing, own_shape
 from snnfuse.export.lowering.product_patterns import with_products
 from snnfuse.export.lowering.shapes import as_shape, declared_shape, infer, same_neurons, size
 from snnfuse.export.lowering.state import Lowering, named
@@ -175,7 +175,7 @@ def build_populations(lowering: Lowering) -> Lowering:
 def _population(lowering: Lowering, name: str, cell: Cell) -> Population:
     if isinstance(lowering.nodes[name], nir.Output):
         return memoryless(lowering.shapes[name], np.inf)
-    neuron = build(cell, lowering.nodes, lowering.dt, lowering.shapes[name])
+    neuron = never_firing(build(cell, lowering.nodes, lowering.dt, lowering.shapes[name]), only_read(lowering.graph, name))
     return memoryless(neuron.shape, ANY_SPIKE) if lowering.is_maximum(name, neuron) else neuron
 
 
@@ -207,6 +207,11 @@ def _output(lowering: Lowering, name: str) -> str:
     if declared is not None and size(stated := as_shape(name, declared)) != 1 and not same_neurons(stated, shape):
         raise InputError(f"output {name!r} is declared with shape {stated}, but {source!r} has {shape}")
     return source
+
+
+def only_read(graph: Graph, name: str) -> bool:
+    """Whether nothing but outputs read a node."""
+    return all(isinstance(graph.nodes[target], nir.Output) for target in graph.targets(name))
 
 
 SUBGRAPHS = Pass("subgraphs", inlined)

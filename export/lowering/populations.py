@@ -70,6 +70,19 @@ def build(cell: Cell, nodes: Mapping[str, nir.NIRNode], dt: float, shape: Shape)
     return _written_out(as_noted(cell.name, nodes[cell.name], neuron), cell.name, shape)
 
 
+def never_firing(neuron: Population, only_read: bool) -> Population:
+    """A population some of whose thresholds are infinite: those neurons stay at zero, below any threshold, so that they never fire. Where
+    all are, and outputs alone read it, it is a readout of its membrane.
+    """
+    never = np.isinf(neuron.theta)
+    if not never.any() or (never.all() and only_read):
+        return neuron
+    still = {key: np.where(never, 0.0, getattr(neuron, key)) for key in ("gain", "bias", "voltage_bias")}
+    base = 0.0 if neuron.reset_to is None else neuron.reset_to
+    taken = None if neuron.taken is None else np.where(never, 1.0, neuron.taken)
+    return replace(neuron, theta=np.where(never, base + 1.0, neuron.theta), taken=taken, **still)
+
+
 def memoryless(shape: Shape, theta: ArrayLike) -> Population:
     """A neuron without memory: v' = I, s = v' > theta. With theta = ANY_SPIKE it is a maximum of spikes, with an infinite one a readout."""
     zeros, ones = np.zeros(shape), np.ones(shape)

@@ -25,12 +25,14 @@ class NodeLowering:
         rows: of the table of operations, for its cases.
         numbers: names of its attributes that must hold finite real numbers; of neurons, each one number or one per neuron.
         optional: those of them that may be None.
+        endless: those of them that may be infinite: a time constant that never ends, a threshold that is never reached.
     """
 
     how: str = ""
     rows: tuple[Row, ...] = ()
     numbers: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
+    endless: tuple[str, ...] = ()
 
 
 def own_bias(name: str, node: nir.NIRNode, shape: Shape) -> Array | None:

@@ -13,7 +13,9 @@ from torch import nn
 
 from snnfuse.checkpoints.import_path import current_folder_importable
 from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedError
+from snnfuse.hardware.reading import check_whole
 
+ZIP = b"PK"
 FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give --model package.module:factory"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 SHOWN = 3  # names that an error lists before it says how many more there are
@@ -85,7 +87,10 @@ def _check_container(path: Path) -> None:
             raise InputError(
                 f"{path}: of a format older than that of PyTorch 1.6; save it again: torch.save(torch.load(path), path)"
             ) from error
-        hint = "it is empty" if not path.stat().st_size else "it is truncated or something else"
+        check_whole(path)
+        if path.read_bytes()[: len(ZIP)] == ZIP:
+            raise InputError(f"{path}: is truncated, half written or half copied; save or copy it again ({first_line(error)})") from error
+        hint = "it is truncated or something else"
         raise InputError(f"{path}: not a file of torch.save, {hint} ({first_line(error)})") from error
     if damaged is not None:
         raise InputError(f"{path}: damaged at {damaged}; copy or save it again")

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from snnfuse.hardware.backends.verify import Check
 
 
+VERDICTS = {True: "PASSED", False: "FAILED", None: "NOT RUN: only manifest and hashes were checked, and they are as written"}
+
+
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool) -> int:
     """Check BUNDLE's hashes and manifest, then rerun its golden inputs on the emulator and on Lava and compare every spike.
 
-    Ends PASSED or FAILED (exit 1). Without Lava nothing is verified: exit 6.
+    Ends PASSED or FAILED (exit 1), or, of a bundle without a program, with what was checked of it alone. Without Lava nothing is
+    verified: exit 6.
     """
     from snnfuse.hardware.errors import VerificationError
 
@@ -32,8 +36,8 @@ def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool
             result.update(passed=False, problem=str(error))
             console.say(f"{error}\nFAILED")
             return error.exit_code
-    console.say("PASSED" if result["passed"] else "FAILED")
-    return 0 if result["passed"] else VerificationError.exit_code
+    console.say(VERDICTS[result["passed"]])
+    return VerificationError.exit_code if result["passed"] is False else 0
 
 
 def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str, Any]:
@@ -50,8 +54,8 @@ def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str,
     for check in bundle.lacks:
         console.say(f"of format version {bundle.manifest['format_version']}, of which this is not checked: {check}")
     if not find_target(bundle.manifest["target"]).has_program:
-        console.say("only hashes were checked: this bundle holds a graph only, and no program to run")
-        return {"passed": True, "checks": []}
+        console.say("this bundle holds a graph only, and no program to run")
+        return {"passed": None, "checks": []}
     checks = []
     for check in as_they_end(verify_pipeline(bundle.pipeline, bundle.recordings, timeout=timeout), console):
         console.say(describe(check))

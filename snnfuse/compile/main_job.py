@@ -87,11 +87,14 @@ def _check_stages(floats: "StagedGraph", settings: Settings, target: Target) -> 
 
 def _graph_only(source: Source, floats: "StagedGraph | None", samples: Samples | None, settings: Settings, target: Target) -> Compiled:
     from snnfuse.export.lowering.graph_metadata import read_notes
+    from snnfuse.export.lowering.nir_to_network import lower
     from snnfuse.export.lowering.notes import note_entries
 
     if floats is None:
         raise UnsupportedError(f"{source.name}: it holds integers, of which there is no float graph; use --target loihi2, lava or netx")
     (graph,) = floats.stages
+    if source.kind == "graph":  # a foreign one is checked as for any other target; what was traced here is known to be whole
+        lower(graph, settings.dt)
     unread = note_entries(graph, None if samples is None else samples.select(slice(MEASURED_SAMPLES)).inputs, settings.dt)
     return Compiled(target, (Stage(graph, graph_ledger=read_notes(graph).ledger + unread),))
 

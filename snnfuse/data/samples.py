@@ -196,6 +196,8 @@ def _read(path: Path) -> dict[str, NDArray]:
         raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or 'no .npz file'}") from error
+    except zipfile.BadZipFile as error:
+        raise InputError(f"{path}: is cut off, half written or half copied; write or copy it again") from error
     except DAMAGE as error:
         what = "it holds Python objects" if "allow_pickle" in str(error) else f"{type(error).__name__}: {error}"
         raise InputError(f"{path}: no .npz file of numbers: {what}") from error

@@ -81,7 +81,7 @@ def test_every_changed_or_missing_file_is_named(parts: dict, tmp_path: Path, nam
 @pytest.mark.parametrize(
     "manifest, message",
     [
-        ("", "manifest.json: damaged"),
+        ("", "manifest.json: it is empty"),
         ("[]", "manifest.json: holds no JSON object"),
         ('{"format": "x"}', "format is 'x'"),
         ('{"format": "snnfuse bundle", "format_version": 9}', "format_version is 9; this snnfuse reads 1, 2, 3, 4, 5"),
