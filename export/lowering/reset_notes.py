@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TypeVar
 
 import nir
-import numpy as np
 
 from snnfuse.export.lowering.network import FloatReset, Population
 from snnfuse.hardware.errors import InputError
@@ -51,12 +50,8 @@ def as_noted(name: str, node: nir.NIRNode, neuron: Population) -> Population:
             f"export the model again, or delete the metadata {KEY!r}"
         )
     (reset,) = rules
-    if reset != "subtract_undelayed":
-        return replace(neuron, reset=reset)
-    amount, beta = np.broadcast_arrays(neuron.amount, neuron.beta)
-    if neuron.reset == "subtract_delayed":
-        amount = np.divide(amount, beta, where=beta > 0, out=np.ones(beta.shape))
-    return replace(neuron, reset=reset, taken=np.where(beta > 0, amount, neuron.theta / (1 + MARGIN)))  # else Scale is 0, and tells none
+    # what is taken is the threshold, which Scale(-beta theta) tells less exactly, and with beta = 0 not at all
+    return replace(neuron, reset=reset, taken=neuron.theta / (1 + MARGIN) if reset == "subtract_undelayed" else neuron.taken)
 
 
 def _spelt(reset: FloatReset) -> str:

@@ -141,7 +141,7 @@ def check_approximate(case: Case, said: Row) -> None:
     assert 0.001 < (expected != 0).mean() < 1
     wrong = differing(case, model, x, expected)
     graph, ledger = trace_model(model, sample(case, x))
-    _, measured = measured_ledger(model, graph, ledger, {"x": x.numpy()}, unrolled=case.looped)
+    _, measured = measured_ledger(model, graph, ledger, {"x": x.numpy()})
     assert ledger and all(entry.change in said.how and entry.reason in said.how for entry in ledger)
     for entry in measured:
         assert entry.node == "neuron"
@@ -154,7 +154,7 @@ def check_refused(case: Case, said: Row) -> None:
         trace_model(case.model(), case.sample())
     message = str(error.value)
     assert said.how in message and message.endswith(f"; {said.way_out}") and "\n" not in message
-    assert message.startswith(("neuron (", "neuron.", "fc (", "add"))
+    assert message.startswith(("neuron (", "neuron.", "fc (", "add", "forward: "))
     assert error.value.exit_code == 3
 
 
@@ -187,7 +187,7 @@ def test_every_reset_with_every_shape_of_parameters(case: Case, shape: str) -> N
         assert wrong == 0
         return
     graph, ledger = trace_model(model, sample(case, x))
-    _, measured = measured_ledger(model, graph, ledger, {"x": x.numpy()}, unrolled=False)
+    _, measured = measured_ledger(model, graph, ledger, {"x": x.numpy()})
     assert [f"{wrong} of its {expected.size} outputs differ" in entry.effect for entry in measured] == [True] * len(ledger)
 
 

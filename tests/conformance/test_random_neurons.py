@@ -34,11 +34,13 @@ def drawn(rng: np.random.Generator, low: float, high: float, neurons: int) -> fl
 
 
 def neuron(rng: np.random.Generator, neurons: int) -> nn.Module:
-    kind = [snn.Leaky, snn.Synaptic, snn.Lapicque, snn.RLeaky, snn.RSynaptic][rng.integers(5)]
+    kind = [snn.Leaky, snn.Synaptic, snn.Lapicque, snn.RLeaky, snn.RSynaptic, snn.Alpha][rng.integers(6)]
     reset = ["subtract", "zero", "none"][rng.integers(3)]
     options = {"reset_mechanism": reset, "threshold": drawn(rng, 0.3, 2, neurons), "init_hidden": True, "spike_grad": heaviside}
     if kind is snn.Lapicque:
         return kind(R=float(rng.uniform(2, 8)), C=float(rng.uniform(0.5, 4)), **options)
+    if kind is snn.Alpha:
+        return kind(alpha=drawn(rng, 0.6, 1.2, neurons), beta=drawn(rng, -0.2, 0.5, neurons), **options)
     options |= {"beta": drawn(rng, -0.2, 1.2, neurons), "reset_delay": kind is snn.RSynaptic or bool(rng.random() < 0.6)}
     if kind in (snn.Synaptic, snn.RSynaptic):
         options["alpha"] = drawn(rng, -0.2, 1.2, neurons)

@@ -12,8 +12,8 @@ GROUP = "snnTorch neuron"
 STATES = {"mem": "membrane", "syn": "synaptic current"}
 READ = ("fc (Linear) reads it, and NIR passes on spikes only", "feed on spikes, or return the membrane")
 TWICE = (
-    "every neuron is called 2 times, as by a loop over time, and this is returned for all steps at once",
-    "return the stacked spikes and let program.decode count them: torch.stack(spk_rec); without a loop, give every layer its own module",
+    "steps 0 and 1 of its loop differ: input 'x' against fc (Linear)",
+    "make every step of the loop the same, and give every layer its own module",
 )
 NOTED = ", its reset in a note"
 OWN_NOTED = ", itself in a note"
