@@ -140,6 +140,7 @@ class Network:
         ledger: what changed on the way here.
         membranes: the outputs that read a voltage; the others read spikes.
         readings: of outputs of which the model returns one value for all steps, which: the "sum", "mean" or "last" one.
+        warnings: what a user should know of what changed, a sentence each.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -150,6 +151,7 @@ class Network:
     ledger: Ledger = ()
     membranes: frozenset[str] = frozenset()
     readings: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def read_voltages(self) -> frozenset[str]:

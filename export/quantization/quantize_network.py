@@ -24,7 +24,8 @@ from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, la
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
 from snnfuse.export.quantization.population_fits import calibrate, fit_all, search_samples
-from snnfuse.export.quantization.reading import read_as, with_stock_membranes
+from snnfuse.export.quantization.reading import decision, read_as, with_stock_membranes
+from snnfuse.export.quantization.reading import declared as declared_outputs
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
@@ -154,7 +155,9 @@ def prepare(
     if relays:
         network = RELAYS(network, target, [name for name, node in inputs.items() if not node.sends_numbers], watch=watch)
     if settings.reset is not None:
-        network = RESET(network, settings.reset, x, target, watch=watch)
+        name = decision(network, settings.reading)
+        decides = None if name is None else (name, declared_outputs(network, settings.reading)[name])
+        network = RESET(network, settings.reset, x, target, decides, watch=watch)
     network = REST(legalize(with_stock_membranes(network, settings.reading, target), target, watch), x, watch=watch)
     _check_not_silent(x)
     return network, x, inputs
@@ -200,5 +203,5 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
             own = layer_effect(runs, name, search_samples(network, name, time, batch))
             entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks.get(name))
     entries += [read_entry(each, fits[each.node]) for each in compare_read(network, program, run, recording)]
-    found = suspects(network, x, program.inputs, run, fits, recording)
+    found = (*network.warnings, *suspects(network, x, program.inputs, run, fits, recording))
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

@@ -131,7 +131,7 @@ def graph_of(name: str, model: nn.Module, x: dict[str, np.ndarray]) -> nir.NIRGr
 def test_the_float_network_is_snntorch(name: str) -> None:
     model, x = make(name)
     network = lower(graph_of(name, model, x))
-    (node,) = network.outputs.values()
+    (node,) = {*network.outputs.values()}
     expected = run_torch(name, model, x)
     np.testing.assert_array_equal(simulate(network, x).spikes[node], expected)
     assert 0.02 < expected.mean() < 0.9
@@ -168,8 +168,7 @@ def test_stock_neurons_refuse_subtraction_and_take_its_conversion() -> None:
 
 
 def test_the_ledger_travels_with_the_graph() -> None:
-    model, x = make("tutorial")
-    graph = graph_of("tutorial", model, x)
+    graph = to_nir(nn.Sequential(nn.Linear(4, 4), leaky(0.5, graded_spikes_factor=2.0)), torch.zeros(1, 4))
     noted = json.loads(graph.metadata["snnfuse"])["ledger"]
-    assert any("membrane" in entry["change"] or "membrane" in entry["reason"] for entry in noted)
+    assert [entry["node"] for entry in noted] == ["1"]
     assert [entry.node for entry in lower(graph).ledger] == [entry["node"] for entry in noted]

@@ -119,7 +119,7 @@ BAD = [
     (changed(x=GradedInput((6,), 8, 0.1)), "netx networks have one input of binary spikes, this program has x (GradedInput)"),
     (linked(*LINKS, Connection("one", "b", Dense(even(3, 1))), one=Constant()), "this program has x (SpikeInput), one (Constant)"),
     (linked(*LINKS, Connection("y", "a", Dense(even(4, 2))), y=SpikeInput((2,))), "this program has x (SpikeInput), y (SpikeInput)"),
-    (changed(a=replace(LIF, reset="subtract")), "a: resets by 'subtract'; netx knows reset to zero only (--reset zero)"),
+    (changed(a=replace(LIF, reset="subtract")), "a: resets by 'subtract'; netx knows reset to zero only: other targets keep it"),
     (changed(a=replace(LIF, bias_mant=33)), "a: its bias is no multiple of 2**6"),
     (
         linked(Connection("x", "r", Dense(even(4, 6))), Connection("r", "a", Dense(even(4, 4))), LINKS[1], r=Relay((4,))),

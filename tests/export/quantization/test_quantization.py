@@ -1,17 +1,20 @@
 """Float graph to integers: what is exact is exact, and what is not is measured."""
 
 import json
+import warnings
+from dataclasses import replace
 
 import nir
 import numpy as np
 import pytest
 from quantization_graphs import DT, binary, chain, cuba, lif
 
-from snnfuse.export import lower, measure_agreement, quantize
+from snnfuse.export import lower, measure_agreement, quantize, simulate
+from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization import calibration as calibrate
 from snnfuse.export.quantization.rounding import Grid, choose_grid, round_bias
 from snnfuse.hardware import Conv2d, GradedInput, SpikeInput, emulate
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import CalibrationWarning, InputError
 
 
 def test_a_network_that_integers_hold_is_exact_and_leaves_no_entry() -> None:
@@ -233,6 +236,25 @@ def test_reset_conversion_is_entered_with_its_effect() -> None:
     assert program.nodes["n1"].reset == "subtract_delayed"
     assert program.ledger[0].change == "reset zero becomes subtract_delayed"
     assert int(program.ledger[0].effect.split()[0]) > 0
+
+
+def test_another_reset_tells_without_labels_how_many_decided_classes_it_changes() -> None:
+    graph = chain(nir.Linear(np.random.default_rng(1).normal(0.1, 0.1, (20, 10))), lif(20, 0.9), size=10)
+    x = binary(30, 40, 10)
+    with pytest.warns(CalibrationWarning, match=r"the reset subtract_delayed, which was asked for: [1-9]\d* of 40 decided classes change"):
+        program = quantize(graph, x, reset="subtract_delayed")
+    own, other = (simulate(net, {"input": x}).spikes["n1"].sum(0).argmax(1) for net in both_resets(lower(graph)))
+    wrong = int((own != other).sum())
+    (entry,) = (entry for entry in program.ledger if entry.node == "output")
+    assert entry.effect == f"{wrong} of 40 decided classes change ({wrong / 40:.1%}), on the calibration samples"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not [entry for entry in quantize(graph, x, reset="zero").ledger if "decided" in entry.change]
+
+
+def both_resets(network: Network) -> tuple[Network, Network]:
+    changed = {name: replace(p, reset="subtract_delayed") for name, p in network.populations.items()}
+    return network, replace(network, populations=changed)
 
 
 @pytest.mark.parametrize(
