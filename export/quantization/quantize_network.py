@@ -18,6 +18,7 @@ from snnfuse.export.lowering.pass_list import RELAYS, RESET, REST
 from snnfuse.export.lowering.passes import Watch
 from snnfuse.export.quantization.agreement import compare_read, compare_runs
 from snnfuse.export.quantization.board_fit import Draft, fit_to_board
+from snnfuse.export.quantization.calibration_data import plain
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, layer_effect, saturation_effect
@@ -78,7 +79,9 @@ def quantize(
     Args:
         graph: NIR graph of standard primitives.
         calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. An input that holds
-            only 0 and 1 is declared binary; any other is declared graded, with `input_bits` bits and the scale of least mean error.
+            only 0 and 1 is declared binary; any other is declared graded, with `input_bits` bits and the scale of least mean error. Or a
+            torch Dataset of (input, label), (time, *shape) each, or a DataLoader of batches (time, batch, *shape), of which the first 256
+            samples are taken.
         dt: seconds per step; by default the graph's own, or 1e-4.
         reset: makes every spiking population reset by this rule, with the measured effect in the ledger; by default each keeps its own.
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8. A pair gives each
@@ -150,7 +153,7 @@ def prepare(
     otherwise. Arguments and errors as of `quantize_measured`.
     """
     network, bits = read_as(lower(graph, settings.dt, watch), settings.reading), min(settings.input_bits, target.payload_bits)
-    x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, calibration)
+    x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, plain(calibration, tuple(network.inputs)))
     inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
     if relays:
         network = RELAYS(network, target, [name for name, node in inputs.items() if not node.sends_numbers], watch=watch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from snnfuse.compile.accuracy import check_labels, describe_decoder, float_accuracy, program_accuracy
 from snnfuse.compile.integers import Integers
+from snnfuse.compile.open_samples import samples_of
 from snnfuse.compile.settings import DEFAULTS, Settings
 from snnfuse.compile.sources import Source
 from snnfuse.compile.tracing import MEASURED_SAMPLES
@@ -33,7 +34,7 @@ Step = Callable[[str], AbstractContextManager[Any]]
 
 def compile(
     source: Source,
-    samples: Samples | None = None,
+    samples: Any = None,
     settings: Settings = DEFAULTS,
     target: Target = LOIHI2,
     step: Step = lambda what: nullcontext(),
@@ -42,8 +43,9 @@ def compile(
 
     Args:
         source: as of `open_source` or `source_of`.
-        samples: inputs by the source's names, which calibrate and measure; the first ones become the golden vectors. None for a source of
-            integers, or for target `nir`.
+        samples: `Samples`, arrays, tensors, a torch Dataset or DataLoader, as of `samples_of`, by the source's names; they calibrate and
+            measure, and the first ones become the golden vectors. With settings.layout "static" they have no time axis, and stay for
+            settings.time_steps. None for a source of integers, or for target `nir`.
         settings: how.
         target: for what, with the board whose limits hold.
         step: told what begins; the context that it returns lasts as long.
@@ -53,6 +55,10 @@ def compile(
             labels that are none of the output's classes; UnsupportedError for a network in stages and a target that holds one network.
     """
     floats = None
+    if samples is not None and not isinstance(samples, Samples):
+        static = settings.time_steps if settings.layout == "static" else None
+        samples = samples_of(samples, batch_first=settings.batch_first, static_steps=static)
+        samples = samples if source.floats is None else samples.named(source.inputs)
     if source.floats is not None:
         with step("making the float network"):
             floats = source.floats(samples, settings)

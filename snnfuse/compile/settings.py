@@ -25,6 +25,7 @@ class Settings(QuantizationSettings):
         time_steps: over how many steps a model loops whose forward does so itself, and how many the samples have; None for as many as
             they have.
         layout: how a model's forward takes time, as `snnfuse.export.tracing.forms.Layout`; None to find it out.
+        batch_first: whether arrays given as samples are (batch, time, ...).
         shapes: of one time step of one sample, by input name, where there are no samples to tell.
         net: which part of a netx file, and what is fed to it, by the names of `snnfuse.export.netx.options.NetOptions`.
     """
@@ -35,6 +36,7 @@ class Settings(QuantizationSettings):
     prove: Effort = "off"
     time_steps: int | None = None
     layout: Layout | None = None
+    batch_first: bool = False
     shapes: Shapes | None = None
     net: Mapping[str, int] = field(default_factory=dict)
 
