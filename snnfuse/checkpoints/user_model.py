@@ -1,6 +1,7 @@
 """A user's own model class, named on the command line."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,8 @@ def _of_file(file: Path) -> tuple[tuple[str, ...], str]:
     if not file.is_file():
         raise InputError(f"--model {file}: there is no such file")
     folder, stem = file.resolve().parent, file.stem
-    if folder.name.isidentifier() and folder.parent != folder:
-        return (str(folder.parent), str(folder)), f"{folder.name}.{stem}"
-    return (str(folder),), stem
+    in_folder = folder.name.isidentifier() and folder.parent != folder
+    name = f"{folder.name}.{stem}" if in_folder else stem
+    if getattr(sys.modules.get(name), "__file__", None) not in (None, str(file.resolve())):
+        del sys.modules[name]  # of another folder that is called the same
+    return ((str(folder.parent), str(folder)) if in_folder else (str(folder),)), name
