@@ -175,7 +175,9 @@ def build_populations(lowering: Lowering) -> Lowering:
 def _population(lowering: Lowering, name: str, cell: Cell) -> Population:
     if isinstance(lowering.nodes[name], nir.Output):
         return memoryless(lowering.shapes[name], np.inf)
-    neuron = never_firing(build(cell, lowering.nodes, lowering.dt, lowering.shapes[name]), only_read(lowering.graph, name))
+    neuron = build(cell, lowering.nodes, lowering.dt, lowering.shapes[name])
+    if np.isinf(getattr(lowering.nodes[name], "v_threshold", 0.0)).any():
+        neuron = never_firing(neuron, only_read(lowering.graph, name))
     return memoryless(neuron.shape, ANY_SPIKE) if lowering.is_maximum(name, neuron) else neuron
 
 
