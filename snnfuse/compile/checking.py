@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from snnfuse.compile.main_job import compile
+from snnfuse.compile.random_inputs import random_inputs
 from snnfuse.compile.settings import Settings
 from snnfuse.compile.sources import Source
-from snnfuse.data.samples import Samples, random_spikes
+from snnfuse.data.samples import Samples
 from snnfuse.export.bundle.compiled import Compiled, Stage
 from snnfuse.export.targets import Target
+from snnfuse.hardware import SpikeInput
 from snnfuse.hardware.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,8 +109,8 @@ def _stand_in(source: Source, settings: Settings) -> Samples | None:
         shapes = {name: tuple(int(n) for n in node.input_type["input"]) for name, node in graph.inputs.items()}
     if shapes is None:
         raise InputError(f"the shapes of {source.name}'s inputs are not known: give --calib FILE.npz, --data NAME or --sample SHAPE")
-    spikes = random_spikes(shapes)
-    return replace(spikes, inputs={name: array[: settings.time_steps].astype(np.float32) for name, array in spikes.inputs.items()})
+    spikes = random_inputs({name: SpikeInput(tuple(shape)) for name, shape in shapes.items()}, settings.time_steps)
+    return replace(spikes, inputs={name: array.astype(np.float32) for name, array in spikes.inputs.items()})
 
 
 def _changes(stage: Stage, settings: Settings) -> dict[str, str]:
