@@ -29,10 +29,10 @@ def verdict(content: Json) -> list[str]:
 def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
     measured, about = content.get("calibration_accuracy"), content.get("calibration")
     if measured:
-        yield (
-            f"accuracy: float {measured['float']:.2%}, deployed {measured['program']:.2%}, on {measured['samples']} calibration samples "
-            f"({measured['decoder']})"
-        )
+        what = f"accuracy on {measured['samples']} calibration samples"
+        yield f"{what}: float {measured['float']:.2%}, deployed {measured['program']:.2%}"
+        if not measured["decoder"].startswith("spike count"):
+            yield f"decoder: {measured['decoder']}"
         return
     rows = {row["node"]: row for stage in stages for row in stage.get("layers") or ()}
     for name, output in (content.get("outputs") or {}).items():
@@ -55,10 +55,10 @@ def _changes(content: Json, stages: Sequence[Json]) -> str:
     rows = [row for stage in stages for row in stage.get("layers") or ()]
     lost = {row["node"]: row["deviation"] if row["deviation"] is not None else 1 - (row["agreement"] or 0) for row in rows if _judged(row)}
     if not lost:
-        return f"changed: {count(entries)}; -v lists them"
+        return f"changed: {count(entries)} (-v)"
     most = max(lost, key=lost.__getitem__)
     what = next("membranes" if row["deviation"] is not None else "spikes" for row in rows if row["node"] == most)
-    return f"changed most: {most}, {lost[most]:.2%} of its {what}; {count(entries)} in all, -v lists them"
+    return f"changed most: {most}, {lost[most]:.2%} of its {what} ({len(entries)} changes in all: -v)"
 
 
 def _judged(row: Json) -> bool:

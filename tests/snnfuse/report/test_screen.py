@@ -20,8 +20,8 @@ def test_an_export_prints_the_verdict_the_bundle_and_what_to_do_next(snn: Cli, g
     assert done.out == "\n".join([*verdict(content), "bundle: net-loihi2", "next: snnfuse verify net-loihi2", ""])
     assert max(len(line) for line in done.out.splitlines()) <= 80 and len(done.out.splitlines()) <= 12
     said, measured = words(verdict(content)), content["calibration_accuracy"]
-    assert said.startswith(f"accuracy: float {measured['float']:.2%}, deployed {measured['program']:.2%}, on 10 calibration samples")
-    assert f"{len(content['ledger'])} changes of meaning in all" in said and "fits: 1 of the 120 cores of oheo-gulch" in said
+    assert said.startswith(f"accuracy on 10 calibration samples: float {measured['float']:.2%}, deployed {measured['program']:.2%}")
+    assert f"{len(content['ledger'])} changes in all: -v)" in said and "fits: 1 of the 120 cores of oheo-gulch" in said
 
 
 def test_without_labels_the_outputs_spikes_are_counted(snn: Cli, graph: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_layer_that_changed_most_of_all_stages_is_named() -> None:
     }
     other = {**stage, "layers": [{**layer, "node": "c", "agreement": 0.9}], "tiers": {"c": "B"}, "tier_status": {"c": "assumed"}}
     said = words(verdict({"stages": [stage, other], "outputs": {}}))
-    assert "changed most: c, 10.00% of its spikes; 2 changes of meaning in all" in said
+    assert "changed most: c, 10.00% of its spikes (2 changes in all: -v)" in said
     assert "fits: 4 of the 9 cores of b; tier B, neuron microcode (assumed): c" in said
 
 
