@@ -102,8 +102,8 @@ def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape, dt: floa
 
 def _place(name: str, node: Place, shape: Shape, dt: float) -> Maps:
     """One place of a pool's windows."""
-    (windows,) = LOWERINGS[type(node.pool)].maps(name, node.pool, shape, dt)
-    return (LinearMap(windows.shape, place(name, windows.resolved(), node.port)),)
+    (windows,) = LOWERINGS[type(node.pool)].maps(node.of, node.pool, shape, dt)
+    return (LinearMap(windows.shape, place(node.of, windows.resolved(), node.port)),)
 
 
 def _output_shape(name: str, conv: ConvWeights) -> Shape:

@@ -47,7 +47,7 @@ def _with_gain_before(network: Network, name: str) -> Network:
     """Where one projection leaves, of one factor per neuron."""
     maximum, leaving = network.populations[name], _leaving(network, name)
     gain = _factors(leaving[0]) if len(leaving) == 1 else None
-    if gain is None or (np.abs(gain) == 1).all():
+    if gain is None or np.isin(gain, (-1.0, 0.0, 1.0)).all():
         return network
     size = np.where(gain == 0, 1.0, np.abs(gain))
     sign = SparseWeights(sparse.diags(np.sign(gain), format="csr"))

@@ -35,10 +35,12 @@ class Place(nir.NIRNode):
     """One place of a window: of the pool's windows, the number that lies there; their last one in those that have no such place.
 
     Attributes:
+        of: the pool's name.
         pool: the linear node whose weights that are not 0 are the windows.
         port: which place, in the order of what the pool reads.
     """
 
+    of: str
     pool: nir.NIRNode
     port: int
 
@@ -81,7 +83,7 @@ def with_maxima(graph: Graph) -> Graph:
     found = {name: places_of(name, node) for name, node in graph.nodes.items() if is_maximum(name, node)}
     ways = {name: [f"{name} (place {port + 1})" for port in range(count)] for name, count in found.items()}
     made: dict[str, nir.NIRNode] = {name: MaximumNode(count) for name, count in found.items()}
-    made |= {way: Place(graph.nodes[name], port) for name, each in ways.items() for port, way in enumerate(each)}
+    made |= {way: Place(name, graph.nodes[name], port) for name, each in ways.items() for port, way in enumerate(each)}
     edges = [(source, way) for source, target in graph.edges for way in ways.get(target, [target])]
     edges += [(way, name) for name, each in ways.items() for way in each]
     return Graph(dict(graph.nodes) | made, edges)

@@ -97,7 +97,7 @@ def counting(shape: Shape, kind: Kind, bounds: tuple[int, int] = (1, 1)) -> Popu
 
 def maximum(shape: Shape, ports: int) -> Population:
     """Neurons that send the largest of what arrives at their ports."""
-    return replace(memoryless(shape, np.inf), kind="maximum", ports=ports, bias=np.zeros((ports, *shape)))
+    return replace(memoryless(shape, 1.0), kind="maximum", ports=ports, bias=np.zeros((ports, *shape)))
 
 
 def _thresholded(neuron: Population, cell: Cell, nodes: Mapping[str, nir.NIRNode]) -> Population:

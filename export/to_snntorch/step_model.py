@@ -169,6 +169,24 @@ class Factor(nn.Module):
         return x * self.factor
 
 
+class WindowMaximum(nn.Module):
+    """The largest number of each window.
+
+    Args:
+        reads: (places, numbers), which of what it reads lies at each place of each window.
+        shape: of what it puts out.
+    """
+
+    def __init__(self, reads: torch.Tensor, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("reads", reads)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(batch, *what it reads) to (batch, *shape)."""
+        return x.flatten(1)[:, self.reads].amax(1).reshape(len(x), *self.shape)
+
+
 class DelayLine(nn.Module):
     """Each neuron's value of its own number of steps before, and 0 before the first."""
 

@@ -11,6 +11,7 @@ and builds each with the reset that the graph spells:
     LI, I, CubaLI -> Output                       Leaky or Synaptic without a reset, whose membrane is returned
     Threshold after anything else                 Leaky(beta=0) without a reset; those of a product too
     I that is read by layers                      a running sum
+    a node noted as a maximum                     MaxPool2d, or the largest number of each window
 
 In a loop, every connection takes one step, as everywhere in this project.
 """
@@ -25,13 +26,16 @@ from torch import nn
 
 from snnfuse.export.lowering.graph import strong_components
 from snnfuse.export.lowering.linear_nodes import as_padding, delay_steps, per_axis
+from snnfuse.export.lowering.linear_regions import node_maps
+from snnfuse.export.lowering.maximum_patterns import is_maximum, places_of
+from snnfuse.export.lowering.maximum_places import place
 from snnfuse.export.lowering.network import Array, Population
 from snnfuse.export.lowering.nir_to_network import LOWERING, time_step
 from snnfuse.export.lowering.passes import run_passes
-from snnfuse.export.lowering.shapes import size, spread
+from snnfuse.export.lowering.shapes import Shape, size, spread
 from snnfuse.export.lowering.state import Lowering, named
 from snnfuse.export.lowering.subgraphs import inlined
-from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepModel
+from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepModel, WindowMaximum
 from snnfuse.hardware.errors import UnsupportedError
 
 SUBTRACTING = ("subtract_delayed", "subtract_undelayed")  # as snnTorch does it
@@ -129,6 +133,8 @@ def _tensors(dtype: torch.dtype) -> Callable[[Array], torch.Tensor]:
 def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype) -> Layer:
     """A linear node as torch's layer."""
     shape = lowering.shapes[lowering.graph.sources(name)[0]]
+    if is_maximum(name, node):
+        return Layer(_largest(name, node, lowering, shape), shape)
     if isinstance(node, (nir.Affine, nir.Linear)):
         shape = (size(shape),)
         return Layer(_weighted(nn.Linear(shape[0], node.weight.shape[0], bias=isinstance(node, nir.Affine)), node, dtype), shape)
@@ -143,6 +149,17 @@ def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype)
     if isinstance(node, (nir.Conv1d, nir.Conv2d)):
         return Layer(_convolution(name, node, dtype), shape)
     raise UnsupportedError(f"node {name!r} is a {type(node).__name__}, which torch has no layer for; write it as NIR's own nodes")
+
+
+def _largest(name: str, node: nir.NIRNode, lowering: Lowering, shape: Shape) -> nn.Module:
+    """The maximum that a node is noted as; torch's own where it is a plain pool, and then one can export it again."""
+    if isinstance(node, nir.AvgPool2d):
+        sides, stride, padding = (per_axis(value, 2) for value in (node.kernel_size, node.stride, node.padding))
+        if all(2 * p <= k for p, k in zip(padding, sides, strict=True)):
+            return nn.MaxPool2d(sides, stride, padding)
+    (windows,) = node_maps(lowering, name, shape)
+    reads = [place(name, windows.resolved(), port).matrix.tocsr().indices for port in range(places_of(name, node))]
+    return WindowMaximum(torch.as_tensor(np.stack(reads).astype(np.int64)), lowering.shapes[name])
 
 
 def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> nn.Module:
