@@ -11,7 +11,13 @@ from typing import Any
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnforeseenFileError
 from snnfuse.hardware.limits import check_limit, limit
 
-LFS = b"version https://git-lfs.github.com/spec/"
+BEGIN = 64  # bytes that tell what stands in place of a file
+PLACE_HOLDERS = {
+    b"version https://git-lfs.github.com/spec/": "is a pointer of Git LFS, not the file itself; get it with: git lfs pull",
+    b"/annex/objects/": "is a pointer of git-annex, not the file itself; get it with: git annex get",
+    b"<!doctype html": "is a web page, saved in place of the file; download the raw file",
+    b"<html": "is a web page, saved in place of the file; download the raw file",
+}
 SHOWN = 200  # characters of an error of somebody else's
 
 
@@ -37,7 +43,7 @@ def reading(file: object) -> Iterator[None]:
 
 
 def check_regular(path: Path) -> None:
-    """Refuse what is no file with an end: a folder, a pipe, a device.
+    """Refuse what is no file with an end: a folder, a pipe, a device; and what stands in place of one.
 
     Raises:
         InputError: says which, or that there is none.
@@ -49,18 +55,19 @@ def check_regular(path: Path) -> None:
 
 
 def check_whole(path: Path) -> None:
-    """Refuse what stands for a file that is elsewhere: a pointer of Git LFS, or nothing yet.
+    """Refuse what stands for a file that is elsewhere: a pointer of Git LFS or git-annex, a web page, or nothing yet.
 
     Raises:
         InputError: says which, and how to get the file.
     """
     try:
         with open(path, "rb") as file:
-            start = file.read(len(LFS))
+            start = file.read(BEGIN)
     except OSError:  # whoever reads it says so
         return
-    if start == LFS:
-        raise InputError(f"{path}: is a pointer of Git LFS, not the file itself; get it with: git lfs pull")
+    for mark, what in PLACE_HOLDERS.items():
+        if start.lstrip().lower().startswith(mark):
+            raise InputError(f"{path}: {what}")
     if not start:
         raise InputError(f"{path}: it is empty; it was never written, or its copy never arrived")
 

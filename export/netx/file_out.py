@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnfuse.export.netx.contents import Net, NetLayer, NetNeuron
+from snnfuse.export.netx.contents import Net, NetLayer, NetNeuron, NetSdnn
 
 if TYPE_CHECKING:
     import h5py
@@ -30,6 +30,10 @@ def _write_layer(group: "h5py.Group", layer: NetLayer) -> None:
     group.create_dataset("type", (1,), KIND_BYTES, [layer.kind.encode("ascii")])
     group.create_dataset("shape", data=np.array(layer.shape, np.int64))
     if layer.weight is None:
+        if layer.neuron is not None:  # an input that encodes
+            for key, value in zip(("weight", "bias"), layer.transform):
+                group.create_dataset(key, data=np.array([value], np.float32))
+            _write_neuron(group, layer.neuron)
         return
     if layer.kind == "conv":
         out, per_group, *kernel = layer.weight.shape
@@ -41,14 +45,23 @@ def _write_layer(group: "h5py.Group", layer: NetLayer) -> None:
     values |= {key: array.astype(np.float32) for key, array in arrays.items() if array is not None}
     for key, value in values.items():
         group.create_dataset(key, data=value)
-    _write_neuron(group, layer.neuron)
+    if layer.neuron is not None:
+        _write_neuron(group, layer.neuron)
 
 
-def _write_neuron(group: "h5py.Group", neuron: NetNeuron) -> None:
-    values = {"type": "CUBA", "refDelay": neuron.refractory, "gradedSpike": False}
-    values |= {"iDecay": _plain(neuron.i_decay), "vDecay": _plain(neuron.v_decay), "vThMant": _plain(neuron.threshold)}
-    for key, value in values.items():
+def _write_neuron(group: "h5py.Group", neuron: NetNeuron | NetSdnn) -> None:
+    for key, value in (_sdnn(neuron) if isinstance(neuron, NetSdnn) else _cuba(neuron)).items():
         group.create_dataset(f"neuron/{key}", data=value)
+
+
+def _sdnn(neuron: NetSdnn) -> dict[str, object]:
+    values: dict[str, object] = {"type": "SDNN", "activation": neuron.activation, "vThMant": neuron.threshold}
+    return values | ({"sigma_output": True} if neuron.is_output else {})
+
+
+def _cuba(neuron: NetNeuron) -> dict[str, object]:
+    values: dict[str, object] = {"type": "CUBA", "refDelay": neuron.refractory, "gradedSpike": False}
+    return values | {"iDecay": _plain(neuron.i_decay), "vDecay": _plain(neuron.v_decay), "vThMant": _plain(neuron.threshold)}
 
 
 def _plain(value: object) -> object:

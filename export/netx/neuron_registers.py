@@ -129,9 +129,10 @@ def neuron_of(lif: Lif, where: str, flat: bool) -> tuple[NetNeuron, NDArray[np.i
     if (bias % (1 << BIAS_SHIFT)).any():
         raise UnsupportedError(f"{where}: its bias is no multiple of 2**{BIAS_SHIFT}, which is all that netx files can say")
     registers = (np.asarray(value, np.int64) for value in (np.add(lif.du, CURRENT_DECAY_OFFSET), lif.dv, lif.vth))
-    neuron = NetNeuron(*(int(v.flat[0]) if v.min() == v.max() else _stored(v, flat) for v in registers))
-    return neuron, _stored(np.broadcast_to(bias >> BIAS_SHIFT, lif.shape), flat) if bias.any() else None
+    neuron = NetNeuron(*(int(v.flat[0]) if v.min() == v.max() else stored(v, flat) for v in registers))
+    return neuron, stored(np.broadcast_to(bias >> BIAS_SHIFT, lif.shape), flat) if bias.any() else None
 
 
-def _stored(values: NDArray[np.int64], flat: bool) -> NDArray[np.int64]:
+def stored(values: NDArray[np.int64], flat: bool) -> NDArray[np.int64]:
+    """One value per neuron in the axes of a file: (n,) of a dense layer, (W, H, C) of a convolution."""
     return values.reshape(-1) if flat else np.ascontiguousarray(values.transpose())

@@ -5,18 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from snnfuse.export.netx.contents import Array, Net, NetLayer
+from snnfuse.export.netx.ends_to_file import begun_together, encoder_of, sdnn_of
 from snnfuse.export.netx.netx_itself import CHIP_BITS, built
 from snnfuse.export.netx.neuron_registers import neuron_of
 from snnfuse.export.netx.weight_groups import total_kernel, total_matrix
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.bias_input import BiasedLif
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
 from snnfuse.hardware.ir.lif import Lif
-from snnfuse.hardware.ir.nodes import Connection
+from snnfuse.hardware.ir.nodes import Connection, Input, Neuron
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.sigma_delta import Delta, Sigma, SigmaDelta
 from snnfuse.hardware.ir.synapses import Conv2d
 
 MOST_WEIGHTS = 1 << 24  # a netx file holds zeros too
 WAY_OUT = "use --target lava"
+ENDS = (BiasedLif, Delta, Sigma)
 
 
 def to_contents(program: Program) -> Net:
@@ -26,9 +30,10 @@ def to_contents(program: Program) -> Net:
         UnsupportedError: netx cannot express it, or would run it differently; says what and where.
     """
     chain = _chain(program)
+    first = encoder_of(program, chain[0]) if chain else None
     shape = _input_shape(program, chain)
-    layers = [NetLayer("layer/0", "input", shape)]
-    for name in chain:
+    layers = [NetLayer("layer/0", "input", shape) if first is None else first]
+    for name in chain[first is not None :]:
         arriving = program.into(name)
         feed = [c for c in arriving if not c.is_recurrent]
         if not _convolutions(feed) and len(shape) > 1:
@@ -41,13 +46,12 @@ def to_contents(program: Program) -> Net:
 def _chain(program: Program) -> list[str]:
     """The neuron populations in order, each fed by the one before and read by the one behind."""
     nodes = [name for name in program.nodes if name not in program.neurons]
-    if len(nodes) != 1 or nodes[0] not in program.inputs or program.inputs[nodes[0]].sends_numbers:
+    if len(nodes) != 1 or nodes[0] not in program.inputs:
         kinds = ", ".join(f"{name} ({type(program.nodes[name]).__name__})" for name in nodes)
-        raise UnsupportedError(f"netx networks have one input of binary spikes, this program has {kinds or 'none'}; {WAY_OUT}")
+        raise UnsupportedError(f"netx networks have one input, this program has {kinds or 'none'}; {WAY_OUT}")
     chain, before = list(program.neurons), nodes[0]
+    _check_kinds(program, chain, program.inputs[nodes[0]])
     for name in chain:
-        if type(program.nodes[name]) is not Lif:
-            raise UnsupportedError(f"{name}: netx has no {type(program.nodes[name]).__name__} neurons; {WAY_OUT}")
         sources = {c.source for c in program.into(name)} - {name}
         if sources != {before}:
             fed = ", ".join(sorted(sources)) or "nothing"
@@ -57,6 +61,21 @@ def _chain(program: Program) -> list[str]:
     if read - {before}:
         raise UnsupportedError(f"netx networks end in their output, but {sorted(read - {before})[0]} is one as well; {WAY_OUT}")
     return chain
+
+
+def _check_kinds(program: Program, chain: list[str], fed: Input) -> None:
+    """UnsupportedError for neurons that netx has not, or not in this place."""
+    kinds = [type(program.nodes[name]) for name in chain]
+    for place, (name, kind) in enumerate(zip(chain, kinds)):
+        fits = kind in (Lif, SigmaDelta) or (kind in (BiasedLif, Delta) and not place) or (kind is Sigma and place == len(chain) - 1)
+        if not fits:
+            raise UnsupportedError(f"{name}: netx has no {kind.__name__} neurons{', but at an end' * (kind in ENDS)}; {WAY_OUT}")
+    if len({kind in (Lif, BiasedLif) for kind in kinds}) > 1:
+        raise UnsupportedError(f"netx clears LIF neurons between samples and sigma-delta neurons never: this program has both; {WAY_OUT}")
+    if fed.sends_numbers and kinds and kinds[0] not in (BiasedLif, Delta):
+        raise UnsupportedError(
+            f"{chain[0]}: numbers are fed to it, and a netx file cannot say so: netx takes input_message_bits as an argument; {WAY_OUT}"
+        )
 
 
 def _input_shape(program: Program, chain: list[str]) -> tuple[int, ...]:
@@ -77,12 +96,14 @@ def _convolutions(feed: Sequence[Connection]) -> list[Conv2d]:
 
 
 def _layer(program: Program, name: str, place: str, feed: list[Connection], back: list[Connection], before: tuple[int, ...]) -> NetLayer:
-    lif = program.nodes[name]
+    node = program.nodes[name]
     convs = _convolutions(feed)
-    neuron, bias = neuron_of(lif, name, flat=not convs)
+    is_lif = type(node) is Lif
+    neuron, bias = (neuron_of if is_lif else sdnn_of)(node, name, flat=not convs)
+    feed = feed if is_lif else begun_together(name, feed)
     if convs:
-        _check_conv(name, lif, convs, feed, back, before)
-        return _conv(name, place, lif, convs, {"neuron": neuron, "bias": bias})
+        _check_conv(name, node, convs, feed, back, before)
+        return _conv(name, place, node, convs, {"neuron": neuron, "bias": bias})
     weight, delay = _dense(name, feed)
     weight_rec = _dense(name, back)[0] if back else None
     if any(c.lag for c in back) or (back and delay is not None):
@@ -92,23 +113,25 @@ def _layer(program: Program, name: str, place: str, feed: list[Connection], back
     return layer
 
 
-def _check_conv(name: str, lif: Lif, convs: list[Conv2d], feed: list[Connection], back: list[Connection], before: tuple[int, ...]) -> None:
+def _check_conv(
+    name: str, node: Neuron, convs: list[Conv2d], feed: list[Connection], back: list[Connection], before: tuple[int, ...]
+) -> None:
     if back:
         raise UnsupportedError(f"{name}: netx has no recurrent convolutions; {WAY_OUT}")
     if any(c.lag for c in feed):
         raise UnsupportedError(f"{name}: netx ignores the delays of a convolution; {WAY_OUT}")
-    if tuple(before) != convs[0].input_shape or lif.shape != convs[0].output_shape:
+    if tuple(before) != convs[0].input_shape or node.shape != convs[0].output_shape:
         raise UnsupportedError(f"{name}: netx cannot reshape between a population and a convolution; {WAY_OUT}")
 
 
-def _conv(name: str, place: str, lif: Lif, convs: list[Conv2d], neurons: dict) -> NetLayer:
+def _conv(name: str, place: str, node: Neuron, convs: list[Conv2d], neurons: dict) -> NetLayer:
     conv, weight = convs[0], total_kernel(convs, name)
-    if np.abs(weight).sum((1, 2, 3)).max() >= STATE_LIMIT:
+    if type(node) is Lif and np.abs(weight).sum((1, 2, 3)).max() >= STATE_LIMIT:
         raise UnsupportedError(f"{name}: sums of its weights may leave 24 bits, where Lava's convolution wraps; {WAY_OUT}")
     if max(*weight.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups) > 127:
         raise UnsupportedError(f"{name}: Lava keeps the geometry of a convolution in 8 bits, and 127 is the most; {WAY_OUT}")
     geometry = {key: getattr(conv, key) for key in ("stride", "padding", "dilation", "groups")}
-    return NetLayer(place, "conv", lif.shape, weight=weight, **neurons, **geometry)
+    return NetLayer(place, "conv", node.shape, weight=weight, **neurons, **geometry)
 
 
 def _dense(name: str, groups: Sequence[Connection]) -> tuple[Array, Array | None]:

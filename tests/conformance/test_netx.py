@@ -1,5 +1,6 @@
 """lava-dl itself is the judge: what SLAYER computes, what netx runs on Lava, and what this project makes of the same file."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,12 +11,35 @@ import numpy as np
 import pytest
 from netx_files import conv, dense, given, neuron, write
 
-from snnfuse.export.netx import open_net, write_net
+from benchmarks.chip_tests import folder as wheel
+from snnfuse.compile.random_inputs import random_inputs
+from snnfuse.export.netx import net_bytes, open_net, write_net
 from snnfuse.export.netx.netx_itself import built
-from snnfuse.hardware import Connection, Conv2d, Dense, Lif, Output, Program, SpikeInput
+from snnfuse.hardware import (
+    BiasedLif,
+    BiasInput,
+    Connection,
+    Conv2d,
+    Delta,
+    Dense,
+    Diagonal,
+    GradedInput,
+    Lif,
+    Output,
+    Program,
+    Sigma,
+    SigmaDelta,
+    SpikeInput,
+)
 from snnfuse.hardware.backends.reference import emulate
 
 HELPERS = Path(__file__).parents[1] / "helpers"
+SHIPPED = {
+    "tiny": ("tiny.net", 20, {}),
+    "mnist": ("mnist.net", 16, {}),
+    "ntidigits": ("gts/ntidigits/ntidigits.net", 200, {"num_layers": 5}),
+    "square": ("gts/pilotnet_sdnn/square_network.net", 12, {}),
+}
 ONE_SAMPLE = ("dense_delay", "recurrent", "conv_delay", "bias_delay")  # netx does not clear what their synapses hold
 pytestmark = pytest.mark.usefixtures("lava")
 
@@ -52,8 +76,69 @@ def netx(trained: Path, tmp_path_factory) -> Path:
         write(new(folder, name, x) / "net.net", *layers)
     program, x = chain()
     write_net(program, new(folder, "chain", x) / "net.net")
+    for name, (content, x, options) in {**shipped(), "images": written(pictures()), "sums": written(sums())}.items():
+        place = new(folder, name, x)
+        (place / "net.net").write_bytes(content)
+        (place / "job.json").write_text(json.dumps({"states": True, **options}))
     script("netx_run.py", folder)
     return folder
+
+
+def shipped() -> dict[str, tuple[bytes, np.ndarray, dict]]:
+    """Networks of lava-dl's wheel, with inputs and netx's arguments."""
+    found = {}
+    for name, (file, steps, options) in SHIPPED.items():
+        program, _ = open_net(wheel() / file, **options)
+        x = program.encode(random_inputs(program.inputs, steps).inputs)["input"][:, :1]
+        found[name] = (wheel() / file).read_bytes(), x, options
+    return found
+
+
+def written(given: tuple[Program, np.ndarray]) -> tuple[bytes, np.ndarray, dict]:
+    return net_bytes(given[0]), given[1], {}
+
+
+def pictures() -> tuple[Program, np.ndarray]:
+    """An image in biases, a convolution with a bias per channel, and neurons of which each has its own threshold."""
+    rng = np.random.default_rng(7)
+    image, bias = (2, 5, 4), np.repeat(np.array([64, -128], np.int32), 9).reshape(2, 3, 3)
+    conv = Conv2d(2 * rng.integers(-9, 14, (2, 2, 3, 2), dtype=np.int32), image)
+    nodes = {
+        "img": BiasInput(image, 1 / 40, 30),
+        "e": BiasedLif(image, 4095, 300, 25, bias_exp=6),
+        "c": Lif((2, 3, 3), 2000, 100, 20, bias, 1),
+        "d": Lif((4,), 900, 100, rng.integers(5, 30, 4).astype(np.int32)),
+    }
+    links = (
+        Connection("img", "e", Diagonal(np.ones(40, np.int32)), port=1),
+        Connection("e", "c", conv),
+        Connection("c", "d", Dense(2 * rng.integers(-9, 14, (4, 18), dtype=np.int32))),
+    )
+    program = Program(nodes, links, {"out": Output("d")})
+    return program, program.encode(np.repeat(rng.uniform(-1, 1, (1, 1, *image)), 40, 0))["img"]
+
+
+def sums() -> tuple[Program, np.ndarray]:
+    """Sigma-delta neurons with thresholds, biases and delays, a convolution and dense layers."""
+    rng = np.random.default_rng(8)
+    image, together = (2, 5, 4), {"delay": -1, "lag": 1}
+    conv = Conv2d(2 * rng.integers(-9, 9, (3, 2, 2, 2), dtype=np.int32), image)
+    nodes = {
+        "img": GradedInput(image, 16, 1 / 64),
+        "e": Delta(image, 2, 6, 6),
+        "c": SigmaDelta((3, 4, 3), 9, 6, 6, bias=rng.integers(-40, 40, (3, 4, 3)).astype(np.int32)),
+        "d": SigmaDelta((5,), 3, 6, 6),
+        "o": Sigma((2,)),
+    }
+    links = (
+        Connection("img", "e", Diagonal(np.ones(40, np.int32))),
+        Connection("e", "c", conv, **together),
+        Connection("c", "d", Dense(2 * rng.integers(-9, 9, (5, 36), dtype=np.int32)), delay=-1, lag=4),
+        Connection("d", "o", Dense(2 * rng.integers(-99, 99, (2, 5), dtype=np.int32)), **together),
+    )
+    x = rng.uniform(-1, 1, (40, 1, *image)) * (np.arange(40) % 3 > 0)[:, None, None, None, None]
+    program = Program(nodes, links, {"out": Output("o", "membrane_last")})
+    return program, program.encode(x)["img"]
 
 
 def new(folder: Path, name: str, x: np.ndarray) -> Path:
@@ -112,6 +197,42 @@ def test_the_import_is_what_netx_runs(name: str, netx: Path) -> None:
 def test_where_a_difference_is_reported_netx_differs(name: str, netx: Path) -> None:
     program, differences = open_net(netx / name / "net.net")
     assert differences and any(mismatches(program, netx / name))
+
+
+@pytest.mark.parametrize("name", ["tiny", "mnist", "ntidigits", "square", "images", "sums"])
+def test_messages_and_states_are_those_of_netx(name: str, netx: Path) -> None:
+    """Every value of every layer, but the current of MNIST's last layer: netx never lets it fade, and makes it the voltage, which is
+    that of a readout."""
+    options = {key: value for key, value in json.loads((netx / name / "job.json").read_text()).items() if key != "states"}
+    program, _ = open_net(netx / name / "net.net", **options)
+    found, compared = emulate(program, {"input": np.load(netx / name / "x.npy")}, "all", states=True), 0
+    for i, (node, neurons) in enumerate(program.neurons.items()):
+        values = {"": found.spikes[node]} | {f"_{state}": found.states[node][state] for state in neurons.states}
+        if (name, node) == ("mnist", "layer3"):
+            del values["_u"]
+        for suffix, ours in values.items():
+            theirs = np.load(netx / name / f"{i}{suffix}.npy").reshape(ours.shape)
+            assert (ours != theirs).sum() == 0, (node, suffix)
+            compared += ours.size
+        assert found.spikes[node].any() or (name, node) == ("mnist", "layer3")
+    assert compared > 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["pilotnet_lif", "pilotnet_sdnn"])
+def test_pilotnet_is_that_of_netx(file: str, tmp_path: Path) -> None:
+    """16 steps of every layer, messages and states."""
+    program, _ = open_net(wheel() / f"gts/{file}/network.net")
+    x = program.encode(random_inputs(program.inputs, 16).inputs)["input"][:, :1]
+    place = new(tmp_path, "one", x)
+    (place / "net.net").write_bytes((wheel() / f"gts/{file}/network.net").read_bytes())
+    (place / "job.json").write_text('{"states": true}')
+    np.savez(tmp_path / "weights.npz", np.eye(2))
+    script("netx_run.py", tmp_path)
+    found = emulate(program, {"input": x}, "all", states=True)
+    for i, (node, neurons) in enumerate(program.neurons.items()):
+        for suffix, ours in {"": found.spikes[node], **{f"_{state}": found.states[node][state] for state in neurons.states}}.items():
+            assert (np.load(place / f"{i}{suffix}.npy").reshape(ours.shape) != ours).sum() == 0, (node, suffix)
 
 
 def matrices() -> Iterator[np.ndarray]:

@@ -407,3 +407,18 @@ def test_the_length_of_a_sample(tmp_path) -> None:
     assert sample_steps(write(tmp_path / "b.net", dense(EVEN))) is None
     with pytest.raises(InputError, match="simulation/tSample: expected a positive number of steps, found 0"):
         sample_steps(write(tmp_path / "c.net", dense(EVEN), simulation__tSample=0))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "is a pointer of Git LFS.*git lfs pull"),
+        (b"/annex/objects/MD5E-s12--4d7a.net\n", "is a pointer of git-annex.*git annex get"),
+        (b"\n<!DOCTYPE html>\n<html><head>", "is a web page, saved in place of the file"),
+    ],
+)
+def test_what_stands_in_place_of_a_file_is_named(content: bytes, message: str, tmp_path) -> None:
+    (tmp_path / "a.net").write_bytes(content)
+    with pytest.raises(InputError, match=f"a.net: {message}") as caught:
+        read_net(tmp_path / "a.net")
+    assert "\n" not in str(caught.value)

@@ -12,7 +12,26 @@ from snnfuse.export.netx import net_bytes, read_net, write_net
 from snnfuse.export.netx.contents import same
 from snnfuse.export.netx.file_in import read_contents
 from snnfuse.export.netx.program_to_file import to_contents
-from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Relay, Sparse, SpikeInput, compare
+from snnfuse.hardware import (
+    BiasedLif,
+    BiasInput,
+    Connection,
+    Constant,
+    Conv2d,
+    Delta,
+    Dense,
+    Diagonal,
+    GradedInput,
+    Lif,
+    Output,
+    Program,
+    Relay,
+    Sigma,
+    SigmaDelta,
+    Sparse,
+    SpikeInput,
+    compare,
+)
 from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
@@ -116,8 +135,11 @@ def test_a_file_that_was_read_is_written_again_with_its_delays(tmp_path: Path) -
 
 ODD = np.array([[129, -255, 3, 0, 1, 7]] * 4, np.int32)
 BAD = [
-    (changed(x=GradedInput((6,), 8, 0.1)), "netx networks have one input of binary spikes, this program has x (GradedInput)"),
-    (linked(*LINKS, Connection("one", "b", Dense(even(3, 1))), one=Constant()), "this program has x (SpikeInput), one (Constant)"),
+    (changed(x=GradedInput((6,), 8, 0.1)), "a: numbers are fed to it, and a netx file cannot say so"),
+    (
+        linked(*LINKS, Connection("one", "b", Dense(even(3, 1))), one=Constant()),
+        "netx networks have one input, this program has x (SpikeInput), one (Con",
+    ),
     (linked(*LINKS, Connection("y", "a", Dense(even(4, 2))), y=SpikeInput((2,))), "this program has x (SpikeInput), y (SpikeInput)"),
     (changed(a=replace(LIF, reset="subtract")), "a: resets by 'subtract'; netx knows reset to zero only: other targets keep it"),
     (changed(a=replace(LIF, bias_mant=33)), "a: its bias is no multiple of 2**6"),
@@ -165,3 +187,68 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written"):
         write_net(PROGRAM, tmp_path / "folder.net")
     assert [path.name for path in tmp_path.iterdir()] == ["folder.net"]
+
+
+def encoded(node: BiasedLif | Delta, fed: BiasInput | GradedInput, *behind: Lif | SigmaDelta | Sigma, **link: int) -> Program:
+    """An image into neurons that encode it, a convolution and a dense layer."""
+    port = 1 if isinstance(node, BiasedLif) else 0
+    conv_in = Conv2d(even(2, 1, 2, 2, most=9), node.shape)
+    links = (
+        Connection("img", "e", Diagonal(np.ones(node.size, np.int32)), port=port),
+        Connection("e", "c", conv_in, **link),
+        Connection("c", "d", Dense(even(3, 12, most=9)), **link),
+    )
+    nodes = {"img": fed, "e": node, "c": behind[0], "d": behind[1]}
+    decoder = "spike_count" if isinstance(behind[1], Lif) else "membrane_last"
+    return Program(nodes, links, {"out": Output("d", decoder)})
+
+
+IMAGE = (1, 3, 4)
+TOGETHER = {"delay": -1, "lag": 1}
+BIAS = RNG.integers(-9, 9, (2, 2, 3)).astype(np.int32)
+SUMS = encoded(Delta(IMAGE, 1, 6, 6), GradedInput(IMAGE, 16, 1 / 64), SigmaDelta((2, 2, 3), 3, 6, 6, bias=BIAS), Sigma((3,)), **TOGETHER)
+WRITTEN = encoded(
+    BiasedLif(IMAGE, 4095, 300, 25, bias_exp=6), BiasInput(IMAGE, -1 / 40, 36), Lif((2, 2, 3), 4095, 100, 9), Lif((3,), 900, 100, 9)
+)
+
+
+@pytest.mark.parametrize("program", [SUMS, WRITTEN], ids=["sums", "written"])
+def test_neurons_that_encode_an_image_are_written(program: Program, tmp_path: Path) -> None:
+    write_net(program, tmp_path / "a.net")
+    back = read_net(tmp_path / "a.net")
+    assert same(read_contents(tmp_path / "a.net").layers, to_contents(program).layers)
+    assert not back.ledger and back.nodes["input"] == program.nodes["img"]
+    x = np.repeat(RNG.uniform(-1, 1, (1, 2, *IMAGE)), 30, 0)
+    events = program.encode(x)["img"]
+    ours, theirs = (emulate(each, {name: events}, "all", states=True) for each, name in ((program, "img"), (back, "input")))
+    for mine, other in zip(program.neurons, back.neurons, strict=True):
+        assert (ours.spikes[mine] == theirs.spikes[other]).all() and ours.spikes[mine].any()
+        for variable in program.neurons[mine].states:
+            assert (ours.states[mine][variable] == theirs.states[other][variable]).all()
+
+
+def node_changed(program: Program, **changes) -> Program:
+    return replace(program, nodes={**program.nodes, **changes})
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (node_changed(SUMS, c=replace(SUMS.nodes["c"], spike_exp=3)), "c: has spike_exp=3, state_exp=6, cumulative=0"),
+        (node_changed(SUMS, c=replace(SUMS.nodes["c"], activation="unit")), "c: has no activation, and netx runs relu"),
+        (node_changed(SUMS, e=replace(SUMS.nodes["e"], cumulative=1)), "e: has spike_exp=6, state_exp=6, cumulative=1"),
+        (node_changed(SUMS, img=GradedInput(IMAGE, 16, 0.3)), "e: its input's scale is 0.3"),
+        (
+            replace(SUMS, connections=tuple(replace(c, delay=0, lag=0) for c in SUMS.connections)),
+            "c: netx begins all sigma-delta populations at once",
+        ),
+        (node_changed(SUMS, d=Lif((3,), 1, 1, 1 << 17)), "netx clears LIF neurons between samples and sigma-delta neurons never"),
+        (node_changed(SUMS, c=Sigma((2, 2, 3))), "c: netx has no Sigma neurons, but at an end"),
+        (node_changed(WRITTEN, e=replace(WRITTEN.nodes["e"], bias_exp=5)), "e: netx writes an image with exponent 6"),
+        (node_changed(WRITTEN, e=replace(WRITTEN.nodes["e"], reset="subtract")), "e: resets by 'subtract'"),
+    ],
+)
+def test_what_netx_would_run_otherwise_is_refused(program: Program, message: str) -> None:
+    with pytest.raises(UnsupportedError) as caught:
+        net_bytes(program)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
