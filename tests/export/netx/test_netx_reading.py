@@ -261,7 +261,7 @@ def test_a_damaged_or_foreign_file(tmp_path) -> None:
     for name, content, message in (
         ("text.net", b"no HDF5", "no readable HDF5 file"),
         ("short.net", whole[: len(whole) // 2], "no readable HDF5 file"),
-        ("empty.net", b"", "no readable HDF5 file"),
+        ("empty.net", b"", "it is empty"),
     ):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError) as caught:
