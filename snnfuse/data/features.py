@@ -6,11 +6,11 @@ sees the frames just before it.
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import signal
+from scipy import fft
 
 Floats = NDArray[np.float32]
 
@@ -43,6 +43,22 @@ def fft_points(window: int, bands: int, rate: int, highest: float) -> int:
     return size
 
 
+def hann(window: int) -> NDArray[np.float64]:
+    """Return a periodic Hann window (window,), as `scipy.signal.get_window` computes it, whose import takes more than a half second."""
+    angles = np.linspace(-np.pi, np.pi, window + 1)
+    return (0.5 * np.cos(0 * angles) + 0.5 * np.cos(angles))[:-1]
+
+
+def stft(wave: NDArray[np.float64], window: int, hop: int, size: int) -> NDArray[np.complex128]:
+    """Return the short-time Fourier transform (size // 2 + 1, frames), frames in a Hann window of which none is padded.
+
+    To the last bit that of `scipy.signal.stft(wave, nperseg=window, noverlap=window - hop, nfft=size, boundary=None, padded=False)`.
+    """
+    weights = hann(window)
+    frames = sliding_window_view(wave, window)[::hop]
+    return np.moveaxis(fft.rfft(weights * frames, n=size) * np.sqrt(1 / weights.sum() ** 2), -1, 0)
+
+
 def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ) -> Floats:
     """Log-mel spectrogram, float32 (frames, bands), in [log FLOOR, 0]; 0 is the loudest band of the recording, silence all FLOOR.
 
@@ -53,9 +69,8 @@ def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ) -
     size = fft_points(window, bands, rate, highest)
     padded = np.pad(np.asarray(wave, np.float64), window // 2)
     padded = np.pad(padded, (0, max(0, window - padded.size)))
-    as_it_is: Any = None  # SciPy documents it, where the default makes type checkers expect a str
-    _, _, stft = signal.stft(padded, rate, nperseg=window, noverlap=window - hop, nfft=size, boundary=as_it_is, padded=False)
-    power = mel_filters(bands, stft.shape[0], rate, highest) @ np.abs(stft) ** 2
+    spectra = stft(padded, window, hop, size)
+    power = mel_filters(bands, spectra.shape[0], rate, highest) @ np.abs(spectra) ** 2
     return np.log(np.maximum(power / max(power.max(), np.finfo(float).tiny), FLOOR)).T.astype(np.float32)
 
 

@@ -4,9 +4,8 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
 
-from snnfuse.data.features import Floats, Normalisation
+from snnfuse.data.features import Floats, Normalisation, hann
 
 STFT_RATE, STFT_POINTS, STFT_HOP = 22_050, 512, 353  # of the published audio-visual spiking networks, S-CMRL among them
 STFT_OFFSET = 1e-7  # log(0 + offset) = -16.1 is the floor, which silence is
@@ -24,8 +23,12 @@ def to_unit(wave: NDArray) -> NDArray[np.float64]:
 
 def resample(wave: NDArray, rate: int, wanted: int) -> NDArray[np.float64]:
     """A waveform (samples,) at another rate, by SciPy's polyphase filter: (ceil(samples * wanted / rate),)."""
+    if rate == wanted:
+        return np.asarray(wave, np.float64)
+    from scipy import signal  # takes more than half a second
+
     common = np.gcd(rate, wanted)
-    return np.asarray(wave, np.float64) if rate == wanted else signal.resample_poly(wave, wanted // common, rate // common)
+    return signal.resample_poly(wave, wanted // common, rate // common)
 
 
 def log_stft(wave: NDArray, rate: int) -> Floats:
@@ -36,7 +39,7 @@ def log_stft(wave: NDArray, rate: int) -> Floats:
     """
     heard = np.pad(np.clip(resample(to_unit(wave), rate, STFT_RATE), -1, 1), STFT_POINTS // 2)
     starts = np.arange(0, heard.size - STFT_POINTS + 1, STFT_HOP)
-    frames = heard[starts[:, None] + np.arange(STFT_POINTS)] * signal.get_window("hann", STFT_POINTS)
+    frames = heard[starts[:, None] + np.arange(STFT_POINTS)] * hann(STFT_POINTS)
     return np.log(np.abs(np.fft.rfft(frames)) + STFT_OFFSET).T.astype(np.float32)
 
 

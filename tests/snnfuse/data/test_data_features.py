@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import signal
 
 from snnfuse.data import features, pictures
 from snnfuse.data.recipes import SoundRecipe
@@ -106,3 +107,11 @@ def test_constants_come_from_training_pictures_only() -> None:
     np.testing.assert_allclose(whole.std, drawn[:500].std(), rtol=1e-4)
     stored = pictures.to_int16(drawn, by_row)
     assert np.abs(stored * np.float32(pictures.INT16_SCALE) - by_row(drawn)).max() <= 0.5 / 32767 + 1e-7
+
+
+@pytest.mark.parametrize("samples, window, hop, size", [(4000, 256, 64, 512), (700, 700, 64, 1024), (1999, 353, 88, 512)])
+def test_spectra_are_those_of_scipy_to_the_last_bit(samples: int, window: int, hop: int, size: int) -> None:
+    wave = np.random.default_rng(0).normal(size=samples)
+    expected = signal.stft(wave, nperseg=window, noverlap=window - hop, nfft=size, boundary=None, padded=False)[2]
+    np.testing.assert_array_equal(features.hann(window), signal.get_window("hann", window))
+    np.testing.assert_array_equal(features.stft(wave, window, hop, size), expected)
