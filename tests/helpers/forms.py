@@ -38,6 +38,28 @@ class Net(nn.Module):
         return spikes, self.mem2
 
 
+class Static(Net):
+    """The form of snnTorch's tutorials: one image for all steps, spikes and membranes recorded."""
+
+    def forward(self, x: Any) -> Any:
+        self.begin()
+        spikes, membranes = zip(*(self.step(x) for _ in range(STEPS)), strict=True)
+        return torch.stack(spikes, dim=0), torch.stack(membranes, dim=0)
+
+
+class Restarting(nn.Module):
+    """States that are made anew in every call of one step, and a last layer without a neuron."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.lif = nn.Linear(INPUTS, 8), leaky(beta=0.75, threshold=0.5, init_hidden=False)
+        self.fc2 = nn.Linear(8, 3)
+
+    def forward(self, x: Any) -> Any:
+        spikes, _ = self.lif(self.fc1(x), self.lif.init_leaky())
+        return self.fc2(spikes)
+
+
 def made(kind: type[nn.Module], **options: Any) -> nn.Module:
     """A network of a kind, in float64."""
     torch.manual_seed(4)

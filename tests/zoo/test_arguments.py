@@ -7,24 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from forms import INPUTS, STEPS, Net, agrees, by_steps, found, graph_spikes, made, spikes_over_time
-from snntorch_models import leaky
-from torch import nn
+from forms import INPUTS, STEPS, Net, Restarting, Static, agrees, by_steps, found, graph_spikes, made, spikes_over_time
 
 from snnfuse.compile.tracing import input_names
 from snnfuse.export import to_nir
 from snnfuse.export.tracing.forms import find_form
 from snnfuse.export.tracing.measured import run_model
 from snnfuse.hardware.errors import InputError
-
-
-class Static(Net):
-    """The form of snnTorch's tutorials: one image for all steps, spikes and membranes recorded."""
-
-    def forward(self, x: Any) -> Any:
-        self.begin()
-        spikes, membranes = zip(*(self.step(x) for _ in range(STEPS)), strict=True)
-        return torch.stack(spikes, dim=0), torch.stack(membranes, dim=0)
 
 
 class Counted(Net):
@@ -131,19 +120,6 @@ def test_an_attribute_called_inputs_that_is_a_number() -> None:
         inputs = INPUTS
 
     assert input_names(made(Numbered)) == ("x",)
-
-
-class Restarting(nn.Module):
-    """States that are made anew in every call of one step, and a last layer without a neuron."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc1, self.lif = nn.Linear(INPUTS, 8), leaky(beta=0.75, threshold=0.5, init_hidden=False)
-        self.fc2 = nn.Linear(8, 3)
-
-    def forward(self, x: Any) -> Any:
-        spikes, _ = self.lif(self.fc1(x), self.lif.init_leaky())
-        return self.fc2(spikes)
 
 
 @pytest.mark.parametrize("steps", [1, STEPS])

@@ -1,0 +1,71 @@
+"""Networks of every form as integers: Lava and the emulator give the same spikes and states, and a pool before a neuron keeps them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from forms import STEPS, Net, Restarting, Static, made, spikes_over_time
+from snntorch_models import leaky
+from torch import nn
+
+from snnfuse.compile import Settings, compile, source_of
+from snnfuse.export.targets import find_target
+from snnfuse.hardware import Program, compare, emulate, simulate_on_lava
+
+
+class Summed(Net):
+    def forward(self, x: Any) -> Any:
+        self.begin()
+        return torch.stack([self.step(x[:, t])[0] for t in range(x.size(1))], dim=1).sum(dim=1)
+
+
+class Pooled(nn.Module):
+    """Convolution, pool, neuron, as in snnTorch's convolutional tutorials, over a static image; returns the last spikes and membrane."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.pool, self.lif1 = nn.Conv2d(1, 3, 3), nn.MaxPool2d(2), leaky(beta=0.5, threshold=0.5, init_hidden=False)
+        self.fc, self.lif2 = nn.Linear(12, 3), leaky(beta=0.75, threshold=0.5, init_hidden=False)
+
+    def forward(self, x: Any) -> Any:
+        mem1, mem2 = self.lif1.init_leaky(), self.lif2.init_leaky()
+        for _ in range(STEPS):
+            spikes, mem1 = self.lif1(self.pool(self.conv(x)), mem1)
+            spikes, mem2 = self.lif2(self.fc(spikes.flatten(1)), mem2)
+        return spikes, mem2
+
+
+FORMS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], bool]] = {
+    "static": (Static, (6,), True), "summed": (Summed, (6,), False), "restarting": (Restarting, (6,), False),
+    "pooled": (Pooled, (1, 6, 6), True),
+}  # fmt: skip
+
+
+def deployed(name: str) -> tuple[Any, Program, np.ndarray]:
+    build, shape, static = FORMS[name]
+    model, x = made(build).float(), spikes_over_time(shape, static).float().numpy()
+    compiled = compile(source_of(model), x, Settings(), find_target("loihi2"))
+    (stage,) = compiled.stages
+    assert stage.program is not None
+    return compiled, stage.program, x
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_the_integers_keep_the_spikes(name: str) -> None:
+    compiled, program, _ = deployed(name)
+    rows = [row for row in compiled.to_json()["layers"] if row["agreement"] is not None]
+    assert rows and all(row["float_spikes"] > 0 and row["agreement"] > 0.95 for row in rows)
+    if name == "pooled":  # forward returns the last spikes and the last membrane: a decoder reads the second
+        assert program.decides == "membrane" and program.outputs["membrane"].decoder == "membrane_last"
+
+
+@pytest.mark.usefixtures("lava")
+@pytest.mark.parametrize("name", ["static", *(pytest.param(name, marks=pytest.mark.slow) for name in FORMS if name != "static")])
+def test_lava_equals_the_emulator(name: str) -> None:
+    _, program, x = deployed(name)
+    events = program.encode(x[:, :2])
+    wanted = emulate(program, events, "all", states=True)
+    assert compare(wanted, simulate_on_lava(program, events, "all", states=True)).mismatches == 0
+    assert any(spikes.any() for spikes in wanted.spikes.values())
