@@ -4,15 +4,18 @@ import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from cli_calls import Cli, Result
 from snntorch import SpikingNeuron
 
 from snnfuse import cli
 from snnfuse.hardware.backends.lava import require_lava
+
+if TYPE_CHECKING:  # its asserts are rewritten, which must be asked for before it is imported
+    from cli_calls import Cli, Result
 
 pytest.register_assert_rewrite("cli_calls", "refused_models")  # helpers that assert
 
@@ -49,12 +52,14 @@ def no_cache_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> "Iterator[Cli]":
     """Run `snnfuse ...` in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
     handler = signal.getsignal(signal.SIGTERM)
 
-    def call(*arguments: object) -> Result:
+    def call(*arguments: object) -> "Result":
+        from cli_calls import Result
+
         capfd.readouterr()
         code = cli.run(lambda: cli.snnfuse, "snnfuse", [str(argument) for argument in arguments])
         return Result(code, *capfd.readouterr())
