@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
     from snnfuse.export.bundle.bundle import read_bundle, write_bundle
+    from snnfuse.export.lowering.float_recording import record_floats
     from snnfuse.export.lowering.float_simulator import simulate
     from snnfuse.export.lowering.nir_to_network import lower
     from snnfuse.export.netx import netx_differences, read_net, write_net
@@ -26,6 +27,7 @@ _HOME = {
     "passes": "lowering.pass_list",
     "register_lowering": "lowering.nir_nodes",
     "simulate": "lowering.float_simulator",
+    "record_floats": "lowering.float_recording",
     "quantize": "quantization.quantize_network",
     "measure_agreement": "quantization.agreement",
     "write_bundle": "bundle.bundle",
@@ -46,6 +48,7 @@ __all__ = [
     "quantize",
     "read_bundle",
     "read_net",
+    "record_floats",
     "simulate",
     "to_nir",
     "trace_model",

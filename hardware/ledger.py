@@ -5,6 +5,8 @@ Each pass appends; nothing edits. `--strict` refuses a ledger that is not empty.
 
 from dataclasses import asdict, dataclass
 
+from snnfuse.hardware.shown import Summarised, Summary
+
 
 @dataclass(frozen=True)
 class LedgerEntry:
@@ -24,6 +26,18 @@ class LedgerEntry:
 
 
 Ledger = tuple[LedgerEntry, ...]
+
+
+class Entries(tuple[LedgerEntry, ...], Summarised):
+    """A ledger that shows itself as a table; as a tuple, any other."""
+
+    def summary(self) -> Summary:
+        """A row per entry."""
+        rows = [(e.node, e.change, e.reason, e.effect or "not measured") for e in self]
+        title = f"Ledger: {len(rows)} changes of meaning" if rows else "Ledger: empty, nothing changed its meaning"
+        return Summary(title, (), ("node", "what changed", "because", "measured effect"), rows)
+
+    __repr__ = Summarised.__repr__
 
 
 def to_json(ledger: Ledger) -> list[dict[str, str]]:

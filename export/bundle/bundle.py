@@ -60,13 +60,14 @@ from snnfuse.hardware.ir.recorded import make_recording
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.storage import load_program
 from snnfuse.hardware.reading import parse_json, read_bytes, reading
+from snnfuse.hardware.shown import Summarised, Summary
 
 if TYPE_CHECKING:
     import nir
 
 
-@dataclass(frozen=True, eq=False)
-class Bundle:
+@dataclass(frozen=True, eq=False, repr=False)
+class Bundle(Summarised):
     """A bundle on disk whose files are what its manifest says.
 
     Attributes:
@@ -76,6 +77,14 @@ class Bundle:
 
     path: Path
     manifest: Mapping[str, Any]
+
+    def summary(self) -> Summary:
+        """What it is for, what it takes and gives, and its files."""
+        known = self.manifest
+        lines = [f"{what[:-1]} {name}: {about['shape']}" for what in ("inputs", "outputs") for name, about in known.get(what, {}).items()]
+        lines.append(f"ledger: {known.get('ledger_entries', 0)} changes of meaning")
+        rows = [(name, str(value)[:16]) for name, value in known["files"].items()]
+        return Summary(f"Bundle {self.path}, for target {known['target']}", lines, ("file", "sha256"), rows)
 
     @property
     def is_staged(self) -> bool:

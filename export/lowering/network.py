@@ -28,6 +28,7 @@ from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
 from snnfuse.hardware.ir.graph_order import topological_order
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ledger import Ledger
+from snnfuse.hardware.shown import Summarised, Summary
 
 Array = NDArray[np.float64]
 FloatReset = Reset | Literal["none"]
@@ -127,8 +128,8 @@ class Projection:
     port: int = 0
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+@dataclass(frozen=True, eq=False, repr=False)
+class Network(Summarised):
     """A float network in discrete time.
 
     Attributes:
@@ -157,6 +158,17 @@ class Network:
     def read_voltages(self) -> frozenset[str]:
         """The populations whose voltage an output reads."""
         return frozenset(self.outputs[name] for name in self.membranes)
+
+    def summary(self) -> Summary:
+        """A row per population."""
+        rows = [
+            (n, p.kind if p.kind != "neuron" else "readout" if p.is_readout else f"neuron, reset {p.reset}", "x".join(map(str, p.shape)),
+             ", ".join(dict.fromkeys(q.source for q in self.into(n))))
+            for n, p in self.populations.items()
+        ]  # fmt: skip
+        ends = [f"input {n}: {'x'.join(map(str, shape))}" for n, shape in self.inputs.items()]
+        ends += [f"output {n}: {node}" for n, node in self.outputs.items()]
+        return Summary(f"Float network: {len(rows)} populations, dt {self.dt:g} s", ends, ("population", "kind", "shape", "from"), rows)
 
     @property
     def names(self) -> frozenset[str]:

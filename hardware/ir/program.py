@@ -23,12 +23,14 @@ from snnfuse.hardware.ir import encoding
 from snnfuse.hardware.ir.graph_order import topological_order
 from snnfuse.hardware.ir.nodes import Connection, Constant, Input, Neuron, Node, Output
 from snnfuse.hardware.ir.recording import Recording
+from snnfuse.hardware.ir.summaries import of_program
 from snnfuse.hardware.ir.synapses import Diagonal, Synapse
-from snnfuse.hardware.ledger import Ledger, LedgerEntry
+from snnfuse.hardware.ledger import Entries, Ledger, LedgerEntry
+from snnfuse.hardware.shown import Summarised, Summary
 
 
-@dataclass(frozen=True, eq=False)
-class Program:
+@dataclass(frozen=True, eq=False, repr=False)
+class Program(Summarised):
     """A network of fixed-point primitives.
 
     Attributes:
@@ -52,7 +54,12 @@ class Program:
     decision: str | None = None
 
     def __post_init__(self) -> None:
-        for name, made in (("nodes", dict), ("connections", tuple), ("outputs", dict)):  # what is checked here stays as it is
+        for name, made in (
+            ("nodes", dict),
+            ("connections", tuple),
+            ("outputs", dict),
+            ("ledger", Entries),
+        ):  # what is checked here stays as it is
             object.__setattr__(self, name, made(getattr(self, name)))
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise InputError(f"dt must be a positive number of seconds, not {self.dt}")
@@ -134,6 +141,10 @@ class Program:
         for connection in self.connections:
             found.setdefault(connection.target, []).append(connection)
         return {name: tuple(connections) for name, connections in found.items()}
+
+    def summary(self) -> Summary:
+        """A row per node."""
+        return of_program(self)
 
     def with_ledger(self, *entries: LedgerEntry) -> "Program":
         """The same program with entries appended to its ledger."""

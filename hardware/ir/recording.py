@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.summaries import of_comparison, of_recording
+from snnfuse.hardware.shown import Summarised, Summary
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
+@dataclass(frozen=True, eq=False, repr=False)
+class Recording(Summarised):
     """Spikes and states of each recorded node in its own window, so that runs of any backend compare as they are.
 
     Attributes:
@@ -30,6 +32,10 @@ class Recording:
     events: Mapping[str, NDArray[np.int32]] = field(default_factory=dict)
     backend: str = ""
 
+    def summary(self) -> Summary:
+        """A row per node."""
+        return of_recording(self)
+
 
 @dataclass(frozen=True)
 class Mismatch:
@@ -40,7 +46,7 @@ class Mismatch:
     batch: int
     neuron: int
     variable: str
-    values: tuple[int, int]
+    values: tuple[float, float]
 
     def __str__(self) -> str:
         return (
@@ -49,8 +55,8 @@ class Mismatch:
         )
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Summarised):
     """How many spikes and states of two runs were compared and how many differ.
 
     Attributes:
@@ -64,6 +70,10 @@ class Comparison:
     compared: int
     first: Mismatch | None
     by_variable: Mapping[str, tuple[int, int]]
+
+    def summary(self) -> Summary:
+        """A row per variable."""
+        return of_comparison(self)
 
 
 def compare(a: Recording, b: Recording) -> Comparison:
@@ -104,7 +114,9 @@ def _shared(a: Recording, b: Recording) -> Iterator[tuple[str, str, NDArray, NDA
     for node in a.states:
         for name in a.states[node]:
             if name in b.states.get(node, {}):
-                yield node, name, np.asarray(a.states[node][name]), np.asarray(b.states[node][name])
+                x, y = np.asarray(a.states[node][name]), np.asarray(b.states[node][name])
+                if (x.dtype.kind == "f") == (y.dtype.kind == "f"):  # a float network's have another unit
+                    yield node, name, x, y
 
 
 def _is_alias(recording: Recording, name: str) -> bool:
@@ -116,4 +128,9 @@ def _is_alias(recording: Recording, name: str) -> bool:
 def _locate(node: str, variable: str, x: NDArray, y: NDArray, index: int) -> Mismatch:
     time, batch, *rest = np.unravel_index(index, x.shape)
     neuron = int(np.ravel_multi_index(rest, x.shape[2:])) if rest else 0
-    return Mismatch(node, int(time), int(batch), neuron, variable, (int(x.ravel()[index]), int(y.ravel()[index])))
+    return Mismatch(node, int(time), int(batch), neuron, variable, (_number(x.ravel()[index]), _number(y.ravel()[index])))
+
+
+def _number(value: np.generic) -> float:
+    """An int, but of a float network's state."""
+    return value.item() if value.dtype.kind == "f" else int(value)

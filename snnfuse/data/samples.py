@@ -143,6 +143,11 @@ def read_array(path: Path) -> NDArray:
             raise InputError(f"{path}: no .npy file of numbers ({error})") from error
 
 
+def read_arrays(path: str | Path) -> dict[str, NDArray]:
+    """Read every array of an .npz file, as `snnfuse simulate -o` writes it; errors as of `read_samples`, but for shapes that disagree."""
+    return _read(Path(path))
+
+
 def settings_from(metadata: Mapping[str, Any], source: str) -> Settings:
     """How the data were read that a checkpoint was trained on: its metadata's "data_settings".
 

@@ -10,7 +10,7 @@ from snnfuse.diagnosis.divergence import Divergence
 from snnfuse.diagnosis.outcome import Outcome
 from snnfuse.diagnosis.restoring import Cost
 from snnfuse.export.quantization.layer_effects import LayerEffect
-from snnfuse.hardware.ir.shown import columns, html
+from snnfuse.hardware.shown import columns, html
 
 ROUNDING = ("weight rounding", "decay rounding", "threshold rounding", "bias rounding", "threshold tie", "clip")
 HEAD = ("layer", "alone", "inherited", "together", "first differs", "rates, EMD", "restored")
