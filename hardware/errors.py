@@ -59,6 +59,10 @@ class SaturationWarning(UserWarning):
     """Inputs reach beyond what a program was calibrated for, and are cut there."""
 
 
+class RangeWarning(UserWarning):
+    """Inputs use a small part of the range that a program was calibrated for, so that they keep few digits, or are scaled otherwise."""
+
+
 class WindowWarning(UserWarning):
     """Another number of steps than a program was calibrated for: a mean is rounded to what the next program can hold, or sums over time
     go beyond what is multiplied by them exactly."""

@@ -206,5 +206,6 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
             own = layer_effect(runs, name, search_samples(network, name, time, batch))
             entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks.get(name))
     entries += [read_entry(each, fits[each.node]) for each in compare_read(network, program, run, recording)]
-    found = (*network.warnings, *suspects(network, x, program.inputs, run, fits, recording))
+    read = {output.node for output in program.outputs.values() if output.reads_membrane}
+    found = (*network.warnings, *suspects(network, x, program.inputs, run, fits, recording, read))
     return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)

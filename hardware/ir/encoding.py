@@ -7,10 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.hardware.errors import InputError, SaturationWarning
+from snnfuse.hardware.errors import InputError, RangeWarning, SaturationWarning
 from snnfuse.hardware.ir.nodes import Input, Neuron, Output
 from snnfuse.hardware.ir.recording import Recording
 
+ENOUGH, QUARTER = 16, 0.25  # samples that tell how far an input reaches, and the share of its range that counts as little
 Events = dict[str, NDArray[np.int32]]
 
 
@@ -39,6 +40,7 @@ def encode(program: Interface, x: ArrayLike | Mapping[str, ArrayLike]) -> Events
 
     Warns:
         SaturationWarning: graded values that saturate, with their number.
+        RangeWarning: graded values that reach a quarter of their range at most, on 16 samples or more.
 
     Raises:
         InputError: an input is missing, unknown, has another shape, or holds NaN, infinities or, where binary, other values.
@@ -52,7 +54,23 @@ def encode(program: Interface, x: ArrayLike | Mapping[str, ArrayLike]) -> Events
             SaturationWarning,
             stacklevel=3,
         )
+    for name, share in unused(program.inputs, arrays).items():
+        warnings.warn(
+            f"input {name!r}: its values reach {share:.1%} of the range that it was calibrated for; scale them as in calibration",
+            RangeWarning,
+            stacklevel=3,
+        )
     return to_events(program.inputs, arrays)
+
+
+def unused(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[str, float]:
+    """Which share of its range each graded input reaches, of those that reach a quarter at most on `ENOUGH` samples; not of silent ones."""
+    found = {}
+    for name, node in inputs.items():
+        largest = float(np.abs(arrays[name]).max(initial=0)) if node.sends_numbers and arrays[name].shape[1] >= ENOUGH else 0.0
+        if 0 < largest <= QUARTER * node.limit * node.scale:
+            found[name] = largest / (node.limit * node.scale)
+    return found
 
 
 def to_events(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> Events:

@@ -14,6 +14,7 @@ spikes within the window.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir import encoding
 from snnfuse.hardware.ir.graph_order import topological_order
+from snnfuse.hardware.ir.kinds import resolve
 from snnfuse.hardware.ir.nodes import Connection, Constant, Input, Neuron, Node, Output
 from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.summaries import of_program
@@ -145,6 +147,14 @@ class Program(Summarised):
     def summary(self) -> Summary:
         """A row per node."""
         return of_program(self)
+
+    def graph(self, resources: Any = None) -> Any:
+        """Draw the program as a graph; see `snnfuse.hardware.pictures.draw_program`."""
+        return resolve("snnfuse.hardware.pictures:draw_program")(self, resources)
+
+    def profile(self, recording: Recording | None = None) -> Any:
+        """Draw weights and states against what their registers hold; see `snnfuse.hardware.pictures.draw_profile`."""
+        return resolve("snnfuse.hardware.pictures:draw_profile")(self, recording)
 
     def with_ledger(self, *entries: LedgerEntry) -> "Program":
         """The same program with entries appended to its ledger."""

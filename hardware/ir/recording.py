@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.kinds import resolve
 from snnfuse.hardware.ir.summaries import of_comparison, of_recording
 from snnfuse.hardware.shown import Summarised, Summary
 
@@ -35,6 +37,10 @@ class Recording(Summarised):
     def summary(self) -> Summary:
         """A row per node."""
         return of_recording(self)
+
+    def raster(self, other: "Recording | None" = None, nodes: list[str] | None = None, sample: int = 0) -> Any:
+        """Draw spikes over time, those in which another run differs marked; see `snnfuse.hardware.pictures.draw_raster`."""
+        return resolve("snnfuse.hardware.pictures:draw_raster")(self, other, nodes, sample)
 
 
 @dataclass(frozen=True)

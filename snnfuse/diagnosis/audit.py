@@ -80,7 +80,8 @@ def layer_of(subject: Subject, name: str) -> Layer:
     for projection in own.into(name):
         mine = _of(left, projection.source, projection.port, projection.lag, several=_siblings(own, projection) > 1)
         left = [c for c in left if c not in mine]
-        held.append(hold(effective(own, projection, inputs), mine, sends_numbers(own, projection.source, inputs)))
+        sent = subject.sent.get(projection.source)
+        held.append(hold(effective(own, projection, inputs), mine, sends_numbers(own, projection.source, inputs), sent))
     known = {*subject.written.populations, *inputs}
     biases = tuple(c for c in program.into(name) if isinstance(program.nodes[c.source], Constant))
     return Layer(name, own.populations[name], tuple(held), biases, tuple(c for c in left if c.source in known))

@@ -1,8 +1,10 @@
 """A program and the float network that it was made from, paired population by population."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from numpy.typing import NDArray
 
 from snnfuse.diagnosis.recorded import Recorded
 from snnfuse.export.lowering.legalize import legalize
@@ -27,12 +29,14 @@ class Subject:
         written: the same with the resets that the export was asked for: what the compiler rounded.
         program: the integers.
         recorded: what the export wrote down.
+        sent: rms of what each neuron of an analog input sends on the data, of its shape; empty where no data are known.
     """
 
     network: Network
     written: Network
     program: Program
     recorded: Recorded
+    sent: Mapping[str, NDArray] = field(default_factory=dict)
 
     @property
     def layers(self) -> list[str]:

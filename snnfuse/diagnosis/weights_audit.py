@@ -10,6 +10,7 @@ from snnfuse.diagnosis.causes import Finding
 from snnfuse.diagnosis.layout import Placed, place, together
 from snnfuse.diagnosis.scales import Votes, weight_votes
 from snnfuse.export.lowering.network import Array, Projection
+from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, Weights
 from snnfuse.export.quantization.candidates import reaches
 from snnfuse.export.quantization.rounding import Form, Rounded, round_weights
 from snnfuse.hardware.ir.nodes import Connection
@@ -18,6 +19,7 @@ SURELY = 0.999  # share of weights that are what is expected, at which a form is
 FEW = 0.05  # share of weights beyond which a difference is no matter of single ones
 LOOSE = 1e-3  # of a step: what an inexact scale may move
 SPREAD, TURNED = 8.0, 4.0  # times the usual rest, and the finest step, that weights rounded in turn keep to
+NEARER = 0.7  # of the distance to the float weights, that other exponents must bring
 NAMED = 3  # single weights that are named
 
 
@@ -30,12 +32,14 @@ class Held:
         connections: the program's, in order.
         groups: their weights in the projection's layout; None for one that connects otherwise.
         graded: whether the source sends numbers.
+        use: how much arrives at each weight, over the mean, in the weights' shape or one that broadcasts: what an error in it matters.
     """
 
     projection: Projection
     connections: tuple[Connection, ...]
     groups: tuple[Placed | None, ...]
     graded: bool
+    use: Array | float = 1.0
 
     @property
     def is_placed(self) -> bool:
@@ -62,9 +66,18 @@ class Held:
         return weight_votes(self.projection.weights.values, self.total, self.step) if self.is_placed else None
 
 
-def hold(projection: Projection, connections: Sequence[Connection], graded: bool) -> Held:
-    """A projection beside its connections."""
-    return Held(projection, tuple(connections), tuple(place(projection.weights, c.synapse) for c in connections), graded)
+def hold(projection: Projection, connections: Sequence[Connection], graded: bool, sent: Array | None = None) -> Held:
+    """A projection beside its connections; sent: rms of what each neuron of the source sends, of its shape, if known."""
+    groups = tuple(place(projection.weights, c.synapse) for c in connections)
+    return Held(projection, tuple(connections), groups, graded, 1.0 if sent is None or not sent.any() else _use(projection.weights, sent))
+
+
+def _use(weights: Weights, sent: Array) -> Array | float:
+    relative = sent / max(float(sent.mean()), 1e-300)
+    if isinstance(weights, ConvWeights):
+        by_channel = relative.reshape(weights.input_shape[0], -1).mean(1)
+        return 1.0 if weights.groups > 1 else by_channel[:, None, None]
+    return relative.ravel() if isinstance(weights, DenseWeights) else relative.ravel()[weights.matrix.indices]
 
 
 def rounded_as(held: Held, scale: float, bits: int | None = None) -> Rounded | None:
@@ -173,14 +186,15 @@ def _exponents(held: Held, groups: list[Placed], made: Rounded, exact: bool) -> 
     if not wrong or len(groups) != len(mine):
         return []
     fixed = replace(held, groups=tuple(replace(a, exponent=b.exponent) for a, b in zip(mine, groups)))
-    return [] if _bad(fixed, fixed.total - made.wanted, made.rest, exact).any() else wrong
+    before, after = (float(np.linalg.norm(h.total - made.wanted)) for h in (held, fixed))
+    return [] if after > NEARER * before or _bad(fixed, fixed.total - made.wanted, made.rest, exact).any() else wrong
 
 
 def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_]:
     """Weights that are not what rounding gives; rest, usual: what is held, and minus what rounding leaves, beyond the float ones."""
     off = np.abs(rest + usual)  # the same numbers again, where nothing was changed
     if held.graded and np.count_nonzero(off > held.step / 2) > NAMED:  # rounded in turn: only what no such rounding leaves
-        return np.abs(rest) > max(SPREAD * float(np.median(np.abs(rest))), TURNED * held.step)
+        return np.abs(rest) * held.use > max(SPREAD * float(np.median(np.abs(rest))), TURNED * held.step)
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
 
 

@@ -56,20 +56,6 @@ def overflow_counts(rows: Sequence[Json]) -> dict[str, int]:
     return counts
 
 
-def overflow_warning(rows: Sequence[Json]) -> str | None:
-    """One line where an input was found that makes a current wrap or a voltage or payload overflow with an effect."""
-    shown = [row for row in rows if row["status"] == "witnessed" and not row["harmless"]]
-    if not shown:
-        return None
-    row = shown[0]
-    more = f", and {len(shown) - 1} more" if len(shown) > 1 else ""
-    steps = row["witness"]["steps"]
-    return (
-        f"{row['node']!r}: {row['event']} in neuron {row['neuron']} after {steps} steps of an input that was found{more}; "
-        "it does not on the calibration data; the inputs are in report.json, under overflow"
-    )
-
-
 def search_row(point: Json, taken: Json) -> tuple[str, ...]:
     """The cells under `SEARCH_HEAD`."""
     verdict = "taken" if point == taken else "" if point["accepted"] else "drops too far"

@@ -58,9 +58,12 @@ def sections_of(content: Json) -> dict[str, Section]:
 
 
 def warnings_of(content: Json) -> list[str]:
-    """What to warn of: calibration data that spoil something, and inputs that were found to overflow."""
-    overflow = rows.overflow_warning(content.get("overflow") or ())
-    return [*(content.get("warnings") or ()), *([overflow] if overflow else ())]
+    """What to warn of: data, weights and layers that spoil something.
+
+    An input that was found to overflow is none of it: it is mostly one in which everything fires at once, which no data hold. The section
+    on overflow shows it; `snnfuse diagnose` says whether given data overflow, and what that changes.
+    """
+    return list(content.get("warnings") or ())
 
 
 def count(entries: Sequence[object]) -> str:
@@ -198,7 +201,8 @@ def overflow(content: Json) -> Section | None:
     counts, steps = rows.overflow_counts(found), next((row.get("window") for row in found), None)  # absent from older bundles
     line = f"{len(found)} proofs{f', for windows of up to {steps} steps' if steps else ''}: {counts['impossible']} show that no input can"
     line += f" overflow the register, {counts['harmless']} that what may overflow has no effect; for {counts['witnessed']} an input was"
-    line += f" found that does, {counts['undecided']} are undecided"
+    line += f" found that does, {counts['undecided']} are undecided. None of it happens on the calibration data; where it does, spikes are"
+    line += " wrong, and snnfuse diagnose says which"
     cells = [rows.overflow_row(row) for row in found if row["status"] != "impossible"]
     if not cells:
         proved = f"overflow: impossible for every input{f' of up to {steps} steps' if steps else ''} ({len(found)} proofs)"

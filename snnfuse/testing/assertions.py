@@ -14,6 +14,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Mismatch
 from snnfuse.testing import settings
 from snnfuse.testing.cases import Accuracy, BitExact, Fits, check_points
+from snnfuse.testing.diagnosing import of_accuracy, of_bit_exact
 from snnfuse.testing.failing import fail
 from snnfuse.testing.networks import FloatNetwork, as_arrays, deploy
 from snnfuse.testing.shrinking import Part, cone, select, shrink
@@ -130,7 +131,7 @@ def _check_bit_exact(case: BitExact) -> None:
         return
     first = cast(Mismatch, check.comparison.first)  # there is a problem
     smaller = _cut_layers(_cut(case, Part((first.batch,), first.time + 1)))
-    fail(problem, smaller, _sizes(case.events, smaller.events))
+    fail(problem, smaller, _sizes(case.events, smaller.events), of_bit_exact(smaller))
 
 
 def _cut(case: BitExact, suspect: Part) -> BitExact:
@@ -168,7 +169,8 @@ def _check_accuracy(network: FloatNetwork, case: Accuracy, x: Mapping[str, NDArr
     whole = _whole(case.events)
     found = shrink(whole, lambda samples, steps: _holds(lambda: part(samples, steps).problem()))
     smaller = part(found.samples, found.steps) if found != whole else case
-    fail(problem, smaller, _sizes(case.events, smaller.events))
+    kept = select(x, found.samples, found.steps)
+    fail(problem, smaller, _sizes(case.events, smaller.events), of_accuracy(network, smaller, kept))
 
 
 def _holds(problem: Callable[[], str | None]) -> bool:

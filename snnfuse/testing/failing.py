@@ -9,13 +9,14 @@ from snnfuse.testing.cases import Case, Fits
 from snnfuse.testing.storing import replay_command, write_case
 
 
-def fail(problem: str, case: Case, shrunk: str = "") -> NoReturn:
+def fail(problem: str, case: Case, shrunk: str = "", diagnosis: str = "") -> NoReturn:
     """Save the case and raise.
 
     Args:
         problem: what is wrong with what the user gave.
         case: the smallest that still fails.
         shrunk: from what size to what size, in words.
+        diagnosis: of the case, in words.
 
     Raises:
         AssertionError: always; a case that cannot be saved hides nothing.
@@ -26,7 +27,7 @@ def fail(problem: str, case: Case, shrunk: str = "") -> NoReturn:
     except (InputError, OSError) as error:
         raise AssertionError(f"{problem}\nthe case could not be saved: {error}") from None
     backend = "" if isinstance(case, Fits) else f" --backend {case.backend}"
-    lines = (problem, shrunk, f"case: {folder}", f"replay: {replay_command(folder)}{backend}")
+    lines = (problem, shrunk, f"case: {folder}", f"replay: {replay_command(folder)}{backend}", diagnosis)
     raise AssertionError("\n".join(line for line in lines if line))
 
 

@@ -13,7 +13,8 @@ from snnfuse.export import quantize, record_floats, write_bundle, write_net
 from snnfuse.hardware import Recording, compare, emulate
 
 RNG = np.random.default_rng(0)
-GRAPH = chain(nir.Linear(RNG.normal(0, 0.5, (8, 5))), lif(8, 0.9), nir.Linear(RNG.normal(0.2, 0.5, (3, 8))), lif(3, 0.8), size=5)
+LINEAR = [nir.Linear(RNG.integers(-3, 4, shape) * 0.25) for shape in ((8, 5), (3, 8))]
+GRAPH = chain(LINEAR[0], lif(8, 0.9), LINEAR[1], lif(3, 0.8), size=5)
 X = binary(20, 6, 5)
 
 
