@@ -1,12 +1,14 @@
 """What quantization came to, layer by layer: a row each, for reports and tables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from snnfuse.export.quantization.agreement import Agreement, LayerAgreement
 from snnfuse.export.quantization.fitting import Fit
+from snnfuse.export.quantization.layer_effects import LayerEffect
 from snnfuse.export.quantization.rounding import FULL_SCALE
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
 from snnfuse.hardware.ir.recording import Recording
@@ -34,6 +36,8 @@ class LayerReport:
         current_used, voltage_used: largest magnitude over what 24 bits hold; above 1 the current would wrap. Of what sends numbers the
             first is that of these, over what a message holds.
         clipped_low, clipped_high: voltages that stood at the end of their range.
+        alone, inherited: what its own rounding changes, and what reaches it changed, as `snnfuse.export.quantization.layer_effects` has
+            them: shares of spikes, or of a readout's voltage; None where it was not measured, as in reports of before there was any.
     """
 
     node: str
@@ -54,13 +58,25 @@ class LayerReport:
     voltage_used: float
     clipped_low: int
     clipped_high: int
+    alone: float | None = None
+    inherited: float | None = None
 
 
 def layer_reports(
-    layers: tuple[Agreement, ...], fits: Mapping[str, Fit], peaks: Mapping[str, Peaks], recording: Recording
+    layers: tuple[Agreement, ...],
+    fits: Mapping[str, Fit],
+    peaks: Mapping[str, Peaks],
+    recording: Recording,
+    effects: Mapping[str, LayerEffect] = MappingProxyType({}),
 ) -> tuple[LayerReport, ...]:
-    """A row per population, in the order of `layers`; the recording holds every population with its states."""
-    return tuple(_row(layer, fits[layer.node], peaks.get(layer.node), recording) for layer in layers)
+    """A row per population, in the order of `layers`; the recording holds every population with its states; effects: by name."""
+    return tuple(
+        replace(_row(layer, fits[layer.node], peaks.get(layer.node), recording), **_apart(effects.get(layer.node))) for layer in layers
+    )
+
+
+def _apart(effect: LayerEffect | None) -> dict[str, float]:
+    return {} if effect is None else {"alone": effect.alone.size, "inherited": effect.inherited.size}
 
 
 def _row(layer: Agreement, fit: Fit, peaks: Peaks | None, recording: Recording) -> LayerReport:

@@ -21,7 +21,7 @@ from snnfuse.export.quantization.board_fit import Draft, fit_to_board
 from snnfuse.export.quantization.calibration_data import plain
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
-from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, layer_effect, saturation_effect
+from snnfuse.export.quantization.layer_effects import LayerEffect, Runs, encoding_effects, layer_effect, saturation_effect
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
 from snnfuse.export.quantization.population_fits import calibrate, fit_all, search_samples
@@ -200,12 +200,12 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
     entries: list[LedgerEntry] = []
     for name, node in program.inputs.items():
         entries += input_entries(name, node, x[name], partial(encoding_effects, runs, name))
-    layers = compare_runs(network, program, run, recording)
+    layers, effects = compare_runs(network, program, run, recording), dict[str, LayerEffect]()
     for name, layer in ((layer.node, layer) for layer in layers):
         if not network.populations[name].counts:  # the others are exact, whatever arrives
-            own = layer_effect(runs, name, search_samples(network, name, time, batch))
-            entries += layer_entries(network, layer, own, fits[name], partial(saturation_effect, runs, name), peaks.get(name))
+            effects[name] = layer_effect(runs, name, search_samples(network, name, time, batch))
+            entries += layer_entries(network, layer, effects[name], fits[name], partial(saturation_effect, runs, name), peaks.get(name))
     entries += [read_entry(each, fits[each.node]) for each in compare_read(network, program, run, recording)]
     read = {output.node for output in program.outputs.values() if output.reads_membrane}
     found = (*network.warnings, *suspects(network, x, program.inputs, run, fits, recording, read))
-    return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording), found)
+    return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording, effects), found)

@@ -151,7 +151,8 @@ def run_comparison(first: Path, second: Path, inputs: Path | None, console: Cons
 
 def inputs_of(a: Side, b: Side, given: Path | None) -> "tuple[Mapping[str, NDArray], str]":
     """Float inputs for both, and where they are from; none for two saved runs."""
-    from snnfuse.data.samples import random_spikes, read_samples
+    from snnfuse.compile.random_inputs import random_inputs
+    from snnfuse.data.samples import read_samples
     from snnfuse.hardware.errors import InputError
 
     shapes = a.shapes or b.shapes
@@ -164,7 +165,10 @@ def inputs_of(a: Side, b: Side, given: Path | None) -> "tuple[Mapping[str, NDArr
         return dict(zip(shapes, golden[0].values())) if len(shapes) == 1 else golden[0], f"the golden inputs of {golden[1]}"
     if a.saved is not None or b.saved is not None:
         raise InputError("a saved run is compared on what it was run on: give --input FILE")
-    random = random_spikes(shapes)
+    from snnfuse.hardware import SpikeInput
+
+    program = a.program or b.program
+    random = random_inputs({n: SpikeInput(s) for n, s in shapes.items()} if program is None else program.inputs, None)
     return random.inputs, random.source
 
 

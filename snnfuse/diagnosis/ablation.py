@@ -30,7 +30,7 @@ def cause_of(subject: Subject, runs: Runs, name: str) -> Finding:
     node = subject.program.neurons[name]
     if not isinstance(node, Lif) or scale is None or layer.population.own or not all(h.is_placed for h in layer.held):
         return Finding(name, "weight rounding", "its integers are not the float network's")
-    sent = {**runs.recording.events, **runs.run.spikes}
+    sent = {**runs.recording.events, **runs.encoded_spikes}
     parts = _parts(layer, node, scale)
     plain = _run(subject, layer, parts["none"], sent)
     found = {what: _differ(runs, name, plain, _run(subject, layer, part, sent)) for what, part in parts.items() if what != "none"}

@@ -12,6 +12,7 @@ from snnfuse.export.lowering.differences import spikes_differ, voltages_differ
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.network import Projection
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, SparseWeights
+from snnfuse.export.quantization.agreement import rule_of
 from snnfuse.export.quantization.layer_effects import Runs
 
 MOVE = 1e-4  # of each weight, rms
@@ -57,11 +58,11 @@ def measure_chaos(runs: Runs, number: int = SAMPLES) -> Chaos:
     run = simulate(moved, {name: x[:, chosen] for name, x in runs.x.items()}, voltages=False)
     found = []
     for node in nodes:
-        decoder = next((o.decoder for o in runs.program.outputs.values() if o.node == node), "membrane_sum")
+        rule = rule_of(runs.program, node)
         silent = network.populations[node].is_readout
         before = runs.run.v[node] if silent else runs.run.spikes[node]
         after = run.v[node] if silent else run.spikes[node]
-        found.append(voltages_differ(before[:, chosen], after, decoder) if silent else spikes_differ(before[:, chosen], after))
+        found.append(voltages_differ(before[:, chosen], after, rule) if silent else spikes_differ(before[:, chosen], after))
     changed, spikes = sum(f.different for f in found), sum(f.either for f in found)
     return Chaos(changed, spikes, max((f.size for f in found), default=0.0), len(chosen))
 

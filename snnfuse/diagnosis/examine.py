@@ -66,7 +66,9 @@ def outcome_of(runs: Runs, effects: Mapping[str, LayerEffect], labels: NDArray |
     nodes = {output.node for output in runs.program.outputs.values()}
     share = max((effects[node].together.size for node in nodes if node in effects), default=0.0)
     samples = next(iter(runs.x.values())).shape[1]
-    return Outcome(samples, agreement(expected, found), share, accuracy(expected, labels), accuracy(found, labels))
+    return Outcome(
+        samples, agreement(expected, found), share, accuracy(runs.program, expected, labels), accuracy(runs.program, found, labels)
+    )
 
 
 def _findings(

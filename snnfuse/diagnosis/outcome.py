@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Network
-from snnfuse.hardware.ir.encoding import reduce_window, scores
+from snnfuse.hardware.ir.encoding import decoded, scores
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
 
@@ -37,9 +37,9 @@ def classes(values: NDArray) -> NDArray[np.int64]:
 
 
 def float_scores(network: Network, program: Program, run: FloatRun) -> dict[str, NDArray]:
-    """By output, what its decoder makes of the float run, (batch, *shape)."""
-    values = {n: run.spikes if o.decoder == "spike_count" else run.v for n, o in program.outputs.items()}
-    return {n: reduce_window(o.decoder, values[n][network.outputs.get(n, o.node)]) for n, o in program.outputs.items()}
+    """By output, what its decoder makes of the float run, (batch, *shape) or of a population code (batch, classes)."""
+    nodes = {name: network.outputs.get(name, output.node) for name, output in program.outputs.items()}
+    return {n: decoded(o, run.v[nodes[n]] if o.reads_membrane else run.spikes[nodes[n]]) for n, o in program.outputs.items()}
 
 
 def deployed_scores(program: Program, recording: Recording) -> dict[str, NDArray]:
@@ -52,11 +52,11 @@ def agreement(a: Mapping[str, NDArray], b: Mapping[str, NDArray]) -> float:
     return float(np.mean([(classes(a[name]) == classes(b[name])).mean() for name in a]))
 
 
-def accuracy(found: Mapping[str, NDArray], labels: NDArray | None) -> float | None:
-    """Share of samples whose class is their label; None without labels, or with several outputs."""
-    if labels is None or len(found) != 1:
+def accuracy(program: Program, found: Mapping[str, NDArray], labels: NDArray | None) -> float | None:
+    """Share of samples whose class is their label; None without labels, or an output that decides."""
+    if labels is None or program.decides is None:
         return None
-    return float((classes(next(iter(found.values()))) == labels).mean())
+    return float((classes(found[program.decides]) == labels).mean())
 
 
 def rate_distance(a: NDArray, b: NDArray) -> float:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from snnfuse.diagnosis.outcome import accuracy, agreement, deployed_scores, float_scores
 from snnfuse.export.lowering.differences import float_alone
 from snnfuse.export.quantization.layer_effects import Runs, run_alone
-from snnfuse.hardware.ir.encoding import reduce_window
+from snnfuse.hardware.ir.encoding import decoded
+from snnfuse.hardware.ir.maximum import Maximum
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,10 @@ def cost_of(runs: Runs, name: str, labels: NDArray | None) -> Cost:
     """Run the program with one layer in floats."""
     program, network = runs.program, runs.network
     before = deployed_scores(program, runs.recording)
-    layer = float_alone(network, name, {**runs.decoded, **runs.recording.spikes})
-    spikes, states = {**runs.recording.spikes, name: layer.spikes[name]}, dict(runs.recording.states)
+    layer = float_alone(network, name, {**runs.decoded, **runs.decoded_spikes})
+    node = program.nodes[name]
+    sent = node.encode(layer.spikes[name]) if isinstance(node, Maximum) else layer.spikes[name]
+    spikes, states = {**runs.recording.spikes, name: sent}, dict(runs.recording.states)
     events = runs.recording.events
     changed = {name}
     for later in (n for n in network.order if n != name):
@@ -47,11 +50,11 @@ def cost_of(runs: Runs, name: str, labels: NDArray | None) -> Cost:
     spikes |= {n: spikes[o.node] for n, o in program.outputs.items()}
     after = deployed_scores(program, replace(runs.recording, spikes=spikes, states=states))
     for output, rule in program.outputs.items():
-        if rule.node == name and rule.decoder != "spike_count":
-            after[output] = reduce_window(rule.decoder, layer.v[name])
+        if rule.node == name and rule.reads_membrane:
+            after[output] = decoded(rule, layer.v[name])
     expected = float_scores(network, program, runs.run)
     gained = agreement(after, expected) - agreement(before, expected)
-    right = [accuracy(found, labels) for found in (before, after)]
+    right = [accuracy(program, found, labels) for found in (before, after)]
     return Cost(gained, None if right[0] is None or right[1] is None else right[1] - right[0])
 
 

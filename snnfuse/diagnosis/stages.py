@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from numpy.typing import ArrayLike, NDArray
 
 from snnfuse.diagnosis.examine import examine
-from snnfuse.diagnosis.outcome import Outcome, accuracy, agreement
+from snnfuse.diagnosis.outcome import Outcome, accuracy, agreement, deployed_scores, float_scores
 from snnfuse.diagnosis.recorded import read_recorded
 from snnfuse.diagnosis.result import Diagnosis
 from snnfuse.diagnosis.subject import pair
 from snnfuse.export.staging.staged import StagedGraph, simulate_staged
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError
-from snnfuse.hardware.ir.encoding import as_inputs, reduce_window, scores
+from snnfuse.hardware.ir.encoding import as_inputs
 from snnfuse.hardware.ir.pipeline import layer_name
 
 if TYPE_CHECKING:
@@ -43,12 +43,11 @@ def diagnose_stages(
         part = examine(subject, dict(fed.inputs), labels if last else None, stage.path.name, source, all_layers)
         parts.append(_named(part, len(floats), number))
     program, run = pipeline.programs[-1], floats[-1]
-    found = scores(program, run_pipeline(pipeline, pipeline.encode(x)).recordings[-1])
-    ((name, output),) = program.outputs.items()
-    values = run.run.spikes if output.decoder == "spike_count" else run.run.v
-    both = {name: reduce_window(output.decoder, values[run.network.outputs[name]])}, {name: found}
-    shares = max(part.outcome.output_share for part in parts)
-    outcome = Outcome(len(found), agreement(*both), shares, accuracy(both[0], labels), accuracy(both[1], labels))
+    found = deployed_scores(program, run_pipeline(pipeline, pipeline.encode(x)).recordings[-1])
+    expected = float_scores(run.network, program, run.run)
+    shares, samples = max(part.outcome.output_share for part in parts), next(iter(x.values())).shape[1]
+    right = accuracy(program, expected, labels), accuracy(program, found, labels)
+    outcome = Outcome(samples, agreement(expected, found), shares, *right)
     findings = sorted((f for part in parts for f in part.findings), key=lambda f: -f.weight)
     layers = tuple(layer for part in parts for layer in part.layers)
     return Diagnosis(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from snnfuse.hardware.errors import InputError
 from snnfuse.report import rows
 from snnfuse.report.contents import gather, picture_of
+from snnfuse.report.screen import sentences, tested
 from snnfuse.report.sections import sections_of, warnings_of
 
 if TYPE_CHECKING:
@@ -31,7 +32,13 @@ def render(content: Mapping[str, Any], picture: bytes | None = None) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": rows.percent, "number": rows.number, "span": rows.span}
-    environment.globals |= {"overflow_counts": rows.overflow_counts, "sections_of": sections_of, "warnings_of": warnings_of}
+    environment.globals |= {
+        "sentences": sentences,
+        "tested": tested,
+        "overflow_counts": rows.overflow_counts,
+        "sections_of": sections_of,
+        "warnings_of": warnings_of,
+    }
     image = None if picture is None else "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
     drawn = content["curves"]
     try:

@@ -6,7 +6,20 @@ from typing import Any
 Json = Mapping[str, Any]
 
 LEDGER_HEAD = ("node", "what changed", "because", "measured effect")
-LAYER_HEAD = ("layer", "bits", "groups", "exponents", "range used", "scale", "rounding", "spikes kept", "u, v used", "saturated")
+LAYER_HEAD = (
+    "layer",
+    "bits",
+    "groups",
+    "exponents",
+    "range used",
+    "scale",
+    "rounding",
+    "spikes kept",
+    "alone",
+    "inherited",
+    "u, v used",
+    "saturated",
+)
 CORE_HEAD = ("layer", "neurons", "synapses", "bytes", "cores", "parts", "axons in", "axons out", "bound by", "at least", "tier", "status")
 OVERFLOW_HEAD = ("layer", "event", "verdict", "where", "bound")
 SEARCH_HEAD = ("bytes", "accuracy", "", "bits by layer")
@@ -30,7 +43,12 @@ def layer_row(row: Json) -> tuple[str, ...]:
     groups = (f"{row['groups']}, by sign" if row["by_sign"] else str(row["groups"])) + own
     exponents = ", ".join(map(str, row["exponents"]))
     return (row["node"], bits, groups, exponents, f"{row['weight_range']:.0%}", f"{row['scale']:.6g}", f"{row['rounding']:.2%}", kept,
-            states, saturated)  # fmt: skip
+            *(share(row.get(part)) for part in ("alone", "inherited")), states, saturated)  # fmt: skip
+
+
+def share(value: float | None) -> str:
+    """A share in percent; a dash where it was not measured."""
+    return "-" if value is None else f"{value:.2%}"
 
 
 def core_row(layer: Json, limits: Mapping[str, Json], statuses: Mapping[str, str]) -> tuple[object, ...]:

@@ -21,9 +21,25 @@ def verdict(content: Json) -> list[str]:
         that changed most; cores and tiers; modelled energy; and every warning.
     """
     stages = content.get("stages") or [content]
-    lines = [*_accuracy(content, stages), _changes(content, stages), *_board(stages), *_energy(stages)]
+    lines = sentences(content)
     lines += [f"warning: {text}" for part in ([content] if stages[0] is content else [*stages, content]) for text in warnings_of(part)]
     return [part for line in lines for part in textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False)]
+
+
+def sentences(content: Json) -> list[str]:
+    """The lines of `verdict`, whole and without its warnings."""
+    stages = content.get("stages") or [content]
+    return [*_accuracy(content, stages), _changes(content, stages), *_board(stages), *_energy(stages)]
+
+
+def tested(content: Json) -> str:
+    """Accuracy on test data, which calibration data are not; or how to measure it."""
+    measured = content.get("modality")
+    rows = [row for row in (measured or {}).get("rows", ()) if row["kind"] == "clean"]
+    if not rows:
+        return "test accuracy: not measured here; snnfuse report BUNDLE --data NAME does, and snnfuse diagnose says why it is what it is"
+    parts = [f"{kind} {rows[0][kind]['accuracy']:.2%}" for kind in ("float", "deployed") if rows[0].get(kind)]
+    return f"test accuracy: {', '.join(parts)}, on {rows[0]['samples']} samples ({(measured or {}).get('source', '')})"
 
 
 def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
@@ -53,12 +69,19 @@ def _changes(content: Json, stages: Sequence[Json]) -> str:
     if not entries:
         return "changed: nothing"
     rows = [row for stage in stages for row in stage.get("layers") or ()]
-    lost = {row["node"]: row["deviation"] if row["deviation"] is not None else 1 - (row["agreement"] or 0) for row in rows if _judged(row)}
+    lost = {row["node"]: _lost(row) for row in rows if _judged(row)}
     if not lost:
         return f"changed: {count(entries)} (-v)"
     most = max(lost, key=lost.__getitem__)
     what = next("membranes" if row["deviation"] is not None else "spikes" for row in rows if row["node"] == most)
     return f"changed most: {most}, {lost[most]:.2%} of its {what} ({len(entries)} changes in all: -v)"
+
+
+def _lost(row: Json) -> float:
+    """What a layer's own rounding changes; in reports of before it was told apart, what all before it does too."""
+    if row.get("alone") is not None:
+        return row["alone"]
+    return row["deviation"] if row["deviation"] is not None else 1 - (row["agreement"] or 0)
 
 
 def _judged(row: Json) -> bool:
