@@ -13,7 +13,10 @@ from scipy import sparse
 
 from snnfuse.export.lowering.float_neurons import FloatNeuron
 from snnfuse.export.lowering.network import Array, Network, Population, Projection
+from snnfuse.export.lowering.weights import ConvWeights, count_connections
 from snnfuse.hardware.errors import InputError
+
+LARGE = 1 << 22  # synapses of a convolution that are not written out
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +70,10 @@ def _always_fires(spikes: NDArray[np.bool_]) -> bool:
 
 def project(projection: Projection, spikes: NDArray) -> Array:
     """Weights times spikes: (time, batch, *source) -> (time, batch, targets)."""
-    rows = spikes.reshape(spikes.shape[0] * spikes.shape[1], -1).astype(np.float64)
+    rows, weights = spikes.reshape(spikes.shape[0] * spikes.shape[1], -1), projection.weights
+    if isinstance(weights, ConvWeights) and count_connections(weights) >= LARGE:
+        return weights.times(rows).reshape(*spikes.shape[:2], -1)
+    rows = rows.astype(np.float64)
     return (projection.weights.matrix @ rows.T).T.reshape(*spikes.shape[:2], -1)
 
 

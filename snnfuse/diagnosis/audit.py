@@ -16,7 +16,9 @@ from snnfuse.export.quantization.channel_scaling import find_units, in_units
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fitting import effective, sends_numbers
 from snnfuse.hardware.errors import SnnfuseError
-from snnfuse.hardware.ir.nodes import Connection, Constant
+from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
+from snnfuse.hardware.ir.maximum import Maximum
+from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Input
 
 TURNED = 5e-3  # how far weights that were rounded in turn may mislead about their scale
 NEAR = 0.02  # how far apart what a layer's parts say of its scale may be, where they are rounded coarsely
@@ -70,7 +72,9 @@ def audit_layer(subject: Subject, name: str) -> list[Finding]:
 
 def layer_of(subject: Subject, name: str) -> Layer:
     """A layer beside its float population, in the neurons' units that fit its thresholds best."""
-    network, program, inputs = subject.written, subject.program, subject.program.inputs
+    network, program = subject.written, subject.program
+    maxima = {n: GradedInput(p.shape, MESSAGE_BITS, p.scale) for n, p in program.neurons.items() if isinstance(p, Maximum)}
+    inputs: dict[str, Input] = {**program.inputs, **maxima}
     units = find_units(network, name, inputs)
     scales = threshold_scale(program.neurons[name], network.populations[name].theta)
     if units is not None and (scales is None or _spread(scales) <= _spread(scales / units)):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.outputs import output_values
 from snnfuse.hardware.ir.encoding import decoded, scores
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
@@ -38,8 +39,7 @@ def classes(values: NDArray) -> NDArray[np.int64]:
 
 def float_scores(network: Network, program: Program, run: FloatRun) -> dict[str, NDArray]:
     """By output, what its decoder makes of the float run, (batch, *shape) or of a population code (batch, classes)."""
-    nodes = {name: network.outputs.get(name, output.node) for name, output in program.outputs.items()}
-    return {n: decoded(o, run.v[nodes[n]] if o.reads_membrane else run.spikes[nodes[n]]) for n, o in program.outputs.items()}
+    return {name: decoded(rule, output_values(network, run, name)) for name, rule in program.outputs.items()}
 
 
 def deployed_scores(program: Program, recording: Recording) -> dict[str, NDArray]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from snnfuse.hardware.ledger import Ledger
 
-SCALE = re.compile(r"threshold scale ([-+.e\d]+)")
+SCALE = re.compile(r"(?:threshold|payload) scale ([-+.e\d]+)")
 BITS = re.compile(r"weights (?:trained )?in (\d+) bits(?! where)")
 INPUT = re.compile(r"-bit graded spikes of ([-+.e\d]+) each")
 RESET = re.compile(r"^reset (\w+) becomes (\w+)$")
@@ -29,6 +29,7 @@ class Recorded:
         resets: by layer, what `--reset` made of its rule.
         samples: that calibrated it.
         trained: layers whose weights were trained in integers.
+        read_after_reset: layers that reset at once, because their membrane is read.
         pooled: layers whose pooling was changed on the way, with the ledger's words.
     """
 
@@ -40,6 +41,7 @@ class Recorded:
     resets: Mapping[str, str] = field(default_factory=dict)
     samples: int | None = None
     trained: frozenset[str] = frozenset()
+    read_after_reset: frozenset[str] = frozenset()
     pooled: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -59,6 +61,7 @@ def read_recorded(ledger: Ledger, report: Mapping[str, Any] | None = None) -> Re
         resets={e.node: found[2] for e in ledger if (found := RESET.match(e.change))},
         samples=known if isinstance(known, int) else max(from_ledger, default=None),
         trained=frozenset(e.node for e in ledger if e.change.startswith(TRAINED)),
+        read_after_reset=frozenset(e.node for e in ledger if e.change == "its membrane is read after its reset"),
         pooled={e.node: e.change for e in ledger if POOLING.search(e.change)},
     )
 

@@ -12,6 +12,7 @@ from snnfuse.diagnosis.outcome import Outcome, accuracy, agreement, deployed_sco
 from snnfuse.diagnosis.recorded import read_recorded
 from snnfuse.diagnosis.result import Diagnosis
 from snnfuse.diagnosis.subject import pair
+from snnfuse.export.lowering.outputs import reading
 from snnfuse.export.staging.staged import StagedGraph, simulate_staged
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
 from snnfuse.hardware.errors import InputError
@@ -44,7 +45,8 @@ def diagnose_stages(
         parts.append(_named(part, len(floats), number))
     program, run = pipeline.programs[-1], floats[-1]
     found = deployed_scores(program, run_pipeline(pipeline, pipeline.encode(x)).recordings[-1])
-    expected = float_scores(run.network, program, run.run)
+    network = reading(run.network, {name: rule.reads_membrane for name, rule in program.outputs.items()})
+    expected = float_scores(network, program, run.run)
     shares, samples = max(part.outcome.output_share for part in parts), next(iter(x.values())).shape[1]
     right = accuracy(program, expected, labels), accuracy(program, found, labels)
     outcome = Outcome(samples, agreement(expected, found), shares, *right)

@@ -1,7 +1,7 @@
 """A program and the float network that it was made from, paired population by population."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from snnfuse.diagnosis.recorded import Recorded
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.outputs import reading
 from snnfuse.export.lowering.resets import resetting, resting
 from snnfuse.export.lowering.split_fan_in import with_relays
 from snnfuse.export.targets import TARGETS
@@ -78,7 +79,7 @@ def _same_shapes(network: Network, program: Program) -> bool:
 
 def _forms(graph: "nir.NIRGraph", program: Program) -> Iterator[Network]:
     """The lowered graph, and as each target splits wide sums."""
-    lowered = lower(graph, program.dt)
+    lowered = reading(lower(graph, program.dt), {name: rule.reads_membrane for name, rule in program.outputs.items()})
     binary = [name for name, node in program.inputs.items() if not node.sends_numbers]
     relays = [with_relays(lowered, target, binary) for target in TARGETS.values()]
     yield from (form for form in relays if len(form.populations) > len(lowered.populations))
@@ -87,4 +88,6 @@ def _forms(graph: "nir.NIRGraph", program: Program) -> Iterator[Network]:
 
 def _reset(network: Network, recorded: Recorded) -> Network:
     rules = set(recorded.resets.values())
-    return resetting(network, rules.pop()) if len(rules) == 1 else network  # pyright: ignore[reportArgumentType]  (a ledger's word)
+    asked = resetting(network, rules.pop()) if len(rules) == 1 else network  # pyright: ignore[reportArgumentType]  (a ledger's word)
+    at_once = {n: replace(asked.populations[n], reset="zero") for n in recorded.read_after_reset if n in asked.populations}
+    return replace(asked, populations={**asked.populations, **at_once})
