@@ -38,15 +38,16 @@ def with_feedback(network: Network, name: str, fit: Fit, sent: Mapping[str, NDAr
     """
     projections = [effective(network, p, inputs) for p in network.into(name)]
     graded = [sends_numbers(network, p.source, inputs) and not p.is_fixed for p in projections]
-    found = [_rounded(p, sent[p.source], fit.scale, rounds) if g else None for p, rounds, g in zip(projections, fit.rounds, graded)]
+    found = [round_in_turn(p, sent[p.source], fit.scale, rounds) if g else None for p, rounds, g in zip(projections, fit.rounds, graded)]
     if fit.faithful or not any(found):
         return None
     rounded = [hold(p.weights, fit.scale, rounds) if f is None else f for p, rounds, f in zip(projections, fit.rounds, found)]
     return build(network.populations[name], projections, graded, fit.scale, list(fit.forms), rounded)
 
 
-def _rounded(projection: Projection, payloads: NDArray, scale: float, rounds: Rounds) -> Rounded | None:
-    """On the grids given; None where the structure or size of the weights does not allow it, or nothing was ever sent."""
+def round_in_turn(projection: Projection, payloads: NDArray, scale: float, rounds: Rounds) -> Rounded | None:
+    """A projection as of `effective` on the grids given, at scale K, for payloads (time, batch, *shape); None where structure or size of
+    the weights does not allow it, or nothing was ever sent."""
     weights = projection.weights
     met = met_by(weights, payloads)
     if met is None or not met.any():

@@ -1,6 +1,6 @@
 """Every register and weight of a layer against what the compiler writes for the float network, at the scale that the layer tells."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from snnfuse.export.lowering.network import Array, Network, Population
 from snnfuse.export.quantization.channel_scaling import find_units, in_units
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fitting import effective, sends_numbers
+from snnfuse.export.quantization.population_fits import search_samples
 from snnfuse.hardware.errors import SnnfuseError
 from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
 from snnfuse.hardware.ir.maximum import Maximum
@@ -84,11 +85,17 @@ def layer_of(subject: Subject, name: str) -> Layer:
     for projection in own.into(name):
         mine = _of(left, projection.source, projection.port, projection.lag, several=_siblings(own, projection) > 1)
         left = [c for c in left if c not in mine]
-        sent = subject.sent.get(projection.source)
-        held.append(hold(effective(own, projection, inputs), mine, sends_numbers(own, projection.source, inputs), sent))
+        payloads = tuple(_payloads(subject, name, projection.source, x) for x in subject.data if projection.source in x)
+        held.append(hold(effective(own, projection, inputs), mine, sends_numbers(own, projection.source, inputs), payloads))
     known = {*subject.written.populations, *inputs}
     biases = tuple(c for c in program.into(name) if isinstance(program.nodes[c.source], Constant))
     return Layer(name, own.populations[name], tuple(held), biases, tuple(c for c in left if c.source in known))
+
+
+def _payloads(subject: Subject, name: str, source: str, x: Mapping[str, NDArray]) -> NDArray:
+    """What an input sends on those samples that a layer would be fitted on."""
+    chosen = search_samples(subject.written, name, *x[source].shape[:2])
+    return subject.program.inputs[source].encode(source, x[source][:, chosen])
 
 
 def _siblings(network: Network, projection: object) -> int:
@@ -175,6 +182,10 @@ def choose_scale(subject: Subject, layer: Layer) -> tuple[float | None, bool]:
         return sum(v.agrees(scale) for v in votes) + (thresholds is not None and abs(thresholds / scale - 1) < NEAR)
 
     best = recorded if recorded is not None else max(said, key=support)  # the first of equals: the thresholds'
+    if recorded is None and thresholds and votes and best == thresholds and not any(v.agrees(best) for v in votes):
+        ratio = np.log2(votes[0].scale / best)
+        if abs(ratio - np.rint(ratio)) > POWER and not any(held.graded for held in layer.held):
+            return votes[0].scale, False  # weights as another scale has them, and no exponent or unit that explains it
     if thresholds and abs(thresholds / best - 1) < RECORDED:
         return thresholds, not (theta % theta.min()).any()  # scales are chosen so that such thresholds are whole numbers
     near = [v.scale * 2.0 ** np.rint(np.log2(best / v.scale)) for v in votes]

@@ -1,18 +1,20 @@
 """From "float 97 %, deployed 80 %" to the layer, the step and the cause."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from snnfuse.data.samples import draw_samples, settings_from
 from snnfuse.diagnosis.examine import examine
 from snnfuse.diagnosis.recorded import read_recorded
 from snnfuse.diagnosis.result import Diagnosis
 from snnfuse.diagnosis.stages import diagnose_stages
 from snnfuse.diagnosis.subject import pair
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, SnnfuseError
 from snnfuse.hardware.ir.encoding import as_inputs
 from snnfuse.hardware.ir.program import Program
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from snnfuse.export.bundle.bundle import Bundle
 
+EMBEDDED = ("av-digits",)  # data sets that need no folder
 Inputs = ArrayLike | Mapping[str, ArrayLike]
 
 
@@ -60,6 +63,7 @@ def diagnose(
         return diagnose_stages(bundle, inputs, _labels(labels), all_layers, source)
     program = bundle.program
     subject = pair(bundle.graph if graph is None else graph, program, read_recorded(program.ledger, bundle.report))
+    subject = replace(subject, data=_calibration(bundle))
     given = golden_inputs(bundle) if inputs is None else _arrays(program, inputs)
     about = source or ("golden inputs" if inputs is None else "given inputs")
     return examine(subject, given, _labels(labels), bundle.path.resolve().name, about, all_layers)
@@ -69,6 +73,19 @@ def _open(path: str | Path) -> "Bundle":
     from snnfuse.export.bundle.bundle import read_bundle
 
     return read_bundle(path)
+
+
+def _calibration(bundle: "Bundle") -> tuple[dict[str, NDArray], ...]:
+    """The samples that calibrated a bundle, drawn again where its report says of which data set of ours; none where they are not here."""
+    about = bundle.report.get("calibration") or {}
+    drawn, number = about.get("data") or {}, about.get("samples")
+    if drawn.get("name") not in EMBEDDED or not isinstance(number, int):
+        return ()
+    try:
+        settings = settings_from({"data_settings": drawn.get("settings")}, str(bundle.path))
+        return (draw_samples(drawn["name"], number, settings=settings).named(tuple(bundle.program.inputs)).inputs,)
+    except SnnfuseError:
+        return ()
 
 
 def golden_inputs(bundle: "Bundle") -> dict[str, NDArray]:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.diagnosis.audit import audit
@@ -41,7 +40,7 @@ def examine(subject: Subject, x: dict[str, NDArray], labels: NDArray | None, nam
         all_layers: restore every layer to float, not only the `BLAMED` ones.
     """
     began = time.perf_counter()
-    subject = replace(subject, sent={n: np.sqrt((a.astype(np.float64) ** 2).mean((0, 1))) for n, a in x.items()})
+    subject = replace(subject, data=(*subject.data, x))
     audited = audit(subject)
     runs = run_both(subject, x)
     effects = effects_of(runs)

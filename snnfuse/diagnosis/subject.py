@@ -1,7 +1,7 @@
 """A program and the float network that it was made from, paired population by population."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
@@ -30,14 +30,14 @@ class Subject:
         written: the same with the resets that the export was asked for: what the compiler rounded.
         program: the integers.
         recorded: what the export wrote down.
-        sent: rms of what each neuron of an analog input sends on the data, of its shape; empty where no data are known.
+        data: float inputs by name that may have calibrated it, and last those that it is diagnosed on.
     """
 
     network: Network
     written: Network
     program: Program
     recorded: Recorded
-    sent: Mapping[str, NDArray] = field(default_factory=dict)
+    data: tuple[Mapping[str, NDArray], ...] = ()
 
     @property
     def layers(self) -> list[str]:

@@ -12,6 +12,7 @@ from snnfuse.diagnosis.scales import Votes, weight_votes
 from snnfuse.export.lowering.network import Array, Projection
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, Weights
 from snnfuse.export.quantization.candidates import reaches
+from snnfuse.export.quantization.error_feedback import round_in_turn
 from snnfuse.export.quantization.rounding import Form, Rounded, round_weights
 from snnfuse.hardware.ir.nodes import Connection
 
@@ -32,6 +33,7 @@ class Held:
         connections: the program's, in order.
         groups: their weights in the projection's layout; None for one that connects otherwise.
         graded: whether the source sends numbers.
+        payloads: what the source sends on data that may have calibrated it, integers (time, batch, *shape) each.
         use: how much arrives at each weight, over the mean, in the weights' shape or one that broadcasts: what an error in it matters.
     """
 
@@ -40,6 +42,7 @@ class Held:
     groups: tuple[Placed | None, ...]
     graded: bool
     use: Array | float = 1.0
+    payloads: tuple[NDArray, ...] = ()
 
     @property
     def is_placed(self) -> bool:
@@ -66,10 +69,11 @@ class Held:
         return weight_votes(self.projection.weights.values, self.total, self.step) if self.is_placed else None
 
 
-def hold(projection: Projection, connections: Sequence[Connection], graded: bool, sent: Array | None = None) -> Held:
-    """A projection beside its connections; sent: rms of what each neuron of the source sends, of its shape, if known."""
+def hold(projection: Projection, connections: Sequence[Connection], graded: bool, payloads: tuple[NDArray, ...] = ()) -> Held:
+    """A projection beside its connections; payloads: as of `Held`."""
     groups = tuple(place(projection.weights, c.synapse) for c in connections)
-    return Held(projection, tuple(connections), groups, graded, 1.0 if sent is None or not sent.any() else _use(projection.weights, sent))
+    sent = np.sqrt((payloads[-1].astype(np.float64) ** 2).mean((0, 1))) if payloads else np.zeros(1)
+    return Held(projection, tuple(connections), groups, graded, _use(projection.weights, sent) if sent.any() else 1.0, payloads)
 
 
 def _use(weights: Weights, sent: Array) -> Array | float:
@@ -147,8 +151,20 @@ def audit_weights(held: Held, scale: float, exact: bool, recorded_bits: int | No
     if made is None:
         yield Finding(node, "weight value", f"no weights at its threshold scale {scale:.6g} are near those from {source}", 1.0)
         return
-    groups = [g for s in made.synapses if (g := place(held.projection.weights, s)) is not None]
-    yield from _differences(held, groups, made, exact)
+    turned = _in_turn(held, made, scale)
+    groups = [g for s in (turned or made).synapses if (g := place(held.projection.weights, s)) is not None]
+    yield from _differences(held, groups, turned or made, exact, turned is not None)
+
+
+def _in_turn(held: Held, made: Rounded, scale: float) -> Rounded | None:
+    """The same weights rounded one after the other on some of the data, where nearly all are then what is held; else None."""
+    if not held.graded or held.projection.is_fixed or (held.total == made.wanted - made.rest).mean() >= SURELY:
+        return None
+    for payloads in held.payloads:
+        turned = round_in_turn(held.projection, payloads, scale, made.rounds)
+        if turned is not None and (held.total == turned.wanted - turned.rest).mean() > 1 - FEW:
+            return turned
+    return None
 
 
 def is_shifted(held: Held, scale: float) -> bool:
@@ -158,14 +174,14 @@ def is_shifted(held: Held, scale: float) -> bool:
     return len({a.exponent - b.exponent for a, b in zip(held.placed, groups)}) == 1
 
 
-def _differences(held: Held, groups: list[Placed], made: Rounded, exact: bool) -> Iterator[Finding]:
+def _differences(held: Held, groups: list[Placed], made: Rounded, exact: bool, turned: bool = False) -> Iterator[Finding]:
     node, source, mine = held.projection.target, held.projection.source, held.placed
     if wrong := _exponents(held, groups, made, exact):
         found, expected = wrong[0]
         yield Finding(node, "weight exponent", f"a group from {source} has exponent {found}, and {expected} is expected", 1.0)
         return
     rest, usual = held.total - made.wanted, made.rest
-    bad = _bad(held, rest, usual, exact)
+    bad = _bad(replace(held, graded=held.graded and not turned), rest, usual, exact)
     share = float(bad.mean())
     if not share:
         return
