@@ -142,7 +142,10 @@ def run_comparison(first: Path, second: Path, inputs: Path | None, console: Cons
         console.say(f"they take different inputs: {', '.join(mine)} against {', '.join(others)}")
         return {"equal": False, "held": held or "inputs", "first": None, "inputs": None}
     x, source = inputs_of(a, b, inputs)
-    found = of_runs(recorded(a, x), recorded(b, x))
+    runs = recorded(a, x), recorded(b, x)
+    if held is not None and not (runs[0].spikes.keys() & runs[1].spikes.keys()) - runs[0].outputs.keys():
+        return {"equal": False, "held": held, "first": None, "inputs": source}
+    found = of_runs(*runs)
     console.say(f"on {source}\n{found}")
     counts = {name: {"compared": n, "mismatches": wrong} for name, (n, wrong) in found.by_variable.items()}
     first_place = None if found.first is None else str(found.first)

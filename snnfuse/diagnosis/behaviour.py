@@ -10,9 +10,14 @@ from snnfuse.diagnosis.causes import Finding
 from snnfuse.diagnosis.subject import Subject
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.quantization.layer_effects import LayerEffect, Runs, encoding_effects, layer_effect, saturation_effect
+from snnfuse.export.quantization.population_fits import search_samples
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.ir.encoding import to_events
-from snnfuse.hardware.overflow.observed import state_peaks
+from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, STATE_LIMIT
+from snnfuse.hardware.ir.lif import Lif
+from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.overflow.intervals import bounds_form
+from snnfuse.hardware.overflow.observed import arriving
 
 EXCEEDED = 1e-3  # share of values beyond an input's range from which on it counts as exceeded
 QUARTER = 0.25  # share of an input's range below which it counts as unused
@@ -27,8 +32,13 @@ def run_both(subject: Subject, x: dict[str, NDArray], states: bool = True) -> Ru
 
 
 def effects_of(runs: Runs) -> dict[str, LayerEffect]:
-    """By layer."""
-    return {name: layer_effect(runs, name) for name in runs.network.order}
+    """By layer; alone and inherited on fewer samples where many weights make each of them slow, as in a ledger."""
+    return {name: layer_effect(runs, name, some_samples(runs, name)) for name in runs.network.order}
+
+
+def some_samples(runs: Runs, name: str) -> NDArray[np.int64]:
+    """The samples on which a layer is run by itself."""
+    return search_samples(runs.network, name, *next(iter(runs.x.values())).shape[:2])
 
 
 def input_findings(runs: Runs) -> Iterator[Finding]:
@@ -52,16 +62,33 @@ def _encoding(runs: Runs, name: str) -> float:
 
 def saturation_findings(runs: Runs, effects: dict[str, LayerEffect]) -> Iterator[Finding]:
     """Layers whose current wraps or whose voltage clips, and what that alone changes."""
-    for name, peaks in state_peaks(runs.program, runs.recording.events, runs.recording).items():
-        if name not in effects or not (peaks.wraps or peaks.clipped_low or peaks.clipped_high):
+    for name, node in runs.program.neurons.items():
+        if name not in effects or not isinstance(node, Lif):
             continue
-        measured = saturation_effect(runs, name)
+        v = runs.recording.states[name]["v"]
+        low, high = int((v == 1 - STATE_LIMIT).sum()), int((v == STATE_LIMIT - 1).sum())
+        wraps = _wraps(runs, name) if _may_wrap(runs.program, name) else 0
+        measured = saturation_effect(runs, name) if wraps or low or high else None
         if measured is None or not measured.size:
             continue
         weight = measured.size if measured.size >= HALF * effects[name].together.size else measured.size * HALF
-        clips = f"its voltage saturates {peaks.clipped_low} times below and {peaks.clipped_high} times above"
-        words = f"its current wraps {peaks.wraps} times" if peaks.wraps else clips
-        yield Finding(name, "wrap" if peaks.wraps else "clip", f"{words}, which alone changes {measured}", weight)
+        words = f"its current wraps {wraps} times" if wraps else f"its voltage saturates {low} times below and {high} times above"
+        yield Finding(name, "wrap" if wraps else "clip", f"{words}, which alone changes {measured}", weight)
+
+
+def _may_wrap(program: Program, name: str) -> bool:
+    """Whether the largest sum that can arrive, held for ever, leaves the current's 24 bits."""
+    lost = (np.min(getattr(program.nodes[name], "du", 0)) + CURRENT_DECAY_OFFSET) / (1 << DECAY_BITS)
+    most = sum(c.synapse.row_sum() * 2.0**c.synapse.exponent * max(map(abs, program.nodes[c.source].payloads)) for c in program.into(name))
+    return most * (1 << ALIGN_BITS) >= STATE_LIMIT * lost
+
+
+def _wraps(runs: Runs, name: str) -> int:
+    sent: dict[str, NDArray] = {**runs.recording.events, **runs.recording.spikes}
+    size = next(iter(runs.x.values())).shape[:2]
+    sent |= {n: np.ones((*size, *node.shape), np.int32) for n, node in runs.program.constants.items()}
+    node = runs.program.neurons[name]
+    return bounds_form(node).peaks(node, [arriving(runs.program, name, 0, sent)], runs.recording.states[name]).wraps
 
 
 def recorded_findings(subject: Subject, effects: dict[str, LayerEffect]) -> Iterator[Finding]:
@@ -87,4 +114,4 @@ def rounding_findings(subject: Subject, runs: Runs, blamed: list[str]) -> Iterat
     """The part of each layer's rounding that changes most."""
     for name in blamed:
         if not subject.network.populations[name].counts:
-            yield cause_of(subject, runs, name)
+            yield cause_of(subject, runs.chosen(name, some_samples(runs, name)), name)

@@ -66,4 +66,5 @@ def _values(where: str, a: Any, b: Any) -> str | None:
         return None
     place = [int(i) for i in np.unravel_index(wrong[0], x.shape)]
     at = f" at {place}" if place else ""
-    return f"{where}{at}: {x.ravel()[wrong[0]]} against {y.ravel()[wrong[0]]}, and {wrong.size - 1} more"
+    more = f", and {wrong.size - 1} more" if wrong.size > 1 else ""
+    return f"{where}{at}: {x.ravel()[wrong[0]]} against {y.ravel()[wrong[0]]}{more}"

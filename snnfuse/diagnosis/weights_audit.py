@@ -107,13 +107,13 @@ def _forms(held: Held, scale: float, bits: int | None) -> Iterator[Form]:
     by_sign = {sign: [g.bits for g in groups if (g.values * sign > 0).any() and not (g.values * sign < 0).any()] for sign in (1, -1)}
     each = [g.bits for g in groups]
     widths = {(bits, bits)} if bits else {(max(each), max(each)), ((by_sign[1] or each)[0], (by_sign[-1] or each)[0])}
-    count = len(groups)
-    for reach_of in (lambda form: [1.0], lambda form: reaches(values, form)[1:]):
+    count, ends = len(groups), dict[tuple, list[float]]()
+    for saturating in (False, True):  # few weights do, and finding out which takes longest
         for width in sorted(widths, reverse=True):
             for depth, split in ((count, False), (-(-count // 2), True), (count // 2 + 1, True), (count, True), (count + 1, False)):
-                form = Form(width, depth, split)
-                for reach in reach_of(form):
-                    yield Form(width, depth, split, reach)
+                if saturating and (width, split) not in ends:
+                    ends[width, split] = reaches(values, Form(width, depth, split))[1:]
+                yield from (Form(width, depth, split, reach) for reach in (ends[width, split] if saturating else [1.0]))
 
 
 def _same(held: Held, made: Rounded) -> float:
