@@ -40,9 +40,9 @@ def draw_raster(recording: Recording, other: Recording | None = None, nodes: lis
         if a.shape != b.shape:
             raise InputError(f"{name}: {a.shape} steps and neurons against {b.shape}")
         axes = figure.add_subplot(len(chosen), 1, number)
-        parts = ((a & b, SAME, "both" if other is not None else "spikes"), (a & ~b, LOST, "first only"), (b & ~a, ADDED, "second only"))
+        parts = ((a & b, SAME, "both"), (a & ~b, LOST, "first only"), (b & ~a, ADDED, "second only"))
         for spikes, color, label in parts:
-            if spikes.any():
+            if spikes.any() or number == 1:  # the first panel's legend names all three
                 time, neuron = np.nonzero(spikes)
                 axes.scatter(time, neuron, s=4 if color == SAME else 14, c=color, marker="|" if color == SAME else "x", label=label)
         axes.set(xlim=(-0.5, len(a) - 0.5), ylim=(-0.5, a.shape[1] - 0.5), ylabel="neuron")

@@ -64,7 +64,8 @@ def draw_angles(features: Mapping[str, Mapping[str, Any]]) -> "Figure":
 
 def draw_energy(energy: Mapping[str, Any]) -> "Figure":
     """Dynamic energy of an inference by layer, modelled, the middle of each model's range; energy as in report.json."""
-    models, names = energy["models"], [layer["name"] for layer in energy["layers"]]
+    names = [layer["name"] for layer in energy["layers"]]
+    models = [model for model in energy["models"] if set(names) <= set(model["layers"])]  # the others tell layers not apart
     figure = new_figure(7, 0.35 * len(names) + 1.2)
     axes, places = figure.add_subplot(), np.arange(len(names))
     for number, model in enumerate(models):

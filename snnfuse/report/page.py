@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from snnfuse.hardware.errors import InputError
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-def render(content: Mapping[str, Any], picture: bytes | None = None) -> str:
+def render(content: Mapping[str, Any], picture: bytes | None = None, pictures: Mapping[str, str] = MappingProxyType({})) -> str:
     """The page.
 
     Args:
         content: as of `gather`.
         picture: an SVG file of a search for bit widths, shown as an image, in which no script can run.
+        pictures: SVGs by title, shown as images too.
 
     Raises:
         InputError: the content is not what an export writes.
@@ -39,14 +41,21 @@ def render(content: Mapping[str, Any], picture: bytes | None = None) -> str:
         "sections_of": sections_of,
         "warnings_of": warnings_of,
     }
-    image = None if picture is None else "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
+    image = None if picture is None else _image(picture)
+    images = {title: _image(svg.encode()) for title, svg in pictures.items()}
     drawn = content["curves"]
     try:
         template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
         # The curves are drawn here, by a library that escapes what is text in them: the one thing that goes in as it is.
-        return template.render(**{**content, "curves": None if drawn is None else Markup(drawn)}, this=content, picture=image)
+        return template.render(
+            **{**content, "curves": None if drawn is None else Markup(drawn)}, this=content, picture=image, images=images
+        )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise InputError(f"{content['name']}: its report.json is not what an export writes: {error}") from error
+
+
+def _image(svg: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
 def whole_page(bundle: "Bundle", name: str) -> str:
