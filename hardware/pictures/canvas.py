@@ -19,6 +19,7 @@ def new_figure(width: float, height: float) -> "Figure":
         EnvironmentProblem: matplotlib is missing; the message says how to install it.
     """
     try:
+        import matplotlib  # noqa: F401
         from matplotlib.figure import Figure
     except ImportError as error:
         raise EnvironmentProblem(MISSING) from error
