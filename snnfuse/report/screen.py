@@ -73,7 +73,7 @@ def _changes(content: Json, stages: Sequence[Json]) -> str:
     if not lost:
         return f"changed: {count(entries)} (-v)"
     most = max(lost, key=lost.__getitem__)
-    what = next("membranes" if row["deviation"] is not None else "spikes" for row in rows if row["node"] == most)
+    what = next("values" if row["deviation"] is not None else "spikes" for row in rows if row["node"] == most)
     return f"changed most: {most}, {lost[most]:.2%} of its {what} ({len(entries)} changes in all: -v)"
 
 
