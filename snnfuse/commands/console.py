@@ -5,11 +5,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
+
+from snnfuse.commands.timings import Clock, Spent
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,13 @@ class Console:
         json_to: a file for the result as JSON; "-" is stdout, where then nothing else is written; None for none.
         quiet: say nothing but errors and JSON.
         keep: files and folders that the JSON must not be written over or into.
+        spent: what its steps took, as they end.
     """
 
     json_to: str | None = None
     quiet: bool = False
     keep: tuple[Path | None, ...] = ()
+    spent: list[Spent] = field(default_factory=list, compare=False)
 
     def say(self, text: str = "") -> None:
         """A line, or several, for a person."""
@@ -33,7 +37,16 @@ class Console:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show that something takes its time; only on a terminal."""
+        """Show that something takes its time, on a terminal; keep how long it took."""
+        clock = Clock()
+        try:
+            with self._shown(what):
+                yield
+        finally:
+            self.spent.append(clock.spent(what))
+
+    @contextmanager
+    def _shown(self, what: str) -> Iterator[None]:
         if self.quiet or sys.stderr is None or not sys.stderr.isatty():
             yield
             return

@@ -9,6 +9,7 @@ from snnfuse.commands.console import PATH, Console, json_option
 from snnfuse.commands.export_inputs import find_samples, find_shapes
 from snnfuse.commands.export_options import ExportOptions, check_options, check_together
 from snnfuse.commands.map import board_option
+from snnfuse.commands.timings import describe_timings, timings_json, timings_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -59,8 +60,9 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 @click.option("--force", is_flag=True, help="Replace an older bundle.")
 @click.option("-v", "--verbose", is_flag=True, help="Print all that is known, not the verdict only; report.html holds it too.")
 @click.option("--allow-pickle", is_flag=True, help="Open a pickled module, which EXECUTES code from the file.")
+@timings_option
 @json_option
-def export(json_to: str | None, quiet: bool, **given: Any) -> None:
+def export(json_to: str | None, quiet: bool, timings: bool, **given: Any) -> None:
     """Turn MODEL, a checkpoint (.pt), a graph (.nir) or a netx file of lava-dl (.net), into a bundle.
 
     \b
@@ -73,6 +75,9 @@ def export(json_to: str | None, quiet: bool, **given: Any) -> None:
     console = Console(json_to, quiet, (options.model, options.calib, options.place))
     with console.result() as result:
         result.update(run_export(options, console))
+        if timings:
+            result["timings"] = timings_json(console.spent)
+            console.say(describe_timings(console.spent))
 
 
 def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
@@ -96,7 +101,8 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
     found = compiled.to_json()
     check_strict(found, console, options.strict)
     if not options.dry_run:
-        save(options.place, compiled, force=options.force)
+        with console.step("writing the bundle"):
+            save(options.place, compiled, force=options.force)
     console.say(summary(found) if options.verbose else "\n".join(verdict(found)))
     console.say("dry run: nothing was written" if options.dry_run else f"bundle: {options.place}")
     if compiled.target.has_program and not options.dry_run:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
+from snnfuse.commands.timings import describe_timings, timings_json, timings_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,9 @@ VERDICTS = {True: "PASSED", False: "FAILED", None: "NOT RUN: only manifest and h
 @click.command()
 @click.argument("bundle", type=PATH)
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
+@timings_option
 @json_option
-def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool) -> int:
+def verify(bundle: Path, timeout: float | None, timings: bool, json_to: str | None, quiet: bool) -> int:
     """Check BUNDLE's hashes and manifest, then rerun its golden inputs on the emulator and on Lava and compare every spike.
 
     Ends PASSED or FAILED (exit 1), or, of a bundle without a program, with what was checked of it alone. Without Lava nothing is
@@ -32,6 +34,9 @@ def verify(bundle: Path, timeout: float | None, json_to: str | None, quiet: bool
     with console.result() as result:
         try:
             result.update(run_checks(bundle, timeout, console))
+            if timings:
+                result["timings"] = timings_json(console.spent)
+                console.say(describe_timings(console.spent))
         except VerificationError as error:
             result.update(passed=False, problem=str(error))
             console.say(f"{error}\nFAILED")
@@ -47,8 +52,9 @@ def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str,
     from snnfuse.export.targets import find_target
     from snnfuse.hardware.backends.verify import verify as verify_pipeline
 
-    bundle = read_bundle(path)
-    check_consistency(bundle)
+    with console.step("reading and checking the bundle"):
+        bundle = read_bundle(path)
+        check_consistency(bundle)
     stages = f", in {len(bundle.stages)} stages" if bundle.is_staged else ""
     console.say(f"hashes: {len(bundle.manifest['files'])} files as they were written{stages}")
     for check in bundle.lacks:
