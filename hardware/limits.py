@@ -37,6 +37,11 @@ FILE_LIMITS = MappingProxyType(
         "nodes": FileLimit("nodes of a graph, or objects of an HDF5 file", 200_000),
         "edges": FileLimit("edges of a graph, or links of an HDF5 file", 1_000_000),
         "depth": FileLimit("groups within each other", 64),
+        "neurons": FileLimit("neurons and inputs of one program", 1 << 26),
+        "time-steps": FileLimit("time steps of samples", 1 << 22),
+        "padding": FileLimit("zeros on each side of a convolution's or pooling's input", 1 << 12),
+        "archive-members": FileLimit("members of an archive", 100_000),
+        "audio-channels": FileLimit("channels of sound", 256),
         "audio-rate": FileLimit("samples of sound per second", 1_000_000),
         "pixels": FileLimit("pixels of one image", 1 << 25),
         "shared-links": FileLimit("names of one object of an HDF5 file", 16),
@@ -72,12 +77,12 @@ def check_limit(name: str, asked: int, where: str) -> None:
     if asked > allowed:
         known = FILE_LIMITS[name]
         raise UnsafeFileError(
-            f"{where}: asks for {_shown(asked, known)} {known.what}, and the limit is {_shown(allowed, known)}; "
-            f"if you trust the file, set {ENVIRONMENT}={name}={_shown(asked, known)}"
+            f"{where}: asks for {shown(asked, known)} {known.what}, and the limit is {shown(allowed, known)}; "
+            f"if you trust the file, set {ENVIRONMENT}={name}={shown(asked, known)}"
         )
 
 
-def _shown(number: int, known: FileLimit) -> str:
+def shown(number: int, known: FileLimit) -> str:
     """Return a number that `SNNFUSE_LIMITS` reads, rounded up where it has a unit."""
     unit = next((unit for unit in ("GiB", "MiB") if number >= UNITS[unit]), "") if known.is_bytes else ""
     return f"{-(-number // UNITS[unit])}{unit}"

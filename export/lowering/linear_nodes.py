@@ -4,6 +4,7 @@ Between two populations there is one synapse, so whatever linear nodes lie betwe
 before a linear layer) is folded before anything is rounded: see `linear_regions`.
 """
 
+import math
 from collections.abc import Sequence
 
 import nir
@@ -21,6 +22,7 @@ from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, from_matr
 from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
+from snnfuse.hardware.limits import check_limit
 
 WHOLE = 1e-4  # how far a delay may lie from a multiple of dt, in steps; files hold seconds in float32
 Maps = tuple[LinearMap, ...]
@@ -94,6 +96,8 @@ def _pool(name: str, node: nir.AvgPool2d | nir.SumPool2d, shape: Shape, dt: floa
     _expect(name, len(shape) == 3, shape, "a pooling over two axes")
     channels, height, width = shape
     size, stride, padding = (_two(1, per_axis(value, 2)) for value in (node.kernel_size, node.stride, node.padding))
+    _check_window(name, (height, width), size, padding)
+    check_limit("array-bytes", 8 * channels * math.prod(size), f"node {name!r}: its kernel")
     value = 1.0 / np.prod(size) if isinstance(node, nir.AvgPool2d) else 1.0  # torch's count_include_pad=True
     kernel = np.full((channels, 1, *size), value)
     weights = ConvWeights(kernel, (channels, height, width), stride, padding, groups=channels)
@@ -109,7 +113,16 @@ def _place(name: str, node: Place, shape: Shape, dt: float) -> Maps:
 def _output_shape(name: str, conv: ConvWeights) -> Shape:
     window = f"a window of {conv.kernel.shape[2:]}, stride {conv.stride}, dilation {conv.dilation}, padding {conv.padding},"
     _expect(name, min((*conv.stride, *conv.dilation)) > 0 and min(conv.output_shape) > 0, conv.input_shape, window)
+    check_limit("padding", max(conv.padding), f"node {name!r}")
+    check_limit("neurons", math.prod(conv.output_shape), f"node {name!r}")
     return conv.output_shape
+
+
+def _check_window(name: str, shape: Shape, size: Sequence[int], padding: Sequence[int]) -> None:
+    """Before a kernel of that size is made."""
+    check_limit("padding", max(padding), f"node {name!r}")
+    fits = all(0 < taps <= length + 2 * zeros for taps, length, zeros in zip(size, shape, padding))
+    _expect(name, fits and min(padding) >= 0, shape, f"a window of {tuple(size)}, padding {tuple(padding)},")
 
 
 def _two(first: int, values: Sequence[int]) -> tuple[int, int]:

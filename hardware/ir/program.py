@@ -11,6 +11,7 @@ in nobody's window: it spikes on every step. A delay that belongs to the network
 spikes within the window.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -28,6 +29,7 @@ from snnfuse.hardware.ir.recording import Recording
 from snnfuse.hardware.ir.summaries import of_program
 from snnfuse.hardware.ir.synapses import Diagonal, Synapse
 from snnfuse.hardware.ledger import Entries, Ledger, LedgerEntry
+from snnfuse.hardware.limits import check_limit
 from snnfuse.hardware.shown import Summarised, Summary
 
 
@@ -68,6 +70,7 @@ class Program(Summarised):
         for name, node in self.nodes.items():
             if not node.shape or min(node.shape) < 1:
                 raise InputError(f"{name!r} has shape {node.shape}; a population needs an axis, and a neuron along each")
+        check_limit("neurons", sum(math.prod(node.shape) for node in self.nodes.values()), "a program")
         for connection in self.connections:
             _check_connection(self.nodes, connection)
         for name, output in self.outputs.items():

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from snnfuse.checkpoints.import_path import current_folder_importable
-from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedError
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnsafeFileError, UnsupportedError
+from snnfuse.hardware.limits import check_limit
 from snnfuse.hardware.reading import check_whole
 
 ZIP = b"PK"
@@ -52,6 +53,7 @@ def _check_tensors(content: Any, path: Path) -> None:
             for what, is_one, way_out in REFUSED_TENSORS:
                 if is_one(value):
                     raise UnsupportedError(f"{path}: {shown(name) or 'its tensor'} is {what}; {way_out}")
+            check_limit("array-bytes", value.numel() * value.element_size(), f"{path}: {shown(name)}")  # a view can repeat what is stored
         elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
             seen.add(id(value))
             inner = value.items() if isinstance(value, Mapping) else enumerate(value)
@@ -79,7 +81,10 @@ def _check_container(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            _check_sizes(archive, path)
             damaged = archive.testzip()
+    except SnnfuseError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or first_line(error)})") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -92,10 +97,20 @@ def _check_container(path: Path) -> None:
             raise InputError(f"{path}: is truncated, half written or half copied; save or copy it again ({first_line(error)})") from error
         hint = "it is truncated or something else"
         raise InputError(f"{path}: not a file of torch.save, {hint} ({first_line(error)})") from error
+    except Exception as error:  # of the decompressors
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {first_line(error)}); copy or save it again") from error
     if damaged is not None:
         raise InputError(f"{path}: damaged at {damaged}; copy or save it again")
     if not any(name.endswith("/data.pkl") for name in names):
         raise InputError(f"{path}: a zip file, but not one of torch.save (it holds {some(names)})")
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse an archive that unpacks to more than the limits allow."""
+    check_limit("archive-members", len(archive.filelist), str(path))
+    for info in archive.filelist:
+        check_limit("array-bytes", info.file_size, f"{path}: {shown(info.filename)}")
+    check_limit("file-bytes", sum(info.file_size for info in archive.filelist), str(path))
 
 
 def _is_legacy(path: Path) -> bool:

@@ -41,6 +41,7 @@ def wav_blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float64]]]:
     except Exception as error:  # struct's and others, by the version of Python
         raise InputError(f"{path}: no WAV file of whole numbers ({type(error).__name__}: {error})") from error
     check_limit("audio-rate", file.getframerate(), str(path))
+    check_limit("audio-channels", file.getnchannels(), str(path))
     if file.getsampwidth() not in FULL_SCALE or not file.getframerate():
         raise InputError(f"{path}: {8 * file.getsampwidth()} bits at {file.getframerate()} samples per second; give 8 to 32 bits")
     return file.getframerate(), _blocks(path, file)

@@ -1,0 +1,305 @@
+"""Every kind of file that is read from strangers: what it is mutated from, how, and what a command does with it."""
+
+import json
+import wave
+from pathlib import Path
+
+import lowering_graphs
+import netx_files
+import nir
+import numpy as np
+import torch
+from random_nir import lowered_graph, random_inputs
+
+from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
+from snnfuse.compile import Settings, compile, open_source
+from snnfuse.data.samples import Samples, read_array, read_samples
+from snnfuse.export.bundle.bundle import read_bundle
+from snnfuse.export.bundle.consistency import check_consistency
+from snnfuse.export.targets import find_target
+from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, emulate
+from snnfuse.hardware.backends.reference import emulate as run_reference
+from snnfuse.hardware.chip import check_chip
+from snnfuse.hardware.chip.boards import read_board
+from snnfuse.hardware.ir.storage import load_program, save_program
+from snnfuse.hardware.reading import reading
+from snnfuse.networks import build, preset_config
+from snnfuse.report import gather, render
+from snnfuse.streaming import audio, frames
+from snnfuse.streaming.event_lines import event_lines, whole_lines
+from snnfuse.streaming.opening import Settings as Streamed
+from snnfuse.streaming.opening import open_stream
+from snnfuse.testing.cases import Accuracy, BitExact
+from snnfuse.testing.storing import read_case, write_case
+from tests.fuzz.containers import (
+    change_archive,
+    change_bundle,
+    change_case,
+    change_lines,
+    change_npy,
+    change_pickle,
+    change_program,
+    change_wav,
+)
+from tests.fuzz.engine import Family, Rng
+from tests.fuzz.mutations import change_hdf5, change_json_file, flip_file
+
+SAMPLES: dict[str, Samples] = {}  # by the name of a seed, which its cases keep
+RNG = np.random.default_rng(0)
+LAVA, NIR = find_target("lava"), find_target("nir")
+QUICK = Settings(prove="off")
+
+
+def nir_seeds(folder: Path) -> None:
+    graphs = {f"random{number}": lowered_graph(number) for number in range(6)}
+    graphs["chain"] = lowering_graphs.chain(
+        nir.Linear(np.eye(4)), lowering_graphs.lif(4), nir.Affine(np.eye(4), np.ones(4)), lowering_graphs.lif(4)
+    )
+    kernel = RNG.integers(-4, 5, (2, 1, 3, 3)) / 8
+    conv = nir.Conv2d((6, 6), kernel, (1, 1), (1, 1), (1, 1), 1, np.zeros(2))
+    pool = nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+    flat = (nir.Flatten({"input": np.array([2, 3, 3])}, 0), nir.Linear(np.eye(3, 18)), lowering_graphs.lif(3))
+    graphs["conv"] = lowering_graphs.chain(conv, lowering_graphs.lif(2, 6, 6), pool, *flat, size=(1, 6, 6))
+    for name, graph in graphs.items():
+        nir.write(folder / f"{name}.nir", graph)
+        arrays = {key: value.astype(np.float32) for key, value in random_inputs(graph, 6, 2, 1).items()}
+        SAMPLES[f"{name}.nir"] = Samples(arrays, None, "random")
+
+
+def read_nir(path: Path) -> None:
+    source, samples = open_source(path), SAMPLES[path.name]
+    with reading(path):
+        compile(source, None, QUICK, NIR)
+        compile(source, samples.named(source.inputs), QUICK, LAVA)
+
+
+def net_seeds(folder: Path) -> None:
+    weight = RNG.integers(-10, 11, (3, 4))
+    netx_files.write(folder / "dense.net", netx_files.given((4,)), netx_files.dense(weight), netx_files.dense(np.eye(3) * 8))
+    layers = (
+        netx_files.conv(RNG.integers(-9, 9, (2, 1, 3, 3)), (2, 6, 6), padding=np.array([1, 1])),
+        {"type": "flatten", "shape": np.array([72])},
+    )
+    netx_files.write(folder / "conv.net", netx_files.given((1, 6, 6)), *layers, netx_files.dense(np.ones((2, 72))))
+
+
+def read_net(path: Path) -> None:
+    source = open_source(path)
+    with reading(path):
+        compile(source, None, QUICK, LAVA)
+
+
+class Two(torch.nn.Module):
+    """What a user's state_dict belongs to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = torch.nn.Linear(4, 3), torch.nn.Linear(3, 2)
+
+
+def torch_seeds(folder: Path) -> None:
+    torch.manual_seed(0)
+    torch.save(Two().state_dict(), folder / "state.pt")
+    torch.save({"model": Two().state_dict(), "epoch": 3, "lr": [0.1, {"a": None}]}, folder / "state_nested.pt")
+    small = preset_config("fd-fusion", "small")
+    save_checkpoint(build("fd-fusion", small), folder / "ours.pt", metadata={"data": "av-digits"})
+
+
+def read_torch(path: Path) -> None:
+    with reading(path):
+        load_checkpoint(path, model=Two if path.name.startswith("state") else None)
+
+
+def a_program() -> tuple[Program, dict[str, np.ndarray]]:
+    conv = Conv2d(RNG.integers(-8, 9, (2, 1, 3, 3)).astype(np.int32) * 2, (1, 4, 4), padding=(1, 1))
+    nodes = {
+        "image": GradedInput((1, 4, 4), 8, 0.5),
+        "spikes": SpikeInput((3,)),
+        "c": Lif(conv.output_shape, 100, 200, 5),
+        "d": Lif((2,), 4095, 100, 3),
+    }
+    links = (
+        Connection("image", "c", conv),
+        Connection("spikes", "d", Dense(RNG.integers(-9, 9, (2, 3)).astype(np.int32) * 2), delay=1),
+        Connection("c", "d", Dense(RNG.integers(-9, 9, (2, 32)).astype(np.int32) * 2)),
+        Connection("d", "d", Dense(np.eye(2, dtype=np.int32) * -2)),
+    )
+    events = {"image": RNG.integers(-9, 9, (6, 2, 1, 4, 4)), "spikes": RNG.integers(0, 2, (6, 2, 3))}
+    return Program(nodes, links, {"out": Output("d")}), {name: value.astype(np.int32) for name, value in events.items()}
+
+
+PROGRAM, EVENTS = a_program()
+
+
+def program_seeds(folder: Path) -> None:
+    save_program(PROGRAM, folder / "program")
+    emulate(PROGRAM, EVENTS, record="all")  # compiled once, before there are workers
+
+
+def read_program(path: Path) -> None:
+    with reading(path):
+        program = load_program(path)
+        check_chip(program, "oheo-gulch")
+        quick, slow = emulate(program, EVENTS, record="all"), run_reference(program, EVENTS, "all")
+    assert all((quick.spikes[name] == slow.spikes[name]).all() for name in slow.spikes), "emulator and reference differ"
+
+
+def bundle_seeds(folder: Path) -> None:
+    from snnfuse.export import write_bundle
+
+    golden = emulate(PROGRAM, EVENTS, record="all")
+    write_bundle(
+        folder / "lava",
+        graph=lowering_graphs.chain(nir.Linear(np.eye(4)), lowering_graphs.lif(4)),
+        program=PROGRAM,
+        golden=golden,
+        target="lava",
+    )
+    write_bundle(folder / "graph", graph=lowering_graphs.chain(nir.Linear(np.eye(4)), lowering_graphs.lif(4)), target="nir")
+    write_bundle(folder / "loihi2", program=PROGRAM, golden=golden, graph=lowering_graphs.chain(lowering_graphs.lif(4)))
+
+
+def read_whole_bundle(path: Path) -> None:
+    bundle = read_bundle(path)
+    with reading(path):
+        content = gather(bundle)
+        render(content)
+    check_consistency(bundle)
+    with reading(path):
+        bundle.graph  # noqa: B018
+        if "program.json" in bundle.manifest["files"]:
+            emulate(bundle.program, bundle.events)
+            bundle.golden  # noqa: B018
+
+
+def case_seeds(folder: Path) -> None:
+    write_case(BitExact(PROGRAM, EVENTS, "emulator"), folder, "t")
+    labels = np.zeros(2, np.int64)
+    write_case(Accuracy(PROGRAM, EVENTS, labels, labels, 1.0, "emulator", "out"), folder, "u")
+    program_seeds(folder.parent)
+
+
+def read_a_case(path: Path) -> None:
+    case = read_case(path)
+    with reading(path):
+        case.problem()
+
+
+def board_seeds(folder: Path) -> None:
+    board = {"name": "mine", "chips": 2}
+    (folder / "small.json").write_text(json.dumps({"name": "mine", "chips": 2}))
+    known = read_board_fields()
+    (folder / "full.json").write_text(json.dumps(board | known))
+
+
+def read_board_fields() -> dict[str, int]:
+    from snnfuse.hardware.chip.boards import LIMITS
+
+    return dict.fromkeys(LIMITS, 100)
+
+
+def read_a_board(path: Path) -> None:
+    with reading(path):
+        check_chip(PROGRAM, read_board(path))
+
+
+def npz_seeds(folder: Path) -> None:
+    x = RNG.integers(0, 2, (6, 2, 4))
+    np.savez(folder / "plain.npz", input=x.astype(np.float32), labels=np.zeros(2, int))
+    np.savez_compressed(folder / "packed.npz", a=x.astype(np.int8), b=x.astype(float))
+    np.savez(folder / "both.npz", image=EVENTS["image"], spikes=EVENTS["spikes"])
+    np.save(folder / "one.npy", x.astype(np.float32))
+
+
+def change_npz(rng: Rng, path: Path) -> None:
+    if path.suffix == ".npy":
+        path.write_bytes(change_npy(rng, path.read_bytes()))
+    else:
+        change_archive(rng, path, change_npy)
+
+
+def read_npz(path: Path) -> None:
+    samples = read_samples(path)
+    with reading(path):
+        if set(samples.inputs) >= {"image", "spikes"}:
+            PROGRAM.encode({name: samples.inputs[name] for name in PROGRAM.inputs})
+    if path.suffix == ".npy":
+        read_array(path)
+    else:
+        for _ in open_stream(PROGRAM, [str(path)], Streamed(threshold=0.5, steps=50)):
+            pass
+
+
+def wav_seeds(folder: Path) -> None:
+    for width, channels in ((2, 1), (1, 2), (3, 1), (4, 2)):
+        with wave.open(str(folder / f"w{width}.wav"), "wb") as file:
+            file.setnchannels(channels)
+            file.setsampwidth(width)
+            file.setframerate(8000)
+            file.writeframes(RNG.integers(0, 256, 3000 * width * channels).astype(np.uint8).tobytes())
+
+
+def read_wav(path: Path) -> None:
+    rate, blocks = audio.wav_blocks(path)
+    for _ in audio.sample_steps(blocks, 64):
+        pass
+    rate, blocks = audio.wav_blocks(path)
+    for _ in audio.log_mel_steps(blocks, rate, 8):
+        pass
+
+
+def image_seeds(folder: Path) -> None:
+    from PIL import Image
+
+    picture = Image.fromarray(RNG.integers(0, 256, (9, 9, 3)).astype(np.uint8))
+    for suffix in ("png", "jpg", "bmp", "gif", "tif", "webp", "ppm"):
+        (folder / suffix).mkdir()
+        picture.save(folder / suffix / f"a.{suffix}")
+    (folder / "npy").mkdir()
+    np.save(folder / "npy" / "a.npy", np.zeros((3, 4, 4)))
+
+
+def change_image(rng: Rng, folder: Path) -> None:
+    (file,) = folder.iterdir()
+    change_npz(rng, file) if file.suffix == ".npy" else flip_file(rng, file)
+
+
+def read_images(path: Path) -> None:
+    for _ in frames.folder_frames(path, (3, 4, 4)):
+        pass
+
+
+def line_seeds(folder: Path) -> None:
+    (folder / "a.jsonl").write_text('{"spikes": [0, 1]}\n{"spikes": [0, 2], "image": [[3, -4]]}\n\n{"image": [[15, 9]]}\n{"spikes": []}\n')
+
+
+def read_lines(path: Path) -> None:
+    with path.open("rb") as file:
+        for _ in event_lines(whole_lines(file, "lines"), PROGRAM.inputs, "lines"):
+            pass
+
+
+def change_torch(rng: Rng, path: Path) -> None:
+    change_archive(rng, path, change_pickle)
+
+
+def change_json(rng: Rng, path: Path) -> None:
+    change_json_file(rng, path)
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("nir", nir_seeds, change_hdf5, read_nir),
+        Family("net", net_seeds, change_hdf5, read_net),
+        Family("torch", torch_seeds, change_torch, read_torch),
+        Family("program", program_seeds, change_program, read_program),
+        Family("bundle", bundle_seeds, change_bundle, read_whole_bundle),
+        Family("case", case_seeds, change_case, read_a_case),
+        Family("board", board_seeds, change_json, read_a_board),
+        Family("npz", npz_seeds, change_npz, read_npz),
+        Family("wav", wav_seeds, change_wav, read_wav),
+        Family("image", image_seeds, change_image, read_images),
+        Family("lines", line_seeds, change_lines, read_lines),
+    )
+}
