@@ -118,7 +118,8 @@ def check_seal(raw: bytes, manifest: Mapping[str, Any], path: Path) -> None:
     files, stages = manifest.get("files"), manifest.get("stages")
     lying = {name: "" for name in files if _lies(path.parent / name)} if isinstance(files, dict) else {}
     _check_held(lying, _held_by(stages) if isinstance(stages, list) else HELD, path)
-    if KEY not in manifest and manifest.get("format_version") not in (VERSION, PIPELINE_VERSION):
+    version = manifest.get("format_version")
+    if KEY not in manifest and not (isinstance(version, int) and version in (VERSION, PIPELINE_VERSION)):
         return
     if KEY not in manifest or not is_intact(raw, manifest):
         raise VerificationError(f"{path}: changed after the export: its sha256 is not the one that it carries")
@@ -138,7 +139,7 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     if type(manifest.get("format_version")) is not int or manifest["format_version"] not in LACKS:
         versions = ", ".join(map(str, LACKS))
         raise InputError(f"{path}: format_version is {manifest.get('format_version')!r}; this snnfuse reads {versions}")
-    if manifest.get("target") not in TARGETS:
+    if not isinstance(manifest.get("target"), str) or manifest["target"] not in TARGETS:
         raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
     if ("stages" in manifest) != (manifest["format_version"] in STAGED):
         raise InputError(f"{path}: format_version {' or '.join(map(str, STAGED))} and stages go together")

@@ -87,6 +87,8 @@ def test_every_changed_or_missing_file_is_named(parts: dict, tmp_path: Path, nam
         ('{"format": "snnfuse bundle", "format_version": 9}', "format_version is 9; this snnfuse reads 1, 2, 3, 4, 5"),
         ('{"format": "snnfuse bundle", "format_version": true}', "format_version is True"),
         ('{"format": "snnfuse bundle", "format_version": 1, "target": "x"}', "target is 'x'"),
+        ('{"format": "snnfuse bundle", "format_version": 1, "target": ["x"]}', "target is \\['x'\\]"),
+        ('{"format": "snnfuse bundle", "format_version": [4], "target": "nir"}', "format_version is \\[4\\]"),
         ('{"format": "snnfuse bundle", "format_version": 1, "target": "nir", "files": {}}', "files must list graph.nir"),
         (
             '{"format": "snnfuse bundle", "format_version": 1, "target": "nir", "files": {"../x": "", "graph.nir": "", "report.json": ""}}',
