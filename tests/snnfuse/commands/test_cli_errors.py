@@ -100,10 +100,10 @@ def test_a_single_array_serves_a_single_input(snn: Cli, graph: Path, calib: Path
     assert snn("export", graph, "--target", "lava", "--calib", "x.npy").code == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\nbroken"])
-def test_a_file_that_is_no_graph_is_one_line(snn: Cli, calib: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content, part", [(b"", "it is empty"), (b"\x89HDF\r\n\x1a\nbroken", "no readable NIR graph")])
+def test_a_file_that_is_no_graph_is_one_line(snn: Cli, calib: Path, content: bytes, part: str) -> None:
     Path("bad.nir").write_bytes(content)
-    assert_error(snn("export", "bad.nir", "--target", "loihi2", "--calib", calib), 2, "bad.nir: no readable NIR graph")
+    assert_error(snn("export", "bad.nir", "--target", "loihi2", "--calib", calib), 2, f"bad.nir: {part}")
 
 
 def test_an_unexpected_error_keeps_its_trace(capfd: pytest.CaptureFixture[str]) -> None:
