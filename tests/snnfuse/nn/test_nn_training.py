@@ -1,6 +1,7 @@
 """Training in the chip's arithmetic: after any update the module, its program and what a checkpoint holds are the same integers."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import nir
 import numpy as np
@@ -13,6 +14,7 @@ from torch import nn
 from snnfuse.export import lower, quantize, simulate
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.synapses import granularity, sign_mode
 from snnfuse.hardware.overflow.observed import state_peaks
 from snnfuse.nn import FixedPointNetwork, imitate, quantization_aware
@@ -103,7 +105,7 @@ def test_after_training_the_module_is_its_program(bits: int, max_groups: int) ->
         assert not (synapse.values % granularity(sign_mode(synapse.values), bits)).any()
 
 
-@pytest.mark.parametrize("reset", ["zero", "subtract", "subtract_delayed"])
+@pytest.mark.parametrize("reset", get_args(Reset))
 @pytest.mark.parametrize("make", [dense, recurrent])
 def test_every_reset_and_recurrence_is_kept(reset: str, make: Callable[[], nir.NIRGraph]) -> None:
     graph = make()
