@@ -19,7 +19,7 @@ RESETS = "give them the stock neuron's reset, by fine-tuning (snnfuse train --fr
 def needs_microcode(names: Mapping[str, str]) -> str:
     """Neurons of tier B where only stock ones are taken: their reset rule, or their kind, by name."""
     rows = ", ".join(f"{name} ({kind})" for name, kind in names.items())
-    resets = [RESETS] if any(kind in get_args(Reset) for kind in names.values()) else []
+    resets = [RESETS] if all(kind in get_args(Reset) for kind in names.values()) else []
     ways_out = "; or ".join([MICROCODE, *resets])
     return f"only stock neurons (tier A) are taken, and these need neuron microcode: {rows}. Ways out: {ways_out}"
 
