@@ -29,7 +29,8 @@ def verdict(content: Json) -> list[str]:
 def sentences(content: Json) -> list[str]:
     """The lines of `verdict`, whole and without its warnings."""
     stages = content.get("stages") or [content]
-    return [*_accuracy(content, stages), _changes(content, stages), *_board(stages), *_energy(stages)]
+    decided = _decided(_entries(content, stages))
+    return [*_accuracy(content, stages), *decided, _changes(content, stages), *_board(stages), *_energy(stages)]
 
 
 def tested(content: Json) -> str:
@@ -64,8 +65,18 @@ def _kept(row: Json) -> str:
     return "it never spikes" if row["agreement"] is None else f"{row['agreement']:.2%} of its spikes are the float network's"
 
 
+def _entries(content: Json, stages: Sequence[Json]) -> Sequence[Json]:
+    """The ledger's."""
+    return [entry for stage in stages for entry in stage.get("ledger") or ()] if stages[0] is not content else content["ledger"]
+
+
+def _decided(entries: Sequence[Json]) -> Iterator[str]:
+    """What another reset, which was asked for, does to the classes."""
+    return (f"{entry['change']}: {entry['effect']}" for entry in entries if entry.get("change", "").startswith("decided with"))
+
+
 def _changes(content: Json, stages: Sequence[Json]) -> str:
-    entries = [entry for stage in stages for entry in stage.get("ledger") or ()] if stages[0] is not content else content["ledger"]
+    entries = _entries(content, stages)
     if not entries:
         return "changed: nothing"
     rows = [row for stage in stages for row in stage.get("layers") or ()]

@@ -161,6 +161,7 @@ def test_stock_neurons_only_need_a_decision_before_anything_is_calibrated(
     assert_error(snn(*arguments, "--reset", "subtract_delayed", "--quiet"), 3, "lif (subtract_delayed)", "--reset zero")
     converted = snn(*arguments, "--reset", "zero")
     assert converted.code == 0, converted.err
+    assert re.search(r"\d+ of 10\s+decided\s+classes\s+change", converted.out)  # measured and printed, without labels too
     assert read_bundle("subtract-loihi2").report["tiers"]["lif"] == "A"
     (entry,) = (e for e in read_bundle("subtract-loihi2").report["ledger"] if e["change"].endswith("becomes zero"))
     assert entry["node"] == "lif" and re.fullmatch(r"[1-9]\d* spikes differ where .* has [1-9].*", entry["effect"])
