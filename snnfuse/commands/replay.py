@@ -6,12 +6,12 @@ from typing import Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
-from snnfuse.testing.settings import BACKENDS
+from snnfuse.commands.running import BackendName
 
 
 @click.command()
 @click.argument("case", type=PATH)
-@click.option("--backend", type=click.Choice(BACKENDS), help="Run it on another backend than the one that failed.")
+@click.option("--backend", type=BackendName(), help="Run it on another backend than the one that failed.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Longest that Lava may take.")
 @json_option
 def replay(case: Path, backend: str | None, timeout: float | None, json_to: str | None, quiet: bool) -> int:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from snnfuse.testing.settings import BACKENDS, known_backends
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -14,9 +16,18 @@ if TYPE_CHECKING:
     from snnfuse.hardware import Pipeline, Program, Recording
     from snnfuse.hardware.backends.run_pipeline import PipelineRun
 
-BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends.registry
 LOCAL = "local"
 MIB = 1 << 20
+
+
+class BackendName(click.Choice):
+    """A backend's name: one of ours, or one that a module of `--import` has registered."""
+
+    def __init__(self) -> None:
+        super().__init__(BACKENDS)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value if value in known_backends() else super().convert(value, param, ctx)
 
 
 @dataclass(frozen=True)
@@ -24,7 +35,7 @@ class Where:
     """What a program runs on.
 
     Attributes:
-        backend: one of `BACKENDS`.
+        backend: a backend's name.
         device: of torch.
         cluster: address of a ray cluster, "local" for one on this machine; None for no cluster.
         memory: MiB of working memory, None for the backend's own choice.

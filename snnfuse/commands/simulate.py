@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
-from snnfuse.commands.running import BACKENDS, LOCAL, Where, result_arrays, run, write_arrays
+from snnfuse.commands.running import LOCAL, BackendName, Where, result_arrays, run, write_arrays
 from snnfuse.commands.stream import Streaming, run_stream, stream_options
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", type=PATH)
-@click.option("--backend", type=click.Choice(BACKENDS), default="emulator", show_default=True)
+@click.option("--backend", type=BackendName(), default="emulator", show_default=True)
 @click.option("--input", "inputs", type=PATH, metavar="FILE", help=".npz with an array (time, batch, ...) per input.")
 @click.option(
     "-o", "--output", type=PATH, metavar="FILE",

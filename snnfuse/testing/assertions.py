@@ -194,8 +194,8 @@ def _sizes(before: Mapping[str, NDArray], after: Mapping[str, NDArray]) -> str:
 def _backends(given: Sequence[str] | None) -> tuple[str, ...]:
     if isinstance(given, str):
         raise InputError(f"backends is a sequence of names, such as ({given!r},)")
-    chosen, known = settings.current().backends if given is None else tuple(given), ", ".join(settings.BACKENDS)
-    unknown = [name for name in chosen if name not in settings.BACKENDS]
+    chosen, names = settings.current().backends if given is None else tuple(given), settings.known_backends()
+    known, unknown = ", ".join(names), [name for name in chosen if name not in names]
     if unknown or not chosen:
         raise InputError(f"unknown backend {unknown[0]!r}; there are {known}" if unknown else f"no backend is named; there are {known}")
     return chosen

@@ -1,11 +1,20 @@
 """What the assertions run on and where they leave failed cases. Imports nothing heavy: the plugin reads it in every pytest run."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 BACKENDS = ("reference", "emulator", "torch", "lava")  # a test compares them with snnfuse.hardware.backends.registry
+
+
+def known_backends() -> tuple[str, ...]:
+    """The names that a backend can be asked for by: ours, and those that an imported module has registered."""
+    registry = sys.modules.get("snnfuse.hardware.backends.registry")  # what registers one has imported it; --help does not
+    return BACKENDS if registry is None else tuple(dict.fromkeys((*BACKENDS, *registry.BACKENDS)))
+
+
 FOLDER = "snnfuse-cases"
 
 

@@ -30,7 +30,7 @@ from snnfuse.hardware.ir.storage import ARRAY_FILE, JSON_FILE, load_program, sav
 from snnfuse.hardware.reading import parse_json, read_bytes, reading
 from snnfuse.hardware.seal import BLANK, KEY, is_intact, seal
 from snnfuse.testing.cases import Accuracy, BitExact, Case, Fits
-from snnfuse.testing.settings import BACKENDS
+from snnfuse.testing.settings import known_backends
 
 FORMAT, VERSION = "snnfuse case", 2
 UNHASHED = 1  # a version of which neither the case nor its files are hashed
@@ -141,8 +141,8 @@ def _check_names(program: Program, values: Mapping[str, Any]) -> None:
         find_board(values["board"])
     if values.get("tier", "B") not in ("A", "B"):
         raise InputError(f"tier is {values['tier']!r}, neither 'A' nor 'B'")
-    if "backend" in values and values["backend"] not in BACKENDS:
-        raise InputError(f"backend is {values['backend']!r}, none of {', '.join(BACKENDS)}")
+    if "backend" in values and values["backend"] not in known_backends():
+        raise InputError(f"backend is {values['backend']!r}, none of {', '.join(known_backends())}; import the module that registers it")
     if "output" in values and values["output"] not in program.outputs:
         raise InputError(f"output is {values['output']!r}, none of the program's: {', '.join(program.outputs)}")
 

@@ -19,7 +19,7 @@ import torch
 from cli_calls import GOOD, Cli, assert_error
 
 from snnfuse import cli
-from snnfuse.commands import export, simulate
+from snnfuse.commands import export
 from snnfuse.commands import map as place
 from snnfuse.export.bundle.bundle import read_bundle
 from snnfuse.export.quantization import quantize_network
@@ -29,6 +29,7 @@ from snnfuse.hardware.backends.registry import BACKENDS
 from snnfuse.hardware.chip.splitting import Rule
 from snnfuse.hardware.errors import DataWarning
 from snnfuse.hardware.ir.lif import Reset
+from snnfuse.testing import settings
 
 
 def test_help_needs_nothing_heavy() -> None:
@@ -77,7 +78,7 @@ def test_importing_snnfuse_imports_nothing_heavy() -> None:
 def test_choices_are_those_of_the_library() -> None:
     assert (export.TARGETS, export.RESETS) == (tuple(TARGETS), get_args(Reset))
     assert (place.BOARDS, place.RULES) == (tuple(chip.BOARDS), get_args(Rule))
-    assert simulate.BACKENDS == tuple(BACKENDS)
+    assert settings.BACKENDS == tuple(BACKENDS)
 
 
 def test_every_command_is_there(snn: Cli) -> None:
