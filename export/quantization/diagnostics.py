@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.differences import spikes_differ
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.nir_to_network import MISSING_DT
+from snnfuse.export.quantization.data_warnings import doubtful_samples
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.recording import Recording
@@ -17,7 +19,7 @@ from snnfuse.hardware.ledger import Ledger
 # Plain choices of what is worth a warning.
 ALWAYS = 0.98  # share of steps at which a neuron that "always" fires does
 MOST = 0.5  # share of a layer's neurons that makes the layer one
-OUTLIER = 1000  # times the median
+OUTLIER = 1000  # a weight, times the median
 RARE = 10  # samples per spike of a whole layer, beyond which it is as good as silent
 LOST = 0.9  # share of a layer's spikes
 WRONG = 0.5  # share of a layer's spikes, of those of either network, that makes it one that is mostly wrong
@@ -45,12 +47,12 @@ def suspects(
         fits: of every population.
         read: populations whose membrane is read, which need not fire.
     """
-    found = [*_of_changes(network.ledger), *_of_number(network, x)]
-    found += [
-        s
-        for name, array in x.items()
-        for s in (*_of_input(name, array, inputs[name].sends_numbers), *_of_levels(name, array, inputs[name]))
-    ]
+    found = [*_of_changes(network.ledger), *_of_number(network, x), *doubtful_samples(x, inputs)]
+    found += [s for name, array in x.items() for s in _of_levels(name, array, inputs[name])]
+    silent = [name for name in network.order if _fires(network, name) and not run.spikes[name].any()]
+    if silent and MISSING_DT in network.ledger:
+        never = f"{', '.join(map(repr, silent[:3]))} never spike{'s' * (len(silent) == 1)}, and the graph does not say its time step"
+        found.append(f"{never}: it is read as {network.dt:g} s; give the one that it was trained with, as dt=0.001")
     for name in (n for n in network.order if not network.populations[n].counts):
         found += [*_of_weights(network, name, fits[name]), *(() if name in read else _of_spikes(network, name, run, recording))]
     return tuple(found)
@@ -86,20 +88,8 @@ def _of_levels(name: str, x: NDArray, node: Input) -> Iterator[str]:
     if usual <= LEVELS and error > COARSE:
         yield (
             f"input {name!r}: nearly all of its values use {usual:.0f} of {node.limit} levels, which rounds {error:.0%} of them; cut its "
-            "outliers, or send it with more bits (--input-bits)"
+            "outliers, or send it with more bits (input_bits)"
         )
-
-
-def _of_input(name: str, x: NDArray, graded: bool) -> Iterator[str]:
-    advice = "calibrate with data like what the network was trained on, encoded and scaled in the same way"
-    if not graded and x.mean() > ALWAYS:
-        yield f"input {name!r} spikes in {x.mean():.0%} of all steps, so that nothing in it changes; {advice}"
-    if len(x) == 1:
-        yield f"input {name!r} has one time step, in which no state can build up; {advice}: (time, batch, ...)"
-    magnitudes = np.abs(x[x != 0])
-    if graded and magnitudes.max() > OUTLIER * np.median(magnitudes):
-        largest, median = magnitudes.max(), np.median(magnitudes)
-        yield f"input {name!r} holds {largest:.3g}, {largest / median:.3g} times the median of its values, which keep few digits; {advice}"
 
 
 def _of_weights(network: Network, name: str, fit: Fit) -> Iterator[str]:
@@ -115,8 +105,13 @@ def _of_weights(network: Network, name: str, fit: Fit) -> Iterator[str]:
         )
 
 
+def _fires(network: Network, name: str) -> bool:
+    neuron = network.populations[name]
+    return not (neuron.counts or neuron.is_readout or neuron.sends_numbers)
+
+
 def _of_spikes(network: Network, name: str, run: FloatRun, recording: Recording) -> Iterator[str]:
-    if network.populations[name].is_readout or network.populations[name].sends_numbers:
+    if not _fires(network, name):
         return
     expected, spikes = run.spikes[name], int(np.count_nonzero(run.spikes[name]))
     found = int(np.count_nonzero(recording.spikes[name]))
@@ -135,13 +130,13 @@ def _of_spikes(network: Network, name: str, run: FloatRun, recording: Recording)
         )
     if found < (1 - LOST) * spikes:
         yield (
-            f"{name!r} keeps {found} of its {spikes} spikes: it is all but dead after rounding; allow more bits (--weight-bits) or "
-            "groups (--max-groups), or rescale its weights"
+            f"{name!r} keeps {found} of its {spikes} spikes: it is all but dead after rounding; allow more bits (weight_bits) or "
+            "groups (max_groups), or rescale its weights"
         )
         return
     differ = spikes_differ(expected, recording.spikes[name])
     if differ.share > WRONG:
         yield (
             f"{name!r}: {differ.share:.0%} of its spikes are others than the float network's, on the calibration data; see by which "
-            "layer's own rounding (snnfuse diagnose), and allow that one more bits (--weight-bits) or groups (--max-groups)"
+            "layer's own rounding (snnfuse diagnose), and allow that one more bits (weight_bits) or groups (max_groups)"
         )

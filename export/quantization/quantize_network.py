@@ -14,7 +14,7 @@ from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
-from snnfuse.export.lowering.pass_list import RELAYS, RESET, REST
+from snnfuse.export.lowering.pass_list import RELAYS, RESET, REST, SILENT
 from snnfuse.export.lowering.passes import Watch
 from snnfuse.export.quantization.agreement import compare_read, compare_runs
 from snnfuse.export.quantization.board_fit import Draft, fit_to_board
@@ -162,6 +162,7 @@ def prepare(
         decides = None if name is None else (name, declared_outputs(network, settings.reading)[name])
         network = RESET(network, settings.reset, x, target, decides, watch=watch)
     network = REST(legalize(with_stock_membranes(network, settings.reading, target), target, watch), x, watch=watch)
+    network = SILENT(network, {name: node.limit * node.scale for name, node in inputs.items()}, watch=watch)
     _check_not_silent(x)
     return network, x, inputs
 

@@ -1,7 +1,7 @@
 """From float inputs to events, and from recordings to classes: the two ends that the host computes."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +11,9 @@ from snnfuse.hardware.errors import InputError, RangeWarning, SaturationWarning
 from snnfuse.hardware.ir.nodes import Input, Neuron, Output
 from snnfuse.hardware.ir.recording import Recording
 
-ENOUGH, QUARTER = 16, 0.25  # samples that tell how far an input reaches, and the share of its range that counts as little
+ENOUGH, QUARTER = 16, 0.3  # samples that tell how far an input reaches, and the share of its range, a quarter or so, that counts as little
 Events = dict[str, NDArray[np.int32]]
+FAR = 4.0  # times the range that was calibrated, from which on the scale seems another: a plain choice
 
 
 class Interface(Protocol):
@@ -46,20 +47,8 @@ def encode(program: Interface, x: ArrayLike | Mapping[str, ArrayLike]) -> Events
         InputError: an input is missing, unknown, has another shape, or holds NaN, infinities or, where binary, other values.
     """
     arrays = as_inputs(program.inputs, x)
-    for name, count in saturated(program.inputs, arrays).items():
-        node = program.inputs[name]
-        warnings.warn(
-            f"input {name!r}: {count} of {arrays[name].size} values lie beyond the {node.limit * node.scale:.4g} that it was "
-            "calibrated for, and are cut there",
-            SaturationWarning,
-            stacklevel=3,
-        )
-    for name, share in unused(program.inputs, arrays).items():
-        warnings.warn(
-            f"input {name!r}: its values reach {share:.1%} of the range that it was calibrated for; scale them as in calibration",
-            RangeWarning,
-            stacklevel=3,
-        )
+    for warning in range_warnings(program.inputs, arrays):
+        warnings.warn(warning, stacklevel=3)
     return to_events(program.inputs, arrays)
 
 
@@ -76,6 +65,25 @@ def unused(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[s
 def to_events(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> Events:
     """`encode` of checked inputs, without a warning."""
     return {name: node.encode(name, arrays[name]) for name, node in inputs.items()}
+
+
+def range_warnings(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray], is_own: bool = True) -> Iterator[Warning]:
+    """Of each graded input with values beyond its range, or all far inside, a warning.
+
+    Args:
+        inputs: declared.
+        arrays: (time, batch, *shape) by name, checked.
+        is_own: whether they are the network's own, of which small ones tell of another scale; not so of what a host carries.
+    """
+    for name, count in saturated(inputs, arrays).items():
+        calibrated = inputs[name].limit * inputs[name].scale
+        times = float(np.abs(arrays[name]).max()) / calibrated
+        far = f"; they reach {times:.3g} times that: scale them as in calibration, or calibrate on data like these" if times >= FAR else ""
+        beyond = f"{count} of {arrays[name].size} values lie beyond the {calibrated:.4g} that it was calibrated for, and are cut there"
+        yield SaturationWarning(f"input {name!r}: {beyond}{far}")
+    for name, share in unused(inputs, arrays).items() if is_own else ():
+        text = f"its values reach {share:.1%} of the range that it was calibrated for; scale them as in calibration"
+        yield RangeWarning(f"input {name!r}: {text}")
 
 
 def saturated(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[str, int]:
@@ -113,11 +121,19 @@ def _check_input(name: str, shape: tuple[int, ...], array: NDArray) -> None:
     if array.dtype.kind not in "fiub":
         raise InputError(f"input {name!r} holds {array.dtype} values, not numbers")
     if array.ndim < 2 or array.shape[2:] != tuple(shape):
-        raise InputError(f"input {name!r} must have shape (time, batch, {', '.join(map(str, shape))}), not {array.shape}")
+        more = _one_step(array.shape, tuple(shape))
+        raise InputError(f"input {name!r} must have shape (time, batch, {', '.join(map(str, shape))}), not {array.shape}{more}")
     if 0 in array.shape[:2]:
         raise InputError(f"input {name!r} is empty: shape {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise InputError(f"input {name!r} holds NaN or infinite values")
+
+
+def _one_step(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """A hint where the network was traced with an axis too many, as whole sequences given for one step have."""
+    if len(found) == len(shape) + 1 and found[2:] == shape[1:]:
+        return "; was a whole sequence given as sample when it was traced? It is ONE time step, (batch, *shape): sample=x[0]"
+    return ""
 
 
 def check_events(program: Interface, events: Mapping[str, NDArray]) -> Events:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from snnfuse.hardware.errors import InputError, SaturationWarning, WindowWarning
-from snnfuse.hardware.ir.encoding import Events, as_inputs, output_values, saturated, to_events
+from snnfuse.hardware.errors import InputError, WindowWarning
+from snnfuse.hardware.ir.encoding import Events, as_inputs, output_values, range_warnings, to_events
 from snnfuse.hardware.ir.host_steps import REDUCTIONS, HostStep, Reduction, carry, describe_step
 from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.program import Program
@@ -137,7 +137,7 @@ class Pipeline:
         for name, value in carried.items():
             _warn_of_window(links[name], inputs[name], len(value))
             carried[name] = value.reshape(*value.shape[:2], *inputs[name].shape)
-        return {**fed, **_encoded({name: inputs[name] for name in carried}, carried)}
+        return {**fed, **_encoded({name: inputs[name] for name in carried}, carried, is_own=False)}
 
     def carried(self, link: Link, recordings: Sequence[Recording]) -> NDArray[np.float64]:
         """The value of a link on every step, before it is encoded, float64 (time, batch, *shape)."""
@@ -169,9 +169,7 @@ def _warn_of_window(link: Link, node: Input, steps: int) -> None:
         warnings.warn(f"{text}, for it was calibrated on windows of {calibrated} steps", WindowWarning, stacklevel=4)
 
 
-def _encoded(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> Events:
-    for name, count in saturated(inputs, dict(arrays)).items():
-        limit = f"{inputs[name].limit * inputs[name].scale:.4g}"
-        text = f"input {name!r}: {count} of {arrays[name].size} values lie beyond the {limit} that it was calibrated for"
-        warnings.warn(f"{text}, and are cut there", SaturationWarning, stacklevel=4)
+def _encoded(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray], is_own: bool = True) -> Events:
+    for warning in range_warnings(inputs, arrays, is_own):
+        warnings.warn(warning, stacklevel=4)
     return to_events(inputs, arrays)

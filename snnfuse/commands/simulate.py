@@ -13,6 +13,7 @@ from snnfuse.commands.stream import Streaming, run_stream, stream_options
 if TYPE_CHECKING:
     from snnfuse.data.samples import Samples
     from snnfuse.export.bundle.bundle import Bundle
+    from snnfuse.hardware import Program, Recording
 
 
 @click.command()
@@ -80,6 +81,18 @@ def warn_of_window(bundle: "Bundle", samples: "Samples") -> None:
         warnings.warn(f"{text} go beyond what it was made for", WindowWarning, stacklevel=2)
 
 
+def warn_of_classes(program: "Program", recording: "Recording", samples: "Samples") -> None:
+    """Say where the labels tell that groups of outputs stand for classes: that was to be said when the bundle was made."""
+    import warnings
+
+    from snnfuse.compile.doubts import doubtful_classes
+    from snnfuse.hardware.errors import CalibrationWarning
+
+    doubt = None if samples.labels is None else doubtful_classes(program, recording, samples.labels)
+    if doubt is not None:
+        warnings.warn(f"{doubt} where the bundle is made", CalibrationWarning, stacklevel=2)
+
+
 def run_simulation(options: SimulateOptions, inputs: Path, where: Where, console: Console) -> dict[str, Any]:
     """Simulate, write the arrays, and return the figures."""
     from snnfuse.compile.accuracy import check_labels, describe_decoder, program_accuracy
@@ -107,6 +120,7 @@ def run_simulation(options: SimulateOptions, inputs: Path, where: Where, console
     if samples.labels is not None and last.decides is not None:
         figures |= {"accuracy": program_accuracy(last, done.recordings[-1], samples), "decoder": describe_decoder(last)}
         console.say(f"accuracy {figures['accuracy']:.2%} on {len(samples)} samples ({figures['decoder']})")
+        warn_of_classes(last, done.recordings[-1], samples)
     if output is not None:
         write_arrays(output, result_arrays(pipeline, done.recordings, record))
         figures["output"] = str(output)

@@ -1,6 +1,7 @@
 """The main job: a source to its programs, checked against the target, measured and proved, and the bundle of them."""
 
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnfuse.compile.accuracy import check_labels, describe_decoder, float_accuracy, program_accuracy
+from snnfuse.compile.doubts import doubtful_classes
 from snnfuse.compile.integers import Integers
 from snnfuse.compile.open_samples import samples_of
 from snnfuse.compile.settings import DEFAULTS, Settings
@@ -19,8 +21,7 @@ from snnfuse.export.bundle.content import network_files
 from snnfuse.export.targets import LOIHI2, Target
 from snnfuse.hardware import Program
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
-from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.ir.pipeline import Pipeline
+from snnfuse.hardware.errors import CalibrationWarning, UnsupportedError
 
 if TYPE_CHECKING:
     from snnfuse.export.bundle.bundle import Bundle
@@ -115,7 +116,11 @@ def measured(made: Integers, target: Target) -> Compiled:
     stages = tuple(_with_energy(Stage(graph, *part, report=told)) for graph, *part, told in parts)
     if len(stages) > 1:
         stages = tuple(_from_samples(stage, samples, number) for number, stage in enumerate(stages, 1))
-    compiled = Compiled(target, stages, pipeline.links, {**figures(made), **made.report}, made.files)
+    told, doubts = figures(made)
+    for text in doubts:
+        warnings.warn(text, CalibrationWarning, stacklevel=2)
+    stages = (*stages[:-1], _with_warnings(stages[-1], doubts))
+    compiled = Compiled(target, stages, pipeline.links, {**told, **made.report}, made.files)
     if "network.net" in target.holds:
         network_files(compiled)  # refuses what such a file cannot say, before more work is done
     return compiled
@@ -143,11 +148,8 @@ def _from_samples(stage: Stage, samples: Samples, number: int) -> Stage:
     return replace(stage, report={"calibration": about, **stage.report})
 
 
-def figures(made: Integers) -> dict[str, Any]:
-    """What calibrated the programs and, where the samples have labels and there is one output, the accuracy on them; of integers that were
-    not calibrated, what made the golden vectors."""
-    found = _calibrated(made)
-    return found | ({"forward": forward} if (forward := _forward(made)) else {})
+def _with_warnings(stage: Stage, found: tuple[str, ...]) -> Stage:
+    return replace(stage, report={**stage.report, "warnings": [*stage.report.get("warnings", ()), *found]}) if found else stage
 
 
 def _forward(made: Integers) -> str:
@@ -158,24 +160,33 @@ def _forward(made: Integers) -> str:
     return read_notes(graphs[0]).forward if len(graphs) == 1 else ""
 
 
-def _calibrated(made: Integers) -> dict[str, Any]:
+def figures(made: Integers) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What calibrated the programs and, where the samples have labels and an output decides, the accuracy on them; of integers that were
+    not calibrated, what made the golden vectors. And what the labels tell of how outputs are read, in sentences."""
+    found, doubts = _calibrated(made)
+    return found | ({"forward": forward} if (forward := _forward(made)) else {}), doubts
+
+
+def _calibrated(made: Integers) -> tuple[dict[str, Any], tuple[str, ...]]:
     pipeline, samples = made.pipeline, made.samples
-    if made.floats is None:
-        return {"golden_vectors": golden_samples(samples, *pipeline.programs).about}
-    if samples.labels is None or pipeline.programs[-1].decides is None:
-        return {"calibration": samples.about}
-    return {"calibration": samples.about, "calibration_accuracy": accuracies(made.floats, pipeline, samples)}
-
-
-def accuracies(floats: "StagedGraph", pipeline: Pipeline, samples: Samples) -> dict[str, Any]:
-    """Of float network and programs on labelled samples, in [0, 1]."""
     last = pipeline.programs[-1]
-    return {
+    if made.floats is None:
+        return {"golden_vectors": golden_samples(samples, *pipeline.programs).about}, ()
+    if samples.labels is None:
+        return {"calibration": samples.about}, ()
+    if last.decides is None:
+        named = next(iter(last.outputs))
+        said = f"the samples have labels, and of the outputs {', '.join(last.outputs)} none is named to decide; say output={named!r}"
+        return {"calibration": samples.about}, (said,)
+    recording = run_pipeline(pipeline, pipeline.encode(samples.inputs)).recordings[-1]
+    doubt = doubtful_classes(last, recording, samples.labels)
+    found = {
         "decoder": describe_decoder(last),
         "samples": len(samples),
-        "float": float_accuracy(floats, pipeline, samples),
-        "program": program_accuracy(last, run_pipeline(pipeline, pipeline.encode(samples.inputs)).recordings[-1], samples),
+        "float": float_accuracy(made.floats, pipeline, samples),
+        "program": program_accuracy(last, recording, samples),
     }
+    return {"calibration": samples.about, "calibration_accuracy": found}, () if doubt is None else (doubt,)
 
 
 def with_proof(compiled: Compiled, effort: str) -> Compiled:

@@ -21,6 +21,7 @@ from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.export.lowering.nir_to_network import lower
+from snnfuse.export.lowering.out_of_reach import with_silent_neurons
 from snnfuse.export.lowering.resets import resetting, resting
 from snnfuse.export.quantization.channel_scaling import check_units, in_units
 from snnfuse.export.quantization.fitting import Fit, Input, build, effective
@@ -97,8 +98,9 @@ def restore(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> FixedPo
     network = read_as(lower(graph, config["dt"]), asked)
     if config["reset"] is not None:
         network = resetting(network, config["reset"])
-    network = replace(resting(legalize(network)), ledger=ledger.from_json(config["ledger"]))
     declared = {name: _input(shape, config["inputs"][name]) for name, shape in network.inputs.items()}
+    network = with_silent_neurons(resting(legalize(network)), {name: node.limit * node.scale for name, node in declared.items()})
+    network = replace(network, ledger=ledger.from_json(config["ledger"]))
     layers = {name: _layer(network, name, declared, config["layers"][name]) for name in network.order}
     return FixedPointNetwork(network, declared, layers, graph, config["reset"], asked)
 
