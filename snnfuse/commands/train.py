@@ -9,21 +9,26 @@ import click
 
 from snnfuse.commands.console import PATH, Console, json_option
 from snnfuse.commands.train_options import DATA_SETS, L2_RULES, NETWORKS, PRESETS, RECIPE_FIELDS, data_options
+from snnfuse.commands.train_own import is_file, run_own
 
 if TYPE_CHECKING:
     from snnfuse.data import AudioVisual, Settings
     from snnfuse.training import Epoch, Trained
 
+DECODERS = ("spike_count", "first_spike", "membrane_sum", "membrane_last", "membrane_max")  # a test compares, as for `snnfuse export`
+WEIGHT_BITS = 8
+
 
 @click.command()
 @click.argument("network", type=click.Choice(NETWORKS), required=False)
-@click.option("--from", "start", type=PATH, metavar="CHECKPOINT", help="Fine-tune this float checkpoint instead; needs --qat.")
+@click.option("--from", "start", type=PATH, metavar="CHECKPOINT", help="Fine-tune this float checkpoint instead, in 8 bits or --qat.")
+@click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="With --from: your own class, for a bare state_dict.")
 @click.option(
     "--data", "name", metavar="NAME",
     help=f"{', '.join(DATA_SETS)}; the first is embedded, with synthetic speech. "
-    "With --from by default what the checkpoint was trained on.",
+    "With --from by default what the checkpoint was trained on, or a file of your own: arrays (time, batch, ...) and labels.",
 )  # fmt: skip
-@click.option("-o", "--output", type=PATH, required=True, help="Checkpoint to write; an older one is replaced.")
+@click.option("-o", "--output", type=PATH, help="Checkpoint to write; an older one is replaced. With --from by default CHECKPOINT-int8.pt.")
 @click.option("--data-dir", type=PATH, help="Where the data set lies; else $SNNFUSE_DATA, else ../shared/data.")
 @data_options
 @click.option("--preset", metavar="NAME", help=f"A configuration by name: {PRESETS}.")
@@ -35,6 +40,9 @@ if TYPE_CHECKING:
     help="Of fd-fusion: Loihi 2 resets to zero, the default; with --from a checkpoint's own rule is.",
 )  # fmt: skip
 @click.option("--reset-delay/--no-reset-delay", default=False, show_default=True, help="Reset one step late, snnTorch's default.")
+@click.option("--decoder", type=click.Choice(DECODERS), help="With --from and data of your own: how classes are read.")
+@click.option("--num-classes", type=click.IntRange(1), metavar="N", help="Likewise: N groups of outputs in a row, each a class.")
+@click.option("--read", metavar="OUTPUT", help="Likewise: of several outputs the one that classes are read from.")
 @click.option("--epochs", type=click.IntRange(1), help="Default: the network's own recipe, and so below.")
 @click.option("--batch-size", type=click.IntRange(2), help="Pairs per update, over all devices together.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Highest learning rate.")
@@ -51,7 +59,7 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Go on with the run in --log-dir, if there is one, as if it had never been ended.")
 @json_option
 def train(
-    network: str | None, start: Path | None, name: str | None, output: Path, data_dir: Path | None, json_to: str | None, quiet: bool,
+    network: str | None, start: Path | None, name: str | None, output: Path | None, data_dir: Path | None, json_to: str | None, quiet: bool,
     **options: Any,
 ) -> None:  # fmt: skip
     """Train NETWORK on a data set and write a checkpoint.
@@ -62,6 +70,11 @@ def train(
     from snnfuse.commands.train_checks import check_start
     from snnfuse.training import is_main
 
+    if start is not None:
+        options["qat"] = options["qat"] or WEIGHT_BITS
+        output = output or start.with_name(f"{start.stem}-int{options['qat']}.pt")
+    if output is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
     main = is_main()  # of several processes, one speaks and writes
     console = Console(json_to if main else None, quiet or not main, (output, *([start] if start else [])))
     with console.result() as result:
@@ -83,6 +96,8 @@ def run_training(
     from snnfuse.commands.train_options import open_data
 
     training.require_lightning()
+    if start is not None and name is not None and is_file(name):
+        return run_own(start, name, output, console, options)
     dataset = open_data(network, *data_of(start, name, options), data_dir=data_dir)
     if start is None:
         with console.step("making sure that integers can train this network"):
@@ -144,15 +159,18 @@ def tune(model: Any, start: Path | None, dataset: "AudioVisual", quiet: bool, op
     # After a training its recipe has been followed; --from has no other training that --recipe could be of.
     own = {"batch_size": options["batch_size"] or 64, "recipe": options["recipe"] if start else ()}
     recipe = recipe_of(training.FINE_TUNING, options | own, "qat_")
-    delay = options["reset"] == "subtract" and options["reset_delay"]
-    reset = "subtract_delayed" if delay else options["reset"]
     with progress(quiet, "fine-tuning") as bar:
         trained = training.fine_tune(
-            model, dataset, recipe, compute=compute_of(options), weight_bits=options["qat"], reset=reset,
+            model, dataset, recipe, compute=compute_of(options), weight_bits=options["qat"], reset=reset_of(options),
             log_dir=None if options["log_dir"] is None else options["log_dir"] / f"qat-{options['qat']}", resume=options["resume"],
             **bar,
         )  # fmt: skip
     return trained, figures(dataset, trained, recipe)
+
+
+def reset_of(options: dict[str, Any]) -> Any:
+    """The rule that fine-tuning gives every neuron; None for each one's own."""
+    return "subtract_delayed" if options["reset"] == "subtract" and options["reset_delay"] else options["reset"]
 
 
 def fit(network: str, dataset: "AudioVisual", quiet: bool, options: dict[str, Any]) -> "tuple[Trained, dict[str, Any]]":

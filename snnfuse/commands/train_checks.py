@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnfuse.commands.train_options import DATA_SETS
+from snnfuse.commands.train_own import READ, is_file
 from snnfuse.hardware.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,8 +15,12 @@ def check_start(network: str | None, start: Path | None, name: str | None, optio
     """InputError for options that contradict, or would have no effect."""
     if (network is None) == (start is None):
         raise InputError("give NETWORK (fd-fusion or s-cmrl) to train one from scratch, or --from CHECKPOINT to fine-tune one, not both")
-    if start is not None and options["qat"] is None:
-        raise InputError("--from fine-tunes in the chip's arithmetic: say in how many bits with --qat BITS")
+    for option in ("factory", *READ):
+        if options[option] is not None and (start is None or not is_file(name)):
+            flag = "--model" if option == "factory" else f"--{option.replace('_', '-')}"
+            raise InputError(f"{flag} is for a network of your own: give --from CHECKPOINT and --data FILE.npz, with arrays and labels")
+    if start is None and is_file(name):
+        raise InputError(f"--data {name} is a file of your own, on which a network of your own is fine-tuned: give --from CHECKPOINT")
     if start is None and name is None:
         raise InputError(f"--data NAME is missing: {', '.join(DATA_SETS)}")
     if options["resume"] and options["log_dir"] is None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import nir
 import numpy as np
 import torch
 from torch import nn
@@ -75,7 +76,7 @@ def train(
 
 
 def fine_tune(
-    model: nn.Module,
+    model: nn.Module | nir.NIRGraph,
     data: AudioVisual,
     recipe: Recipe = FINE_TUNING,
     *,
@@ -89,7 +90,7 @@ def fine_tune(
     """Train a float network further in the chip's own arithmetic; the model given and the global random states stay as they are.
 
     Args:
-        model: a trained one-step network, whatever its reset rule.
+        model: a trained one-step network, whatever its reset rule, or the float graph of any network.
         data, recipe, compute, log_dir, resume, report, progress: as for `train`.
         settings: as for `snnfuse.nn.quantization_aware`, above all `weight_bits` and `reset`.
 
@@ -102,6 +103,7 @@ def fine_tune(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         net = quantization_aware(model, calibration_of(model, data, recipe.seed), **settings)
+    check_classes(net, data)
     return _fitted(net, data, recipe, compute, log_dir, resume, report, progress)
 
 
@@ -118,9 +120,22 @@ def check_tunable(data: AudioVisual, *, architecture: str, **config: Any) -> Non
             quantization_aware(model, {name: steps for name, steps in data.train.steps(slice(2)).items() if name in input_names(model)})
 
 
-def check_inputs(model: nn.Module, data: AudioVisual) -> None:
+def names_of(model: nn.Module | nir.NIRGraph) -> tuple[str, ...]:
+    """The names of what a network, or its graph, reads."""
+    return tuple(model.inputs) if isinstance(model, nir.NIRGraph) else input_names(model)
+
+
+def check_classes(net: FixedPointNetwork, data: AudioVisual) -> None:
+    """InputError for classes of the data that are none of a network's outputs."""
+    rule = net.rule
+    classes = rule.classes(net.network.populations[rule.node].shape)
+    if len(data.classes) > classes:
+        raise InputError(f"{data.name}: labels hold {len(data.classes) - 1}, but the network's classes are 0..{classes - 1}")
+
+
+def check_inputs(model: nn.Module | nir.NIRGraph, data: AudioVisual) -> None:
     """InputError for data that lack what a network reads."""
-    missing = [name for name in input_names(model) if name not in data.shapes]
+    missing = [name for name in names_of(model) if name not in data.shapes]
     if missing:
         raise InputError(
             f"the network reads {missing[0]}, and {data.name} has {' and '.join(data.shapes)} only: take a network of that alone "
@@ -149,12 +164,12 @@ def _fitted(
     return Trained(model.cpu(), accuracy, len(data.test), history)
 
 
-def calibration_of(model: nn.Module, data: AudioVisual, seed: int) -> dict[str, np.ndarray]:
+def calibration_of(model: nn.Module | nir.NIRGraph, data: AudioVisual, seed: int) -> dict[str, np.ndarray]:
     """The training pairs that set scales, as a network's inputs (time, batch, *shape)."""
     number = min(CALIBRATION, len(data.train))
     chosen = np.sort(np.random.default_rng(seed).choice(len(data.train), number, replace=False))
     steps = data.train.steps(chosen)
-    return {name: steps[name] for name in input_names(model)}
+    return {name: steps[name] for name in names_of(model)}
 
 
 def inputs_of(architecture: str, data: AudioVisual) -> dict[str, Any]:
