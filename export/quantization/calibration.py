@@ -14,7 +14,7 @@ and then by how little rounding changed the weights. Where an output reads the v
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class FedPopulation:
         inputs: the declared inputs, and the maxima as such.
         scale: of a maximum, which is settled; None for one that is searched.
         readers: of a maximum, the neurons that it feeds.
+        others: by source that sends graded spikes, what it sent on the samples that are not among these.
     """
 
     network: Network
@@ -65,10 +66,24 @@ class FedPopulation:
     inputs: Mapping[str, Input]
     scale: float | None = None
     readers: Readers | None = None
+    others: Mapping[str, NDArray] = field(default_factory=dict)
 
     def counted_in(self, units: Array | None) -> "FedPopulation":
         """The same with its voltages in units of their own, as of `channel_scaling`; None for none."""
         return replace(self, network=in_units(self.network, self.name, units), run=run_in_units(self.run, self.name, units))
+
+    @property
+    def apart(self) -> "tuple[Mapping[str, NDArray], FedPopulation]":
+        """What errors are made to cancel on, and what judges that: other samples, for on its own anything cancels. Where there are too few
+        others, it is every second sample of these."""
+        samples = self.run.spikes[self.name].shape[1]
+        if self.others and all(sent.shape[1] >= samples for sent in self.others.values()):
+            return {**self.sent, **self.others}, self
+        if samples < 2:
+            return self.sent, self
+        even, odd = np.arange(0, samples, 2), np.arange(1, samples, 2)
+        judge = replace(self, run=self.run.select(self.name, even), sent={name: x[:, even] for name, x in self.sent.items()})
+        return {name: x[:, odd] for name, x in self.sent.items()}, judge
 
     @property
     def fan_in(self) -> int:
@@ -136,9 +151,15 @@ def fed_back(fed: FedPopulation, fit: Fit) -> Fit:
     if fed.readers is not None:
         return fit  # its errors are those of several sums, of which one counts
     own = fed.counted_in(fit.units)
-    other = with_feedback(own.network, own.name, fit, own.sent, own.inputs)
-    other = other and replace(measured(own, other), units=fit.units)
-    return other if other and quality(other) < WORTH * quality(fit) else fit
+    learnt, judge = own.apart
+    other = with_feedback(own.network, own.name, fit, learnt, own.inputs)
+    if other is None:
+        return fit
+    before = fit if judge is own else measured(judge, fit)
+    after = measured(judge, other)
+    if quality(after) >= WORTH * quality(before):
+        return fit
+    return replace(after if judge is own else measured(own, other), units=fit.units)
 
 
 def _is_worth_it(fit: Fit, best: Fit) -> bool:

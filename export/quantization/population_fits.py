@@ -50,13 +50,15 @@ class Context:
     def fed(self, name: str) -> FedPopulation:
         """A population with what arrives at it, on some of the samples."""
         chosen = search_samples(self.network, name, *self.run.spikes[name].shape[:2])
-        sent = {s: self._sent(s, chosen) for s in {p.source for p in self.network.into(name)}}
+        sources = {p.source for p in self.network.into(name)}
+        sent = {s: self._sent(s, chosen) for s in sources}
         own = self.payloads.get(name)
         readers = None if own is None else Readers.of(self.network, name, self._values(chosen))
         inputs = {**self.inputs, **self.payloads}
-        return FedPopulation(
-            self.network, name, self.run.select(name, chosen), sent, inputs, None if own is None else 1 / own.scale, readers
-        )
+        left = np.setdiff1d(np.arange(self.run.spikes[name].shape[1]), chosen)
+        others = {s: self._sent(s, left) for s in sources & inputs.keys() if left.size and inputs[s].sends_numbers}
+        scale = None if own is None else 1 / own.scale
+        return FedPopulation(self.network, name, self.run.select(name, chosen), sent, inputs, scale, readers, others)
 
     def _sent(self, source: str, chosen: NDArray[np.int64]) -> NDArray:
         """Integers; of a maximum those nearest to what it sends in the float network."""
