@@ -48,9 +48,9 @@ def _is_out_of_reach(network: Network, name: str, p: Population, largest: Mappin
 
 
 def _sends(network: Network, source: str) -> float:
-    """The largest that a population sends; of a relay, whose sums have no bound here, infinity."""
+    """The largest that a population sends; of sums and maxima, which have no bound here, infinity."""
     p = network.populations[source]
-    return float("inf") if p.kind == "relay" else float(np.prod(p.bounds)) if p.counts else 1.0
+    return float(np.prod(p.bounds)) if p.kind == "product" else float("inf") if p.sends_numbers else 1.0
 
 
 def _row_sums(weights: Weights) -> Array:
