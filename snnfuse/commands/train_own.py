@@ -65,7 +65,7 @@ def _float_graph(start: Path, name: str, options: dict[str, Any]) -> "tuple[nir.
     if len(floats.stages) > 1:
         from snnfuse.nn.making import IN_STAGES
 
-        raise UnsupportedError(f"{start}: {IN_STAGES}")
+        raise UnsupportedError(f"{start} {IN_STAGES}")
     return floats.stages[0], samples
 
 

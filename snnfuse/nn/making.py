@@ -28,7 +28,7 @@ from snnfuse.nn.module import FixedPointNetwork
 
 SLOPE = 5.0
 IN_STAGES = (
-    "it runs in stages, with a host between them, and training in integers takes one program: the gradient would have to pass through "
+    "runs in stages, with a host between them, and training in integers takes one program: the gradient would have to pass through "
     "what the host counts and normalises into integers of another run, whose scales are chosen for themselves; give the module of one "
     "stage, or train a network that normalises on every step"
 )
@@ -112,7 +112,7 @@ def _arrays(x: Any) -> Any:
 
 def _traced(model: nn.Module, sample: Any, arrays: Any) -> nir.NIRGraph:
     if isinstance(model, Staged):
-        raise UnsupportedError(f"{type(model).__name__}: {IN_STAGES}")
+        raise UnsupportedError(f"{type(model).__name__} {IN_STAGES}")
     if sample is None:
         sample = tuple(torch.as_tensor(a[0, :1]) for a in (arrays.values() if isinstance(arrays, Mapping) else (arrays,)))
     was_training = model.training
