@@ -1,7 +1,5 @@
 """`snnfuse train`: train a network, or fine-tune one in the chip's arithmetic, and write a checkpoint."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +8,11 @@ import click
 from snnfuse.commands.console import PATH, Console, json_option
 from snnfuse.commands.train_options import DATA_SETS, L2_RULES, NETWORKS, PRESETS, RECIPE_FIELDS, data_options
 from snnfuse.commands.train_own import is_file, run_own
+from snnfuse.commands.train_running import figures, progress, reset_of
 
 if TYPE_CHECKING:
     from snnfuse.data import AudioVisual, Settings
-    from snnfuse.training import Epoch, Trained
+    from snnfuse.training import Trained
 
 DECODERS = ("spike_count", "first_spike", "membrane_sum", "membrane_last", "membrane_max")  # a test compares, as for `snnfuse export`
 WEIGHT_BITS = 8
@@ -168,11 +167,6 @@ def tune(model: Any, start: Path | None, dataset: "AudioVisual", quiet: bool, op
     return trained, figures(dataset, trained, recipe)
 
 
-def reset_of(options: dict[str, Any]) -> Any:
-    """The rule that fine-tuning gives every neuron; None for each one's own."""
-    return "subtract_delayed" if options["reset"] == "subtract" and options["reset_delay"] else options["reset"]
-
-
 def fit(network: str, dataset: "AudioVisual", quiet: bool, options: dict[str, Any]) -> "tuple[Trained, dict[str, Any]]":
     """Train as the options say; returns the result and its figures."""
     from snnfuse import training
@@ -187,43 +181,6 @@ def fit(network: str, dataset: "AudioVisual", quiet: bool, options: dict[str, An
         )  # fmt: skip
     own = trained.model.config
     return trained, figures(dataset, trained, recipe) | {"modality": getattr(own, "modality", None) or own.fusion}
-
-
-@contextmanager
-def progress(quiet: bool, what: str = "training") -> "Iterator[dict[str, Callable[..., None]]]":
-    """A progress bar on standard error, if that is a terminal; gives `report` and `progress` for a training."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
-
-        def report(epoch: "Epoch") -> None:
-            said = f"epoch {epoch.number} of {epoch.total}: loss {epoch.loss:.3f}, held out {epoch.validation:.2%}"
-            bar.update(task, description=said)
-
-        yield {"report": report, "progress": lambda done, total: bar.update(task, completed=done, total=total)}
-
-
-def figures(dataset: "AudioVisual", trained: "Trained", recipe: Any) -> dict[str, Any]:
-    """What the training came to, JSON-able."""
-    from dataclasses import asdict
-
-    from snnfuse.training import decoder_of
-
-    best = max(trained.history, key=lambda epoch: (epoch.validation, epoch.number))
-    return {
-        "data": dataset.name,
-        "data_settings": asdict(dataset.settings),
-        "test_accuracy": trained.accuracy,
-        "test_samples": trained.samples,
-        "decoder": decoder_of(trained.model).described(),
-        "best_epoch": best.number,
-        "held_out_accuracy": best.validation,
-        "recipe": asdict(recipe),
-    }
 
 
 def summary(result: dict[str, Any], speech: str, output: Path) -> str:

@@ -54,13 +54,13 @@ def run_own(start: Path, name: str, output: Path, console: Console, options: dic
 def _float_graph(start: Path, name: str, options: dict[str, Any]) -> "tuple[nir.NIRGraph, Samples]":
     """The network, traced, and the samples under its inputs' names."""
     from snnfuse.compile import Settings, open_source
-    from snnfuse.data.samples import read_samples
+    from snnfuse.compile.open_samples import open_samples
     from snnfuse.hardware.errors import UnsupportedError
 
     source = open_source(start, model=options["factory"])
     if source.floats is None:
         raise UnsupportedError(f"{start}: it holds integers already; fine-tune the float network that they were made from")
-    samples = read_samples(name).named(source.inputs)
+    samples = open_samples(name).named(source.inputs)
     floats = source.floats(samples, Settings(time_steps=options["time"]))
     if len(floats.stages) > 1:
         from snnfuse.nn.making import IN_STAGES
@@ -73,8 +73,8 @@ def _tuned(graph: "nir.NIRGraph", dataset: "AudioVisual", quiet: bool, options: 
     from dataclasses import replace
 
     from snnfuse import training
-    from snnfuse.commands.train import figures, progress, reset_of
     from snnfuse.commands.train_options import compute_of, recipe_of
+    from snnfuse.commands.train_running import figures, progress, reset_of
 
     usable = int(len(dataset.train) * (1 - training.FINE_TUNING.held))
     own = {"batch_size": options["batch_size"] or max(2, min(64, usable // 2))}

@@ -1,0 +1,51 @@
+"""What both ways of `snnfuse train` share while they run: the bar, the reset that was asked for, and the figures at the end."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snnfuse.data import AudioVisual
+    from snnfuse.training import Epoch, Trained
+
+
+def reset_of(options: dict[str, Any]) -> Any:
+    """The rule that fine-tuning gives every neuron; None for each one's own."""
+    return "subtract_delayed" if options["reset"] == "subtract" and options["reset_delay"] else options["reset"]
+
+
+@contextmanager
+def progress(quiet: bool, what: str = "training") -> "Iterator[dict[str, Callable[..., None]]]":
+    """A progress bar on standard error, if that is a terminal; gives `report` and `progress` for a training."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def report(epoch: "Epoch") -> None:
+            said = f"epoch {epoch.number} of {epoch.total}: loss {epoch.loss:.3f}, held out {epoch.validation:.2%}"
+            bar.update(task, description=said)
+
+        yield {"report": report, "progress": lambda done, total: bar.update(task, completed=done, total=total)}
+
+
+def figures(dataset: "AudioVisual", trained: "Trained", recipe: Any) -> dict[str, Any]:
+    """What the training came to, JSON-able."""
+    from dataclasses import asdict
+
+    from snnfuse.training import decoder_of
+
+    best = max(trained.history, key=lambda epoch: (epoch.validation, epoch.number))
+    return {
+        "data": dataset.name,
+        "data_settings": asdict(dataset.settings),
+        "test_accuracy": trained.accuracy,
+        "test_samples": trained.samples,
+        "decoder": decoder_of(trained.model).described(),
+        "best_epoch": best.number,
+        "held_out_accuracy": best.validation,
+        "recipe": asdict(recipe),
+    }
