@@ -27,7 +27,7 @@ class MaximumNode(nir.NIRNode):
     ports: int
 
     def __post_init__(self) -> None:
-        self.input_type, self.output_type = {"input": None}, {"output": None}
+        self.input_type, self.output_type = {"input": np.zeros(0, np.int64)}, {"output": np.zeros(0, np.int64)}  # that of what feeds it
 
 
 @dataclass(eq=False)
@@ -69,7 +69,7 @@ def is_maximum(name: str, node: nir.NIRNode) -> bool:
     return True
 
 
-def _spelt(node: nir.NIRNode, bias: object) -> str:
+def _spelt(node: nir.NIRNode, bias: Any) -> str:
     return f"a {type(node).__name__}" + ("" if bias is None or not np.any(bias) else " with a bias")
 
 

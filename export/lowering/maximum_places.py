@@ -24,8 +24,7 @@ def place(name: str, windows: Weights, port: int) -> ConvWeights | SparseWeights
     Raises:
         InputError: a window holds nothing.
     """
-    taps = _taps(windows) if isinstance(windows, ConvWeights) else None
-    if taps is not None:
+    if isinstance(windows, ConvWeights) and (taps := _taps(windows)) is not None:
         return _tap(windows, taps[:, port])
     matrix = sparse.csr_matrix(windows.matrix)
     matrix.eliminate_zeros()

@@ -177,6 +177,8 @@ class WindowMaximum(nn.Module):
         shape: of what it puts out.
     """
 
+    reads: torch.Tensor
+
     def __init__(self, reads: torch.Tensor, shape: Shape) -> None:
         super().__init__()
         self.shape = shape

@@ -17,6 +17,7 @@ In a loop, every connection takes one step, as everywhere in this project.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import nir
 import numpy as np
@@ -154,9 +155,9 @@ def _layer(name: str, node: nir.NIRNode, lowering: Lowering, dtype: torch.dtype)
 def _largest(name: str, node: nir.NIRNode, lowering: Lowering, shape: Shape) -> nn.Module:
     """The maximum that a node is noted as; torch's own where it is a plain pool, and then one can export it again."""
     if isinstance(node, nir.AvgPool2d):
-        sides, stride, padding = (per_axis(value, 2) for value in (node.kernel_size, node.stride, node.padding))
-        if all(2 * p <= k for p, k in zip(padding, sides, strict=True)):
-            return nn.MaxPool2d(sides, stride, padding)
+        window: Any = [per_axis(value, 2) for value in (node.kernel_size, node.stride, node.padding)]
+        if all(2 * p <= k for p, k in zip(window[2], window[0], strict=True)):
+            return nn.MaxPool2d(*window)
     (windows,) = node_maps(lowering, name, shape)
     reads = [place(name, windows.resolved(), port).matrix.tocsr().indices for port in range(places_of(name, node))]
     return WindowMaximum(torch.as_tensor(np.stack(reads).astype(np.int64)), lowering.shapes[name])

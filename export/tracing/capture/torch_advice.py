@@ -12,7 +12,7 @@ HOLDER = "it only holds other modules and computes nothing itself"
 NORM_ADVICE = "use BatchNorm1d or BatchNorm2d: it folds into the layer before or after it"
 SPIKE_ADVICE = "use a spiking neuron (snntorch.Leaky) as the non-linearity"
 RAW_ADVICE = "leave it out: decoding compares the outputs as they are"
-POOL_ADVICE = "use MaxPool2d of spikes or AvgPool2d with a fixed kernel"
+POOL_ADVICE = "use MaxPool2d or AvgPool2d with a fixed kernel"
 LAZY_ADVICE = "run the model once on a sample, which makes it an ordinary layer"
 Decided = tuple[str, str]  # reason, way out
 

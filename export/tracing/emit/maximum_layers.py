@@ -6,6 +6,7 @@ padding, or beyond the end in ceil_mode, is in none of them.
 
 from collections.abc import Iterator
 from functools import reduce
+from typing import Any
 
 import nir
 import numpy as np
@@ -58,7 +59,7 @@ def plain_window(use: Use) -> tuple[Array, Array, Array] | None:
     return pair(layer.kernel_size), pair(layer.stride), pair(layer.padding)
 
 
-def pair(value: int | tuple[int, ...]) -> Array:
+def pair(value: Any) -> Array:
     """One number for both axes, or one each."""
     return np.array([value, value] if isinstance(value, int) else value)
 

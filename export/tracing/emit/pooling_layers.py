@@ -90,7 +90,7 @@ def max_pool(use: Use) -> Signal:
         return maximum(use)
     window = plain_window(use)
     mixtures = [None if window is None else _mixture(part, use.source.shape) for part in use.source.parts]
-    if any(m is None or (m.sum(1) > 1).any() for m in mixtures):
+    if window is None or any(m is None or (m.sum(1) > 1).any() for m in mixtures):
         return _max_by_sums(use)
 
     def lower(name: str, part: Part, first: bool) -> Part:

@@ -208,7 +208,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
         "pool (MaxPool1d)",
         "leave return_indices at its default",
     ),
-    "lp pool": (lambda: chain(nn.LPPool2d(2, 2), lif(), sample=IMAGE), "0 (LPPool2d)", "use MaxPool2d of spikes or AvgPool2d"),
+    "lp pool": (lambda: chain(nn.LPPool2d(2, 2), lif(), sample=IMAGE), "0 (LPPool2d)", "use MaxPool2d or AvgPool2d"),
     "active dropout": (lambda: step(lambda m, x: m.lif(F.dropout(m.fc(x), 0.5))), "Model", "stays active in evaluation is random"),
     "too large": (
         lambda: chain(nn.Conv2d(4, 64, (2, 3)), lif(), sample=torch.zeros(1, 4, 40, 40)),
