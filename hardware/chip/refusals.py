@@ -14,13 +14,15 @@ from snnfuse.hardware.ir.program import Program
 
 MICROCODE = "take microcode too, with --tier B on --target loihi2 or lava"
 RESETS = "give them the stock neuron's reset, by fine-tuning (snnfuse train --from) or by --reset zero, which measures what it costs"
+POOLS = "pool spikes, behind the neuron, and train again"
 
 
 def needs_microcode(names: Mapping[str, str]) -> str:
     """Neurons of tier B where only stock ones are taken: their reset rule, or their kind, by name."""
     rows = ", ".join(f"{name} ({kind})" for name, kind in names.items())
-    resets = [RESETS] if all(kind in get_args(Reset) for kind in names.values()) else []
-    ways_out = "; or ".join([MICROCODE, *resets])
+    kinds = {"reset" if kind in get_args(Reset) else kind.lower() for kind in names.values()}
+    stock = [way for kind, way in (("maximum", POOLS), ("reset", RESETS)) if kind in kinds] if kinds <= {"maximum", "reset"} else []
+    ways_out = "; or ".join([MICROCODE, *([", and ".join(stock)] if stock else [])])
     return f"only stock neurons (tier A) are taken, and these need neuron microcode: {rows}. Ways out: {ways_out}"
 
 

@@ -144,5 +144,5 @@ def test_it_is_neuron_microcode_and_its_payload_is_in_the_ledger() -> None:
     assert isinstance(maximum, Maximum) and maximum.ports == 4 and tier(maximum) == "B"
     (entry,) = [e for e in program.ledger if e.node == "1" and "weights" in e.change]
     assert f"payload scale {1 / maximum.scale:.6g}" in entry.change and "the numbers that it sends differ by 0.0" in entry.effect
-    with pytest.raises(UnsupportedError, match=r"these need neuron microcode: 1 \(maximum\)"):
+    with pytest.raises(UnsupportedError, match=r"1 \(maximum\), .*; or pool spikes, behind the neuron, and train again, and give"):
         quantize_measured(graph(), x, target=find_target("netx"))
