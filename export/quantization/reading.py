@@ -80,10 +80,11 @@ def decision(network: Network, asked: Reading) -> str | None:
 
 
 def _last_spikes(network: Network) -> bool:
-    """Whether the spikes that are returned are those of the last step, which no decoder reads, so that classes are better read from what
-    is returned beside them."""
+    """Whether the spikes that are returned are those of the last step, which no decoder reads, or of neurons that never fire, so that
+    classes are better read from what is returned beside them."""
     spikes = _fitting(network, False)
-    return bool(spikes) and all(network.readings.get(name) == LAST for name in spikes)
+    silent = {name for name in spikes if network.populations[network.outputs[name]].is_readout}
+    return bool(spikes) and all(network.readings.get(name) == LAST or name in silent for name in spikes)
 
 
 def with_stock_membranes(network: Network, asked: Reading, target: Target) -> Network:

@@ -17,7 +17,9 @@ from typing import Any
 import nir
 import torch
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
+from snnfuse.export.tracing.capture.arguments import unwrapped
 from snnfuse.export.tracing.capture.trace import trace
 from snnfuse.export.tracing.capture.tracer import HALF, SPIKES
 from snnfuse.export.tracing.emit.assemble import assemble
@@ -87,9 +89,12 @@ def traced(model: nn.Module, sample: Any, dt: float = DT, steps: int | None = No
 
 def capture(model: nn.Module, sample: Any, steps: int | None = None) -> Loop:
     """What a model's forward does with a sample, as far as it shows how it takes time; arguments and errors as of `traced`."""
-    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if not isinstance(model, nn.Module):
         raise InputError(f"the model is {type(model).__name__}, not a torch.nn.Module")
+    model = unwrapped(model)
+    for path, module in model.named_modules():
+        if isinstance(module, LazyModuleMixin):
+            raise InputError(f"{path} ({type(module).__name__}) has no weights yet; load them, or run the model once on a sample")
     return Loop(trace(model, _sample(model, sample), steps))
 
 

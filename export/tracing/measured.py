@@ -17,7 +17,7 @@ from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.outputs import output_values
-from snnfuse.export.tracing.capture.arguments import bind, call, root_of
+from snnfuse.export.tracing.capture.arguments import bind, call, root_of, unwrapped
 from snnfuse.export.tracing.capture.untouched import untouched
 from snnfuse.export.tracing.forms import ONE_STEP, Form, arguments
 from snnfuse.export.tracing.neurons import is_neuron
@@ -46,7 +46,7 @@ def measured_ledger(
     Raises:
         InputError: forward fails on the inputs.
     """
-    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    model = unwrapped(model)
     if not ledger or form.layout == "static" and any((x[1:] != x[0]).any() for x in inputs.values()):
         return graph, ledger
     try:

@@ -21,12 +21,11 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
         made = factory()
     except (Exception, SystemExit) as error:  # a user's own code
         raise InputError(f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})") from error
-    if isinstance(made, nn.DataParallel | nn.parallel.DistributedDataParallel):
-        made = made.module
-    made = getattr(made, "_orig_mod", made)  # of torch.compile: the module itself computes the same
     if not isinstance(made, nn.Module):
         raise InputError(f"--model {model}: gave a {type(made).__name__}, not a torch.nn.Module")
-    return made
+    from snnfuse.export.tracing.capture.arguments import unwrapped
+
+    return unwrapped(made)
 
 
 def names_factory(text: str) -> bool:

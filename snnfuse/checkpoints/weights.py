@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import snntorch
 from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import is_lazy
 
 from snnfuse.checkpoints.torch_file import some
@@ -84,7 +85,24 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> nn.Modu
     if problems:
         raise InputError(f"{path}: its weights do not fit {type(model).__name__}: {'; '.join(problems)}")
     model.load_state_dict(weights)
+    for module in model.modules():
+        if isinstance(module, LazyModuleMixin) and not module.has_uninitialized_params():
+            _settle(module)
     return model
+
+
+def _settle(module: Any) -> None:
+    """Make a lazy layer that has its weights the ordinary one that its first forward would make of it."""
+    weight = module.weight
+    plain = "Transpose" in type(module).__name__ or weight.ndim == 1
+    channels = weight.shape[0] if plain else weight.shape[1] * getattr(module, "groups", 1)
+    for name in ("in_features", "in_channels", "num_features"):
+        if getattr(module, name, None) == 0:
+            setattr(module, name, int(channels))
+    module._initialize_hook.remove()
+    module._load_hook.remove()
+    del module._initialize_hook, module._load_hook
+    module.__class__ = module.cls_to_become
 
 
 def _named_as(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -41,8 +41,20 @@ def is_leaf(module: nn.Module) -> bool:
     return type(module).__module__.startswith("torch.nn") and type(module) not in TRANSPARENT
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module that DataParallel or torch.compile, or one around the other, wraps: it computes the same."""
+    while True:
+        if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        elif hasattr(model, "_orig_mod"):
+            model = model._orig_mod
+        else:
+            return model
+
+
 def root_of(model: nn.Module) -> nn.Module:
-    """Return the module whose forward is traced: the model, or one around a single layer."""
+    """Return the module whose forward is traced: the model without what wraps it, or one around a single layer."""
+    model = unwrapped(model)
     return nn.Sequential(model) if is_leaf(model) else model
 
 
@@ -54,7 +66,7 @@ def input_names(model: nn.Module) -> tuple[str, ...]:
     Raises:
         InputError: forward takes none.
     """
-    own = getattr(model, "inputs", None)
+    own = getattr(unwrapped(model), "inputs", None)
     if isinstance(own, tuple | list) and own and all(isinstance(name, str) for name in own):
         return tuple(own)
     parameters = [p for p in _parameters(root_of(model)) if not _is_count(p)]
