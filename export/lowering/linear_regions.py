@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from snnfuse.export.lowering.linear_map import LinearMap
+from snnfuse.export.lowering.maximum_places import check_listed
 from snnfuse.export.lowering.network import Array, Population, Projection
 from snnfuse.export.lowering.registry import LinearLowering, find_linear
 from snnfuse.export.lowering.shapes import Shape, same_neurons
@@ -142,6 +143,7 @@ class _Fold:
         own = {shape: self._maps(name, shape) for shape in dict.fromkeys(term.map.shape for term in arriving)}
         if any(each.weights is not None for maps in own.values() for each in maps):
             arriving = _added(arriving, lambda term: term.meets)
+        check_listed(self.lowering.nodes[name], [(t.map.weights, each.weights) for t in arriving for each in own[t.map.shape]])
         behind = [term.then(each) for term in arriving for each in own[term.map.shape]]
         for term in behind:
             self._check(name, term)

@@ -1,13 +1,17 @@
 """The places of a pool's windows as weights: which number each neuron of a maximum reads at one of its ports."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from snnfuse.export.lowering.maximum_patterns import Place
 from snnfuse.export.lowering.weights import ConvWeights, SparseWeights, Weights
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import InputError, UnsupportedError
+
+MOST_LISTED = 1 << 24  # synapses: of 16 bits each, what the cores of three chips hold
 
 
 def place(name: str, windows: Weights, port: int) -> ConvWeights | SparseWeights:
@@ -35,6 +39,20 @@ def place(name: str, windows: Weights, port: int) -> ConvWeights | SparseWeights
     columns = matrix.indices[matrix.indptr[:-1] + np.minimum(port, counts - 1)]
     rows = np.arange(len(counts) + 1)
     return SparseWeights(sparse.csr_matrix((np.ones(len(counts)), columns, rows), shape=matrix.shape))
+
+
+def check_listed(node: object, pairs: Iterable[tuple[Weights | None, Weights | None]]) -> None:
+    """UnsupportedError where what is read at a place of a pool, by the weights before it and those of the place, is too much to list."""
+    if not isinstance(node, Place):
+        return
+    for before, after in pairs:
+        if isinstance(before, ConvWeights) and isinstance(after, SparseWeights):
+            listed = before.kernel[0].size * after.matrix.nnz
+            if listed > MOST_LISTED:
+                raise UnsupportedError(
+                    f"node {node.of!r} is a maximum whose windows at the border are smaller, so that the convolution before it is written "
+                    f"out, {listed} synapses for each place, above {MOST_LISTED}; pool without padding and ceil_mode, or behind the neuron"
+                )
 
 
 def _taps(windows: ConvWeights) -> NDArray[np.int64] | None:

@@ -97,6 +97,12 @@ def test_a_window_of_more_places_than_ports_is_refused() -> None:
         places_of("pool", nir.AvgPool2d(np.array([65, 65]), np.array([1, 1]), np.array([0, 0])))
 
 
+def test_a_padded_pool_of_a_large_convolution_is_refused_before_it_is_written_out() -> None:
+    stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3), nn.MaxPool2d(3, 2, 1), leaky(beta=0.9))
+    with pytest.raises(UnsupportedError, match="29503488 synapses for each place, above 16777216; pool without padding and ceil_mode, or"):
+        lower(to_nir(stem, torch.zeros(1, 3, 224, 224)))
+
+
 def test_a_gain_and_a_shared_bias_leave_the_maximum() -> None:
     """All that is left behind it are signs, and no bias before it."""
     network, x = lower(graph(norm())), {"input": grid(*IMAGE).numpy()}
