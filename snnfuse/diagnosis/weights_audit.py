@@ -10,7 +10,6 @@ from snnfuse.diagnosis.causes import Finding
 from snnfuse.diagnosis.layout import Placed, place, together
 from snnfuse.diagnosis.scales import Votes, weight_votes
 from snnfuse.export.lowering.network import Array, Projection
-from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, Weights
 from snnfuse.export.quantization.candidates import reaches
 from snnfuse.export.quantization.error_feedback import round_in_turn
 from snnfuse.export.quantization.rounding import Form, Rounded, round_weights
@@ -34,14 +33,12 @@ class Held:
         groups: their weights in the projection's layout; None for one that connects otherwise.
         graded: whether the source sends numbers.
         payloads: what the source sends on data that may have calibrated it, integers (time, batch, *shape) each.
-        use: how much arrives at each weight, over the mean, in the weights' shape or one that broadcasts: what an error in it matters.
     """
 
     projection: Projection
     connections: tuple[Connection, ...]
     groups: tuple[Placed | None, ...]
     graded: bool
-    use: Array | float = 1.0
     payloads: tuple[NDArray, ...] = ()
 
     @property
@@ -72,16 +69,7 @@ class Held:
 def hold(projection: Projection, connections: Sequence[Connection], graded: bool, payloads: tuple[NDArray, ...] = ()) -> Held:
     """A projection beside its connections; payloads: as of `Held`."""
     groups = tuple(place(projection.weights, c.synapse) for c in connections)
-    sent = np.sqrt((payloads[-1].astype(np.float64) ** 2).mean((0, 1))) if payloads else np.zeros(1)
-    return Held(projection, tuple(connections), groups, graded, _use(projection.weights, sent) if sent.any() else 1.0, payloads)
-
-
-def _use(weights: Weights, sent: Array) -> Array | float:
-    relative = sent / max(float(sent.mean()), 1e-300)
-    if isinstance(weights, ConvWeights):
-        by_channel = relative.reshape(weights.input_shape[0], -1).mean(1)
-        return 1.0 if weights.groups > 1 else by_channel[:, None, None]
-    return relative.ravel() if isinstance(weights, DenseWeights) else relative.ravel()[weights.matrix.indices]
+    return Held(projection, tuple(connections), groups, graded, payloads)
 
 
 def rounded_as(held: Held, scale: float, bits: int | None = None) -> Rounded | None:
@@ -209,9 +197,20 @@ def _exponents(held: Held, groups: list[Placed], made: Rounded, exact: bool) -> 
 def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_]:
     """Weights that are not what rounding gives; rest, usual: what is held, and minus what rounding leaves, beyond the float ones."""
     off = np.abs(rest + usual)  # the same numbers again, where nothing was changed
+    off = np.where(np.abs(rest) > np.abs(usual) + 1e-6 * held.step, off, 0.0)  # a number as near as the expected one is none to blame
     if held.graded and np.count_nonzero(off > held.step / 2) > NAMED:  # rounded in turn: only what no such rounding leaves
-        return np.abs(rest) * held.use > max(SPREAD * float(np.median(np.abs(rest))), TURNED * held.step)
+        return _apart(np.abs(rest), held.step)
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
+
+
+def _apart(size: Array, step: float) -> NDArray[np.bool_]:
+    """Rests that stand apart from all others. An input that calibration hardly used bears the errors of the others, in every neuron; where
+    many rests are large, only what is larger still by as much again is apart."""
+    usual = np.maximum(np.median(size, axis=0), np.median(size)) if size.ndim > 1 else np.full(size.shape, np.median(size))
+    relative = size / np.maximum(SPREAD * usual, TURNED * step)
+    largest = np.sort(relative, axis=None)[::-1]
+    next_ones = float(largest[NAMED]) if largest.size > NAMED else 0.0
+    return relative > (1.0 if next_ones <= 1 else 2 * next_ones)
 
 
 def _coarser(groups: list[Placed]) -> int:

@@ -1,7 +1,7 @@
 """A diagnosis names the layer and the cause of what was broken, blames nothing that is sound, and tells own errors from inherited ones."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import nir
@@ -16,6 +16,8 @@ from snnfuse.diagnosis.chaos import CHAOTIC
 from snnfuse.diagnosis.recorded import Recorded, read_recorded
 from snnfuse.diagnosis.subject import pair
 from snnfuse.export import quantize, write_bundle
+from snnfuse.export.quantization.quantize_network import quantize_measured
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError
 
@@ -64,13 +66,16 @@ def removed(p: Program) -> Program:
     return replace(p, connections=tuple(c for c in p.connections if c.target != "n1" or c.source in p.inputs))
 
 
-@pytest.mark.parametrize("known", ["ledger", "nothing"])
+@pytest.mark.parametrize("known", ["report", "ledger", "nothing"])
 @pytest.mark.parametrize("x", [ANALOG, SPIKES], ids=["analog", "spikes"])
 @pytest.mark.parametrize("options", [{}, {"weight_bits": 4}, {"weight_bits": 1}, {"max_groups": 1}, {"weight_bits": {"n3": (3, 5)}}])
 def test_nothing_of_a_sound_program_is_blamed(options: dict, x: np.ndarray, known: str) -> None:
-    program = quantize(GRAPH, x, **options)
-    recorded = read_recorded(program.ledger) if known == "ledger" else Recorded()
-    assert audit(pair(GRAPH, program, recorded)) == []
+    made = quantize_measured(GRAPH, x, QuantizationSettings(**options))
+    report = {"layers": [asdict(layer) for layer in made.layers]}
+    recorded = {"report": lambda: read_recorded((), report), "ledger": lambda: read_recorded(made.program.ledger), "nothing": Recorded}[
+        known
+    ]()
+    assert audit(pair(GRAPH, made.program, recorded)) == []
 
 
 @pytest.mark.parametrize(
