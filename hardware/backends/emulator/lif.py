@@ -34,9 +34,9 @@ def form(lif: Lif) -> NeuronForm:
 
 def update_of(reset: Reset, forgets: bool, written: bool = False) -> Callable[..., None]:
     """The update for one reset rule, of neurons that forget their current at once or do not, and with port 1 for a bias or without."""
+    if reset in ("zero_stored", "zero_delayed", "subtract_undelayed"):
+        return _late_update_of(reset, forgets, written)
     to_zero, delayed = reset == "zero", reset == "subtract_delayed"
-    stored, dropped, undelayed = reset == "zero_stored", reset == "zero_delayed", reset == "subtract_undelayed"
-    kept = delayed or stored or dropped  # no spike changes the voltage in its own step
 
     def update(inputs, states, parameters, sent):
         for j in range(sent.size):
@@ -46,24 +46,42 @@ def update_of(reset: Reset, forgets: bool, written: bool = False) -> Callable[..
                 current = int32(decay(states[0, j], p.keep_current) + current)
             current = wrap(current)
             before = states[1, j]
-            late = before > p.threshold
-            if stored:
-                before = int32(0) if late else before
             voltage = int32(decay_24_bits(before, p.keep_voltage) + current + p.bias)
             if written:
                 voltage = int32(voltage + int32(inputs[1, j] << int32(p.bias_exp)))
             if delayed:
-                voltage = int32(voltage - (p.threshold if late else int32(0)))
-            if dropped:
-                voltage = int32(0) if late else voltage
+                voltage = int32(voltage - (p.threshold if before > p.threshold else int32(0)))
             voltage = int32(min(max(voltage, int32(1 - STATE_LIMIT)), int32(STATE_LIMIT - 1)))
-            threshold = p.threshold
-            if undelayed:
-                threshold = int32(p.threshold + (p.threshold if late else int32(0)))
-            fires = voltage > threshold
-            after = int32(0) if to_zero else voltage if kept else int32(voltage - p.threshold)
+            fires = voltage > p.threshold
+            after = int32(0) if to_zero else voltage if delayed else int32(voltage - p.threshold)
             states[0, j] = current
             states[1, j] = after if fires else voltage
+            sent[j] = fires
+
+    return update
+
+
+def _late_update_of(reset: Reset, forgets: bool, written: bool) -> Callable[..., None]:
+    """`update_of` of the rules that ask for the stored voltage otherwise: apart, for the vector code of the others is sensitive."""
+    stored, dropped, undelayed = reset == "zero_stored", reset == "zero_delayed", reset == "subtract_undelayed"
+
+    def update(inputs, states, parameters, sent):
+        for j in range(sent.size):
+            p = of_neuron(parameters, j)
+            current = int32(inputs[0, j] << int32(ALIGN_BITS))
+            if not forgets:
+                current = int32(decay(states[0, j], p.keep_current) + current)
+            current = wrap(current)
+            late = states[1, j] > p.threshold
+            before = int32(0) if late and stored else states[1, j]
+            voltage = int32(decay_24_bits(before, p.keep_voltage) + current + p.bias)
+            if written:
+                voltage = int32(voltage + int32(inputs[1, j] << int32(p.bias_exp)))
+            voltage = int32(0) if late and dropped else voltage
+            voltage = int32(min(max(voltage, int32(1 - STATE_LIMIT)), int32(STATE_LIMIT - 1)))
+            fires = voltage > int32(p.threshold + (p.threshold if late and undelayed else int32(0)))
+            states[0, j] = current
+            states[1, j] = int32(voltage - (p.threshold if fires and undelayed else int32(0)))
             sent[j] = fires
 
     return update

@@ -28,7 +28,8 @@ def assert_equal(found: Recording, expected: Recording) -> None:
         assert found.spikes[name].dtype == spikes.dtype
         np.testing.assert_array_equal(found.spikes[name], spikes, err_msg=name)
     for name, states in expected.states.items():
-        for variable in ("u", "v"):
+        assert found.states[name].keys() == states.keys()
+        for variable in states:
             assert found.states[name][variable].dtype == np.int32
             np.testing.assert_array_equal(found.states[name][variable], states[variable], err_msg=f"{variable} of {name}")
     assert found.latency == expected.latency
