@@ -19,7 +19,8 @@ A test runs every program and compares what it sends and leaves, with ==, with t
 from collections.abc import Iterator
 
 from snnfuse.hardware.errors import UnsupportedError
-from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
+from snnfuse.hardware.ir.alpha import AlphaLif
+from snnfuse.hardware.ir.fixed_point import DECAY_BITS, STATE_LIMIT
 from snnfuse.hardware.ir.graded import Product
 from snnfuse.hardware.ir.inverse_root import (
     ITERATIONS,
@@ -62,7 +63,13 @@ def lif(node: Lif) -> Lines:
         *_wrap("u"),
         *(("SEL v r 0 v",) if node.reset == "zero_stored" else ()),
         *_trunc("v", "{4096 - dv}", 12),
-        *("ADD v v u", "SHL b {bias_mant} {bias_exp}", "ADD v v b"),
+        "ADD v v u",
+        *(
+            ("RDC b 1            # what the host wrote into the bias register", "ADD b b {bias_mant}")
+            if node.ports > 1
+            else ("MOV b {bias_mant}",)
+        ),
+        *("SHL b b {bias_exp}", "ADD v v b"),
         *(("NEG m h", "SEL m r m 0", "ADD v v m") if node.reset == "subtract_delayed" else ()),
         *(("SEL v r 0 v",) if node.reset == "zero_delayed" else ()),
         *_clip("v"),
@@ -71,6 +78,25 @@ def lif(node: Lif) -> Lines:
         *(("SEL v s 0 v",) if node.reset == "zero" else ()),
         *(("NEG m h", "SEL m s m 0", "ADD v v m") if node.reset in ("subtract", "subtract_undelayed") else ()),
         *("EQ n s 0", "SKP_C n 1", "SPIKE"),
+    ]
+
+
+def alpha(node: AlphaLif) -> Lines:
+    """Return the step of an alpha neuron."""
+    late = {
+        "none": [],
+        "zero": ["SEL e r 0 e", "SEL h r 0 h", "SEL v r 0 v"],
+        "subtract": ["NEG m t", "SEL m r m 0", "ADD e e m", "SEL h r 0 h", "SEL m r w 0", "ADD v v m"],
+    }
+    return [
+        *("RDC a 0", "RMW e e", "RMW h h", "RMW v v", "MOV w h", "SHL t {vth} 6", "LT r t v", "SHL a a 6"),
+        *_scaled("e", "e", "{4096 - de}", DECAY_BITS),
+        *_scaled("h", "h", "{4096 - dh}", DECAY_BITS),
+        *("ADD e e a", "NEG a a", "ADD h h a", "ADD v e h"),
+        *_scaled("v", "v", "{gain}", DECAY_BITS),
+        *late[node.reset],
+        *(line for state in "ehv" for line in _clip(state)),
+        *("LT s t v", "EQ n s 0", "SKP_C n 1", "SPIKE"),
     ]
 
 

@@ -79,7 +79,7 @@ class Busiest:
     """What decides how long a step takes.
 
     Attributes:
-        stock: neurons on the core that holds most neurons of the stock kind.
+        stock: words of state on the core whose stock neurons have most: one of a LIF, two of a sigma-delta neuron.
         microcode: words of state on the core whose microcode has most to update.
         operations: (samples, steps) synaptic operations of the core that has most in that step.
         reads: (samples, steps) words of synapse memory read by the core that reads most.
@@ -187,10 +187,12 @@ class _Counter:
         if self.steps not in (0, steps):
             raise InputError(f"recordings of {self.steps} and of {steps} steps cannot be averaged")
         self.steps, self.samples = steps, self.samples + samples
-        for name in self.sent:
-            self.sent[name] += np.count_nonzero(spikes[name], (0, 1)).ravel()
         for name in self.constant:
             self.constant[name] &= bool((spikes[name] == spikes[name][:1]).all())
+        for name in (name for name, node in self.program.inputs.items() if node.is_written):
+            spikes[name] = np.zeros_like(spikes[name])  # a host writes it into registers, and nothing is sent
+        for name in self.sent:
+            self.sent[name] += np.count_nonzero(spikes[name], (0, 1)).ravel()
         steps_of = [
             self._step({name: (array[t] != 0).reshape(samples, -1) for name, array in spikes.items()}, samples) for t in range(steps)
         ]

@@ -69,8 +69,8 @@ SANA_FE = "SANA-FE's fit to Loihi 1 silicon (SLAM-Lab/SANA-FE, arch/loihi.yaml)"
 
 TIME = MappingProxyType(
     {
-        "update_ns": Constant("update of a stock neuron", 4.0, "ns", "documented", f"{PROFILE}: time_per_neuron_op = 4 ns. "
-                              "A public re-implementation has 3.0 + 1.85 ns"),
+        "update_ns": Constant("update of a stock neuron, per word of its state", 4.0, "ns", "documented",
+                              f"{PROFILE}: 4 ns, and two passes for sigma-delta. A public re-implementation has 3.0 + 1.85 ns"),
         "microcode_ns": Constant("update of a neuron in microcode, per word of its state", 18.99, "ns", "fitted",
                                  f"{WTA}, Izhikevich neurons of 3 words"),
         "operation_ns": Constant("synaptic operation", 0.9508, "ns", "fitted", f"{PILOTNET}, with the spikes of lava-dl's own test of that "

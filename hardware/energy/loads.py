@@ -26,7 +26,7 @@ class CoreLoads:
     """The work of each core, cores numbered layer after layer.
 
     Attributes:
-        stock: (cores,) neurons that stock silicon updates.
+        stock: (cores,) words of state that stock silicon updates: one of a LIF, two of a sigma-delta neuron, which takes two passes.
         microcode: (cores,) words of state that microcode updates.
     """
 
@@ -37,7 +37,7 @@ class CoreLoads:
         nodes, splits = [program.nodes[name] for name in self.placed], [resources.splits[name] for name in self.placed]
         held = [np.bincount(split.labels, minlength=split.cores) for split in splits]
         none = np.zeros(0, np.int64)
-        self.stock = np.concatenate([none, *(n * (tier(node) == "A") for n, node in zip(held, nodes))])
+        self.stock = np.concatenate([none, *(n * state_words(node) * (tier(node) == "A") for n, node in zip(held, nodes))])
         self.microcode = np.concatenate([none, *(n * state_words(node) * (tier(node) != "A") for n, node in zip(held, nodes))])
         self._by_core = {name: _by_core(split) for name, split in zip(self.placed, splits)}
         self._connections = on_cores(program, self.placed)

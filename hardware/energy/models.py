@@ -126,8 +126,8 @@ def dynamic_uj(activity: Activity, numbers: Numbers, time_us: float, keep: Keep 
 
 
 def _as_stock(layer: Population, rates: Mapping[str, float]) -> float:
-    """Updates of stock neurons that take as long as one of this layer's."""
-    return 1.0 if layer.tier == "A" else layer.words * rates["microcode_ns"] / rates["update_ns"]
+    """Updates of LIF neurons that take as long as one of this layer's."""
+    return layer.words * (1.0 if layer.tier == "A" else rates["microcode_ns"] / rates["update_ns"])
 
 
 def loihi1(activity: Activity) -> Estimate:

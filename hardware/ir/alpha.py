@@ -100,5 +100,6 @@ register_neuron(
         lava="snnfuse.hardware.backends.lava.processes.alpha:ALPHA",
         bounds="snnfuse.hardware.overflow.alpha:ALPHA",
         network="snnfuse.export.lowering.alpha:AlphaNeurons",
+        microcode="snnfuse.hardware.backends.microcode:alpha",
     )
 )

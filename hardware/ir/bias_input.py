@@ -92,5 +92,6 @@ register_neuron(
         torch="snnfuse.hardware.backends.torch_backend.neurons:biased_lif",
         lava="snnfuse.hardware.backends.lava.neurons:BIASED_LIF",
         bounds="snnfuse.hardware.overflow.lif:BIASED_LIF",
+        microcode="snnfuse.hardware.backends.microcode:lif",
     )
 )

@@ -190,7 +190,7 @@ register_neuron(
     NeuronKind(
         SigmaDelta,
         {**_DELTA, "bias": PARAMETER, "activation": TEXT},
-        placement=Placement("a sigma-delta neuron, lava.proc.sdn.SigmaDelta", "A", *_ON_BOARDS),
+        placement=Placement("a sigma-delta neuron, lava.proc.sdn.SigmaDelta", "A", *_ON_BOARDS, words=2),  # of 8,192; 3,584 fit a core
         emulator=f"{_EMULATOR}:sigma_delta_form",
         torch=f"{_TORCH}:sigma_delta",
         lava=f"{_LAVA}:SIGMA_DELTA",

@@ -10,6 +10,8 @@ from microcode_machine import OPERATIONS, run
 from snnfuse.hardware import InverseRoot, Lif, Product, Relay, ResonateAndFire
 from snnfuse.hardware.backends.microcode import pseudo_code
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.alpha import AlphaLif, AlphaReset
+from snnfuse.hardware.ir.bias_input import BiasedLif
 from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.maximum import Maximum
@@ -18,6 +20,8 @@ from snnfuse.hardware.ir.nodes import Neuron, SpikeInput
 NODES = [
     *(Lif((1,), du, dv, vth, bias, exp, reset=reset) for reset in get_args(Reset)
       for du, dv, vth, bias, exp in ((900, 300, 2000, -3, 2), (4095, 0, 9, 40, 0), (-1, 4095, 100000, 0, 0))),
+    *(AlphaLif((1,), 300, 900, 3000, 2000, reset=reset) for reset in get_args(AlphaReset)),
+    BiasedLif((1,), 900, 300, 2000, -3, 2, reset="subtract"),
     ResonateAndFire((1,), 1200, -3800, 900, 3, 12), ResonateAndFire((1,), -5, 7, 0, 0, 3),
     Product((1,), 0), Product((1,), 7), Relay((1,)), InverseRoot((1,), 40000), Maximum((1,), 3),
 ]  # fmt: skip

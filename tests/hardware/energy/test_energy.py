@@ -7,7 +7,22 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from random_programs import IMAGES, Case, cases, synapse
 
-from snnfuse.hardware import Connection, Constant, Dense, Lif, Output, Program, ResonateAndFire, SpikeInput, emulate
+from snnfuse.hardware import (
+    BiasedLif,
+    BiasInput,
+    Connection,
+    Constant,
+    Dense,
+    Diagonal,
+    GradedInput,
+    Lif,
+    Output,
+    Program,
+    ResonateAndFire,
+    SigmaDelta,
+    SpikeInput,
+    emulate,
+)
 from snnfuse.hardware.chip import count, find_board
 from snnfuse.hardware.energy import Activity, estimate_energy, measure
 from snnfuse.hardware.energy.activity import origins
@@ -183,3 +198,18 @@ def test_listed_zeros_are_stored_but_not_effective() -> None:
     matrix = sparse.csr_matrix((np.array([0, 4], np.int32), np.array([0, 0]), np.array([0, 1, 2])), (2, 1))
     group = Sparse(matrix)
     assert group.fan_out().tolist() == [2] and group.fan_out(effective=True).tolist() == [1]
+
+
+def test_what_a_host_writes_into_registers_is_no_spike() -> None:
+    nodes = {"x": BiasInput((3,), 0.1), "n": BiasedLif((3,), 4095, 0, 0)}
+    link = Connection("x", "n", Diagonal(np.ones(3, np.int32)), port=1)
+    program = Program(nodes, (link,), {"y": Output("n")})
+    found = counted(Case(program, {"x": np.ones((4, 2, 3), np.int32)}))
+    assert found.operations == 0 and found.busiest.operations.max() == 0 and found.values == 3 and found.populations[0].spikes > 0
+
+
+def test_a_sigma_delta_neuron_takes_two_words() -> None:
+    node = SigmaDelta((5,), vth=3)
+    program = Program({"x": GradedInput((1,), 8, 1.0), "n": node}, (Connection("x", "n", Dense(np.ones((5, 1), np.int32))),), {})
+    found = counted(Case(program, {"x": np.ones((2, 1, 1), np.int32)}))
+    assert (found.busiest.stock, found.populations[0].words) == (10, 2)
