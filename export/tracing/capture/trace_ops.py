@@ -157,9 +157,12 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (  # names, reason, way 
     (("eq", "ne", "gt", "lt", "ge", "le", "where", "masked_fill", "logical_and", "logical_or", "logical_not"), DATA, DECIDE_ADVICE),
     (("item", "tolist", "nonzero", "gather", "scatter"), DATA, DECIDE_ADVICE),
     (
-        ("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+        (
+            *("max_pool1d_with_indices", "max_pool2d_with_indices", "max_pool3d_with_indices"),
+            *("adaptive_max_pool1d_with_indices", "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d_with_indices"),
+        ),
         "it also returns where each maximum lies",
-        "use max_pool1d to 3d, without return_indices",
+        "use max_pool1d to 3d or adaptive_max_pool1d to 3d of torch.nn.functional, without return_indices",
     ),
     (("embedding",), "it looks rows up by the input's numbers", "present one-hot inputs to a torch.nn.Linear"),
     (("bilinear", "scaled_dot_product_attention", "dot"), "it multiplies two values that depend on the input", PRODUCT_ADVICE),

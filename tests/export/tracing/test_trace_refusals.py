@@ -93,7 +93,7 @@ REFUSED: dict[str, tuple[Callable[[], tuple[nn.Module, Any]], str, str]] = {
     "indices": (
         lambda: step(lambda m, x: m.lif2(F.max_pool1d(m.lif(m.fc(x)), 2, return_indices=True)[0]), lif2=lif()),
         "Model",
-        "max_pool1d_with_indices: it also returns where each maximum lies; use max_pool1d to 3d, without return_indices",
+        "max_pool1d_with_indices: it also returns where each maximum lies; use max_pool1d to 3d or adaptive_max_pool1d",
     ),
     "image as a vector": (
         lambda: step(lambda m, x: m.lif(m.conv(x.view(-1, 1, 64, 64))), sample=torch.zeros(1, 4096), conv=nn.Conv2d(1, 4, 3)),
