@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from snnfuse.hardware.backends import verify as verification
 from snnfuse.hardware.backends.reference import emulate as run_reference
-from snnfuse.hardware.backends.registry import run_on
 from snnfuse.hardware.errors import SnnfuseError
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
@@ -27,7 +27,7 @@ def of_bit_exact(case: BitExact) -> str:
     """The layer that first differs by itself, and the part of its step that does; "" where a second run does not tell."""
     try:
         expected = run_reference(case.program, case.events, "all", states=True)
-        found = run_on(case.compared, case.program, case.events, "all", states=True).recording
+        found = verification.run_on(case.compared, case.program, case.events, "all", states=True).recording
     except Exception:  # a backend that cannot run again must not hide the failure that was found
         return ""
     for name in case.program.neurons:

@@ -172,6 +172,7 @@ def test_a_faulty_backend_fails_with_the_smallest_case(suite: pytest.Pytester, b
             "E * the emulator differs from the reference in 1 of 960 spikes, 0 of 960 u, 0 of 960 v",
             "E * first (reference against emulator): spikes of b neuron 1, time step 5, sample 6: * against *",
             "E * shrunk from 8 samples of 20 steps to 1 of 6",
+            "E * diagnosis: b (Lif) differs by itself, * at step 5, sample 0, neuron 1 spikes is *; look at the threshold*",
         ]
     )
     folder = case_of(result)
@@ -275,6 +276,9 @@ def test_lost_accuracy_says_both_figures_and_saves_one_sample(snn: Cli, suite: p
             "E *accuracy fell by 75.00 points, more than the 74.9 allowed: float 100.00%, deployed 25.00% on emulator, 40 samples "
             "(spike count, ties to the lowest index)",
             "E *shrunk from 40 samples of 6 steps to 1 of 1",
+            "E *diagnosis:",
+            "E *cause: *weight value*",
+            "E *advice: *",
         ]
     )
     case = read_case(case_of(result))
