@@ -6,6 +6,10 @@
 # make types     pyright: no folder may hold more errors than tools/type_errors.json allows
 # make docs      the documentation, into site/; a broken link or a page in no menu ends it
 #
+# make lowest    the tests with the lowest version of each dependency that pyproject.toml declares, in .venv-lowest
+# make fuzz      one minute of mutated files for every reader
+# make dist      wheel and sdist, the same bytes for the same commit
+#
 # WORKERS=2      processes that the tests are spread over (make test: 0.5 to 1 GB of memory each)
 # PYTHON=...     the interpreter to use (default: python3 if it is 3.10 to 3.13, else the first of those that runs)
 # PIP_FLAGS=...  passed to pip, for example to choose a CPU build of PyTorch (see constraints.txt)
@@ -25,7 +29,7 @@ export OMP_NUM_THREADS ?= 1
 # Each process begins with neighbouring tests, so that most fixtures of a module are made once; one that has none left takes of the other's.
 TESTS = $(RUN) -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal
 
-.PHONY: demo test test-all lint types docs install clean ci
+.PHONY: lowest fuzz dist demo test test-all lint types docs install clean ci
 
 demo: install
 	@$(VENV)/bin/snnfuse demo --output out/demo --force
@@ -37,6 +41,21 @@ test: install
 test-all: $(VENV)/.cluster
 	@$(TESTS)
 	@$(RUN) -m pytest -q -m slow
+
+fuzz: install
+	@$(RUN) -W ignore -m tests.fuzz all --minutes 1
+
+dist: install
+	@$(RUN) tools/build_packages.py
+
+# The highest are what constraints.txt pins, which make test has. uv alone resolves downwards; Lava's own pins are in pyproject.toml.
+LOWEST := .venv-lowest
+lowest: install
+	@$(RUN) -m pip install -q --disable-pip-version-check uv
+	@$(RUN) -m uv venv --quiet --seed --python 3.11 $(LOWEST)
+	@$(RUN) -m uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct $(PIP_FLAGS) -e '.[test]'
+	@$(LOWEST)/bin/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) --no-deps --ignore-requires-python $(LAVA)
+	@$(LOWEST)/bin/python -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal
 
 ci:
 	@bash .ci/run --both-ends
