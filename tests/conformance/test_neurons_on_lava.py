@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from snnfuse.export import lower, quantize, simulate, to_nir
+from snnfuse.export.tracing.forms import ONE_STEP
 from snnfuse.export.tracing.measured import run_recorded
 from snnfuse.hardware import compare, emulate, simulate_on_lava
 
@@ -40,7 +41,7 @@ def test_all_neurons_from_snntorch_to_lava() -> None:
     x = (np.random.default_rng(2).random((40, 16, 8)) < 0.4).astype(np.float32)
     graph = to_nir(model, torch.from_numpy(x[0]))
     run = simulate(lower(graph), {"x": x})
-    _, spikes = run_recorded(model, {"x": x}, False, NEURONS)
+    _, spikes = run_recorded(model, {"x": x}, ONE_STEP, NEURONS)
     for name in NEURONS:
         assert (run.spikes[name] != spikes[name].astype(bool)).sum() == 0, name
         assert 0.01 < run.spikes[name].mean() < 0.9, name
