@@ -1,7 +1,7 @@
 """The float network's run as a Recording, so that it compares with any other, spike by spike."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,5 +39,5 @@ def record_floats(graph: "nir.NIRGraph | Network", x: ArrayLike | Mapping[str, A
     states = {name: {"v": v} for name, v in run.v.items() if not network.populations[name].counts}
     latency = {name: network.depth[name] for name in run.spikes} | {n: network.depth[node] for n, node in network.outputs.items()}
     spikes = run.spikes | {name: run.spikes[node] for name, node in network.outputs.items()}
-    events = {name: np.asarray(array, np.float64) for name, array in inputs.items()}
+    events: Any = {name: np.asarray(array, np.float64) for name, array in inputs.items()}  # a float network is fed no integers
     return Recording(spikes, states, latency, dict(network.outputs), events, "float network, NIR's equations")

@@ -6,6 +6,7 @@ hardware's synapse group.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -118,7 +119,8 @@ class ConvWeights:
         for start in range(0, len(rows), block):
             frames = rows[start : start + block].reshape(-1, *self.input_shape)
             padded = np.pad(frames, ((0, 0), (0, 0), (up, up), (left, left)))
-            windows = sliding_window_view(padded, spans, axis=(2, 3))[:, :, ::down, ::across, :: dilation[0], :: dilation[1]]
+            axes: Any = (2, 3)  # its stub takes a single one
+            windows = sliding_window_view(padded, spans, axis=axes)[:, :, ::down, ::across, :: dilation[0], :: dilation[1]]
             for i, (channels, kernel) in enumerate(zip(np.split(windows, self.groups, axis=1), parts)):
                 patches = channels.transpose(0, 2, 3, 1, 4, 5).reshape(len(frames) * places, -1).astype(np.float64)
                 sums = (patches @ kernel).reshape(len(frames), *self.output_shape[1:], -1)

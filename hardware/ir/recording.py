@@ -137,6 +137,6 @@ def _locate(node: str, variable: str, x: NDArray, y: NDArray, index: int) -> Mis
     return Mismatch(node, int(time), int(batch), neuron, variable, (_number(x.ravel()[index]), _number(y.ravel()[index])))
 
 
-def _number(value: np.generic) -> float:
+def _number(value: Any) -> float:
     """An int, but of a float network's state."""
     return value.item() if value.dtype.kind == "f" else int(value)

@@ -1,6 +1,7 @@
 """What a LIF would do in registers without an end: what its wraps and clips cost, spike by spike."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,8 @@ def unbounded_run(program: Program, name: str, sent: Mapping[str, NDArray]) -> t
         return None
     drive = arriving(program, name, 0, sent)
     written = np.zeros_like(drive) if lif.written_port is None else arriving(program, name, lif.written_port, sent)
-    u, v = (np.zeros(drive.shape[1:], np.int64) for _ in range(2))
+    u: Any = np.zeros(drive.shape[1:], np.int64)  # wider than what a register holds
+    v: Any = np.zeros(drive.shape[1:], np.int64)
     spikes, voltages = np.zeros(drive.shape, np.bool_), np.zeros(drive.shape, np.int64)
     for t, a in enumerate(drive):
         u = decay(u, np.asarray(lif.du) + CURRENT_DECAY_OFFSET).astype(np.int64) + (a << ALIGN_BITS)

@@ -49,7 +49,7 @@ def draw_raster(recording: Recording, other: Recording | None = None, nodes: lis
         axes.set_title(name, parse_math=False, fontsize="medium", loc="left")  # a user's name, and no formula
         if other is not None and number == 1:
             axes.legend(fontsize="small", loc="upper right")
-    axes.set_xlabel("time step")
+    figure.axes[-1].set_xlabel("time step")
     return figure
 
 

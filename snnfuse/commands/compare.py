@@ -93,10 +93,10 @@ def open_side(path: Path, shapes: "Mapping[str, tuple[int, ...]] | None" = None)
     if source.floats is None:
         raise InputError(f"{path}: holds neither a float network nor a program")
     known = dict(zip(source.inputs, shapes.values())) if shapes and len(source.inputs) == len(shapes) == 1 else shapes
-    graphs = source.floats(None, Settings(shapes=known)).stages
-    if len(graphs) > 1:
+    graph, *more = source.floats(None, Settings(shapes=known)).stages
+    if more:
         raise InputError(f"{path}: a network in stages; compare the bundles of its stages")
-    return Side(str(path), graph=graphs[0])
+    return Side(str(path), graph=graph)
 
 
 def open_both(first: Path, second: Path, inputs: Path | None) -> tuple[Side, Side]:

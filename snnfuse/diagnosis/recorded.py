@@ -51,11 +51,11 @@ def read_recorded(ledger: Ledger, report: Mapping[str, Any] | None = None) -> Re
     from_ledger = [int(found[1]) for entry in ledger if (found := SAMPLES.search(entry.effect))]
     calibration = (report or {}).get("calibration")
     known = calibration.get("samples") if isinstance(calibration, Mapping) else None
-    widths = {row["node"]: row["bits"][0] for row in rows if row["bits"][0] == row["bits"][1]}
+    widths: dict[str, int] = {row["node"]: row["bits"][0] for row in rows if row["bits"][0] == row["bits"][1]}
     return Recorded(
         scales={row["node"]: float(row["scale"]) for row in rows} or {n: float(k) for n, k in _matches(ledger, SCALE).items()},
         is_exact=bool(rows),
-        bits=widths or {n: int(b) for n, b in _matches(ledger, BITS).items()},
+        bits=widths if rows else {n: int(b) for n, b in _matches(ledger, BITS).items()},
         groups={row["node"]: int(row["groups"]) for row in rows},
         input_scales={n: float(s) for n, s in _matches(ledger, INPUT).items()},
         resets={e.node: found[2] for e in ledger if (found := RESET.match(e.change))},
