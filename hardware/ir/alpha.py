@@ -75,7 +75,8 @@ class AlphaLif(Neuron):
     def step(self, state: State, inputs: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.bool_], State]:
         """One time step of the equations above."""
         arriving = to_int32(inputs[0].astype(np.int64) << ALIGN_BITS).astype(np.int64)
-        e, h, v = (clip(part).astype(np.int32) for part in self.charged(*state, arriving))
+        before_e, before_h, before = state
+        e, h, v = (clip(part).astype(np.int32) for part in self.charged(before_e, before_h, before, arriving))
         return v > np.left_shift(self.vth, ALIGN_BITS), (e, h, v)
 
     def charged(self, e: NDArray[np.int32], h: NDArray[np.int32], v: NDArray[np.int32], arriving: NDArray[np.int64]) -> Sums:

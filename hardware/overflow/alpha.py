@@ -62,8 +62,8 @@ class AlphaLifBounds(NeuronBounds):
 
     def raw(self, node: AlphaLif, inputs: Sequence[NDArray[np.int64]], states: States) -> Mapping[str, NDArray[np.int64]]:
         """All three before their clips."""
-        before = (later(states[name], 1) for name in node.states)
-        return dict(zip(node.states, node.charged(*before, inputs[0] << ALIGN_BITS)))
+        e, h, v = (later(states[name], 1) for name in node.states)
+        return dict(zip(node.states, node.charged(e, h, v, inputs[0] << ALIGN_BITS)))
 
     def leaks(self, node: AlphaLif) -> Sequence[int]:
         """Of both currents."""
