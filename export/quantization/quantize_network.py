@@ -21,6 +21,7 @@ from snnfuse.export.quantization.board_fit import Draft, fit_to_board
 from snnfuse.export.quantization.calibration_data import plain
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
+from snnfuse.export.quantization.input_bits import fewer_input_bits
 from snnfuse.export.quantization.layer_effects import LayerEffect, Runs, encoding_effects, layer_effect, saturation_effect
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
@@ -67,7 +68,7 @@ def quantize(
     dt: float | None = None,
     reset: Reset | None = None,
     weight_bits: WeightBits = WEIGHT_BITS,
-    input_bits: int = 12,
+    input_bits: int | None = None,
     max_groups: int = 2,
     decoder: Decoder | None = None,
     num_classes: int | None = None,
@@ -86,7 +87,7 @@ def quantize(
         reset: makes every spiking population reset by this rule, with the measured effect in the ledger; by default each keeps its own.
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8. A pair gives each
             sign groups of its own; a number does so where that pays, and always at 1 bit, which cannot mix signs.
-        input_bits: 2..24, payload of a graded input with its sign.
+        input_bits: 2..24, payload of a graded input with its sign; by default 12, or fewer where the weights behind it would lose more.
         max_groups: groups in which one weight may be stored, 1 or more; a further one is used only where one loses too many spikes.
         decoder: how outputs are read: "spike_count", "first_spike", "membrane_sum", "membrane_last" or "membrane_max"; by default spike
             count, and the sum of what reads a membrane.
@@ -130,13 +131,33 @@ def quantize_measured(
         InputError, UnsupportedError: as of `quantize`; UnsupportedError for neurons of a tier that the target does not run.
         DoesNotFitError: the target's board cannot hold it, not even with fewer groups or with relays.
     """
-    network, x, inputs = prepare(graph, calibration, settings, target, declared, watch=watch)
-    context = calibrate(network, x, inputs)
-    draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.reading))
-    found = replace(with_effects(network, draft.program, x, draft.fits), resources=draft.resources)
+    found = _quantized(graph, calibration, settings, target, declared, watch)
+    fewer = fewer_input_bits(found.program, settings.payload_bits) if settings.input_bits is None else None
+    if fewer is not None:
+        other = _quantized(graph, calibration, replace(settings, input_bits=fewer), target, declared, watch)
+        found = other if _wrong(other) < _wrong(found) else found
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
     return found
+
+
+def _wrong(found: Quantized) -> int:
+    """Spikes of all layers that differ from the float network's."""
+    return sum(layer.mismatches or 0 for layer in found.layers)
+
+
+def _quantized(
+    graph: nir.NIRGraph,
+    calibration: ArrayLike | Mapping[str, ArrayLike],
+    settings: QuantizationSettings,
+    target: Target,
+    declared: Mapping[str, Input],
+    watch: Watch | None,
+) -> Quantized:
+    network, x, inputs = prepare(graph, calibration, settings, target, declared, watch=watch)
+    context = calibrate(network, x, inputs)
+    draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.reading))
+    return replace(with_effects(network, draft.program, x, draft.fits), resources=draft.resources)
 
 
 def prepare(
@@ -152,7 +173,7 @@ def prepare(
     data by input, and the inputs as `declared`, or else as that data declares them; with graded relays where they pay, unless told
     otherwise. Arguments and errors as of `quantize_measured`.
     """
-    network, bits = read_as(lower(graph, settings.dt, watch), settings.reading), min(settings.input_bits, target.payload_bits)
+    network, bits = read_as(lower(graph, settings.dt, watch), settings.reading), min(settings.payload_bits, target.payload_bits)
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, plain(calibration, tuple(network.inputs)))
     inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
     if relays:

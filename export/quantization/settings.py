@@ -13,6 +13,9 @@ Width = int | tuple[int, int]
 WeightBits = Width | Mapping[str, Width]
 
 
+INPUT_BITS = 12  # of analog inputs, unless told
+
+
 @dataclass(frozen=True)
 class QuantizationSettings:
     """Arguments of `snnfuse.export.quantize`, checked.
@@ -21,7 +24,7 @@ class QuantizationSettings:
         dt: seconds per step; None for the graph's own, or 1e-4.
         reset: of every spiking population; None for each one's own.
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8.
-        input_bits: 2..24, payload of a graded input with its sign.
+        input_bits: 2..24, payload of a graded input with its sign; None for `INPUT_BITS`, or fewer where weights then lose less.
         max_groups: in which one weight may be stored, 1 or more.
         decoder, num_classes, output: how outputs are read, as of `snnfuse.export.quantization.reading.Reading`.
 
@@ -32,7 +35,7 @@ class QuantizationSettings:
     dt: float | None = None
     reset: Reset | None = None
     weight_bits: WeightBits = WEIGHT_BITS
-    input_bits: int = 12
+    input_bits: int | None = None
     max_groups: int = 2
     decoder: Decoder | None = None
     num_classes: int | None = None
@@ -41,9 +44,14 @@ class QuantizationSettings:
     def __post_init__(self) -> None:
         Output("", self.decoder or "spike_count", self.num_classes)  # refuses what is none
         check_widths(self.weight_bits)
-        check_range("input_bits", self.input_bits, 2, MESSAGE_BITS)
+        check_range("input_bits", self.payload_bits, 2, MESSAGE_BITS)
         if self.max_groups < 1:
             raise InputError(f"max_groups must be 1 or more, not {self.max_groups}")
+
+    @property
+    def payload_bits(self) -> int:
+        """`input_bits`, or `INPUT_BITS` to begin with."""
+        return INPUT_BITS if self.input_bits is None else self.input_bits
 
     @property
     def reading(self) -> Reading:

@@ -141,7 +141,7 @@ def network_inputs(staged: StagedGraph) -> tuple[str, ...]:
 def feed_stages(staged: StagedGraph, calibration: Mapping[str, NDArray], settings: QuantizationSettings, target: Target) -> Iterator[Fed]:
     """What each stage is made from, one after the other; arguments and errors as of `quantize_staged`."""
     runs: tuple[StageRun, ...] = ()
-    input_bits = min(settings.input_bits, target.payload_bits)
+    input_bits = min(settings.payload_bits, target.payload_bits)
     for number, (graph, network) in enumerate(zip(staged.stages, lower_stages(staged, settings.dt))):
         fed = _fed(staged, network, calibration, runs)
         links = tuple(link for link in staged.links if link.name in fed)

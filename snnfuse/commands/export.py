@@ -42,7 +42,9 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
 @click.option("--reset", type=click.Choice(RESETS), help="Give spiking neurons this reset; the ledger states the effect.")
 @click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
-@click.option("--input-bits", type=click.IntRange(2, 24), default=12, show_default=True, help="Payload of analog inputs.")
+@click.option(
+    "--input-bits", type=click.IntRange(2, 24), help="Payload of analog inputs; default 12, or fewer where weights need the room."
+)
 @click.option("--max-groups", type=click.IntRange(1), default=2, show_default=True, help="Synapse groups per projection.")
 @click.option("--decoder", type=click.Choice(DECODERS), help="How classes are read; default spike_count, or of membranes membrane_sum.")
 @click.option("--num-classes", type=click.IntRange(1), metavar="N", help="Population code: N groups of outputs in a row, each a class.")

@@ -32,7 +32,7 @@ class ExportOptions:
     dt: float | None = None
     reset: Any = None
     weight_bits: int = 8
-    input_bits: int = 12
+    input_bits: int | None = None
     max_groups: int = 2
     decoder: Any = None
     num_classes: int | None = None
