@@ -1,0 +1,84 @@
+"""PilotNet on the emulator against lava-dl's netx on Lava, per step and sample: `python -m benchmarks.netx_speed [--json -]`.
+
+Both networks of lava-dl's wheel, LIF and sigma-delta, 16 steps per image; the emulator with a batch of 64 images, Lava with one, which is
+all it takes. Wall time, in turns, medians; the emulator on as many threads as there are cores, Lava in as many processes as it starts.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from benchmarks.chip_tests import folder
+from snnfuse.commands.console import Console, json_option
+from snnfuse.compile.random_inputs import random_inputs
+from snnfuse.export.netx import open_net
+from snnfuse.hardware import Program, emulate
+from snnfuse.hardware.errors import EnvironmentProblem
+from snnfuse.report.tables import table
+
+NETWORKS = {"PilotNet LIF": ("gts/pilotnet_lif/network.net", 1000), "PilotNet SDNN": ("gts/pilotnet_sdnn/network.net", 300)}
+"""File, and how many times as fast the emulator is to be."""
+STEPS, LIMIT_S = 16, 600
+
+
+def images(program: Program, batch: int) -> np.ndarray:
+    """Random images, each held for a sample: int32 (steps, batch, channel, y, x)."""
+    drawn = [random_inputs(program.inputs, STEPS, seed).inputs["input"][:1] for seed in range(-(-batch // 4))]
+    return np.repeat(program.encode(np.concatenate(drawn, axis=1)[:, :batch])["input"], STEPS, 0)
+
+
+def on_emulator(program: Program, x: np.ndarray) -> float:
+    """Seconds per step and sample."""
+    start = time.perf_counter()
+    emulate(program, {"input": x})
+    return (time.perf_counter() - start) / (STEPS * x.shape[1])
+
+
+def on_lava(file: Path, image: np.ndarray) -> float:
+    """Seconds per step of one sample."""
+    with tempfile.TemporaryDirectory() as place:
+        np.save(Path(place) / "image.npy", image.transpose())
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.netx_on_lava", str(file), f"{place}/image.npy", str(STEPS)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)
+    if done.returncode:
+        raise EnvironmentProblem(f"netx failed on Lava: {done.stderr.strip().splitlines()[-1:]}")
+    return json.loads(done.stdout.splitlines()[-1])["seconds"] / STEPS
+
+
+def measure(name: str, batch: int, rounds: int) -> dict:
+    """One row, in milliseconds per step and sample."""
+    file, asked = NETWORKS[name]
+    program, _ = open_net(folder() / file)
+    x = images(program, batch)
+    on_emulator(program, x[:, :1])  # compiles
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(on_lava(folder() / file, x[0, 0]))
+        ours.append(min(on_emulator(program, x) for _ in range(3)))
+    ours_ms, theirs_ms = 1e3 * statistics.median(ours), 1e3 * statistics.median(theirs)
+    return {"network": name, "emulator_ms": ours_ms, "netx_on_lava_ms": theirs_ms, "times": theirs_ms / ours_ms, "asked": asked}
+
+
+@click.command()
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
+@json_option
+def main(batch: int, rounds: int, json_to: str | None, quiet: bool) -> None:
+    """Time PilotNet on the emulator and on netx."""
+    console = Console(json_to, quiet)
+    with console.result() as result:
+        rows = [measure(name, batch, rounds) for name in NETWORKS]
+        result.update({"batch": batch, "steps": STEPS, "rows": rows})
+        head = ("network", "emulator, ms", "netx on Lava, ms", "times as fast", "asked")
+        console.say(table(head, [(r["network"], *(f"{r[key]:.3g}" for key in list(r)[1:4]), str(r["asked"])) for r in rows]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
