@@ -28,7 +28,7 @@ S = [P > theta], V = P - (S - R) theta.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class Lif(Neuron):
         (a,) = inputs
         return self.updated(state, a, self.shifted_bias())
 
-    def shifted_bias(self, written: Int = 0) -> Int:
+    def shifted_bias(self, written: Int | NDArray[np.int64] = 0) -> Any:
         """What is added to the voltage on every step, with what a host has added to the mantissa."""
         return np.left_shift(self.bias_mant + written, self.bias_exp)
 

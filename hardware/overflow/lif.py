@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.backends.reference import later
-from snnfuse.hardware.ir.bias_input import BiasedLif
 from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, CURRENT_DECAY_OFFSET, DECAY_BITS, NEVER, STATE_LIMIT, decay
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.overflow.bounds import (
@@ -95,12 +94,12 @@ class LifBounds(NeuronBounds):
         v = node.charged(later(states["v"], 1), states["u"], self.raw_bias(node, inputs))
         return {"u": _raw_current(node, inputs[0], states["u"]), "v": v}
 
-    def bias(self, node: Lif, arriving: Arriving) -> Interval:
+    def bias(self, node: Any, arriving: Arriving) -> Interval:
         """What is added to the voltage on every step beside the current."""
         bias = flat(node.bias_mant, node) << flat(node.bias_exp, node)
         return Interval(bias, bias)
 
-    def raw_bias(self, node: Lif, inputs: Sequence[NDArray[np.int64]]) -> Any:
+    def raw_bias(self, node: Any, inputs: Sequence[NDArray[np.int64]]) -> Any:
         """The same in a run."""
         return node.shifted_bias()
 
@@ -123,12 +122,12 @@ class LifBounds(NeuronBounds):
 class BiasedLifBounds(LifBounds):
     """`BiasedLif` in the overflow proof."""
 
-    def bias(self, node: BiasedLif, arriving: Arriving) -> Interval:
+    def bias(self, node: Any, arriving: Arriving) -> Interval:
         """With what a host may write."""
         mantissa, written = flat(node.bias_mant, node), arriving.drive(1)
         return Interval(*(mantissa + end << flat(node.bias_exp, node) for end in written))
 
-    def raw_bias(self, node: BiasedLif, inputs: Sequence[NDArray[np.int64]]) -> Any:
+    def raw_bias(self, node: Any, inputs: Sequence[NDArray[np.int64]]) -> Any:
         """With what the host wrote."""
         return node.shifted_bias(inputs[1])
 
