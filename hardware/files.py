@@ -77,13 +77,13 @@ def _check_names(target: Path, place: Path) -> None:
 
 def _check_existing(target: Path, force: bool, is_ours: Callable[[Path], bool]) -> None:
     if os.path.ismount(target):
-        raise InputError(f"{target} is a mount point, which cannot be replaced; choose a folder inside it with -o")
+        raise InputError(f"{target} is a mount point, which cannot be replaced; choose a folder inside it")
     if target.is_dir() and not any(target.iterdir()):
         return
     if not force:
-        raise InputError(f"{target} exists; use --force to replace it, or choose another folder with -o")
+        raise InputError(f"{target} exists; use force=True to replace it, or choose another folder")
     if not is_ours(target):
-        raise InputError(f"{target} exists and is no bundle, so --force does not replace it; choose another folder with -o")
+        raise InputError(f"{target} exists and is no bundle, so force=True does not replace it; choose another folder")
 
 
 def recover(target: Path) -> None:

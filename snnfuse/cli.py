@@ -24,6 +24,7 @@ from typing import Any
 import click
 
 from snnfuse.commands.console import printable, printable_line
+from snnfuse.commands.wording import in_flags
 
 COMMANDS = {
     "board": "Run a bundle's golden inputs on a Loihi 2 board, and compare.",
@@ -174,7 +175,7 @@ def _warnings_in_a_line() -> Iterator[None]:
     said: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
-        line = printable(str(message))
+        line = in_flags(printable(str(message)))
         if category.__module__ != OURS:
             python_s(message, category, *where)
         elif line not in said:
@@ -207,7 +208,7 @@ def _report_exception(error: Exception, as_json: bool) -> int:
 
 
 def _report(message: str, code: int, as_json: bool) -> int:
-    line = printable(message)
+    line = in_flags(printable(message))
     click.echo(f"error: {line}", err=True)
     if as_json:
         _report_json(line, code)

@@ -147,7 +147,7 @@ class Bundle(Summarised):
         """The integer program; InputError in a bundle that holds only a graph, or a pipeline of several."""
         self._check_single()
         if "program.json" not in self.manifest["files"]:
-            raise InputError(f"{self.path} was made with --target {self.manifest['target']} and holds no program")
+            raise InputError(f"{self.path} was made with target={self.manifest['target']!r} and holds no program")
         with reading(self.path / PROGRAM_FILES[0]):
             program = load_program(self.path)
         if not program.outputs:

@@ -189,7 +189,7 @@ def _joined(members: dict[str, Population]) -> Population:
     if len(resets) > 1:
         raise UnsupportedError(
             f"the loop of {', '.join(members)} would become one population on the chip, but they reset differently "
-            f"({', '.join(sorted(resets))}); give them one rule (--reset)"
+            f"({', '.join(sorted(resets))}); give them one rule, as reset='subtract'"
         )
     reset = resets.pop() if resets else ZERO
     parts = list(members.values())

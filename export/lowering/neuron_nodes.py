@@ -69,7 +69,7 @@ def euler_step(name: str, parameter: str, tau: Array, dt: float) -> Array:
     if (step > 1 + EULER_TOLERANCE).any():
         raise InputError(
             f"node {name!r}: {parameter} {float(tau.min()):g} s is shorter than the time step dt = {dt:g} s; "
-            "give the dt that the graph was trained with (--dt)"
+            "give the one that the graph was trained with, as dt=0.001"
         )
     return np.minimum(step, 1.0)
 

@@ -19,7 +19,7 @@ from snnfuse.hardware.ir.sigma_delta import Delta, Sigma, SigmaDelta
 from snnfuse.hardware.ir.synapses import Conv2d
 
 MOST_WEIGHTS = 1 << 24  # a netx file holds zeros too
-WAY_OUT = "use --target lava"
+WAY_OUT = "use target='lava'"
 ENDS = (BiasedLif, Delta, Sigma)
 
 
@@ -166,4 +166,4 @@ def _check_weights(name: str, layer: NetLayer) -> None:
         run = built(both, part)
         if (run.effective != weights).any() or run.bits > CHIP_BITS:
             kind = f"from {both.min()} to {both.max()}" + (", odd ones among them" if (both % 2).any() else "")
-            raise UnsupportedError(f"{name}: netx would change weights {kind}; {WAY_OUT}, or one group per projection (--max-groups 1)")
+            raise UnsupportedError(f"{name}: netx would change weights {kind}; {WAY_OUT}, or one group per projection (max_groups=1)")

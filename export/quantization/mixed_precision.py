@@ -113,7 +113,7 @@ def descend(ladders: Mapping[str, list[Rung]], judge: Judge, float_accuracy: flo
     if not points[0].accepted:
         raise UnsupportedError(
             f"the finest weights bring {points[0].accuracy:.2%} on the held-out half, where the float network has "
-            f"{float_accuracy:.2%}: no choice of bits keeps within the drop; allow more (--max-drop, --max-groups), or fine-tune"
+            f"{float_accuracy:.2%}: no choice of bits keeps within the drop; allow more (max_drop, max_groups), or fine-tune"
         )
     open_ = {name for name, rungs in ladders.items() if len(rungs) > 1}
     while open_:

@@ -99,7 +99,7 @@ def _gain(link: Link, pipeline: Pipeline) -> int:
     node = next(program.inputs[link.name] for program in pipeline.programs if link.name in program.inputs)
     if node.limit > GAIN_RANGE[1]:
         reason = f"{node.bits}-bit payloads are wider than the {GAIN_BITS} bits of an inverse root"
-        raise UnsupportedError(f"{link.name}: {reason}; --input-bits 17 or fewer")
+        raise UnsupportedError(f"{link.name}: {reason}; give input_bits=17 or fewer")
     return node.limit
 
 

@@ -19,7 +19,7 @@ AXES: dict[Layout, int | None] = {"step": None, "time-first": 0, "batch-first": 
 BATCH, OTHER_BATCH = 2, 3  # samples that are traced; another number than there are steps, so that the two are told apart
 MANY = 1000  # steps of the longest loop that is looked for where the data are too short
 FEWEST = 4  # steps that a forward is told to take, where nothing says how many
-ADVICE = "if forward loops over time itself, say over how many steps: --time-steps (time_steps)"
+ADVICE = "if forward loops over time itself, say over how many: time_steps=25"
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _finished(
     if axis is None and loop.steps > 1:
         kind = "static"
     if layout is not None and kind != layout:
-        raise InputError(f"forward takes {Form(kind, loop.steps)}, and --layout says {layout}; leave it out (layout=None)")
+        raise InputError(f"forward takes {Form(kind, loop.steps)}, and layout={layout!r} says otherwise; leave layout out")
     return found, Form(kind, loop.steps, found.step.readings)
 
 
@@ -167,7 +167,7 @@ def _most_likely(problems: list[SnnfuseError], steps: int | None, layout: Layout
     if not isinstance(problem, InputError):
         return problem
     if layout is not None:
-        return InputError(f"{problem}; it was tried as {layout} only, as --layout says (layout=None finds it out)")
+        return InputError(f"{problem}; it was tried as {layout} only, as layout={layout!r} says; without layout it is found out")
     return InputError(f"{problem}; {ADVICE}") if steps is None else problem
 
 

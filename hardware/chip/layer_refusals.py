@@ -22,7 +22,7 @@ def layer_fits_no_core(demand: Demand, board: Board, tight_fits: bool) -> str:
         needed = demand.outgoing
     what = f"a single neuron of layer {demand.name!r} takes {needed}"
     return f"{what}, {needed - board.value(limit)} more than {board.limits[limit]}; " + "; or ".join(
-        [*_narrower(demand, board, limit), *(["--split tight fits, given a compiler that splits layers so"] if tight_fits else [])]
+        [*_narrower(demand, board, limit), *(["rule='tight' fits, given a compiler that splits layers so"] if tight_fits else [])]
     )
 
 

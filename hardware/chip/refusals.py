@@ -12,8 +12,8 @@ from snnfuse.hardware.errors import DoesNotFitError
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.program import Program
 
-MICROCODE = "take microcode too, with --tier B on --target loihi2 or lava"
-RESETS = "give them the stock neuron's reset, by fine-tuning (snnfuse train --from) or by --reset zero, which measures what it costs"
+MICROCODE = "take microcode too, with tier='B' on target='loihi2' or target='lava'"
+RESETS = "give them the stock neuron's reset, by fine-tuning (snnfuse train --from) or by reset='zero', which measures what it costs"
 POOLS = "pool spikes, behind the neuron, and train again"
 
 
@@ -48,12 +48,12 @@ def _ways_out(program: Program, resources: Resources, layer: Layer, bits: int) -
     board, demands = resources.board, Demands(program)
     larger = [b for b in BOARDS.values() if b.chips > board.chips and b.chips * board.value("cores") >= resources.cores]
     if larger:
-        yield f"it fits --board {larger[0].name}"
+        yield f"it fits board={larger[0].name!r}"
     if resources.rule == "lava" and (tight := count(program, board, bits, "tight", demands)).fits:
-        yield f"--split tight fits with {tight.cores} cores, given a compiler that splits layers so"
+        yield f"rule='tight' fits with {tight.cores} cores, given a compiler that splits layers so"
     fewer = next((n for n in range(bits - 1, 0, -1) if _fits(program, resources, n, demands)), None)
     if fewer:
-        yield f"--weight-bits {fewer} fits"
+        yield f"weight_bits={fewer} fits"
     if not larger and not fewer:
         yield from _smaller(program, resources, layer)
 

@@ -200,11 +200,11 @@ def _check_ranges(program: Program, board: Board, bits: int) -> None:
     """What a board file may make narrower than the Program's own ranges."""
     for c in program.connections:
         where = f"connection {c.source} -> {c.target}"
-        _check(where, "weight_bits", min(bits, c.synapse.bits), board, "--weight-bits")
+        _check(where, "weight_bits", min(bits, c.synapse.bits), board, "give weight_bits")
         _check(where, "delay", c.delay + c.lag, board, "shorter paths beside it need less")
     for name, node in program.inputs.items():
         if node.sends_numbers:
-            _check(f"input {name!r}", "payload_bits", node.bits, board, "--input-bits")
+            _check(f"input {name!r}", "payload_bits", node.bits, board, "give input_bits")
 
 
 def _check(where: str, name: str, needed: int, board: Board, way_out: str) -> None:

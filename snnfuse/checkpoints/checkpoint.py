@@ -46,7 +46,7 @@ def save_checkpoint(model: nn.Module, path: str | Path, *, metadata: dict[str, A
         raise UnsupportedError(
             f"{type(model).__name__} is not a registered architecture: decorate its factory with "
             "snnfuse.networks.architecture, or write torch.save(model.state_dict(), path) and load it with "
-            "--model package.module:factory"
+            "model='package.module:factory'"
         )
     name, config = described
     try:
@@ -115,7 +115,7 @@ def _check_ours(content: Any, path: Path) -> None:
         refuse_content(content, path)
     if "snnfuse" not in content:
         what = "a bare state_dict" if is_state_dict(content) else "a dict that is not a checkpoint of ours"
-        raise InputError(f"{path}: holds {what}; name the class it belongs to with --model package.module:factory")
+        raise InputError(f"{path}: holds {what}; name the class it belongs to with model='package.module:factory'")
     found = content["snnfuse"]
     if type(found) is not int or found != FORMAT:
         shown = found if type(found) is int else type(found).__name__

@@ -17,7 +17,7 @@ from snnfuse.hardware.limits import check_limit
 from snnfuse.hardware.reading import check_whole
 
 ZIP = b"PK"
-FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give --model package.module:factory"
+FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give model='package.module:factory'"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 SHOWN = 3  # names that an error lists before it says how many more there are
 
@@ -62,7 +62,7 @@ def _check_tensors(content: Any, path: Path) -> None:
 
 REFUSED_TENSORS: tuple[tuple[str, Callable[[torch.Tensor], bool], str], ...] = (
     ("a meta tensor, which has a shape and no values", lambda t: t.is_meta, "save the model after its weights were loaded"),
-    ("quantised by torch", lambda t: t.is_quantized, "save the float model it was made of; --weight-bits chooses bits here"),
+    ("quantised by torch", lambda t: t.is_quantized, "save the float model it was made of; weight_bits chooses bits here"),
     ("sparse", lambda t: t.layout is not torch.strided, "save it dense: tensor.to_dense()"),
     ("complex", lambda t: t.is_complex(), "a Program has real weights; save real and imaginary part as layers of their own"),
     ("nested", lambda t: t.is_nested, "save it as one tensor"),
@@ -129,7 +129,7 @@ def _refuse(path: Path, error: Exception) -> NoReturn:
         raise InputError(f"{path}: damaged, or not a torch file ({first_line(error)})") from error
     raise UnsafeFileError(
         f"{path}: opening it would run code from it ({some(unsafe)}); {FIX.format(path=str(path))}; "
-        "--allow-pickle opens it as it is, which is safe only if you trust where it comes from"
+        "allow_pickle=True opens it as it is, which is safe only if you trust where it comes from"
     ) from error
 
 

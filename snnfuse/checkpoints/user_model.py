@@ -20,9 +20,9 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
     try:
         made = factory()
     except (Exception, SystemExit) as error:  # a user's own code
-        raise InputError(f"--model {model}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})") from error
+        raise InputError(f"model={model!r}: calling it without arguments failed ({type(error).__name__}: {first_line(error)})") from error
     if not isinstance(made, nn.Module):
-        raise InputError(f"--model {model}: gave a {type(made).__name__}, not a torch.nn.Module")
+        raise InputError(f"model={model!r}: gave a {type(made).__name__}, not a torch.nn.Module")
     from snnfuse.export.tracing.capture.arguments import unwrapped
 
     return unwrapped(made)
@@ -37,7 +37,7 @@ def names_factory(text: str) -> bool:
 def _import(spec: str) -> Callable[[], nn.Module]:
     module, separator, name = spec.rpartition(":")
     if not (module and separator and name):
-        raise InputError(f"--model {spec}: write it as package.module:factory, or path/file.py:factory")
+        raise InputError(f"model={spec!r}: write it as package.module:factory, or path/file.py:factory")
     folders, module = _of_file(Path(module)) if module.endswith(SUFFIX) else ((), module)
     try:
         with current_folder_importable(*folders):
@@ -45,11 +45,11 @@ def _import(spec: str) -> Callable[[], nn.Module]:
         for part in name.split("."):
             found = getattr(found, part)
     except AttributeError as error:
-        raise InputError(f"--model {spec}: {module} has no {name}") from error
+        raise InputError(f"model={spec!r}: {module} has no {name}") from error
     except (Exception, SystemExit) as error:  # importing runs a user's own code
-        raise InputError(f"--model {spec}: cannot import {module} ({type(error).__name__}: {first_line(error)})") from error
+        raise InputError(f"model={spec!r}: cannot import {module} ({type(error).__name__}: {first_line(error)})") from error
     if not callable(found):
-        raise InputError(f"--model {spec}: {name} is not callable")
+        raise InputError(f"model={spec!r}: {name} is not callable")
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from snnfuse.commands.timings import Clock, Spent
+from snnfuse.commands.wording import in_flags
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Console:
     def say(self, text: str = "") -> None:
         """A line, or several, for a person."""
         if not self.quiet:
-            click.echo("\n".join(map(printable_line, text.split("\n"))), err=self.json_to == "-")
+            lines = [in_flags(line) if line.startswith("warning: ") else line for line in map(printable_line, text.split("\n"))]
+            click.echo("\n".join(lines), err=self.json_to == "-")
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -131,7 +133,7 @@ PATH = NamedPath(path_type=Path)
 
 def fail(error: Exception, code: int) -> int:
     """Say what failed although there is a result; returns the code to exit with."""
-    click.echo(f"error: {printable(str(error))}", err=True)
+    click.echo(f"error: {in_flags(printable(str(error)))}", err=True)
     return code
 
 

@@ -87,8 +87,8 @@ def save(path: str | Path, compiled: Compiled, *, force: bool = False) -> "Bundl
 def _check_stages(floats: "StagedGraph", settings: Settings, target: Target) -> None:
     if (len(floats.stages) > 1 or settings.l2 == "host") and "stages" not in target.holds:
         raise UnsupportedError(
-            f"--target {target.name} holds one network, and this one becomes several, with a host between them, for whose counting, "
-            "averaging and normalising a graph has no words; use --target loihi2 or lava, whose bundle holds graph and program per stage"
+            f"target={target.name!r} holds one network, and this one becomes several, with a host between them, for whose counting, "
+            "averaging and normalising a graph has no words; use target='loihi2' or target='lava', whose bundle holds graph and program per stage"
         )
 
 
@@ -98,7 +98,9 @@ def _graph_only(source: Source, floats: "StagedGraph | None", samples: Samples |
     from snnfuse.export.lowering.notes import note_entries
 
     if floats is None:
-        raise UnsupportedError(f"{source.name}: it holds integers, of which there is no float graph; use --target loihi2, lava or netx")
+        raise UnsupportedError(
+            f"{source.name}: it holds integers, of which there is no float graph; use target='loihi2', target='lava' or target='netx'"
+        )
     (graph,) = floats.stages
     if source.kind == "graph":  # a foreign one is checked as for any other target; what was traced here is known to be whole
         lower(graph, settings.dt)

@@ -122,7 +122,7 @@ def shapes_of(names: tuple[str, ...], model: "nn.Module", samples: Samples | Non
     shapes = samples.shapes if samples is not None else settings.shapes or {}
     missing = [name for name in names if name not in shapes]
     if missing:
-        raise InputError(f"the shape of input {missing[0]!r} is not known: give --sample {missing[0]}=SHAPE, or --calib FILE.npz")
+        raise InputError(f"the shape of input {missing[0]!r} is not known: give samples, or shapes={{{missing[0]!r}: (28, 28)}}")
     check_shapes(model, shapes)
     return shapes
 

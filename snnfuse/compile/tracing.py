@@ -41,7 +41,9 @@ def trace_module(model: "nn.Module", shapes: Shapes, settings: Settings, steps: 
     traced, form = find_form(model, shapes, settings.time_steps or steps, settings.layout, settings.dt)
     asked = settings.time_steps
     if asked is not None and form.layout == "static" and form.steps != asked and not takes_steps(model):
-        raise InputError(f"forward loops over {form.steps} time steps of its own, and --time-steps says {asked}; leave --time-steps out")
+        raise InputError(
+            f"forward loops over {form.steps} time steps of its own, and time_steps={asked} says otherwise; leave time_steps out"
+        )
     return with_note(traced.graph, forward=str(form)), form
 
 

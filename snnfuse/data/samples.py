@@ -76,7 +76,7 @@ class Samples:
         name, array = next(iter(self.inputs.items()))
         way_out = "leave --time-steps out"
         if array.shape[1] == steps:
-            way_out = f"its second axis has {steps}: if that is time, add --batch-first (batch_first=True)"
+            way_out = f"its second axis has {steps}: if that is time, say batch_first=True"
         what = f"{name!r} has {self.steps} time steps, being (time, batch, ...) {array.shape}"
         raise InputError(f"{self.source}: {what}, and --time-steps says {steps}; {way_out}")
 
@@ -259,7 +259,7 @@ def _check(samples: Samples, labels: NDArray | None) -> None:
     if labels is not None and (labels.dtype.kind not in "iu" or labels.shape != (len(samples),)):
         what = f"{samples.source}: labels are {labels.dtype} {labels.shape}, not integers ({len(samples)},)"
         is_turned = labels.shape == (samples.steps,)
-        raise InputError(f"{what}; if the batch is the first axis, add --batch-first (batch_first=True)" if is_turned else what)
+        raise InputError(f"{what}; if the batch is the first axis, say batch_first=True" if is_turned else what)
 
 
 def _check_sizes(source: str, arrays: Iterable[tuple[str, NDArray]]) -> None:

@@ -43,7 +43,7 @@ class Compute:
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         chosen = self.accelerator if self.accelerator != "auto" else ("gpu" if found else "cpu")
         if chosen == "gpu" and found < self.devices:
-            raise EnvironmentProblem(f"{self.devices} GPUs asked for, but torch finds {found}; lower --devices, or take --accelerator cpu")
+            raise EnvironmentProblem(f"{self.devices} GPUs asked for, but torch finds {found}; lower devices, or take accelerator='cpu'")
         if chosen == "cpu" and self.precision == "16-mixed":
             raise InputError("precision 16-mixed needs a GPU: take bf16-mixed or 32 on a processor")
         return Compute(chosen, self.devices, self.precision)

@@ -45,7 +45,7 @@ class RunFolder:
         except OSError as error:
             raise InputError(f"{self.path}: cannot be made ({error.strerror})") from error
         if self.state.exists() and not resume:
-            raise InputError(f"{self.path} holds a run already: go on with it (--resume), or choose another folder")
+            raise InputError(f"{self.path} holds a run already: go on with it (resume=True), or choose another folder")
         return self.state.exists()
 
     def read(self, key: str, identity: dict[str, Any]) -> dict[str, Any]:

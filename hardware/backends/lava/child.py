@@ -71,8 +71,7 @@ def run_module(module: str, folder: Path, timeout: float, what: str) -> None:
         code = child.run(folder, timeout)
     except TimeoutError:
         raise EnvironmentProblem(
-            f"{what} did not end within its time limit of {timeout:g} s; "
-            f"raise it with --timeout {max(10.0, 2 * timeout):g} (in Python: timeout={max(10.0, 2 * timeout):g})"
+            f"{what} did not end within its time limit of {timeout:g} s; raise it with timeout={max(10.0, 2 * timeout):g}"
         ) from None
     finally:
         if code == 0:

@@ -26,7 +26,7 @@ def find_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise UnsupportedError(f"device {name!r}: this backend runs on cpu and cuda only, where products are proven exact")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise EnvironmentProblem(f"device {name!r}: PyTorch {torch.__version__} finds {torch.cuda.device_count()} GPUs; use --device cpu")
+        raise EnvironmentProblem(f"device {name!r}: PyTorch {torch.__version__} finds {torch.cuda.device_count()} GPUs; use device='cpu'")
     return device
 
 

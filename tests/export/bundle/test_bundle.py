@@ -50,7 +50,7 @@ def test_target_nir_holds_a_graph_only(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["graph.nir", "manifest.json", "report.json"]
     bundle = read_bundle(tmp_path / "b")
     assert bundle.report["ledger"][0]["node"] == "a" and bundle.manifest["ledger_entries"] == 1
-    with pytest.raises(InputError, match="--target nir and holds no program"):
+    with pytest.raises(InputError, match="target='nir' and holds no program"):
         bundle.program  # noqa: B018
 
 

@@ -15,7 +15,7 @@ from snnfuse.hardware.errors import InputError
 
 def test_an_existing_bundle_is_replaced_with_force_only(parts: dict, tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", **parts)
-    with pytest.raises(InputError, match="exists; use --force"):
+    with pytest.raises(InputError, match="exists; use force=True"):
         write_bundle(tmp_path / "bundle", **parts)
     write_bundle(tmp_path / "bundle", graph=small_graph(), target="nir", force=True)
     assert read_bundle(tmp_path / "bundle").manifest["target"] == "nir"
@@ -25,7 +25,7 @@ def test_an_existing_bundle_is_replaced_with_force_only(parts: dict, tmp_path: P
 def test_force_replaces_bundles_only(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/letter").write_text("dear")
-    with pytest.raises(InputError, match="is no bundle, so --force does not replace it"):
+    with pytest.raises(InputError, match="is no bundle, so force=True does not replace it"):
         write_bundle(tmp_path / "home", graph=small_graph(), target="nir", force=True)
     assert (tmp_path / "home/letter").read_text() == "dear"
 

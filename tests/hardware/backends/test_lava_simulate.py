@@ -132,7 +132,7 @@ def test_a_run_cut_short_leaves_nothing(how: str, temporary: Path) -> None:
 
 def test_a_time_limit_is_exit_code_6_and_says_how_to_raise_it(temporary: Path, monkeypatch: pytest.MonkeyPatch, no_spare: None) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    with pytest.raises(EnvironmentProblem, match=r"time limit of 0.2 s; raise it with --timeout 10 \(in Python: timeout=10\)") as caught:
+    with pytest.raises(EnvironmentProblem, match=r"time limit of 0.2 s; raise it with timeout=10") as caught:
         simulate_on_lava(PROGRAM, events(), timeout=0.2)
     assert caught.value.exit_code == 6 and not list(temporary.iterdir())
 

@@ -206,7 +206,7 @@ def test_too_much_synapse_memory_names_what_fits() -> None:
     assert str(raised.value) == (
         "layer 'layer' takes 12 cores for 737280 bytes of synapses (12000 words of synapse memory per core (measured)); with all layers "
         "12 cores, 4 more than the 8 of eight; it fits --board kapoho-point; or --split tight fits with 8 cores, given a compiler that "
-        "splits layers so; or --weight-bits 3 fits"
+        "splits layers so; or weight_bits=3 fits"
     )
 
 
@@ -230,9 +230,9 @@ def test_fan_in_beyond_a_core_is_refused(program: Program, message: str) -> None
 @pytest.mark.parametrize(
     "limits, message",
     [
-        ({"weight_bits": 4}, "connection x -> layer has 8 bits per weight, 4 more than 4 bits per weight .*--weight-bits"),
+        ({"weight_bits": 4}, "connection x -> layer has 8 bits per weight, 4 more than 4 bits per weight .*weight_bits"),
         ({"delay": 3}, "connection x -> layer has 5 steps of synaptic delay, 2 more than 3"),
-        ({"payload_bits": 8}, "input 'x' has 12 bits of a graded spike, 4 more than 8 .*--input-bits"),
+        ({"payload_bits": 8}, "input 'x' has 12 bits of a graded spike, 4 more than 8 .*input_bits"),
         ({"delay_slots": 4}, "a single neuron of layer 'layer' takes 6, 2 more than 4 slots"),
     ],
 )
@@ -248,7 +248,7 @@ def test_reset_by_subtraction_is_microcode_and_refused_with_ways_out_where_only_
     program = one_layer(full(1, 1), reset)
     assert [(layer.tier, statuses(program)[layer.name]) for layer in check_chip(program).layers] == [("B", "assumed")]
     with pytest.raises(
-        UnsupportedError, match=rf"layer \({reset}\).*--tier B on --target loihi2 or lava.*fine-tuning.*--reset zero"
+        UnsupportedError, match=rf"layer \({reset}\).*tier='B' on target='loihi2' or target='lava'.*fine-tuning.*reset='zero'"
     ) as raised:
         check_chip(program, tiers=("A",))
     assert raised.value.exit_code == 3 and check_chip(one_layer(full(1, 1)), tiers=("A",)).layers[0].tier == "A"
@@ -258,7 +258,7 @@ def test_products_and_relays_are_refused_by_name_where_only_stock_neurons_are_ta
     nodes = {"x": SpikeInput((4,)), "r": Relay((4,)), "n": Lif((4,), 0, 0, 1)}
     links = (Connection("x", "r", full(4, 4)), Connection("r", "n", full(4, 4)))
     program = Program(nodes, links, {"o": Output("n")})
-    with pytest.raises(UnsupportedError, match=r"neuron microcode: r \(Relay\). Ways out: take microcode too, with --tier B"):
+    with pytest.raises(UnsupportedError, match=r"neuron microcode: r \(Relay\). Ways out: take microcode too, with tier='B'"):
         check_chip(program, tiers=("A",))
 
 

@@ -230,7 +230,7 @@ def test_a_pickled_module_is_opened_only_on_request(tmp_path: Path) -> None:
     torch.save(linear, path)
     refuse(
         path,
-        r"run code.*Sequential.*torch.save\(model.state_dict\(\), .*--model package.module:factory.*--allow-pickle",
+        r"run code.*Sequential.*torch.save\(model.state_dict\(\), .*model='package.module:factory'.*allow_pickle=True",
         UnsafeFileError,
     )
     assert torch.equal(load_checkpoint(path, allow_pickle=True)[0].weight, linear[0].weight)

@@ -109,7 +109,7 @@ def test_a_run_folder_holds_a_table_curves_and_a_safe_state(whole: tuple[trainin
 
 
 def test_another_training_is_not_gone_on_with(digits: data.AudioVisual, whole: tuple[training.Trained, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds a run already: go on with it .--resume., or choose another folder"):
+    with pytest.raises(InputError, match="holds a run already: go on with it .resume=True., or choose another folder"):
         training_script.run(whole[1].parent, 1)
     with pytest.raises(InputError, match="holds a run with architecture 'plain-test-network', and 'fd-fusion' is asked for"):
         training.train(digits, training_script.RECIPE, log_dir=whole[1], resume=True)
