@@ -88,7 +88,7 @@ def _check_stages(floats: "StagedGraph", settings: Settings, target: Target) -> 
     if (len(floats.stages) > 1 or settings.l2 == "host") and "stages" not in target.holds:
         raise UnsupportedError(
             f"target={target.name!r} holds one network, and this one becomes several, with a host between them, for whose counting, "
-            "averaging and normalising a graph has no words; use target='loihi2' or target='lava', whose bundle holds graph and program per stage"
+            "averaging and normalising a graph has no words; use target='loihi2' or target='lava', whose bundle holds both per stage"
         )
 
 

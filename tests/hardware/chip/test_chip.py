@@ -194,7 +194,7 @@ def test_too_many_neurons() -> None:
         check_chip(one_layer(full(2 * 4095 + 1, 1)), SMALL)
     assert str(raised.value) == (
         "layer 'layer' takes 3 cores for 8191 neurons (4095 neurons per core (measured)); with all layers 3 cores, "
-        "1 more than the 2 of small; it fits --board kapoho-point"
+        "1 more than the 2 of small; it fits board='kapoho-point'"
     )
     assert raised.value.exit_code == 4
 
@@ -205,7 +205,7 @@ def test_too_much_synapse_memory_names_what_fits() -> None:
         check_chip(one_layer(full(100, 2560)), Board("eight", 1, {"cores": 8}))
     assert str(raised.value) == (
         "layer 'layer' takes 12 cores for 737280 bytes of synapses (12000 words of synapse memory per core (measured)); with all layers "
-        "12 cores, 4 more than the 8 of eight; it fits --board kapoho-point; or --split tight fits with 8 cores, given a compiler that "
+        "12 cores, 4 more than the 8 of eight; it fits board='kapoho-point'; or rule='tight' fits with 8 cores, given a compiler that "
         "splits layers so; or weight_bits=3 fits"
     )
 
@@ -218,7 +218,7 @@ def test_too_large_for_every_board_says_how_much_smaller() -> None:
 @pytest.mark.parametrize(
     "program, message",
     [
-        (one_layer(full(1, 12_500)), "a single neuron of layer 'layer' takes 12500, 500 more than 12000 words .*; or --split tight"),
+        (one_layer(full(1, 12_500)), "a single neuron of layer 'layer' takes 12500, 500 more than 12000 words .*; or rule='tight'"),
         (one_layer(full(2, 9000)), "takes 9000, 808 more than 8192 input axons per core .* fewer sources"),
     ],
 )

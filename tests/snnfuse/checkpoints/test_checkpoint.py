@@ -180,7 +180,7 @@ def test_a_state_dict_goes_with_a_factory(tmp_path: Path, monkeypatch: pytest.Mo
         for given in ("their_nets:make", Plain):
             assert torch.equal(load_checkpoint(path, model=given)[0].weight, plain[0].weight)
     torch.save(plain.state_dict(), path)
-    refuse(path, "bare state_dict; name the class it belongs to with --model package.module:factory")
+    refuse(path, "bare state_dict; name the class it belongs to with model='package.module:factory'")
     torch.save([1, 2], path)
     refuse(path, "holds a list, not a state_dict", model=Plain)
     refuse(path, "holds a list, not a state_dict")

@@ -238,7 +238,7 @@ def test_a_static_input_needs_no_time_steps_and_the_error_says_so(snn: Cli, mode
         file.write(STATIC)
     sys.modules.pop("users_models", None)
     arguments = ("export", "zero.pt", "--model", "users_models:static", "--target", "lava", "--calib", calib)
-    said = "forward loops over 5 time steps of its own, and --time-steps says 12; leave --time-steps out"
+    said = "forward loops over 5 time steps of its own, and --time-steps 12 says otherwise; leave --time-steps out"
     assert_error(snn(*arguments, "--time-steps", "12"), 2, said)
     assert snn(*arguments).code == 0
 
