@@ -64,7 +64,7 @@ def run(file: str, tree: Path) -> bool:
     environment = {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(tree / "cache")}
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", *FILES[file]]
     try:
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=LONGEST_S).returncode == 0
+        return subprocess.run(command, cwd=tree, env=environment, capture_output=True, timeout=LONGEST_S).returncode == 0
     except subprocess.TimeoutExpired:
         return False
 
@@ -82,6 +82,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="snnfuse-mutants-") as folder:
         tree = Path(folder)
         shutil.copytree(ROOT / "snnfuse", tree / "snnfuse")
+        shutil.copytree(ROOT / "tests", tree / "tests")
+        shutil.copytree(ROOT / "tools", tree / "tools")
+        shutil.copy(ROOT / "pyproject.toml", tree)  # whose pythonpath begins where pytest runs
         for room in ("export", "hardware"):
             shutil.copytree(ROOT / room, tree / "snnfuse" / room)
         for file in FILES:  # compiles what is compiled, so that no mutant is taken for slow

@@ -19,7 +19,7 @@ COMMANDS = {
     "export": (*GOOD, "-o", "b", "--force"),
     "simulate": ("simulate", "b", "--input", "calib.npz", "-o", "out.npz", "--record", "all"),
     "verify": ("verify", "b", "--json", "result.json"),
-    "train": ("train", "--data", "av-digits", "--preset", "small", "--epochs", "1", "-o", "m.pt"),
+    "train": ("train", "fd-fusion", "--data", "av-digits", "--preset", "small", "--epochs", "1", "-o", "m.pt"),
 }
 RUN = "from snnfuse.cli import main; main()"
 
