@@ -173,6 +173,6 @@ def test_a_layout_that_is_asked_for_must_be_that_of_forward() -> None:
 
 
 def test_without_data_the_number_of_steps_must_be_said() -> None:
-    with pytest.raises((InputError, UnsupportedError), match="if forward loops over time itself, say over how many steps: --time-steps"):
+    with pytest.raises((InputError, UnsupportedError), match="if forward loops over time itself, say over how many: time_steps=25"):
         find_form(looping(time_first), {"x": (INPUTS,)})
     assert find_form(looping(time_first), {"x": (INPUTS,)}, STEPS)[1].steps == STEPS and BATCH > 1
