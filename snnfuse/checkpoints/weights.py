@@ -86,7 +86,7 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor], path: Path) -> nn.Modu
         raise InputError(f"{path}: its weights do not fit {type(model).__name__}: {'; '.join(problems)}")
     model.load_state_dict(weights)
     for module in model.modules():
-        if isinstance(module, LazyModuleMixin) and not module.has_uninitialized_params():
+        if isinstance(module, LazyModuleMixin) and not any(map(is_lazy, module.parameters())):
             _settle(module)
     return model
 
