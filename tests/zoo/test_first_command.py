@@ -95,13 +95,13 @@ def test_a_file_and_its_factory_with_data_of_any_kind(snn: Cli, folder: Path) ->
 def test_axes_that_contradict_the_time_steps_are_refused_and_the_advice_works(snn: Cli, folder: Path) -> None:
     call = (*EXPORT, "--model", "models/nets.py:batch_first")
     said = "unlabelled.npz: 'x' has 8 time steps, being (time, batch, ...) (8, 12, 6), and --time-steps says 12; its second axis has 12"
-    assert_error(snn(*call, "--calib", "unlabelled.npz", "--time-steps", 12), 2, said, "add --batch-first")
-    turned = "turned.npz: labels are int64 (8,), not integers (12,); if the batch is the first axis, add --batch-first"
+    assert_error(snn(*call, "--calib", "unlabelled.npz", "--time-steps", 12), 2, said, "say --batch-first")
+    turned = "turned.npz: labels are int64 (8,), not integers (12,); if the batch is the first axis, say --batch-first"
     assert_error(snn(*call, "--calib", "turned.npz"), 2, turned)
     assert snn(*call, "--calib", "turned.npz", "--time-steps", 12, "--batch-first", "-o", "a").code == 0
-    assert_error(snn(*call, "--calib", "calib.npz", "--time-steps", 5), 2, "--time-steps says 5; leave --time-steps out")
+    assert_error(snn(*call, "--calib", "calib.npz", "--time-steps", 5), 2, "--time-steps 5 says otherwise; leave --time-steps out")
     assert snn(*call, "--calib", "calib.npz", "-o", "b").code == 0
-    assert_error(snn(*call, "--calib", "calib.npz", "--layout", "time-first"), 2, "tried as time-first only, as --layout says")
+    assert_error(snn(*call, "--calib", "calib.npz", "--layout", "time-first"), 2, "tried as time-first only, as --layout time-first says")
 
 
 def test_a_membrane_and_spikes_that_are_returned_are_read_from_the_bundle(snn: Cli, folder: Path) -> None:
