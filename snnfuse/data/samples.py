@@ -74,11 +74,11 @@ class Samples:
         if steps is None or steps == self.steps:
             return
         name, array = next(iter(self.inputs.items()))
-        way_out = "leave --time-steps out"
+        way_out = "leave time_steps out"
         if array.shape[1] == steps:
             way_out = f"its second axis has {steps}: if that is time, say batch_first=True"
         what = f"{name!r} has {self.steps} time steps, being (time, batch, ...) {array.shape}"
-        raise InputError(f"{self.source}: {what}, and --time-steps says {steps}; {way_out}")
+        raise InputError(f"{self.source}: {what}, and time_steps says {steps}; {way_out}")
 
     def renamed(self, names: Sequence[str]) -> "Samples":
         """The same inputs in their order, by other names, as many."""

@@ -99,7 +99,7 @@ def test_axes_that_contradict_the_time_steps_are_refused_and_the_advice_works(sn
     turned = "turned.npz: labels are int64 (8,), not integers (12,); if the batch is the first axis, say --batch-first"
     assert_error(snn(*call, "--calib", "turned.npz"), 2, turned)
     assert snn(*call, "--calib", "turned.npz", "--time-steps", 12, "--batch-first", "-o", "a").code == 0
-    assert_error(snn(*call, "--calib", "calib.npz", "--time-steps", 5), 2, "--time-steps 5 says otherwise; leave --time-steps out")
+    assert_error(snn(*call, "--calib", "calib.npz", "--time-steps", 5), 2, "--time-steps says 5; leave --time-steps out")
     assert snn(*call, "--calib", "calib.npz", "-o", "b").code == 0
     assert_error(snn(*call, "--calib", "calib.npz", "--layout", "time-first"), 2, "tried as time-first only, as --layout time-first says")
 
