@@ -45,7 +45,7 @@ def _title(node: Neuron) -> str:
 
 def _operations() -> Iterator[str]:
     yield "Operations\n"
-    yield "\n".join(f"    {line.strip()}" for line in inspect.getdoc(microcode).split("\n\n")[2].splitlines()) + "\n"
+    yield "\n".join(f"    {line.strip()}" for line in (inspect.getdoc(microcode) or "").split("\n\n")[2].splitlines()) + "\n"
 
 
 def _section(program: Program, title: str, names: list[str]) -> str:

@@ -78,4 +78,5 @@ def _set_shape(node: nir.NIRNode, shape: tuple[int, ...]) -> None:
         whole = nir.Flatten({"input": np.array(shape)}, int(node.start_dim), int(node.end_dim))
         node.input_type, node.output_type = whole.input_type, whole.output_type
     elif isinstance(node, CONVOLUTIONS):
-        node.input_shape = int(shape[1]) if isinstance(node, nir.Conv1d) else (int(shape[1]), int(shape[2]))
+        size = int(shape[1]) if isinstance(node, nir.Conv1d) else (int(shape[1]), int(shape[2]))
+        node.input_shape = size  # type: ignore[attr-defined,assignment]  # what nir.Conv1d and nir.Conv2d each declare

@@ -78,7 +78,7 @@ def _routed(between: NDArray[np.float64]) -> dict[tuple[int, int], float]:
     loads: dict[tuple[int, int], float] = {}
     for source, target in zip(*np.nonzero(between)):
         for link in _route(int(source), int(target)):
-            loads[link] = loads.get(link, 0.0) + between[source, target]
+            loads[link] = loads.get(link, 0.0) + float(between[source, target])
     return loads
 
 

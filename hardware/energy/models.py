@@ -140,6 +140,7 @@ def loihi1(activity: Activity) -> Estimate:
     energy = _loihi1(activity, given, lambda _: True)
     middle = (energy.low * energy.high) ** 0.5, (time.low * time.high) ** 0.5
     median = {"dynamic_uj": middle[0], "time_us": middle[1], "latency_us": middle[1] * _lag(activity)}
+    shares = tuple(_shares(activity, lambda keep: _loihi1(activity, given, keep)))
     return Estimate(
         LOIHI1,
         "a second opinion: operations of Loihi 1, fitted to its silicon; dynamic energy only",
@@ -148,7 +149,8 @@ def loihi1(activity: Activity) -> Estimate:
         time,
         time * _lag(activity),
         median,
-        *_shares(activity, lambda keep: _loihi1(activity, given, keep)),
+        shares[0],
+        shares[1],
     )
 
 

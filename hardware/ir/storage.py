@@ -149,7 +149,7 @@ def _write(value: Any, registry: Registry[K], name: str, arrays: Arrays) -> dict
 
 
 def _read_program(record: Mapping[str, Any], arrays: Arrays) -> Program:
-    record = {"decision": None} | record if record["format_version"] < 3 else record
+    record = {"decision": None, **record} if record["format_version"] < 3 else record
     record = keys(record, {"format", "format_version", "arrays_sha256", *(field.name for field in fields(Program))})
     nodes, outputs, version = get(record, "nodes", dict), get(record, "outputs", dict), record["format_version"]
     return Program(

@@ -109,7 +109,7 @@ def _arrays(program: "Program", recording: "Recording", record: str = "outputs")
     from snnfuse.hardware.ir.encoding import membrane
 
     names = program.outputs if record == "outputs" else recording.spikes
-    arrays = {f"{name}.spikes": recording.spikes[name] for name in names}
+    arrays: dict[str, NDArray] = {f"{name}.spikes": recording.spikes[name] for name in names}
     if record == "all":
         arrays |= {f"{name}.{x}": values for name, states in recording.states.items() for x, values in states.items()}
     for name, output in program.outputs.items():

@@ -108,9 +108,10 @@ def run_training(
     if options["qat"] is not None:
         floats = result or original(model, start, dataset)
         trained, result = tune(model, start, dataset, console.quiet, options)
+        model = trained.model
         result = {"float": floats, **result, "modality": floats.get("modality"), "weight_bits": options["qat"]}
     if training.is_main():
-        checkpoint.save_checkpoint(trained.model, output, metadata=result)
+        checkpoint.save_checkpoint(model, output, metadata=result)
     console.say(summary(result, dataset.speech, output))
     return {**result, "checkpoint": str(output)}
 

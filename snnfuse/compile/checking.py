@@ -95,7 +95,7 @@ def check(source: Source, samples: Samples | None, settings: Settings, target: T
     elsewhere = tuple(f"{node}: {change}" for found in changes for node, change in found.items() if node not in named)
     boards = [stage.resources for stage in compiled.stages if stage.resources is not None]
     cores, board = sum(found.cores for found in boards), boards[0].board if boards else None
-    about = "random spikes" if samples is None else f"{len(few)} samples of {samples.source}"
+    about = "random spikes" if samples is None else f"{min(FEW, len(samples))} samples of {samples.source}"
     return Check(layers, board.name if board else None, cores, board.cores if board else 0, about, elsewhere)
 
 
@@ -119,9 +119,8 @@ def _changes(stage: Stage, settings: Settings) -> dict[str, str]:
 
     if stage.graph is None:
         return {}
-    given = {} if settings.dt is None else {"dt": settings.dt}
     found: dict[str, str] = {}
-    for entry in lower(stage.graph, **given).ledger:
+    for entry in lower(stage.graph, settings.dt).ledger:
         found[entry.node] = "; ".join(filter(None, (found.get(entry.node), entry.change)))
     return found
 

@@ -51,7 +51,7 @@ def as_graph(model: Any, inputs: ArrayLike | Mapping[str, ArrayLike]) -> tuple[A
     if missing:
         raise InputError(f"{type(model).__name__} takes {', '.join(source.inputs)}: no input {missing[0]!r} is given")
     shapes = {name: np.shape(array)[2:] for name, array in arrays.items()}
-    return trace_module(model, shapes, DEFAULTS, len(next(iter(arrays.values()))))
+    return trace_module(model, shapes, DEFAULTS, len(np.asarray(next(iter(arrays.values())))))
 
 
 @dataclass(frozen=True, eq=False)
