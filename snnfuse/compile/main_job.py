@@ -115,7 +115,7 @@ def measured(made: Integers, target: Target) -> Compiled:
     placed = [target.place(program) for program in pipeline.programs]
     golden = run_pipeline(pipeline, pipeline.encode(golden_samples(samples, *pipeline.programs).inputs), record="all").recordings
     parts = zip(made.graphs, pipeline.programs, golden, placed, (dict(told) for told in made.stages), strict=True)
-    stages = tuple(_with_energy(Stage(graph, *part, report=told)) for graph, *part, told in parts)
+    stages = tuple(_with_energy(Stage(graph, program, run, resources, report=told)) for graph, program, run, resources, told in parts)
     if len(stages) > 1:
         stages = tuple(_from_samples(stage, samples, number) for number, stage in enumerate(stages, 1))
     told, doubts = figures(made)
