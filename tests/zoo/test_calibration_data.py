@@ -32,7 +32,7 @@ WITH_TIME_FIRST = DataLoader(TensorDataset(SEQUENCES, LABELS), 2, collate_fn=tim
     (SEQUENCES, {"batch_first": True}, False), (TensorDataset(SEQUENCES, LABELS), {}, True), (TensorDataset(SEQUENCES), {}, False),
     (DataLoader(TensorDataset(SEQUENCES, LABELS), 2), {"batch_first": True}, True), (WITH_TIME_FIRST, {}, True),
     (DataLoader(TensorDataset(SEQUENCES), 2), {"batch_first": True}, False),
-], ids=["tensor", "array", "pair", "names", "batch first", "data set", "without labels", "loader", "time first", "loader without labels"])  # fmt: skip
+], ids="tensor array pair names batch-first set unlabelled-set loader time-first unlabelled-loader".split())  # fmt: skip
 def test_the_same_samples(data: Any, options: Any, labelled: bool) -> None:
     found = samples_of(data, **options)
     (array,) = found.inputs.values()
