@@ -30,6 +30,7 @@ from benchmarks.attention import table
 from benchmarks.braille import report
 from benchmarks.fd_fusion import say
 from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata, save_checkpoint
+from snnfuse.compile.settings import DEFAULTS
 from snnfuse.compile.staged_sources import trace_stages
 from snnfuse.compile.tracing import trace_module
 from snnfuse.data import AudioVisual, Settings, corruptions, load
@@ -112,7 +113,7 @@ def deploy(model: nn.Module, data: AudioVisual, seed: int) -> Pipeline:
     shapes = {name: steps[name].shape[2:] for name in model.inputs}
     if isinstance(model, Staged):
         return quantize_staged(trace_stages(model, shapes), steps).pipeline
-    return Pipeline((quantize(trace_module(model, shapes), steps),), ())
+    return Pipeline((quantize(trace_module(model, shapes, DEFAULTS)[0], steps),), ())
 
 
 def deployed_accuracy(pipeline: Pipeline, samples: Samples) -> float:

@@ -225,9 +225,9 @@ def _array(path: Path, size: int, file: IO[bytes], name: str = "") -> NDArray:
             raise InputError(f"{path}: no .npz file of numbers: it holds Python objects")
         if dtype.kind not in "fiub":
             raise InputError(f"{where}: is {dtype} {shape}, not numbers (time, batch, *shape)")
-        check_limit("time-steps", shape[0] if len(shape) > 1 else 0, where)
         if math.prod(shape) * dtype.itemsize > size:
             raise InputError(f"{where}: declares {shape} of {dtype}, more than the {size} bytes that it holds; it is damaged")
+        check_limit("time-steps", shape[0] if len(shape) > 1 else 0, where)
         return _filled(np.empty(shape, dtype, order="F" if fortran else "C"), file)
 
 

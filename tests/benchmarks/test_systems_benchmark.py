@@ -78,7 +78,7 @@ def test_a_smaller_board_says_which_layer_and_what_would_fit() -> None:
     refused = systems.refusal(program, resources)
     assert systems.board_for(resources).name == "kapoho-point" and resources.cores == 200
     assert refused is not None and refused.startswith("oheo-gulch: layer 'layer' takes 200 cores for 640000 neurons")
-    assert "80 more than the 120" in refused and "--board kapoho-point" in refused
+    assert "80 more than the 120" in refused and "board='kapoho-point'" in refused
     assert systems.limits(resources) == {"neurons": {"cores": 200, "layer": "layer", "layer_cores": 200, "layer_neurons": 640_000}}
 
 

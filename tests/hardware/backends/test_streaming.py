@@ -68,7 +68,8 @@ def noise(steps: int) -> Iterator[dict[str, NDArray[np.int32]]]:
     return ({"x": rng.integers(0, 2, 16, dtype=np.int32)} for _ in range(steps))
 
 
-@pytest.mark.parametrize("sliding", [pytest.param(None, marks=pytest.mark.slow), 5])
+@pytest.mark.slow
+@pytest.mark.parametrize("sliding", [None, 5])
 def test_memory_does_not_grow_with_the_stream(sliding: int | None) -> None:
     """Held after 1,000, 9,000 and 17,000 steps, decisions thrown away: less than a byte per neuron of the output and step would take. What
     the interpreter itself keeps, such as freed tuples, is bounded: it may come to some thousand bytes once, but not in both halves.

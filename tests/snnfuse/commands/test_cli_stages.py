@@ -204,7 +204,7 @@ def test_a_stage_is_a_bundle_of_its_own(files: Cli) -> None:
     "more, code, words",
     [
         (("--time-steps", "3"), 2, ("--time-steps is for a forward that loops over time itself", "leave it out")),
-        (("--target", "nir"), 3, ("--target nir holds one network", "loihi2 or lava")),
+        (("--target", "nir"), 3, ("--target nir holds one network", "use --target loihi2 or --target lava")),
         (("--target", "netx", "--max-groups", "1"), 3, ("stage 2: ", "use --target lava")),
         (("--l2", "host"), 2, ("--l2 host is for L2 on every step",)),
         (("--strict",), 3, ("--strict: ",)),

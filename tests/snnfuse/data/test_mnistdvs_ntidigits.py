@@ -204,7 +204,7 @@ def test_content_without_a_label_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_hdf5_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "n.hdf5"
     path.write_bytes(content)
-    with pytest.raises(InputError, match="n.hdf5: no readable HDF5 file"):
+    with pytest.raises(InputError, match="n.hdf5: (no readable HDF5 file|it is empty|is cut off)"):
         ntidigits.read_ntidigits(path, "train")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from snnfuse.compile.settings import DEFAULTS
 from snnfuse.compile.tracing import trace_module
 from snnfuse.data import corruptions
 from snnfuse.data.samples import Samples, draw_samples
@@ -113,7 +114,7 @@ def samples() -> Samples:
 
 @pytest.fixture(scope="module")
 def graph(model: torch.nn.Module, samples: Samples):
-    return trace_module(model, samples.shapes)
+    return trace_module(model, samples.shapes, DEFAULTS)[0]
 
 
 @pytest.fixture(scope="module")

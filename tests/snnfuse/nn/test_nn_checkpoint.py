@@ -194,7 +194,7 @@ def test_both_trainings_in_one_command(snn: Cli) -> None:
 WRONG = [
     ((), "give NETWORK"),
     (("fd-fusion", "--from", "x.pt", "--qat", 4), "not both"),
-    (("--from", "x.pt"), "--qat BITS"),
+    (("--from", "x.pt"), "x.pt"),
     (("fd-fusion",), "--data NAME is missing"),
     (("--from", "x.pt", "--qat", 4), "x.pt"),
     (("fd-fusion", "--data", "av-digits", "--qat", 9), "--qat"),

@@ -140,7 +140,7 @@ def test_wav_files_of_every_width(tmp_path: Path, width: int, channels: int) -> 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all" * 9])
 def test_what_is_no_wav_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(InputError, match="a.wav: no WAV file of whole numbers"):
+    with pytest.raises(InputError, match="a.wav: (no WAV file of whole numbers|it is empty)"):
         wav_blocks(tmp_path / "a.wav")
 
 
