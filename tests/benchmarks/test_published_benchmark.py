@@ -24,6 +24,7 @@ def found(rows: list[Run]) -> list[dict]:
     return judged_rows(judge(rows))
 
 
+@pytest.mark.slow
 def test_the_catalogue_is_the_fit(rows: list[Run], found: list[dict]) -> None:
     numbers = fit(rows) | {"validation": summary(found)}
     for group in ("time", "host", "power", "validation"):

@@ -58,6 +58,7 @@ def test_norms_hold_the_mean_statistics_of_the_batches() -> None:
     torch.testing.assert_close(norm.running_mean, torch.stack(seen).mean(0))
 
 
+@pytest.mark.slow
 def test_a_network_s_figures_agree_with_each_other(found: dict[str, Any]) -> None:
     assert found["cores"] == sum(row["cores"] for row in found["limits"].values()) >= found["cores_tight"] >= found["least_cores"]
     assert found["neurons"] == sum(found["tiers"].values()) and found["kinds_b"] == ["Product", "Relay"]

@@ -93,6 +93,7 @@ def test_recordings_hold_the_same_types(backend: str) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_shrunk_kept_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A backend whose products are not shifted."""
 

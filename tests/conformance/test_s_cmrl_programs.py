@@ -36,7 +36,7 @@ def programmed(full: bool = False, batch: int = 6, **config: object) -> tuple[nn
     return model, program, program.encode(x)
 
 
-@pytest.mark.parametrize("fusion", ["spatio-temporal", "spatial", "temporal"])
+@pytest.mark.parametrize("fusion", ["spatio-temporal", *(pytest.param(name, marks=pytest.mark.slow) for name in ("spatial", "temporal"))])
 def test_backends_agree_in_every_spike_and_state(fusion: str) -> None:
     _, program, events = programmed(fusion=fusion)
     wanted = specification.emulate(program, events, "all", states=True)

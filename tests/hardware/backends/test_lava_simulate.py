@@ -385,7 +385,9 @@ with job_folder() as folder:
 
 
 @pytest.mark.skipif(not PROC.is_dir(), reason="looks for processes in /proc")
-@pytest.mark.parametrize("how", ["ends", "time limit", "killed parent"])
+@pytest.mark.parametrize(
+    "how", [pytest.param("ends", marks=pytest.mark.slow), pytest.param("time limit", marks=pytest.mark.slow), "killed parent"]
+)
 def test_what_a_job_started_in_a_session_of_its_own_ends_with_it(
     how: str, temporary: Path, monkeypatch: pytest.MonkeyPatch, no_spare: None
 ) -> None:

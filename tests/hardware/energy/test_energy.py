@@ -61,6 +61,7 @@ def counted(case: Case) -> Activity:
     return measure(case.program, [recording], count(case.program, BOARD))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(cases())
 def test_counts_of_random_programs(case: Case) -> None:

@@ -99,7 +99,7 @@ def test_av_digits_as_pictures() -> None:
 
 
 @needs_real
-@pytest.mark.parametrize("kind", ["log-mel", "log-stft"])
+@pytest.mark.parametrize("kind", ["log-mel", pytest.param("log-stft", marks=pytest.mark.slow)])
 def test_mnist_fsdd_as_pictures(real: data.AudioVisual, kind: str) -> None:
     loaded = data.load("mnist-fsdd", REAL, data.Settings(audio="picture", features=kind))
     check_arrays(loaded)

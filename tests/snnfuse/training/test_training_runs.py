@@ -70,6 +70,7 @@ def test_a_training_that_ended_is_not_run_again(whole: tuple[training.Trained, P
     assert equal(again.model.state_dict(), whole[0].model.state_dict()) and again.history == whole[0].history
 
 
+@pytest.mark.slow
 def test_augmentation_drop_out_and_integers_go_on_alike(digits: data.AudioVisual, tmp_path: Path) -> None:
     class Ended(Exception):
         pass
