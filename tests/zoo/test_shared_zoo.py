@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_calls import Cli, assert_error
@@ -26,8 +27,14 @@ def command(zoo: Path, name: str) -> tuple[object, ...]:
     return ("export", data / f"{name}.pt", *model, "--target", "loihi2", "--calib", data / f"{name}_calib.npz", "--prove", "off")
 
 
+def marked(name: str) -> Any:
+    """A case; what is known to miss its limit has to, so that nobody forgets it when it no longer does."""
+    missed = ZOO[name].missed
+    return pytest.param(name, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=missed)) if missed else name
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", [marked(name) for name in ZOO])
 def test_the_first_command_keeps_it(snn: Cli, zoo: Path, name: str) -> None:
     entry, call = ZOO[name], command(zoo, name)
     if entry.returns:
@@ -38,8 +45,7 @@ def test_the_first_command_keeps_it(snn: Cli, zoo: Path, name: str) -> None:
     assert result.code == 0, result.err
     found = figures(zoo, name, entry, Path("bundle"))
     print(f"\n{name:16} exit {result.code}  float {found.floats:7.2f}  deployed {found.deployed:8.4f}  loss {found.loss:.4f}")
-    usual = MOST_VARIANCE if found.is_value else MOST_POINTS
-    assert found.loss <= (usual if entry.most is None else entry.most), found
+    assert found.loss <= (MOST_VARIANCE if found.is_value else MOST_POINTS), found
 
 
 @pytest.mark.slow
