@@ -9,7 +9,7 @@ from snnfuse.export.bundle.board_script import OLDER_SCRIPTS, RUN_ON_BOARD, SCRI
 from snnfuse.export.bundle.bundle import Bundle
 from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, make_manifest
 from snnfuse.export.targets import find_target
-from snnfuse.hardware import ledger
+from snnfuse.hardware import Program, ledger
 from snnfuse.hardware.chip import Board, Resources, board_from_json, check_chip
 from snnfuse.hardware.chip.boards import LARGEST
 from snnfuse.hardware.chip.tiers import statuses, tiers
@@ -54,15 +54,27 @@ def _differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:
     if program is not None and bundle.report.get("tier_status", statuses(program)) != statuses(program):  # older reports have none
         yield f"tier_status of {REPORT}", bundle.report["tier_status"], statuses(program)
     yield from _script_differences(bundle)
-    resources = _resources(bundle) if find_target(manifest["target"]).is_placed and manifest["format_version"] > 1 else None
+    is_placed = find_target(manifest["target"]).is_placed
+    resources = _resources(bundle) if is_placed and not bundle.lacks else None
     pipeline = None if program is None else as_pipeline(program)
     true = make_manifest(manifest["target"], pipeline, len(entries or ()), resources=resources)
     for field in ("inputs", "outputs", "latency", "ledger_entries"):
         if manifest.get(field) != true.get(field):
             yield field, manifest.get(field), true.get(field)
-    for field, value in _placement(true).items() if manifest["format_version"] > 1 else ():
+    if is_placed and program is not None and manifest["format_version"] in (2, 3):
+        yield from _placed_then(manifest, program)
+    for field, value in _placement(true).items() if not bundle.lacks else ():
         if _placement(manifest).get(field) != value:
             yield f"resources: {field}", _placement(manifest).get(field), value
+
+
+def _placed_then(manifest: Mapping[str, Any], program: Program) -> Iterator[tuple[str, Any, Any]]:
+    """What an older placement says that no rule of counting cores and memory changes: the layers, and their neurons."""
+    layers = _placement(manifest).get("layers")
+    said = {row.get("name"): row.get("neurons") for row in layers if isinstance(row, dict)} if isinstance(layers, list) else {}
+    true = {name: node.size for name, node in program.nodes.items() if name not in program.inputs}
+    if said != true:
+        yield "resources: neurons of layers", said, true
 
 
 def _stage_differences(bundle: Bundle) -> Iterator[tuple[str, Any, Any]]:

@@ -26,8 +26,15 @@ PIPELINE_VERSION = 5  # of a bundle of several programs, which an older snnfuse 
 _UNSEALED = "whether the manifest itself is as it was written, for it does not carry its own hash"
 _ANY_SCRIPT = f"which {RUN_ON_BOARD} it was written with, of two; run snnfuse board in its place"
 _NO_TIERS = "cores and tiers, which were counted by another rule"
+_OLDER_PLACEMENT = "cores and memory of each layer, which were counted by another rule"
 LACKS: Mapping[int, tuple[str, ...]] = MappingProxyType(
-    {1: (_NO_TIERS, _UNSEALED, _ANY_SCRIPT), 2: (_UNSEALED, _ANY_SCRIPT), 3: (_UNSEALED, _ANY_SCRIPT), VERSION: (), PIPELINE_VERSION: ()}
+    {
+        1: (_NO_TIERS, _UNSEALED, _ANY_SCRIPT),
+        2: (_OLDER_PLACEMENT, _UNSEALED, _ANY_SCRIPT),
+        3: (_OLDER_PLACEMENT, _UNSEALED, _ANY_SCRIPT),
+        VERSION: (),
+        PIPELINE_VERSION: (),
+    }
 )
 """Format versions that are read, and what cannot be checked of each."""
 STAGED = (3, PIPELINE_VERSION)

@@ -243,6 +243,28 @@ def test_a_bundle_of_version_1_is_read_but_for_its_resources(parts: dict, tmp_pa
     check_consistency(read_bundle(tmp_path / "bundle"))
 
 
+@pytest.mark.parametrize(
+    "change, part", [({"memory": 1, "cores": 9}, None), ({"neurons": 5}, "neurons of layers"), ({"name": "x"}, "neurons of layers")]
+)
+def test_a_bundle_of_version_2_is_placed_by_another_rule_and_holds_the_same_layers(
+    change: dict, part: str | None, parts: dict, tmp_path: Path
+) -> None:
+    write_bundle(tmp_path / "bundle", **parts)
+    manifest = tmp_path / "bundle" / "manifest.json"
+    said = json.loads(manifest.read_text()) | {"format_version": 2}
+    del said["sha256"]
+    said["resources"]["layers"][0] |= change
+    said["resources"]["cores"] = 77
+    manifest.write_text(json.dumps(said))
+    bundle = read_bundle(tmp_path / "bundle")
+    assert bundle.lacks[0] == "cores and memory of each layer, which were counted by another rule"
+    if part is None:
+        check_consistency(bundle)
+        return
+    with pytest.raises(VerificationError, match=part):
+        check_consistency(bundle)
+
+
 def test_a_bundle_placed_before_state_memory_was_counted_still_verifies(tmp_path: Path) -> None:
     """3,000 resonators of three words took one core then, and take two now."""
     program = Program(
