@@ -52,10 +52,11 @@ def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
             yield f"decoder: {measured['decoder']}"
         return
     rows = {row["node"]: row for stage in stages for row in stage.get("layers") or ()}
-    for name, output in (content.get("outputs") or {}).items():
-        row = rows.get(output["node"])
+    outputs = content.get("outputs") or {}
+    for node in dict.fromkeys(output["node"] for output in outputs.values()):  # spikes and membrane of one layer are said once
+        row, names = rows.get(node), ", ".join(name for name, output in outputs.items() if output["node"] == node)
         if row and about:
-            yield f"output {name}: {_kept(row)}, on {about['samples']} calibration samples without labels"
+            yield f"output {names}: {_kept(row)}, on {about['samples']} calibration samples without labels"
 
 
 def _kept(row: Json) -> str:

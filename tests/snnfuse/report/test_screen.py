@@ -48,6 +48,13 @@ def test_the_layer_that_changed_most_of_all_stages_is_named() -> None:
     assert "fits: 4 of the 9 cores of b; tier B, neuron microcode (assumed): c" in said
 
 
+def test_two_outputs_of_one_layer_are_one_line() -> None:
+    row = {"node": "lif", "deviation": None, "agreement": 0.75}
+    outputs = {"output": {"node": "lif"}, "membrane": {"node": "lif"}}
+    said = verdict({"ledger": [], "layers": [row], "outputs": outputs, "calibration": {"samples": 4}})
+    assert words(said).count("of its spikes") == 1 and "output output, membrane: 75.00% of its spikes" in words(said)
+
+
 @pytest.mark.parametrize("content", [{"ledger": [], "target": "nir", "outputs": {}}])
 def test_a_graph_alone_has_no_more_to_say(content: dict) -> None:
     assert verdict(content) == ["changed: nothing"]
