@@ -14,6 +14,7 @@ import numpy as np
 
 from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.compat import patched_imports
+from snnfuse.hardware.backends.lava.descendants import end_descendants
 from snnfuse.hardware.backends.lava.models import process_models
 
 with patched_imports():
@@ -54,4 +55,5 @@ if __name__ == "__main__":
     taken = seconds(Path(sys.argv[1]), np.load(sys.argv[2]), int(sys.argv[3]))
     print(json.dumps({"seconds": taken}))
     sys.stdout.flush()
+    end_descendants(0.1)  # Lava's processes, which would keep this output open
     os._exit(0)  # past Lava's clean-up at exit, which can hang
