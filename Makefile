@@ -7,6 +7,7 @@
 # make docs      the documentation, into site/; a broken link or a page in no menu ends it
 #
 # make lowest    the tests with the lowest version of each dependency that pyproject.toml declares, in .venv-lowest
+# make browser   the tests of pages in headless Chromium, which make test skips where it is not installed: 250 MB more
 # make fuzz      one minute of mutated files for every reader
 # make dist      wheel and sdist, the same bytes for the same commit
 #
@@ -29,7 +30,7 @@ export OMP_NUM_THREADS ?= 1
 # Each process begins with neighbouring tests, so that most fixtures of a module are made once; one that has none left takes of the other's.
 TESTS = $(RUN) -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal
 
-.PHONY: lowest fuzz dist demo test test-all lint types docs install clean ci
+.PHONY: browser lowest fuzz dist demo test test-all lint types docs install clean ci
 
 demo: install
 	@$(VENV)/bin/snnfuse demo --output out/demo --force
@@ -41,6 +42,9 @@ test: install
 test-all: $(VENV)/.cluster
 	@$(TESTS)
 	@$(RUN) -m pytest -q -m slow
+
+browser: $(VENV)/.browser
+	@$(RUN) -m pytest -q -rs $$(grep -rl "from browser import" tests --include="test_*.py")
 
 fuzz: install
 	@$(RUN) -W ignore -m tests.fuzz all --minutes 1
@@ -78,6 +82,10 @@ docs: install
 # Ray is used by slow tests alone; the others skip without it.
 $(VENV)/.cluster: $(VENV)/.installed
 	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[cluster]'
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.installed
+	@$(RUN) -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt -e '.[browser]'
 	@touch $@
 
 install: $(VENV)/.installed
