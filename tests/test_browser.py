@@ -7,7 +7,8 @@ from browser import PHONE, View, look
 GOOD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>good</title>
 <meta name="viewport" content="width=device-width"></head><body><main><h1>Good</h1><p><a href="#a">one</a></p>
 <div tabindex="0" role="region" aria-label="two"><p id="a">text</p></div></main></body></html>"""
-BAD = """<!doctype html><html><head><title>bad</title><style>a:focus { outline: none } @media (prefers-color-scheme: light) { p { color: #eee }}
+BAD = """<!doctype html><html><head><title>bad</title><style>a:focus { outline: none }
+@media (prefers-color-scheme: light) { p { color: #eee }}
 @media (prefers-color-scheme: dark) { p { color: #555; background: #444 }} th { word-break: break-all }</style></head><body>
 <img src="https://example.org/x.png"><p>faint</p><a href="#x">link</a><div style="width: 500px">wide</div>
 <table style="width: 30px; table-layout: fixed"><tr><th>layer</th></tr></table><script>console.log("hello")</script></body></html>"""

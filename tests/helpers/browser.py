@@ -1,7 +1,7 @@
 """Pages in headless Chromium, the one that Qt brings along: `make browser` installs it.
 
-    [view] = look([page], widths=(390,), dark=True)
-    assert not view.violations  # axe's
+[view] = look([page], widths=(390,), dark=True)
+assert not view.violations  # axe's
 """
 
 import json
