@@ -10,7 +10,7 @@ import numpy as np
 from snnfuse.diagnosis.restoring import random_moves
 from snnfuse.export.lowering.differences import spikes_differ, voltages_differ
 from snnfuse.export.lowering.float_simulator import simulate
-from snnfuse.export.lowering.network import Projection
+from snnfuse.export.lowering.network import Network, Projection
 from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, SparseWeights
 from snnfuse.export.quantization.agreement import rule_of
 from snnfuse.export.quantization.layer_effects import Runs
@@ -50,12 +50,11 @@ class Chaos:
 
 def measure_chaos(runs: Runs, number: int = SAMPLES) -> Chaos:
     """Run the float network with all weights moved, on some of the samples."""
-    rng, network = np.random.default_rng(SEED), runs.network
-    moved = replace(network, projections=tuple(_moved(p, rng) for p in network.projections))
+    network = runs.network
     batch = next(iter(runs.x.values())).shape[1]
     chosen = np.unique(np.linspace(0, batch - 1, min(batch, number)).astype(int))
     nodes = list(dict.fromkeys(network.outputs.values()))
-    run = simulate(moved, {name: x[:, chosen] for name, x in runs.x.items()}, voltages=False)
+    run = simulate(moved(network), {name: x[:, chosen] for name, x in runs.x.items()}, voltages=False)
     found = []
     for node in nodes:
         rule = rule_of(runs.program, node)
@@ -65,6 +64,12 @@ def measure_chaos(runs: Runs, number: int = SAMPLES) -> Chaos:
         found.append(voltages_differ(before[:, chosen], after, rule) if silent else spikes_differ(before[:, chosen], after))
     changed, spikes = sum(f.different for f in found), sum(f.either for f in found)
     return Chaos(changed, spikes, max((f.size for f in found), default=0.0), len(chosen))
+
+
+def moved(network: Network) -> Network:
+    """The network with every weight moved by a normal share of itself, `MOVE` rms."""
+    rng = np.random.default_rng(SEED)
+    return replace(network, projections=tuple(_moved(p, rng) for p in network.projections))
 
 
 def _moved(projection: Projection, rng: np.random.Generator) -> Projection:
