@@ -18,7 +18,7 @@ from snnfuse.export.lowering.maximum_places import place
 from snnfuse.export.lowering.product_patterns import Port
 from snnfuse.export.lowering.registry import GROUP, LinearLowering
 from snnfuse.export.lowering.shapes import Shape, same_neurons, spread
-from snnfuse.export.lowering.weights import ConvWeights, DenseWeights, from_matrix
+from snnfuse.export.lowering.weights import ConvWeights, from_layer, from_matrix
 from snnfuse.export.ops_table import Row
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import DELAY_RANGE
@@ -71,7 +71,7 @@ def delay_steps(name: str, node: nir.Delay, shape: Shape, dt: float) -> NDArray[
 def _linear(name: str, node: nir.Affine | nir.Linear, shape: Shape, dt: float) -> Maps:
     weight = np.asarray(node.weight, np.float64)
     _expect(name, weight.ndim == 2 and weight.shape[-1] == np.prod(shape), shape, f"weights of shape {weight.shape}")
-    return (LinearMap((weight.shape[0],), DenseWeights(weight)),)
+    return (LinearMap((weight.shape[0],), from_layer(weight)),)
 
 
 def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, shape: Shape, dt: float) -> Maps:

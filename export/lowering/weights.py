@@ -18,6 +18,7 @@ from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Geometry, Spar
 PATCHES = 1 << 23  # values under a kernel that are copied at once
 MOSTLY = 0.25  # share of a kernel that is not zero below which only that share is written out
 DENSE_FROM = 0.5  # a matrix at least half full is cheaper stored whole than with an index per weight
+LISTED_FROM, LISTED_BELOW = 1 << 12, 0.25  # size and filling of a layer's matrix whose zeros are structure, as of one written out
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,3 +169,10 @@ def from_matrix(matrix: Matrix) -> DenseWeights | SparseWeights:
     compressed = sparse.csr_matrix(matrix)
     compressed.eliminate_zeros()
     return SparseWeights(compressed)
+
+
+def from_layer(matrix: NDArray[np.float64]) -> DenseWeights | SparseWeights:
+    """A linear layer's matrix: whole, for its zeros are weights too, unless it is large and mostly zeros, as a transposed convolution that
+    was written out, or a pruned layer."""
+    is_listed = matrix.size >= LISTED_FROM and np.count_nonzero(matrix) < LISTED_BELOW * matrix.size and matrix.any()
+    return from_matrix(matrix) if is_listed else DenseWeights(matrix)

@@ -21,7 +21,7 @@ from snnfuse.export.quantization.board_fit import Draft, fit_to_board
 from snnfuse.export.quantization.calibration_data import plain
 from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
-from snnfuse.export.quantization.input_bits import fewer_input_bits
+from snnfuse.export.quantization.input_bits import fewer_input_bits, levels
 from snnfuse.export.quantization.layer_effects import LayerEffect, Runs, encoding_effects, layer_effect, saturation_effect
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
@@ -175,7 +175,10 @@ def prepare(
     """
     network, bits = read_as(lower(graph, settings.dt, watch), settings.reading), min(settings.payload_bits, target.payload_bits)
     x = as_inputs({name: SpikeInput(shape) for name, shape in network.inputs.items()}, plain(calibration, tuple(network.inputs)))
-    inputs = {name: declared.get(name) or declare_input(array, network.inputs[name], bits) for name, array in x.items()}
+    inputs = {
+        name: declared.get(name) or declare_input(array, network.inputs[name], bits, settings.input_bits is None)
+        for name, array in x.items()
+    }
     if relays:
         network = RELAYS(network, target, [name for name, node in inputs.items() if not node.sends_numbers], watch=watch)
     if settings.reset is not None:
@@ -194,14 +197,18 @@ def _check_not_silent(x: Mapping[str, NDArray]) -> None:
             raise InputError(f"input {name!r} is 0 on all calibration data; give data like what the network will see")
 
 
-def declare_input(x: NDArray, shape: tuple[int, ...], bits: int) -> Input:
-    """Binary if the data is; otherwise graded, with the scale of least mean error among those that saturate few values or none.
+def declare_input(x: NDArray, shape: tuple[int, ...], bits: int, fewer: bool = True) -> Input:
+    """Binary if the data is. Otherwise graded: values on a grid exactly, in no more bits than it takes if `fewer`; others with the scale of
+    least mean error among those that saturate few values or none.
 
     An outlier's error counts as no more than a usual value: one bad reading must not cost all others their digits.
     """
     if ((x == 0) | (x == 1)).all():
         return SpikeInput(shape)
     magnitudes, limit = np.abs(x[x != 0]), 2 ** (bits - 1) - 1
+    if (number := levels(magnitudes, limit)) is not None:
+        scale = float(magnitudes.max()) / number
+        return GradedInput(shape, max(2, number.bit_length() + 1), scale) if fewer else GradedInput(shape, bits, scale / (limit // number))
     largest, *lower = np.quantile(magnitudes, (1.0, *INPUT_QUANTILES)).tolist()
     nodes = [GradedInput(shape, bits, top / limit) for top in (largest, *lower)]
     return min(nodes, key=lambda node: _mean_error(node, x, at_most=lower[-1]))

@@ -137,7 +137,7 @@ def quietly_started(full: nir.NIRGraph, x: np.ndarray, start: np.ndarray) -> np.
     return np.array(fired)
 
 
-@pytest.mark.parametrize("theta", [-0.75, 0.0, 0.3])
+@pytest.mark.parametrize("theta", [-0.72, 0.0, 0.3])
 def test_a_threshold_on_analog_values_makes_spikes(theta: float) -> None:
     x = np.random.default_rng(0).normal(size=(40, 4, 4)).round(1) + 0.05  # no value is the threshold, before or after rounding
     sliced = chain(nir.Threshold(np.full(4, theta)), nir.Linear(GRID[0]), lif(4, beta=0.75))

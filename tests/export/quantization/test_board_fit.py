@@ -135,7 +135,7 @@ def test_a_program_of_more_cores_than_the_board_has_loses_groups_until_it_fits()
 
 
 def test_a_board_of_narrow_weights_and_payloads_gets_integers_that_it_holds() -> None:
-    graph, x = layer(), binary(40, 8, 50) * 0.37
+    graph, x = layer(), binary(40, 8, 50) * np.random.default_rng(2).random(50)
     for name in ("loihi2", "lava"):
         program = quantize_measured(graph, x, target=find_target(name, Board("mine", 1, {"weight_bits": 4, "payload_bits": 8}))).program
         node = program.nodes["input"]
