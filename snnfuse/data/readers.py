@@ -49,11 +49,16 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
 
 
 def read_wavs(path: Path) -> Iterator[tuple[str, int, NDArray]]:
-    """Every .wav of a zip file in the order of the names: (name without folder and suffix, samples per second, (samples,) mono).
+    """Every .wav of a zip file or folder in the order of the names: (name without suffix, samples per second, (samples,) mono).
 
     Raises:
-        InputError: the zip file or a recording in it is damaged, or a recording is not mono.
+        InputError: the zip file or a recording is damaged, or a recording is not mono.
     """
+    if path.is_dir():
+        for file in wav_files(path):
+            rate, wave = _decode(path, file.name, _content(file))
+            yield file.stem, rate, wave
+        return
     try:
         with zipfile.ZipFile(path) as archive:
             for member in sorted(name for name in archive.namelist() if name.endswith(".wav")):
@@ -61,6 +66,18 @@ def read_wavs(path: Path) -> Iterator[tuple[str, int, NDArray]]:
                 yield Path(member).stem, rate, wave
     except (zipfile.BadZipFile, OSError, EOFError) as error:
         raise InputError(f"{path}: damaged zip file ({error}); fetch it again") from error
+
+
+def wav_files(path: Path) -> tuple[Path, ...]:
+    """The files that `read_wavs` reads: the zip file, or the .wav files of the folder, sorted."""
+    return tuple(sorted(path.glob("*.wav"))) if path.is_dir() else (path,)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror or error})") from error
 
 
 def _decode(path: Path, member: str, raw: bytes) -> tuple[int, NDArray]:

@@ -5,7 +5,7 @@ Images are (2, height, width) on every step: OFF, ON (`saccade`), seen by one an
 each recording from its first event to its last. Values are counts; the encoder "rate" makes them 1 where there was any event.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +40,13 @@ def picture_counts(path: Path, read: Callable[[], NDArray], time: int, size: tup
     return kept_counts("saccades", {"time": time, "size": size}, [path], make)
 
 
-def sound_counts(path: Path, read: Callable[[], Recordings], time: int, size: tuple[int, int], settings: Settings) -> NDArray:
-    """Return events of recordings read with the settings' noise, (recordings, time, 1, *size); InputError names one without events."""
+def sound_counts(
+    path: Path, files: Sequence[Path], read: Callable[[], Recordings], time: int, size: tuple[int, int], settings: Settings
+) -> NDArray:
+    """Return events of recordings read with the settings' noise, (recordings, time, 1, *size); InputError names one without events.
+
+    path: for messages; files: what `read` reads.
+    """
 
     def make() -> NDArray:
         heard = list(read())
@@ -52,4 +57,4 @@ def sound_counts(path: Path, read: Callable[[], Recordings], time: int, size: tu
         return stacked([to_strips(each, time, size) for each in events])
 
     noise = None if settings.snr_db is None else (settings.snr_db, settings.seed)
-    return kept_counts("cochlea", {"time": time, "size": size, "noise": noise}, [path], make)
+    return kept_counts("cochlea", {"time": time, "size": size, "noise": noise}, files, make)

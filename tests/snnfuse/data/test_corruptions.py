@@ -8,7 +8,7 @@ import pytest
 from data_trees import few_recordings
 
 from snnfuse import data
-from snnfuse.data import corruptions, mnist_fsdd
+from snnfuse.data import corruptions, fsdd, mnist_fsdd
 from snnfuse.hardware.errors import InputError
 
 PICTURES = np.broadcast_to(np.random.default_rng(0).random((1, 40, 1, 28, 28), np.float32), (3, 40, 1, 28, 28))
@@ -146,7 +146,7 @@ def test_noise_of_recordings_is_on_the_waveform_with_the_clean_normalisation(sha
 
 
 def test_recordings_are_read_once(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mnist_fsdd.read_clips(shared_data / mnist_fsdd.RECORDINGS, 0.0)
-    monkeypatch.setattr(mnist_fsdd, "read_wavs", lambda path: pytest.fail("read again"))
-    clips, *_ = mnist_fsdd.read_clips(shared_data / mnist_fsdd.RECORDINGS, 0.0)
+    fsdd.read_clips(shared_data / mnist_fsdd.RECORDINGS, 0.0)
+    monkeypatch.setattr(fsdd, "read_wavs", lambda path: pytest.fail("read again"))
+    clips, *_ = fsdd.read_clips(shared_data / mnist_fsdd.RECORDINGS, 0.0)
     assert not clips.flags.writeable and len(clips) == 3000

@@ -11,7 +11,7 @@ import pytest
 from scipy.io import wavfile
 
 from snnfuse import data
-from snnfuse.data import av_digits, features, mnist_fsdd, readers
+from snnfuse.data import av_digits, features, fsdd, mnist_fsdd, readers
 from snnfuse.hardware.errors import InputError
 
 REAL = Path(__file__).parents[4] / "shared/data"
@@ -118,8 +118,8 @@ def test_noise_that_nobody_hears_changes_nothing(settings: dict, dtype: type, tm
     wavfile.write(wave, 8000, (32767 * tone).astype(np.int16) if dtype == np.int16 else np.rint(128 + 127 * tone).astype(np.uint8))
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("3_jo_0.wav", wave.getvalue())
-    recipe = mnist_fsdd.sound_recipe(data.Settings(**settings), 12)
-    clean, noisy = (mnist_fsdd.read_clips(path, snr, recipe=recipe)[0] for snr in (None, 150.0))
+    recipe = fsdd.sound_recipe(data.Settings(**settings), 12)
+    clean, noisy = (fsdd.read_clips(path, snr, recipe=recipe)[0] for snr in (None, 150.0))
     assert np.abs(clean - noisy).max() < 0.05 * np.ptp(clean)
 
 
@@ -213,7 +213,7 @@ def wav(shape: tuple[int, ...]) -> bytes:
 )
 def test_bad_recordings_are_named(tmp_path: Path, members: dict[str, bytes], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        mnist_fsdd.read_clips(write_zip(tmp_path / "r.zip", **members))
+        fsdd.read_clips(write_zip(tmp_path / "r.zip", **members))
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\3\4 nor this"])
