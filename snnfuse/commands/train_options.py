@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 NETWORKS = ("fd-fusion", "s-cmrl")
 FUSION = "fd-fusion"
 # What help lists. Its sources import NumPy and torch, which takes seconds; a test compares.
-DATA_SETS = ("av-digits", "mnist-fsdd", "mnistdvs-ntidigits", "cifar10", "cifar10-av", "urbansound8k-av", "crema-d")
+DATA_SETS = (
+    "av-digits", "mnist-fsdd", "mnistdvs-ntidigits", "nmnist-fsdd", "cifar10", "cifar10-av", "urbansound8k-av", "crema-d", "esc10",
+    "cifar-esc", "urbansound8k",
+)  # fmt: skip
 L2_RULES = ("none", "per-step", "per-step-host", "membrane", "time-average")
 PRESETS = "small, narrow, narrow-cifar or full of fd-fusion; crema-d, urbansound8k-av, mnistdvs-ntidigits or mnist-fsdd of s-cmrl"
 RECIPE_FIELDS = (

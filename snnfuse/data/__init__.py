@@ -1,15 +1,15 @@
 """Audio-visual data sets, as NumPy arrays. `load(name)` gives one; nothing here needs torch."""
 
 from snnfuse.data import av_digits, mnist_fsdd
-from snnfuse.data.events import mnistdvs_ntidigits
-from snnfuse.data.folders import cifar10, cifar10_av, crema_d, urbansound8k_av
+from snnfuse.data.events import mnistdvs_ntidigits, nmnist_fsdd
+from snnfuse.data.folders import cifar10, cifar10_av, cifar_esc, crema_d, esc10, urbansound8k, urbansound8k_av
 from snnfuse.data.pairs import AudioVisual, Pairs, Pool, draw_pairs, hold_out, make_pairs, redraw
 from snnfuse.data.registry import load, names, register_data_set
 from snnfuse.data.settings import Settings
 
-for _module in (av_digits, mnist_fsdd, mnistdvs_ntidigits):
+for _module in (av_digits, mnist_fsdd, mnistdvs_ntidigits, nmnist_fsdd):
     register_data_set(_module.NAME, _module.load)
-for _module in (cifar10, cifar10_av, urbansound8k_av, crema_d):
+for _module in (cifar10, cifar10_av, urbansound8k_av, crema_d, esc10, cifar_esc, urbansound8k):
     register_data_set(_module.KIND.name, _module.load)
 
 __all__ = [

@@ -59,10 +59,10 @@ def stft(wave: NDArray[np.float64], window: int, hop: int, size: int) -> NDArray
     return np.moveaxis(fft.rfft(weights * frames, n=size) * np.sqrt(1 / weights.sum() ** 2), -1, 0)
 
 
-def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ) -> Floats:
-    """Log-mel spectrogram, float32 (frames, bands), in [log FLOOR, 0]; 0 is the loudest band of the recording, silence all FLOOR.
+def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ, floor: float = FLOOR) -> Floats:
+    """Log-mel spectrogram, float32 (frames, bands), in [log floor, 0]; 0 is the loudest band of the recording, silence all floor.
 
-    wave: (samples,), any real dtype; rate: samples per second; highest: upper end of the last band, Hz.
+    wave: (samples,), any real dtype; rate: samples per second; highest: upper end of the last band, Hz; floor: relative power.
     """
     window = round(WINDOW_SECONDS * rate)
     hop = round(HOP_SECONDS * rate)
@@ -71,7 +71,7 @@ def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ) -
     padded = np.pad(padded, (0, max(0, window - padded.size)))
     spectra = stft(padded, window, hop, size)
     power = mel_filters(bands, spectra.shape[0], rate, highest) @ np.abs(spectra) ** 2
-    return np.log(np.maximum(power / max(power.max(), np.finfo(float).tiny), FLOOR)).T.astype(np.float32)
+    return np.log(np.maximum(power / max(power.max(), np.finfo(float).tiny), floor)).T.astype(np.float32)
 
 
 def stretch(frames: Floats, time: int) -> Floats:

@@ -70,6 +70,7 @@ class Pairs:
         time: time steps of a sample.
         is_fixed: whether the pairs are given (image and sound of one recording), so that they must not be drawn anew.
         encoding: how values become inputs over time.
+        rounds: in how many pairs each item of the first pool stands where they are drawn.
 
     Raises:
         InputError: a pair joins two classes, a timed pool has another number of steps, or a pool cannot be encoded so.
@@ -80,6 +81,7 @@ class Pairs:
     time: int
     is_fixed: bool = False
     encoding: Encoding = Encoding()
+    rounds: int = 1
 
     def __post_init__(self) -> None:
         labels = np.stack([pool.labels[column] for pool, column in zip(self.pools.values(), self.index.T)])
@@ -148,37 +150,51 @@ class AudioVisual:
         return self.train.time
 
 
-def draw_pairs(pools: Mapping[str, Pool], seed: int) -> Ints:
-    """One pair per item of the first pool, (pairs, modalities): items of its class, each used equally often up to one.
+def draw_pairs(pools: Mapping[str, Pool], seed: int, rounds: int = 1) -> Ints:
+    """`rounds` pairs per item of the first pool, (pairs, modalities): items of its class, each used equally often up to one a round.
+
+    In several rounds an item meets others, as long as its class has as many.
 
     Raises:
         InputError: a class lacks items of one modality.
     """
     rng = np.random.default_rng(seed)
     (anchor, first), *others = pools.items()
-    index = np.empty((len(first), len(pools)), np.int64)
-    index[:, 0] = np.arange(len(first))
+    index = np.empty((rounds * len(first), len(pools)), np.int64)
+    index[:, 0] = np.repeat(np.arange(len(first)), rounds)
     for column, (name, pool) in enumerate(others, 1):
         missing = np.setdiff1d(pool.labels, first.labels)
         if missing.size:
             raise InputError(f"class {missing[0]} has items of {name} but none of {anchor}")
         for label in np.unique(first.labels):
-            rows, members = np.flatnonzero(first.labels == label), np.flatnonzero(pool.labels == label)
+            rows, members = np.flatnonzero(first.labels[index[:, 0]] == label), np.flatnonzero(pool.labels == label)
             if not members.size:
                 raise InputError(f"class {label} has items of {anchor} but none of {name}")
-            rounds = -(-rows.size // members.size)
-            index[rows, column] = np.concatenate([rng.permutation(members) for _ in range(rounds)])[: rows.size]
+            index[rows, column] = _drawn(members, rows.size, rounds, rng)
     return index
 
 
-def make_pairs(pools: Mapping[str, Pool], time: int, seed: int, encoder: str | None = None) -> Pairs:
+def _drawn(members: Ints, count: int, rounds: int, rng: np.random.Generator) -> Ints:
+    """`count` of the members, `rounds` in a row for each item that they are paired with: permutations one after the other.
+
+    Where a permutation ends within an item's rounds, the next one begins with members that the item has not met.
+    """
+    order = rng.permutation(members)
+    while order.size < count:
+        fresh, met = rng.permutation(members), order[order.size - order.size % rounds :]
+        again = np.isin(fresh, met)
+        order = np.concatenate([order, fresh[~again], fresh[again]])
+    return order[:count]
+
+
+def make_pairs(pools: Mapping[str, Pool], time: int, seed: int, encoder: str | None = None, rounds: int = 1) -> Pairs:
     """Pools and the pairs that `draw_pairs` draws from them; the seed is that of a random code, too."""
-    return Pairs(pools, draw_pairs(pools, seed), time, encoding=Encoding(encoder or "direct", seed))
+    return Pairs(pools, draw_pairs(pools, seed, rounds), time, encoding=Encoding(encoder or "direct", seed), rounds=rounds)
 
 
 def redraw(pairs: Pairs, seed: int) -> Pairs:
     """Return the same items paired anew, or unchanged where the pairs are fixed."""
-    return pairs if pairs.is_fixed else replace(pairs, index=draw_pairs(pairs.pools, seed))
+    return pairs if pairs.is_fixed else replace(pairs, index=draw_pairs(pairs.pools, seed, pairs.rounds))
 
 
 def hold_out(pairs: Pairs, fraction: float, seed: int) -> tuple[Pairs, Pairs]:
@@ -194,7 +210,7 @@ def hold_out(pairs: Pairs, fraction: float, seed: int) -> tuple[Pairs, Pairs]:
         return _split_fixed(pairs, fraction, rng)
     held = {name: held_items(pool.labels, pool.groups, fraction, rng) for name, pool in pairs.pools.items()}
     sides = ({name: pool.part(held[name] == side) for name, pool in pairs.pools.items()} for side in (False, True))
-    kept, out = (replace(pairs, pools=pools, index=draw_pairs(pools, seed)) for pools in sides)
+    kept, out = (replace(pairs, pools=pools, index=draw_pairs(pools, seed, pairs.rounds)) for pools in sides)
     return kept, out
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.data.features import Floats, Normalisation, log_mel, measure, stretch
+from snnfuse.data.features import FLOOR, Floats, Normalisation, log_mel, measure, stretch
 from snnfuse.data.pictures import log_stft, measure_pictures, resample, resize
 
 
@@ -20,6 +20,7 @@ class SoundRecipe:
         trims: silence at both ends is cut, for a spoken word, and the rest stretched; otherwise the whole recording is resized.
         rate: samples per second that a recording is brought to before its log-mel spectrogram; None leaves it.
         highest: upper end of the mel bands, Hz.
+        floor: of log-mel, power relative to the recording's loudest band.
     """
 
     form: str
@@ -28,6 +29,7 @@ class SoundRecipe:
     trims: bool
     rate: int | None
     highest: float
+    floor: float = FLOOR
 
     def __call__(self, wave: NDArray, rate: int) -> Floats:
         """wave (samples,) at `rate` samples per second -> float32 (frames, bands) or (1, height, width)."""
@@ -35,7 +37,7 @@ class SoundRecipe:
             return resize(log_stft(wave, rate), self.shape)[None]
         columns, bands = self.shape if self.form == "frames" else self.shape[::-1]
         wanted = self.rate or rate
-        heard = log_mel(resample(wave, rate, wanted), wanted, bands, self.highest)
+        heard = log_mel(resample(wave, rate, wanted), wanted, bands, self.highest, self.floor)
         frames = stretch(heard, columns) if self.trims else resize(heard.T, (bands, columns)).T
         return frames if self.form == "frames" else frames.T[None]
 

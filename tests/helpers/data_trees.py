@@ -1,6 +1,8 @@
 """Small data sets in the folder layouts and file formats that their users have."""
 
+import io
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -28,7 +30,7 @@ def sound(path: Path, seed: int = 0, rate: int = 8000, samples: int = 1600, chan
     rng = np.random.default_rng(seed)
     tone = np.sin(2 * np.pi * rng.uniform(200, 3000) * np.arange(samples) / rate)
     wave = 0.3 * tone[:, None] + 0.05 * rng.standard_normal((samples, channels))
-    soundfile.write(path, wave, rate, subtype=subtype, format="FLAC" if path.suffix.lower() == ".flac" else "WAV")
+    soundfile.write(path, wave, rate, subtype=subtype, format={".flac": "FLAC", ".ogg": "OGG"}.get(path.suffix.lower(), "WAV"))
     return path
 
 
@@ -144,3 +146,62 @@ def fake_ffmpeg(folder: Path, python: str) -> str:
     program.write_text(FFMPEG.replace("{python}", python))
     program.chmod(0o755)
     return f"{folder}{os.pathsep}{os.environ['PATH']}"
+
+
+def esc10(root: Path, each: int = 1) -> Path:
+    """The ten folders of ESC-10 with `each` sources in every fold, the first of two takes."""
+    from snnfuse.data.folders.esc10 import FOLDERS
+
+    for label, folder in enumerate(FOLDERS):
+        for fold in range(1, 6):
+            for number in range(each):
+                for take in "AB"[: 2 if number == 0 else 1]:
+                    source = 1000 * label + 10 * fold + number
+                    sound(root / folder / f"{fold}-{source}-{take}.ogg", source + 1000 * ord(take), 22050, 2205, subtype=None)
+    return root
+
+
+def urbansound8k(root: Path) -> Path:
+    """UrbanSound8K/audio/fold1 ... fold10 with two sounds of one recording of every class in each."""
+    for fold in range(1, 11):
+        for label in range(10):
+            for piece in range(2):
+                name = f"{100 * fold + label}-{label}-0-{piece}.wav"
+                sound(root / "UrbanSound8K/audio" / f"fold{fold}" / name, 1000 * fold + 10 * label + piece, 22050, 2205 * (1 + piece))
+    return root
+
+
+def zipped(folder: Path, archive: Path) -> Path:
+    """A zip file of what a folder holds, which is then removed."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as whole:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                whole.write(path, path.relative_to(folder).as_posix())
+    shutil.rmtree(folder)
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    archive.write_bytes(content.getvalue())
+    return archive
+
+
+def bs2(events: np.ndarray) -> bytes:
+    """A recording of N-MNIST: rows x, y, polarity, microseconds."""
+    x, y, p, t = events.astype(np.int64).T
+    word = (p << 23) | t
+    return np.stack([x, y, word >> 16, (word >> 8) & 255, word & 255], 1).astype(np.uint8).tobytes()
+
+
+def nmnist_fsdd(root: Path, train: int = 30, test: int = 10, events: int = 50) -> Path:
+    """nmnist/<number>.bs2 with both lists, and fsdd/recordings with takes 0, 5 and 6 of every digit by one speaker."""
+    rng = np.random.default_rng(0)
+    (root / "nmnist").mkdir(parents=True)
+    for name, numbers in (("train1K.txt", range(1, train + 1)), ("test100.txt", range(60001, 60001 + test))):
+        lines = [f"{number}\t{(number - 1) % 10}" for number in numbers]
+        (root / "nmnist" / name).write_text("\r\n".join(["#sample #class", *lines]) + "\r\n")
+        for number in numbers:
+            rows = np.stack([*rng.integers(0, 34, (2, events)), rng.integers(0, 2, events), np.sort(rng.integers(0, 300_000, events))], 1)
+            (root / "nmnist" / f"{number}.bs2").write_bytes(bs2(rows))
+    for digit in range(10):
+        for take in (0, 5, 6):
+            sound(root / "fsdd/recordings" / f"{digit}_jo_{take}.wav", 10 * digit + take)
+    return root

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.encoders import Encoding
-from snnfuse.data.features import with_context
+from snnfuse.data.features import FLOOR, with_context
 from snnfuse.data.folders.decode import image_array, sound_array
 from snnfuse.data.folders.entries import IMAGES, SOUNDS, Entry, Files, class_folders, files_of
 from snnfuse.data.pairs import AudioVisual, Ints, Pairs, Pool
@@ -28,16 +29,32 @@ SHOWN = 3  # names in a message
 
 @dataclass(frozen=True)
 class Sample:
-    """An image and its recording, None where the data set has no sound, and their class."""
+    """An image and its recording, None where the data set has no images or no sound, and their class."""
 
     label: int
-    image: Entry
+    image: Entry | None
     sound: Entry | None
 
     @property
     def stem(self) -> str:
         """The name that its files share."""
-        return self.image.stem
+        return self.file.stem
+
+    @property
+    def file(self) -> Entry:
+        """The image, or else the recording."""
+        return self.image or cast(Entry, self.sound)  # there is one of them
+
+
+@dataclass(frozen=True)
+class SoundLayout:
+    """How recordings become frames: `steps` of `per_step` frames each, of `bands` bands, each step seeing the last `context` frames."""
+
+    steps: int = STEPS
+    per_step: int = FRAMES_PER_STEP
+    bands: int = BANDS
+    context: int = CONTEXT
+    floor: float = FLOOR
 
 
 @dataclass(frozen=True)
@@ -52,6 +69,7 @@ class Kind:
         page: where it can be had.
         tree: the folders that are expected.
         speech: "recorded" or "none".
+        sound: how recordings become frames.
     """
 
     name: str
@@ -61,6 +79,7 @@ class Kind:
     page: str
     tree: str
     speech: str = "none"
+    sound: SoundLayout = SoundLayout()
 
     def root(self, given: str | Path | None, *markers: str) -> Path:
         """The folder in which a marker lies: DATA_DIR, or DATA_DIR/<name>.
@@ -88,7 +107,7 @@ class Kind:
 
     def check(self, settings: Settings, *, has_sound: bool = True) -> None:
         """InputError for a setting that it does not offer."""
-        common = {"time": (), "size": (), "encoder": (), "split": self.splits}
+        common: dict[str, tuple] = {"time": (), "size": (), "encoder": (), "split": self.splits}
         if not has_sound:
             return only(settings, self.name, **common)
         kinds = ("log-mel", "log-stft") if settings.audio == "picture" else ("log-mel",)
@@ -145,18 +164,18 @@ def build(
     if training.all() or not training.any():
         raise InputError(f"{kind.name}: {len(samples)} samples leave one side of the split empty")
     size, is_picture = settings.size or kind.size, settings.audio == "picture"
-    sounds = [sample.sound for sample in samples if sample.sound is not None]
-    has_sound = bool(sounds)
-    steps = settings.time or (STEPS if has_sound and not is_picture else PICTURE_STEPS)
-    labels = np.array([sample.label for sample in samples], np.int64)
-    pools = {"image": Pool(image_array(kind.name, [s.image for s in samples], size), labels, scale=1 / 255, groups=groups)}
-    if has_sound:
-        pools["audio"] = sound_pool(kind.name, sounds, labels, training, settings, size, steps, groups)
+    images, sounds = ([entry for s in samples if (entry := getattr(s, name)) is not None] for name in ("image", "sound"))
+    steps = settings.time or (kind.sound.steps if sounds and not is_picture else PICTURE_STEPS)
+    labels, pools = np.array([sample.label for sample in samples], np.int64), {}
+    if images:
+        pools["image"] = Pool(image_array(kind.name, images, size), labels, scale=1 / 255, groups=groups)
+    if sounds:
+        pools["audio"] = sound_pool(kind, sounds, labels, training, settings, size, steps, groups)
     train, test = (side(pools, select, steps, settings) for select in (training, ~training))
     warn_of_classes(kind.name, classes, labels[~training])
     warn_of_copies(kind.name, train, test)
     used = replace(settings, split=settings.split or kind.splits[0])
-    return AudioVisual(kind.name, tuple(classes), train, test, kind.source, kind.speech, used, ("audio",) if has_sound else ())
+    return AudioVisual(kind.name, tuple(classes), train, test, kind.source, kind.speech, used, ("audio",) if sounds else ())
 
 
 def warn_of_classes(name: str, classes: Sequence[str], tested: Ints) -> None:
@@ -184,16 +203,18 @@ def side(pools: dict[str, Pool], select: NDArray[np.bool_], steps: int, settings
 
 
 def sound_pool(
-    name: str, entries: list[Entry], labels: Ints, training: NDArray[np.bool_], settings: Settings, size: tuple[int, int], steps: int,
+    kind: Kind, entries: list[Entry], labels: Ints, training: NDArray[np.bool_], settings: Settings, size: tuple[int, int], steps: int,
     groups: Ints | None,
 ) -> Pool:  # fmt: skip
-    """Sound as frames, float32 (items, steps, 240), or as pictures, int16 (items, 1, *size); normalised with clean training recordings."""
-    is_picture = settings.audio == "picture"
-    shape = size if is_picture else (steps * FRAMES_PER_STEP, BANDS)
-    recipe = SoundRecipe("picture" if is_picture else "frames", settings.features or "log-mel", shape, False, RATE, HIGHEST_HZ)
-    clean = sound_array(name, entries, recipe)
+    """Sound as frames, float32 (items, steps, context * bands), or as pictures, int16 (items, 1, *size); normalised with clean
+    training recordings."""
+    is_picture, layout = settings.audio == "picture", kind.sound
+    shape = size if is_picture else (steps * layout.per_step, layout.bands)
+    form = "picture" if is_picture else "frames"
+    recipe = SoundRecipe(form, settings.features or "log-mel", shape, False, RATE, HIGHEST_HZ, layout.floor)
+    clean = sound_array(kind.name, entries, recipe)
     constants = recipe.constants(clean, training)
-    clips = clean if settings.snr_db is None else sound_array(name, entries, recipe, settings.snr_db, settings.seed)
+    clips = clean if settings.snr_db is None else sound_array(kind.name, entries, recipe, settings.snr_db, settings.seed)
     if is_picture:
         return Pool(to_int16(clips, constants), labels, scale=INT16_SCALE, groups=groups)
-    return Pool(with_context(constants(clips), steps, CONTEXT), labels, timed=True, groups=groups)
+    return Pool(with_context(constants(clips), steps, layout.context), labels, timed=True, groups=groups)

@@ -65,7 +65,7 @@ def read_sides(root: Path) -> tuple[list[Sample], np.ndarray]:
     first = {sample.stem: sample for sample in samples[: counts[0]]}
     for sample in samples[counts[0] :]:
         if sample.stem in first:
-            raise InputError(f"{sample.image}: the same clip trains, {first[sample.stem].image}")
+            raise InputError(f"{sample.file}: the same clip trains, {first[sample.stem].file}")
     return samples, np.repeat([False, True], counts)
 
 
@@ -73,5 +73,5 @@ def actor_of(sample: Sample) -> int:
     """The actor, the first four digits; InputError for a file that is not named so."""
     match = NAME.fullmatch(sample.stem)
     if match is None:
-        raise InputError(f"{sample.image}: not named <actor>_<sentence>_<emotion>_<level>, so its actor is unknown; rename it")
+        raise InputError(f"{sample.file}: not named <actor>_<sentence>_<emotion>_<level>, so its actor is unknown; rename it")
     return int(match[1])

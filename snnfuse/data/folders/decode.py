@@ -5,7 +5,7 @@ import sys
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -23,7 +23,7 @@ from snnfuse.data.recipes import SoundRecipe
 from snnfuse.hardware.errors import DataWarning
 
 THREADS = min(8, os.cpu_count() or 1)  # decoders let go of Python's lock
-MANY = 500  # files from which on a terminal shows how far it is
+MANY = 200  # files from which on a terminal shows how far it is
 
 
 def image_array(name: str, entries: Sequence[Entry], size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -68,13 +68,19 @@ def _collect(title: str, entries: Sequence[Entry], read: Callable[[Entry], tuple
 
 
 def watched(title: str, items: Any, total: int, many: int = MANY) -> Any:
-    """Yield the items unchanged; on a terminal, where they are `many`, with a progress bar."""
+    """Yield the items unchanged; on a terminal, where they are `many`, with a progress bar and their number."""
     if total < many or not sys.stderr.isatty():
         return items
-    from rich.console import Console
-    from rich.progress import track
+    return _shown(title, items, total)
 
-    return track(items, title, total, console=Console(stderr=True), transient=True)
+
+def _shown(title: str, items: Iterable[Any], total: int) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield from bar.track(items, total, description=title)
 
 
 def _told(made: cache.Made, name: str) -> NDArray:

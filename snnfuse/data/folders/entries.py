@@ -4,7 +4,7 @@ import errno
 import os
 import unicodedata
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from snnfuse.hardware.errors import InputError
 
 IMAGES = (".jpg", ".jpeg", ".png")
-SOUNDS = (".wav", ".flac")
+SOUNDS = (".wav", ".flac", ".ogg")
 IGNORED = ("thumbs.db", "desktop.ini", "__macosx")  # what file managers leave behind, beside everything that begins with a dot
 Files = Mapping[str, "Entry"]  # by name without suffix
 
@@ -39,6 +39,11 @@ class Entry:
     def stem(self) -> str:
         """Name without folder and suffix; accents, which systems spell as one character or as two, are one."""
         return unicodedata.normalize("NFC", PurePosixPath(self.member).stem if self.member else self.path.stem)
+
+    @property
+    def suffix(self) -> str:
+        """As ".wav", in lower case."""
+        return PurePosixPath(self.member or self.path.name).suffix.lower()
 
     def read(self) -> bytes:
         """The whole content.
@@ -96,9 +101,8 @@ def by_stem(entries: list[Entry], suffixes: tuple[str, ...], folder: object) -> 
     """Entries of one class, sorted, by their names without suffix; raises as `files_of` does."""
     files: dict[str, Entry] = {}
     for entry in sorted(entries, key=lambda entry: (entry.stem, str(entry))):
-        suffix = PurePosixPath(entry.member or entry.path.name).suffix
-        if suffix.lower() not in suffixes:
-            raise InputError(f"{entry}: {suffix or 'a file without suffix'} is none of {', '.join(suffixes)}; convert or remove it")
+        if entry.suffix not in suffixes:
+            raise InputError(f"{entry}: {entry.suffix or 'a file without suffix'} is none of {', '.join(suffixes)}; convert or remove it")
         if entry.stem in files:
             raise InputError(f"{entry}: has the same name as {files[entry.stem]}; a name must stand for one file")
         files[entry.stem] = entry
@@ -128,24 +132,50 @@ def _reason(error: OSError) -> str:
     return "a circle of symbolic links" if error.errno == errno.ELOOP else error.strerror or str(error)
 
 
+def listing(root: Path, depth: int = 4) -> dict[str, Entry]:
+    """Every file of a zip file, or below a folder, by its name in there, "/" between folders, sorted; without what is ignored.
+
+    depth: folders within folders that are looked into.
+
+    Raises:
+        InputError: the zip file is damaged, or a folder cannot be listed.
+    """
+    found = dict(_members(root)) if root.is_file() else dict(_below(root, "", depth))
+    return {name: found[name] for name in sorted(found)}
+
+
+def _members(path: Path) -> Iterator[tuple[str, Entry]]:
+    try:
+        infos = [info for info in _opened(path, path.stat().st_mtime_ns).infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise InputError(f"{path}: damaged zip file ({error}); fetch it again") from error
+    for info in infos:
+        if not any(is_ignored(part) for part in PurePosixPath(info.filename).parts):
+            yield info.filename, Entry(path, info.file_size, info.CRC, info.filename)
+
+
+def _below(folder: Path, prefix: str, depth: int) -> Iterator[tuple[str, Entry]]:
+    for entry in _scan(folder):
+        if is_ignored(entry.name):
+            continue
+        if not _is_folder(entry):
+            stat = entry.stat()
+            yield prefix + entry.name, Entry(Path(entry.path), stat.st_size, stat.st_mtime_ns)
+        elif depth:
+            yield from _below(Path(entry.path), f"{prefix}{entry.name}/", depth - 1)
+
+
 def zip_classes(path: Path, suffixes: tuple[str, ...]) -> dict[str, dict[str, Files]]:
     """A zip file with <side>/<class>/<file>: side -> class -> files.
 
     Raises:
         InputError: it is damaged, or holds something else.
     """
-    try:
-        infos = [info for info in _opened(path, path.stat().st_mtime_ns).infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise InputError(f"{path}: damaged zip file ({error}); fetch it again") from error
     groups: dict[str, dict[str, list[Entry]]] = {}
-    for info in infos:
-        parts = PurePosixPath(info.filename).parts
-        if any(is_ignored(part) for part in parts):
-            continue
+    for name, entry in _members(path):
+        parts = PurePosixPath(name).parts
         if len(parts) != 3:
-            raise InputError(f"{path}: {info.filename} is not named <train or test>/<class>/<file>")
-        entry = Entry(path, info.file_size, info.CRC, info.filename)
+            raise InputError(f"{path}: {name} is not named <train or test>/<class>/<file>")
         groups.setdefault(parts[0], {}).setdefault(parts[1], []).append(entry)
     return {
         side: {name: by_stem(entries, suffixes, f"{path}: {side}/{name}") for name, entries in sorted(classes.items())}

@@ -1,4 +1,4 @@
-"""Decoding recordings with soundfile: wav and flac of any rate, width and number of channels; every damage names the file."""
+"""Decoding recordings with soundfile: wav, flac and ogg of any rate, width and number of channels; every damage names the file."""
 
 import io
 
@@ -9,6 +9,7 @@ from snnfuse.data.folders.entries import Entry
 from snnfuse.data.folders.images import PIP
 from snnfuse.hardware.errors import EnvironmentProblem, InputError
 
+OGG, LAST_PAGE = b"OggS", 4  # how a page begins, and the bit of its sixth byte that says that none follows (RFC 3533)
 UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)  # what programs write that pipe a recording and cannot go back to its header
 LONGEST = 100_000_000  # samples per channel; half an hour at 48 kHz, and 0.8 GB as numbers
 
@@ -28,7 +29,7 @@ def read_sound(entry: Entry) -> tuple[int, NDArray[np.float64], str | None]:
     Several channels are averaged. Silence is a recording like any other: it lies at the floor of its features.
 
     Raises:
-        InputError: no readable wav or flac, cut short, empty, or holding numbers that are not finite.
+        InputError: no readable wav, flac or ogg, cut short, empty, or holding numbers that are not finite.
     """
     import soundfile
 
@@ -54,7 +55,9 @@ def read_sound(entry: Entry) -> tuple[int, NDArray[np.float64], str | None]:
 
 
 def check_whole(entry: Entry, raw: bytes) -> None:
-    """InputError where a wav file is shorter than its header says, which libsndfile would read without a word."""
+    """InputError where a wav file is shorter than its header says, or an ogg file lacks its last page, which libsndfile reads silently."""
+    if raw[:4] == OGG:
+        return _check_pages(entry, raw)
     if raw[:4] != b"RIFF" or raw[8:12] != b"WAVE":
         return
     at = 12
@@ -67,3 +70,12 @@ def check_whole(entry: Entry, raw: bytes) -> None:
             return
         at += 8 + length + length % 2
     raise InputError(f"{entry}: a wav file without a recording in it; fetch it again")
+
+
+def _check_pages(entry: Entry, raw: bytes) -> None:
+    at = last = 0
+    while raw[at : at + 4] == OGG and at + 27 <= len(raw):
+        last, segments = at, raw[at + 26]
+        at += 27 + segments + sum(raw[at + 27 : at + 27 + segments])
+    if at != len(raw) or not raw[last + 5] & LAST_PAGE:
+        raise InputError(f"{entry}: an ogg file that is cut short or damaged at byte {min(last, len(raw))}; fetch it again")
