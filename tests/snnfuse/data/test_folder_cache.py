@@ -18,7 +18,7 @@ from snnfuse.data.recipes import SoundRecipe
 from snnfuse.hardware.errors import DataWarning
 
 RECIPE = SoundRecipe("picture", "log-mel", (8, 8), False, 22050, 11025.0)
-OTHERS = {"form": "frames", "features": "log-stft", "shape": (8, 9), "trims": True, "rate": 16000, "highest": 8000.0}
+OTHERS = {"form": "frames", "features": "log-stft", "shape": (8, 9), "trims": True, "rate": 16000, "highest": 8000.0, "floor": 1e-6}
 
 
 @pytest.fixture
