@@ -1,7 +1,7 @@
 """Audio-visual data sets, as NumPy arrays. `load(name)` gives one; nothing here needs torch."""
 
-from snnfuse.data import av_digits, mnist_fsdd
-from snnfuse.data.events import mnistdvs_ntidigits, nmnist_fsdd
+from snnfuse.data import av_digits, mnist_fsdd, nmnist_fsdd
+from snnfuse.data.events import mnistdvs_ntidigits
 from snnfuse.data.folders import cifar10, cifar10_av, cifar_esc, crema_d, esc10, urbansound8k, urbansound8k_av
 from snnfuse.data.pairs import AudioVisual, Pairs, Pool, draw_pairs, hold_out, make_pairs, redraw
 from snnfuse.data.registry import load, names, register_data_set
