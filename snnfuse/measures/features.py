@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from snnfuse.hardware.energy.activity import FUSED, origins
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.graded import Relay
 from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline, layer_name
 from snnfuse.hardware.ir.program import Program
 
@@ -116,9 +117,10 @@ def embedding_nodes(program: Program | Pipeline, chosen: Mapping[str, str] | Non
     Args:
         program: of an exported network, whose nodes are named after the modules that the network was made of; of several, as
             stage1/node and so on.
-        chosen: nodes by a name for each. None: for every input the last hidden layer that only this input's events reach, under the input's
-            name, and, where a layer joins several inputs, the last hidden one that they reach, as "fused". A layer that a host reads
-            for later stages is hidden; what it carries is another stage's input.
+        chosen: nodes by a name for each. None: for every input, under its name, the last hidden layer that only this input's events reach
+            and that all of them pass on their way to the outputs; and as "fused" the last hidden one that all events of all inputs pass.
+            Where there is no such layer, as where tokens go several ways, there is no such row: choose one. A layer that a host reads for
+            later stages is hidden; what it carries is another stage's input. Relays, which add numbers up for others, are no embeddings.
 
     Raises:
         InputError: a chosen node is no layer of the program.
@@ -140,6 +142,21 @@ def embedding_nodes(program: Program | Pipeline, chosen: Mapping[str, str] | Non
 def _last_layers(program: Program, outputs: set[str]) -> dict[str, str]:
     """Of one program, by the input that reaches it; layers in `outputs` are no embeddings."""
     reached = origins(program)
-    hidden = [name for name in program.order if name in program.neurons and name not in outputs]
-    found = {origin: [name for name in hidden if reached[name] == origin] for origin in (*program.inputs, FUSED)}
-    return {origin: names[-1] for origin, names in found.items() if names}
+    hidden = [name for name, node in program.neurons.items() if name not in outputs and not isinstance(node, Relay)]
+    last_first = [name for name in reversed(program.order) if name in hidden]
+    found: dict[str, str] = {}
+    for origin in (*program.inputs, FUSED):
+        sources = set(program.inputs) if origin == FUSED else {origin}
+        passed = (name for name in last_first if reached[name] == origin and not _goes_around(program, name, sources))
+        if (name := next(passed, None)) is not None:
+            found[origin] = name
+    return found
+
+
+def _goes_around(program: Program, layer: str, sources: set[str]) -> bool:
+    """Whether an event of one of the sources can reach an output without passing a layer."""
+    met = sources - {layer}
+    for name in program.order:
+        if name != layer and any(connection.source in met for connection in program.into(name)):
+            met.add(name)
+    return any(output.node in met for output in program.outputs.values())

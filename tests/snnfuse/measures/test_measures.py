@@ -1,19 +1,21 @@
 """Feature-space measures against known geometry, and the modality report against runs made by hand."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from s_cmrl_networks import lively, pictures
 
 from snnfuse.compile.settings import DEFAULTS
 from snnfuse.compile.tracing import trace_module
 from snnfuse.data import corruptions
 from snnfuse.data.samples import Samples, draw_samples
-from snnfuse.export import lower, quantize, simulate
+from snnfuse.export import lower, quantize, simulate, to_nir
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.energy import estimate_energy
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import CalibrationWarning, InputError
 from snnfuse.measures import (
     Condition,
     Deployed,
@@ -127,6 +129,22 @@ def test_embeddings_are_found_by_what_reaches_them(program: Program) -> None:
     assert embedding_nodes(program, {"mine": "vision.2"}) == {"mine": "vision.2"}
     with pytest.raises(InputError, match="'vision.3' is no layer"):
         embedding_nodes(program, {"mine": "vision.3"})
+
+
+@pytest.mark.parametrize("fusion", ["spatio-temporal", "spatial", "add"])
+def test_where_each_modality_reads_the_other_an_embedding_is_of_its_own_input(fusion: str) -> None:
+    """Keys and values that a modality asks of the other lie beside its own queries, and their sums after them: no embeddings of either."""
+    model = lively(fusion=fusion)
+    inputs = dict(zip(model.inputs, pictures(model), strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CalibrationWarning)
+        found = quantize(to_nir(model, tuple(x[0] for x in inputs.values())), {name: x.numpy() for name, x in inputs.items()})
+    early = "" if fusion == "add" else "early."
+    assert embedding_nodes(found) == {"image": f"{early}image.stages.1.3", "audio": f"{early}audio.stages.1.3"}
+    for name, node in embedding_nodes(found).items():  # against runs: it changes with its own input and with no other
+        changed = {n: 1 - x.numpy() if n != name else x.numpy() for n, x in inputs.items()}
+        same, other = (emulate(found, found.encode(x), "all").spikes[node] for x in ({n: x.numpy() for n, x in inputs.items()}, changed))
+        assert same.any() and (same == other).all()
 
 
 def test_float_runs_of_graph_and_model_agree(model, graph, program: Program, samples: Samples) -> None:
