@@ -7,8 +7,9 @@ from snnfuse.networks.checks import check_above_zero, check_finite, check_flag
 
 PROPOSED = ("spatio-temporal", "spatial", "temporal")
 RIVALS = ("add", "weight-attention", "sca", "cmci")
+BINARY = ("query-key",)
 UNIMODAL = ("image", "audio")
-FUSIONS = (*PROPOSED, *RIVALS, *UNIMODAL)
+FUSIONS = (*PROPOSED, *BINARY, *RIVALS, *UNIMODAL)
 ATTENTIONS = ("causal", "exact")
 ORDERS = ("auto", "qk-first", "kv-first")
 STAGES = {"deep": 4, "shallow": 2}
@@ -27,11 +28,11 @@ class SCMRLConfig:
         heads: of attention; D = channels / heads.
         patches: "deep", four stages of convolution that divide height and width by 16; "shallow", two, by 4.
         fusion: "spatio-temporal", "spatial" or "temporal" cross-modal attention as a residual; the rivals "add", "weight-attention",
-            "sca", "cmci"; or one modality alone with attention to itself, "image", "audio".
+            "sca", "cmci"; "query-key", binary attention of linear cost; or one modality alone with attention to itself, "image", "audio".
         attention: over time, "causal": a step attends to itself and the steps before it; or "exact": every step to all T, as
             published, in stages over the whole window. Without a temporal branch there is no difference.
         order: which product of spatial attention comes first, "qk-first" (Q K^T) V or "kv-first" Q (K^T V); "auto" takes the cheaper.
-        alpha: factor of the cross-modal residual.
+        alpha: factor of the cross-modal residual; of "query-key" the one that training starts from.
         mlp_ratio: hidden channels of the perceptron, times C.
         attention_threshold: of the neurons behind attention and behind the mixing of both branches.
         legacy: the arithmetic of the published code with its faults, see `snnfuse.networks.s_cmrl`; needs attention "exact".

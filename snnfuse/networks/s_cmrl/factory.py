@@ -9,11 +9,13 @@ from snnfuse.networks.checks import listed
 from snnfuse.networks.registry import architecture, preset
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
 from snnfuse.networks.s_cmrl.network import CausalSCMRL, ExactSCMRL
+from snnfuse.networks.s_cmrl.query_key import CrossModalQueryKey
 from snnfuse.networks.s_cmrl.rivals import CMCI, SCA, AudioOnly, ImageOnly, Rival, WeightAttention
 
 NAME = "s-cmrl"
 RIVAL_CLASSES = {
     "add": Rival, "weight-attention": WeightAttention, "sca": SCA, "cmci": CMCI, "image": ImageOnly, "audio": AudioOnly,
+    "query-key": CrossModalQueryKey,
 }  # fmt: skip
 
 

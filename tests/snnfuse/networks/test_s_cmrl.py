@@ -16,7 +16,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.networks import run, run_folded
 from snnfuse.networks.s_cmrl import LossSettings, SCMRLConfig, alignment_loss
 from snnfuse.networks.s_cmrl.attention import over_steps, over_tokens, products_over_steps
-from snnfuse.networks.s_cmrl.config import FUSIONS, PROPOSED, RIVALS
+from snnfuse.networks.s_cmrl.config import BINARY, FUSIONS, PROPOSED, RIVALS
 from snnfuse.networks.s_cmrl.tables import DEAD, dead_parameters
 
 
@@ -39,6 +39,20 @@ def test_attention_over_steps_is_its_sum() -> None:
     expected = torch.einsum("tbhdn,sbhdn,sbhen->tbhen", q, k, v)
     products = products_over_steps(k.flatten(0, 1), v.flatten(0, 1)).unflatten(0, (T, 2)).sum(0)
     assert torch.equal(torch.stack([over_steps(q[t], products) for t in range(T)]), expected) and expected.max() > 2
+
+
+def test_binary_attention_lets_keys_of_a_head_through_where_any_query_of_it_fires() -> None:
+    model = lively(fusion="query-key")
+    own, other = (spikes(3, 16, 2, 2, seed=i) + spikes(3, 16, 2, 2, seed=i + 2) for i in range(2))  # tokens 0..2
+    part, seen = model.of_image, {}
+    part.project.register_forward_hook(lambda _, inputs, __: seen.update(masked=inputs[0]))
+    part.q.register_forward_hook(lambda _, __, output: seen.update(q=output))
+    part.k.register_forward_hook(lambda _, __, output: seen.update(k=output))
+    for _ in range(T):  # the mask remembers nothing of earlier steps
+        part(own, other)
+        q, k = (seen[name].reshape(3, 2, 8, 4) for name in "qk")
+        assert torch.equal(seen["masked"].reshape(3, 2, 8, 4), q.amax(2, keepdim=True) * k)
+    assert 0 < seen["masked"].sum() < seen["k"].sum()
 
 
 @pytest.mark.parametrize("order", ["qk-first", "kv-first"])
@@ -192,7 +206,7 @@ def test_every_parameter_is_trained(fusion: str, attention: str) -> None:
     losses = model.losses(outputs, features, torch.tensor([0, 1, 1]), LossSettings(temperature=1.0))
     losses.total.backward()
     assert outputs.shape == (T, 3, 3)
-    assert losses.total == sum(losses.terms.values()) and ("alignment" in losses.terms) == (fusion in PROPOSED)
+    assert losses.total == sum(losses.terms.values()) and ("alignment" in losses.terms) == (fusion in (*PROPOSED, *BINARY))
     silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert not silent
     torch.testing.assert_close(outputs, run_folded(model, *pictures(model)))

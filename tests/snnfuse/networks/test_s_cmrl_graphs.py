@@ -16,7 +16,7 @@ from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks import run
 
 
-@pytest.mark.parametrize("fusion", ["spatio-temporal", "spatial", "temporal", "add", "sca", "cmci", "image", "audio"])
+@pytest.mark.parametrize("fusion", ["spatio-temporal", "spatial", "temporal", "query-key", "add", "sca", "cmci", "image", "audio"])
 def test_a_graph_read_by_anybody_is_the_network(fusion: str, tmp_path: Path) -> None:
     model = on_a_grid(fusion=fusion)
     x = pictures_on_a_grid(model)
