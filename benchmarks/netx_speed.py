@@ -1,7 +1,8 @@
 """PilotNet on the emulator against lava-dl's netx on Lava, per step and sample: `python -m benchmarks.netx_speed [--json -]`.
 
-Both networks of lava-dl's wheel, LIF and sigma-delta, 16 steps per image; the emulator with a batch of 64 images, Lava with one, which is
-all it takes. Wall time, in turns, medians; the emulator on as many threads as there are cores, Lava in as many processes as it starts.
+Both networks of lava-dl's wheel, LIF and sigma-delta, 16 steps per image, on the image that its tests feed them; the emulator with a
+batch of 64, which it is moved sideways for, a pixel each, Lava with one, which is all it takes. Wall time, in turns, medians; the emulator
+on as many threads as there are cores, Lava in as many processes as it starts.
 """
 
 import json
@@ -16,23 +17,22 @@ from pathlib import Path
 import click
 import numpy as np
 
-from benchmarks.chip_tests import folder
+from benchmarks.chip_tests import array, folder
 from snnfuse.commands.console import Console, json_option
-from snnfuse.compile.random_inputs import random_inputs
 from snnfuse.export.netx import open_net
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import EnvironmentProblem
 from snnfuse.report.tables import table
 
-NETWORKS = {"PilotNet LIF": ("gts/pilotnet_lif/network.net", 1000), "PilotNet SDNN": ("gts/pilotnet_sdnn/network.net", 300)}
-"""File, and how many times as fast the emulator is to be."""
+NETWORKS = {"PilotNet LIF": ("pilotnet_lif", "image", 1000), "PilotNet SDNN": ("pilotnet_sdnn", "input", 300)}
+"""Folder, its image, and how many times as fast the emulator is to be."""
 STEPS, LIMIT_S = 16, 600
 
 
-def images(program: Program, batch: int) -> np.ndarray:
-    """Random images, each held for a sample: int32 (steps, batch, channel, y, x)."""
-    drawn = [random_inputs(program.inputs, STEPS, seed).inputs["input"][:1] for seed in range(-(-batch // 4))]
-    return np.repeat(program.encode(np.concatenate(drawn, axis=1)[:, :batch])["input"], STEPS, 0)
+def images(place: str, shape: tuple[int, ...], batch: int) -> np.ndarray:
+    """Images, each held for a sample: int32 (steps, batch, channel, y, x)."""
+    image = array(place).reshape(shape).astype(np.int32)
+    return np.repeat(np.stack([np.roll(image, pixels, -1) for pixels in range(batch)])[None], STEPS, 0)
 
 
 def on_emulator(program: Program, x: np.ndarray) -> float:
@@ -56,13 +56,14 @@ def on_lava(file: Path, image: np.ndarray) -> float:
 
 def measure(name: str, batch: int, rounds: int) -> dict:
     """One row, in milliseconds per step and sample."""
-    file, asked = NETWORKS[name]
-    program, _ = open_net(folder() / file)
-    x = images(program, batch)
+    place, image, asked = NETWORKS[name]
+    file = folder() / "gts" / place / "network.net"
+    program, _ = open_net(file)
+    x = images(f"{place}/{image}", program.inputs["input"].shape, batch)
     on_emulator(program, x[:, :1])  # compiles
     ours, theirs = [], []
     for _ in range(rounds):
-        theirs.append(on_lava(folder() / file, x[0, 0]))
+        theirs.append(on_lava(file, x[0, 0]))
         ours.append(min(on_emulator(program, x) for _ in range(3)))
     ours_ms, theirs_ms = 1e3 * statistics.median(ours), 1e3 * statistics.median(theirs)
     return {"network": name, "emulator_ms": ours_ms, "netx_on_lava_ms": theirs_ms, "times": theirs_ms / ours_ms, "asked": asked}

@@ -11,7 +11,7 @@ from snnfuse.hardware.ir.graded import Product, Relay
 from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.maximum import Maximum
-from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Output, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection, Constant, DeclaredInput, GradedInput, Output, SpikeInput
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Comparison, Mismatch, Recording, compare
@@ -30,6 +30,7 @@ __all__ = [
     "Delta",
     "Dense",
     "Diagonal",
+    "DeclaredInput",
     "GradedInput",
     "InverseRoot",
     "Lif",

@@ -7,7 +7,7 @@ from snnfuse.export.netx.neuron_registers import BIAS_SHIFT, FULL, changes, regi
 from snnfuse.export.netx.options import NetOptions
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.bias_input import BiasedLif, BiasInput
-from snnfuse.hardware.ir.nodes import Connection, GradedInput, Input, Neuron, SpikeInput
+from snnfuse.hardware.ir.nodes import Connection, DeclaredInput, Input, Neuron, SpikeInput
 from snnfuse.hardware.ir.sigma_delta import Delta
 from snnfuse.hardware.ir.synapses import Diagonal
 from snnfuse.hardware.ledger import LedgerEntry
@@ -25,7 +25,7 @@ def plain_input(shape: tuple[int, ...], bits: int, skipped: tuple[NetLayer, ...]
     if not bits:
         return SpikeInput(shape)
     after_sigma_delta = any(isinstance(layer.neuron, NetSdnn) for layer in skipped)
-    return GradedInput(shape, bits, 1.0 / (WEIGHT_SCALE << options.spike_exp) if after_sigma_delta else 1.0)
+    return DeclaredInput(shape, bits, 1.0 / (WEIGHT_SCALE << options.spike_exp) if after_sigma_delta else 1.0)
 
 
 def encoder(layer: NetLayer, options: NetOptions) -> Encoder:
@@ -52,7 +52,7 @@ def _delta(layer: NetLayer, neuron: NetSdnn, options: NetOptions) -> Encoder:
             f"{layer.name}: its transform is {weight} * x + {bias}, and graded inputs have a positive scale and no offset; feed what its "
             "neurons send, with skip_layers=1"
         )
-    return GradedInput(layer.shape, PIXEL_BITS, 1.0 / weight), Delta(layer.shape, neuron.threshold, options.spike_exp, STATE_EXP), 0, []
+    return DeclaredInput(layer.shape, PIXEL_BITS, 1.0 / weight), Delta(layer.shape, neuron.threshold, options.spike_exp, STATE_EXP), 0, []
 
 
 def one_to_one(source: str, target: str, size: int, port: int) -> Connection:

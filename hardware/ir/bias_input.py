@@ -43,6 +43,7 @@ class BiasInput(Input):
     bits: ClassVar[int] = 13  # pyright: ignore[reportIncompatibleVariableOverride]
     sends_numbers: ClassVar[bool] = True
     is_written: ClassVar[bool] = True
+    is_calibrated: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale != 0):

@@ -53,10 +53,12 @@ def encode(program: Interface, x: ArrayLike | Mapping[str, ArrayLike]) -> Events
 
 
 def unused(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[str, float]:
-    """Which share of its range each graded input reaches, of those that reach a quarter at most on `ENOUGH` samples; not of silent ones."""
+    """Which share of its range each graded input reaches, of those that reach a quarter at most on `ENOUGH` samples; not of silent ones,
+    and not where no data has set the range."""
     found = {}
     for name, node in inputs.items():
-        largest = float(np.abs(arrays[name]).max(initial=0)) if node.sends_numbers and arrays[name].shape[1] >= ENOUGH else 0.0
+        is_telling = node.sends_numbers and node.is_calibrated and arrays[name].shape[1] >= ENOUGH
+        largest = float(np.abs(arrays[name]).max(initial=0)) if is_telling else 0.0
         if 0 < largest <= QUARTER * node.limit * node.scale:
             found[name] = largest / (node.limit * node.scale)
     return found

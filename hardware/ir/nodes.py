@@ -62,8 +62,10 @@ class Input(Node):
     Attributes:
         bits: width of a payload.
         scale: value of a payload of 1, in the units of the float network's input.
+        is_calibrated: whether its scale follows data, so that other data that use little of its range tell of another scale.
     """
 
+    is_calibrated: ClassVar[bool] = True
     bits: int
     scale: float
 
@@ -131,6 +133,13 @@ class GradedInput(Input):
     def encode(self, name: str, x: NDArray) -> NDArray[np.int32]:
         """round(x / scale), saturated."""
         return np.clip(np.rint(x / self.scale), *self.payloads).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class DeclaredInput(GradedInput):
+    """`GradedInput` whose bits and scale a file declares, as that of a netx network, and no data."""
+
+    is_calibrated: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -278,13 +287,12 @@ class Output:
 
 ADAPTERS = "models agree", "lava.proc.embedded_io.spike adapters"
 register_neuron(NeuronKind(SpikeInput, {"shape": SHAPE}, placement=Placement("spikes from outside", "C", *ADAPTERS)))
-register_neuron(
-    NeuronKind(
-        GradedInput,
-        {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER},
-        placement=Placement("graded spikes from outside", "C", *ADAPTERS),
+for kind in (GradedInput, DeclaredInput):
+    register_neuron(
+        NeuronKind(
+            kind, {"shape": SHAPE, "bits": INTEGER, "scale": NUMBER}, placement=Placement("graded spikes from outside", "C", *ADAPTERS)
+        )
     )
-)
 register_neuron(
     NeuronKind(
         Constant,

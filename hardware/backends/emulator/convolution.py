@@ -31,7 +31,7 @@ class Runs:
         firsts: int32: first run of each phase, and the end of the last one.
         places: int32: accumulator offset of each run, added to a source's own. The weights of its runs follow one another.
         weights: int16, so that they are added as they are: a kernel is small.
-        length: of all runs, shorter ones filled up with zeros; a multiple of VECTOR.
+        lengths: int32: of the runs of each phase, shorter ones filled up with zeros; multiples of VECTOR.
         origin, pitch, cell: accumulator of output (0, 0), and the steps of a row and of a column.
         size: accumulators that are touched.
     """
@@ -41,7 +41,7 @@ class Runs:
     firsts: NDArray[np.int32]
     places: NDArray[np.int32]
     weights: NDArray[np.int16]
-    length: int
+    lengths: NDArray[np.int32]
     origin: int
     pitch: int
     cell: int
@@ -114,10 +114,10 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     weights = _by_source(conv, stored.values.astype(np.int16))
     merged = [_side_by_side(taps, conv.groups == 1) for taps in horizontal.taps]
     spacing = cell if conv.groups == 1 else weights.shape[-1]
-    length = max((len(run) for found in merged for _, run in found), default=0) * spacing
-    length = -(-length // VECTOR) * VECTOR
+    each = [-(-max((len(run) for _, run in found), default=0) * spacing // VECTOR) * VECTOR for found in merged]
+    lengths = [length for _ in vertical.taps for length in each]
     blocks, places, firsts, starts, start = [], [], [0], [], 0
-    for down, across in product(vertical.taps, merged):
+    for length, (down, across) in zip(lengths, product(vertical.taps, merged)):
         runs_here = [(y, away * pitch + column * cell, taps) for away, y in down for column, taps in across]
         block = np.zeros((len(weights), len(runs_here), length), np.int16)
         for r, (y, _, taps) in enumerate(runs_here):
@@ -134,11 +134,30 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     target = origin + (vertical.first[:, None] - rows.start) * pitch + horizontal.first * cell
     target = target + channel // conv.weights.shape[1] * (channels // conv.groups)
     sources = np.stack(np.broadcast_arrays(np.where(vertical.meets()[:, None], target, -1), begin + each * channel), -1)
-    size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(length, cell)
+    size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(*lengths, cell)
     phases = np.broadcast_to(phase, conv.input_shape)
-    tables = sources.reshape(-1, 2), phases.reshape(-1), np.array(firsts), np.array(places)
-    where, of, first, at = (x.astype(np.int32) for x in tables)
-    return Runs(where, of, first, at, np.concatenate(blocks), length, origin, pitch, cell, size)
+    tables = sources.reshape(-1, 2), phases.reshape(-1), np.array(firsts), np.array(places), np.array(lengths)
+    where, of, first, at, long = (x.astype(np.int32) for x in tables)
+    return Runs(where, of, first, at, np.concatenate(blocks), long, origin, pitch, cell, size)
+
+
+def of_all(conv: Conv2d, stored: Stored, sources: range, rows: range) -> NDArray[np.int64]:
+    """(rows, columns, C_out): what the sources of some lines of the input add together to output rows `rows`."""
+    by_tap = stored.values.sum(1)  # all input channels of its group send
+    across = _met(
+        conv.input_shape[2], conv.weights.shape[3], conv.stride[1], conv.padding[1], conv.dilation[1], range(conv.output_shape[2])
+    )
+    down = _met(conv.input_shape[1], conv.weights.shape[2], conv.stride[0], conv.padding[0], conv.dilation[0], rows, sources)
+    return np.einsum("oyx,ry,cx->rco", by_tap, down, across)
+
+
+def _met(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, outputs: range, sources: range | None = None
+) -> NDArray[np.int64]:
+    """(outputs, taps): 1 where an output's tap lies on one of the sources."""
+    sources = range(size) if sources is None else sources
+    place = np.array(outputs)[:, None] * stride - padding + np.arange(kernel) * dilation
+    return ((place >= sources.start) & (place < sources.stop)).astype(np.int64)
 
 
 def _by_source(conv: Conv2d, weights: NDArray[np.int16]) -> NDArray[np.int16]:

@@ -13,7 +13,7 @@ from numba import njit, types
 from numpy import int32
 
 from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
-from snnfuse.hardware.backends.emulator.vectors import LANES, get, loader, plus, plus_scaled, plus_times, store, zeros
+from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, constants, get, loader, plus, plus_scaled, plus_times, store
 
 WIDE_TILE = 4 * LANES  # targets whose sums are held in registers at once
 OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": BOUNDS_CHECKED}  # nothing is allocated: no references are counted
@@ -24,9 +24,9 @@ load = loader(LANES)
 
 
 @kernel_part
-def collect(c, offset, sums, first, n, inputs, target):
-    """Add consecutive complete sums, with an offset to each, to the input."""
-    factor, shift, more, j = int32(c.factor), int32(c.shift), int32(offset), 0
+def collect(c, offset, sums, first, n, inputs, target, sign=1):
+    """Add consecutive complete sums, with an offset to each, to the input; the sums are minus those that are meant where the sign is -1."""
+    factor, shift, more, j = int32(c.factor * sign), int32(c.shift), int32(offset), 0
     while j + LANES <= n:
         store(inputs, target + j, plus_scaled(load(inputs, target + j), load(sums, first + j), more, factor, shift))
         j += LANES
@@ -37,7 +37,7 @@ def collect(c, offset, sums, first, n, inputs, target):
 
 def rows(lanes: int, graded: bool) -> Callable:
     """All-to-all: for so many targets at a time, the sum of the rows of all events, held in registers."""
-    load_row, zero16, zero32 = loader(lanes), zeros(types.int16, lanes), zeros(types.int32, lanes)
+    load_row, zero16, zero32 = loader(lanes), constants(types.int16, lanes), constants(types.int32, lanes)
 
     def deliver(c, m, start, stop):
         first, stride, block, offset = c.weights, c.stride, c.block, c.offset * (stop - start)
@@ -67,38 +67,72 @@ def runs(graded: bool = False, wide: bool = False, three: bool = False) -> Calla
     """A convolution: the kernel of every event is added run by run at its place, in 16 bits where no sum can leave them.
 
     The sums lie in the middle of a margin that nobody reads. Kernels of 3x3 over 16 channels, three runs of three vectors for each event,
-    go without loops.
+    go without loops. Where most sources have sent, the others are added to minus the sum of all: that is minus what is wanted.
     """
 
+    none = constants(types.int32 if wide else types.int16, LANES)
+
     def deliver(c, m, start, stop):
-        sums = m.wide if wide else m.narrow
-        for y in range(c.height):
-            begin = c.origin + y * c.pitch
-            sums[begin : begin + c.width * c.cell] = 0
-        if three:
-            scatter_three(c, m, start, stop, sums)
-        elif graded:
-            scatter_graded(c, m, start, stop, sums)
+        sums, events, sign = m.wide if wide else m.narrow, m.events, 1
+        line = c.width * c.cell
+        if not wide and c.silent >= 0 and 2 * (stop - start) > 1 * c.sources:
+            for y in range(c.height):
+                begin, silent = c.origin + y * c.pitch, c.silent + y * line
+                for j in range(0, line, LANES):  # and beyond its end, into the margin
+                    store(sums, begin + j, load(m.kernels, silent + j))
+            start, stop = list_others(m.events, start, stop, c.sources, m.wide)
+            events, sign = m.wide, -1
         else:
-            scatter(c, m, start, stop, sums)
+            for y in range(c.height):
+                begin = c.origin + y * c.pitch
+                for j in range(0, line, LANES):
+                    store(sums, begin + j, none())
+        if three:
+            scatter_three(c, m, events, start, stop, sums)
+        elif graded:
+            scatter_graded(c, m, events, start, stop, sums)
+        else:
+            scatter(c, m, events, start, stop, sums)
         channels, cell, width = c.channels, c.cell, c.width
         for y in range(c.height):
             first, row = c.origin + y * c.pitch, c.target + y * width * channels
             if channels == cell:
-                collect(c, 0, sums, first, width * channels, m.inputs, row)
+                collect(c, 0, sums, first, width * channels, m.inputs, row, sign)
             else:
                 for x in range(width):
-                    collect(c, 0, sums, first + x * cell, channels, m.inputs, row + x * channels)
+                    collect(c, 0, sums, first + x * cell, channels, m.inputs, row + x * channels, sign)
 
     return deliver
 
 
+marks = constants(types.int32, LANES, 1)
+
+
 @kernel_part
-def scatter_three(c, m, start, stop, sums):
+def list_others(events, start, stop, n, words):
+    """List which of n sources have not sent, behind as many marks, in `words`; returns where the list begins and ends."""
+    first = n + LANES
+    for j in range(0, first, LANES):
+        store(words, j, marks())
+    for k in range(start, stop):
+        words[get(events, k)] = 0
+    end, j = first, 0
+    while j + LANES <= n:
+        end = append_nonzero(load(words, j), j, words, end)
+        j += LANES
+    while j < n:
+        words[end] = j
+        end += words[j] != 0
+        j += 1
+    return first, end
+
+
+@kernel_part
+def scatter_three(c, m, events, start, stop, sums):
     table, weights = c.table, c.weights
     first, second, third = get(m.tables, c.places), get(m.tables, c.places + 1), get(m.tables, c.places + 2)
     for k in range(start, stop):
-        entry = table + 2 * get(m.events, k)
+        entry = table + 2 * get(events, k)
         base, source = get(m.tables, entry), weights + get(m.tables, entry + 1)
         if base >= 0:
             for place in (first, second, third):
@@ -112,14 +146,15 @@ def scatterer(graded: bool) -> Callable:
     """A loop over events, their runs, and the vectors of a run; with values, sums have 32 bits."""
 
     @kernel_part
-    def scatter(c, m, start, stop, sums):
-        table, weights, phases, firsts, places, length = c.table, c.weights, c.phases, c.firsts, c.places, c.length
+    def scatter(c, m, events, start, stop, sums):
+        table, weights, phases, firsts, places, lengths = c.table, c.weights, c.phases, c.firsts, c.places, c.lengths
         for k in range(start, stop):
-            event = get(m.events, k)
+            event = get(events, k)
             base, source = get(m.tables, table + 2 * event), weights + get(m.tables, table + 2 * event + 1)
             if base >= 0:
-                phase = firsts + get(m.tables, phases + event)
-                for r in range(get(m.tables, phase), get(m.tables, phase + 1)):
+                phase = get(m.tables, phases + event)
+                length = get(m.tables, lengths + phase)
+                for r in range(get(m.tables, firsts + phase), get(m.tables, firsts + phase + 1)):
                     target = base + get(m.tables, places + r)
                     for lane in range(0, length, LANES):
                         before, more = load(sums, target + lane), load(m.kernels, source + lane)
@@ -147,6 +182,21 @@ def listed(graded: bool) -> Callable:
     return deliver
 
 
+def one_to_one(graded: bool) -> Callable:
+    """Each source to the target of its own number, all with the same weight, which is part of the factor."""
+
+    def deliver(c, m, start, stop):
+        if graded and stop - start == c.n:  # all of them, in order
+            collect(c, 0, m.values, start, c.n, m.inputs, c.target)
+        else:
+            factor, shift = int32(c.factor), int32(c.shift)
+            for k in range(start, stop):
+                value = int32(get(m.values, k)) if graded else int32(1)
+                m.inputs[c.target + get(m.events, k)] += int32(int32(factor * value) >> shift)
+
+    return deliver
+
+
 DELIVERIES = {
     "rows": rows(WIDE_TILE, graded=False),
     "graded rows": rows(WIDE_TILE, graded=True),
@@ -158,4 +208,6 @@ DELIVERIES = {
     "graded runs": runs(wide=True, graded=True),
     "listed": listed(graded=False),
     "graded listed": listed(graded=True),
+    "one to one": one_to_one(graded=False),
+    "graded one to one": one_to_one(graded=True),
 }

@@ -4,10 +4,10 @@ from numba import types
 from numpy import int32, int64
 
 from snnfuse.hardware.backends.emulator.delivery import kernel_part, load
-from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, bits_of_all, bits_of_both, get, prefetch, words_at, zeros
+from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, bits_of_all, bits_of_both, constants, get, prefetch, words_at
 
 CACHE_LINE = 64  # bytes
-no_bits = zeros(types.int32, LANES)
+no_bits = constants(types.int32, LANES)
 
 
 @kernel_part
@@ -29,6 +29,31 @@ def list_nonzero(x, events, end):
 
 
 @kernel_part
+def differs(x, y):
+    """Whether any element does."""
+    found = int32(0)
+    for j in range(x.size):
+        found |= x[j] ^ y[j]
+    return found != 0
+
+
+@kernel_part
+def take_values(x, events, values, start, stop):
+    """Copy the values of listed elements, all of them in one go where none is 0; returns the largest magnitude."""
+    low = high = int32(0)
+    if stop - start == x.size:
+        for j in range(x.size):
+            values[start + j] = x[j]
+            low, high = min(low, x[j]), max(high, x[j])
+    else:
+        for k in range(start, stop):
+            value = int32(get(x, get(events, k)))
+            values[k] = value
+            low, high = min(low, value), max(high, value)
+    return max(-int64(low), int64(high))
+
+
+@kernel_part
 def run_input(p, q, pools, inputs, part, sample, at, lists):
     """The events of one input, one sample; whether all its values are in their range."""
     events, values, starts = lists
@@ -37,14 +62,17 @@ def run_input(p, q, pools, inputs, part, sample, at, lists):
     for t in range(part.steps):
         here = address + 4 * n * ((part.first_step + t) * batch + sample)
         x = words_at(here, n)
+        if p.written and t > 0:
+            if differs(x, words_at(address + 4 * n * (part.first_step * batch + sample), n)):
+                return False
+            starts[q, history + t + 1] = at
+            continue
         for line in range(here + 4 * n * batch, here + 4 * n * (batch + 1), CACHE_LINE):
             prefetch(line)  # the next step's values, which no processor foresees: other samples' lie between
         end, bits = list_nonzero(x, events, at)
         if p.graded:
-            for k in range(at, end):
-                values[k] = x[events[k]]
-                if values[k] > limit or values[k] < -limit:
-                    return False
+            if take_values(x, events, values, at, end) > limit:
+                return False
         elif bits & ~1:
             return False
         at = end

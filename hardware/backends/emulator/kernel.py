@@ -33,8 +33,8 @@ def describe(pools, lists, scratch):
 
 
 @inlined
-def gather(p, column, pools, lists, scratch):
-    """The input of one step at every port; returns whether anything arrived."""
+def gather(p, column, first, pools, lists, scratch):
+    """The input of one step at every port; returns whether anything arrived. What stays as it is was listed in the chunk's first column."""
     starts, inputs = lists.starts, scratch.inputs[: p.ports * p.n]
     if p.constants < 0:
         inputs[:] = 0
@@ -45,7 +45,8 @@ def gather(p, column, pools, lists, scratch):
     arrived = p.constants >= 0
     for row in range(p.first_connection, p.last_connection):
         c = pools.connections[row]
-        start, stop = starts[c.source, column - c.lag], starts[c.source, column - c.lag + 1]
+        sent = first if c.written else column - c.lag
+        start, stop = starts[c.source, sent], starts[c.source, sent + 1]
         if stop > start:
             arrived = True
             call_delivery(c.deliver, pools.connections, row, scratch.memory, start, stop)
@@ -81,7 +82,7 @@ def run_neurons(p, q, pools, part, sample, at, lists, states, recorded, scratch)
     parameters, sent = pools.words[p.parameters :], scratch.sent[:n]
     resting = rests and not any_nonzero(states)
     for t in range(part.steps):
-        before, arrived = at, gather(p, history + t, pools, lists, scratch)
+        before, arrived = at, gather(p, history + t, history, pools, lists, scratch)
         if arrived or not resting:
             call_update(p.update, scratch.inputs, states, parameters, sent, n)
             at, _ = list_nonzero(sent, events, at)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_matrix
 
 from snnfuse.hardware.backends.emulator import records
-from snnfuse.hardware.backends.emulator.convolution import VECTOR, runs
+from snnfuse.hardware.backends.emulator.convolution import VECTOR, of_all, runs
 from snnfuse.hardware.backends.emulator.records import Tables
 from snnfuse.hardware.backends.emulator.stored import SAFE_ROWS, Stored, fits_16_bits, store
 from snnfuse.hardware.backends.reference import synaptic_input
@@ -16,7 +16,7 @@ from snnfuse.hardware.ir.fixed_point import to_int32
 from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.nodes import Connection, Input, Neuron, Node
 from snnfuse.hardware.ir.program import Program
-from snnfuse.hardware.ir.synapses import Conv2d, Synapse
+from snnfuse.hardware.ir.synapses import Conv2d, Diagonal, Synapse
 
 SMALLEST_SLICE = 8192  # neurons: slices cost a quarter more work in all, and a thread needs some 0.5 ms of it to gain from beginning
 DENSE_FROM = 0.25  # share of synapses from which listed ones are cheaper as rows
@@ -169,7 +169,7 @@ class _Planner:
             self._neurons(p, row, node)
             self._connections(p, row, node.ports)
         elif isinstance(node, Input):
-            p.source, p.limit = source, node.limit
+            p.source, p.limit, p.written = source, node.limit, node.is_written
         self.populations.append(p)
 
     def _neurons(self, p: np.recarray, row: _Row, node: Neuron) -> None:
@@ -206,34 +206,50 @@ class _Planner:
         synapse, c = connection.synapse, np.zeros((), records.CONNECTION).view(np.recarray)
         c.source, c.lag, c.n = source, connection.lag + connection.is_recurrent, row.order.size
         c.target = connection.port * row.order.size
-        graded, conv = self.program.nodes[connection.source].sends_numbers, synapse.convolution
+        node, conv = self.program.nodes[connection.source], synapse.convolution
+        graded, c.written = node.sends_numbers, node.is_written
         if conv is not None and conv.output_shape == row.image:
             stored = store(conv.values)
             kind = self._convolution(c, conv, stored, self.rows[source], row, graded)
         else:
             stored = store(synapse.values)
             kind = self._matrix(c, synapse, stored, self.rows[source], row, graded)
-        c.shift, c.factor = max(-synapse.exponent, 0), stored.factor << max(synapse.exponent, 0)
+        each = int(stored.values.flat[0]) if kind.endswith("one to one") else 1
+        c.shift, c.factor = max(-synapse.exponent, 0), each * (stored.factor << max(synapse.exponent, 0))
         c.deliver = delivery_code(kind).address
         return c
 
     def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         table = runs(conv, stored, row.lines)
-        c.length, c.origin, c.pitch, c.cell = table.length, table.origin, table.pitch, table.cell
+        c.origin, c.pitch, c.cell, c.lengths = table.origin, table.pitch, table.cell, self.tables.put(table.lengths)
         c.channels, c.height, c.width = conv.weights.shape[0], len(row.lines), conv.output_shape[2]
         c.table, c.phases = self.tables.put(table.sources[source.order]), self.tables.put(table.phases[source.order])
         c.firsts, c.places = self.tables.put(table.firsts), self.tables.put(table.places)
         c.weights = self.kernels.put(table.weights)
-        self.sums = max(self.sums, table.size)
+        self.sums, c.silent = max(self.sums, table.size), -1
         if graded:
             return "graded runs"
         if not fits_16_bits(stored.values, (1, 2, 3)):
             return "wide runs"
-        if table.length == 3 * VECTOR and len(table.places) == 3 and not table.phases.any():
+        self._silent(c, conv, stored, source, row)
+        if table.lengths[0] == 3 * VECTOR and len(table.places) == 3 and not table.phases.any():
             return "three runs"
         return "runs"
 
+    def _silent(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row) -> None:
+        """What those add that have not sent, by what all add; unless minus that is one too large for 16 bits."""
+        whole = len(source.order) == conv.size[1]
+        lines = source.lines if source.image == conv.input_shape else range(conv.input_shape[1])
+        if not (whole or source.image == conv.input_shape) or (stored.values.clip(max=0).sum((1, 2, 3)) < 1 - (1 << 15)).any():
+            return
+        filled = np.zeros((len(row.lines), conv.output_shape[2], int(c.cell)), np.int16)
+        filled[:, :, : conv.weights.shape[0]] = -of_all(conv, stored, lines, row.lines)
+        c.silent, c.sources = self.kernels.put(filled), len(source.order)
+        self.sums = max(self.sums, 2 * (len(source.order) + VECTOR))
+
     def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
+        if _is_uniform(synapse) and np.array_equal(row.order, source.order):
+            return "graded " * graded + "one to one"
         matrix = synapse.matrix()
         if isinstance(matrix, np.ndarray):
             part = matrix[np.ix_(row.order, source.order)]
@@ -259,6 +275,11 @@ class _Planner:
         c.weights = self.kernels.put(matrix.data.astype(np.int64) // factor)
         self.sums = max(self.sums, matrix.shape[0])
         return "graded " * graded + "listed"
+
+
+def _is_uniform(synapse: Synapse) -> bool:
+    """Whether all synapses are one-to-one with the same weight."""
+    return isinstance(synapse, Diagonal) and bool((synapse.weights == synapse.weights[0]).all())
 
 
 def _table(rows: list[np.recarray], dtype: np.dtype) -> NDArray:

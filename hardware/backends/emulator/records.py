@@ -30,6 +30,7 @@ POPULATION = _record(
     "last_connection",
     "source",  # of an input: its position among the program's inputs
     "limit",  # of an input: the largest magnitude that it may hold
+    "written",  # of an input: whether it is the same on every step, so that only its first step of a chunk is listed
     "events",  # neurons of all rows before, and below the same times the steps that each remembers: its events begin at
     "earlier",  # earlier + steps * events
     "history",  # steps before a chunk whose events its targets ask for
@@ -40,6 +41,7 @@ CONNECTION = _record(
     "deliver",  # address of the code that adds its input, one of `delivery.DELIVERIES`
     "source",  # populations: row
     "lag",  # how many steps ago the events were sent; one more than its own lag where it is recurrent
+    "written",  # whether its source is an input that is the same on every step
     "target",  # inputs: first of the port's
     "n",  # neurons of the target
     "factor",  # input in the target's units: (factor * (sum + offset * values of all events)) >> shift, modulo 2**32
@@ -56,7 +58,9 @@ CONNECTION = _record(
     "phases",  # tables: phase of each source
     "firsts",  # tables: first run of each phase, and the end of the last
     "places",  # tables: accumulator offset of each run, added to the source's own
-    "length",  # weights of each run
+    "lengths",  # tables: weights of each run of a phase
+    "silent",  # kernels: minus what all sources of the row add together, (height, width, cell); -1 where it is not known
+    "sources",  # neurons of the source's row
     "origin",  # accumulator of output (0, 0)
     "pitch",  # accumulators per output row
     "cell",  # accumulators per output position

@@ -227,8 +227,7 @@ class Session:
 def take_events(program: Program, events: Mapping[str, NDArray]) -> dict[str, NDArray[np.int32]]:
     """Events as the kernel reads them: contiguous int32, not copied where they are; ranges of int32 are checked while they are read."""
     arrays = integer_events(program, events)
-    written = any(node.is_written for node in program.inputs.values())
-    if written or any(array.dtype != np.int32 for array in arrays.values()):
+    if any(array.dtype != np.int32 for array in arrays.values()):
         arrays = check_events(program, arrays)
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 

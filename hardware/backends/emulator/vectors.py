@@ -72,15 +72,15 @@ def loader(lanes: int):
     return load
 
 
-def zeros(dtype: Any, lanes: int):
-    """zero(): a vector of zeros."""
+def constants(dtype: Any, lanes: int, value: int = 0):
+    """constant(): a vector of one number."""
     vector = Vector(dtype, lanes)
 
     @intrinsic
-    def zero(typingctx):
-        return vector(), lambda context, builder, signature, args: ir.Constant(vector.llvm, None)
+    def constant(typingctx):
+        return vector(), lambda context, builder, signature, args: ir.Constant(vector.llvm, [value] * lanes)
 
-    return zero
+    return constant
 
 
 @intrinsic

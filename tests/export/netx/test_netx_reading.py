@@ -10,7 +10,7 @@ from netx_files import conv, dense, given, neuron, sdnn, write
 
 from snnfuse.export.netx import netx_differences, read_net, sample_steps
 from snnfuse.export.netx.weight_groups import split_weights
-from snnfuse.hardware import BiasedLif, BiasInput, Conv2d, GradedInput, Program, SpikeInput
+from snnfuse.hardware import BiasedLif, BiasInput, Conv2d, DeclaredInput, GradedInput, Program, SpikeInput
 from snnfuse.hardware.backends.reference import emulate
 from snnfuse.hardware.errors import InputError, NetxWarning, SnnfuseError, UnsafeFileError, UnsupportedError
 from snnfuse.hardware.ir.fixed_point import NEVER
@@ -375,7 +375,7 @@ def test_a_sigma_delta_network(tmp_path) -> None:
     path = write(tmp_path / "a.net", *layers)
     program = read_quietly(path)
     kinds = {name: type(node).__name__ for name, node in program.nodes.items()}
-    assert kinds == {"input": "GradedInput", "layer0": "Delta", "layer1": "SigmaDelta", "layer3": "SigmaDelta", "layer4": "Sigma"}
+    assert kinds == {"input": "DeclaredInput", "layer0": "Delta", "layer1": "SigmaDelta", "layer3": "SigmaDelta", "layer4": "Sigma"}
     node = program.nodes["layer1"]
     assert (node.vth, node.spike_exp, node.state_exp, node.activation) == (5, 6, 6, "relu") and node.bias[:, 0, 0].tolist() == [3, -4]
     assert [(c.delay, c.lag) for c in program.connections] == [(0, 0), (-1, 1), (-1, 1), (-1, 2), (-1, 3), (-1, 1)]
@@ -383,7 +383,7 @@ def test_a_sigma_delta_network(tmp_path) -> None:
     assert [e.change for e in netx_differences(path)] == ["runs relu in place of no activation"]
     assert read(path, num_layers=2, spike_exp=3).nodes["layer1"].spike_exp == 3
     skipped = read_quietly(path, skip_layers=1)
-    assert skipped.inputs["input"] == GradedInput((1, 3, 4), 16, 2.0**-12) and skipped.latency["layer4"] == 0
+    assert skipped.inputs["input"] == DeclaredInput((1, 3, 4), 16, 2.0**-12) and skipped.latency["layer4"] == 0
 
 
 def test_what_follows_the_last_neurons(tmp_path) -> None:

@@ -18,6 +18,7 @@ from snnfuse.hardware import (
     Connection,
     Constant,
     Conv2d,
+    DeclaredInput,
     Delta,
     Dense,
     Diagonal,
@@ -206,7 +207,7 @@ def encoded(node: BiasedLif | Delta, fed: BiasInput | GradedInput, *behind: Lif 
 IMAGE = (1, 3, 4)
 TOGETHER = {"delay": -1, "lag": 1}
 BIAS = RNG.integers(-9, 9, (2, 2, 3)).astype(np.int32)
-SUMS = encoded(Delta(IMAGE, 1, 6, 6), GradedInput(IMAGE, 16, 1 / 64), SigmaDelta((2, 2, 3), 3, 6, 6, bias=BIAS), Sigma((3,)), **TOGETHER)
+SUMS = encoded(Delta(IMAGE, 1, 6, 6), DeclaredInput(IMAGE, 16, 1 / 64), SigmaDelta((2, 2, 3), 3, 6, 6, bias=BIAS), Sigma((3,)), **TOGETHER)
 WRITTEN = encoded(
     BiasedLif(IMAGE, 4095, 300, 25, bias_exp=6), BiasInput(IMAGE, -1 / 40, 36), Lif((2, 2, 3), 4095, 100, 9), Lif((3,), 900, 100, 9)
 )

@@ -11,10 +11,27 @@ from hypothesis import strategies as st
 from random_programs import Case, cases
 from scipy import sparse
 
-from snnfuse.hardware import Connection, Constant, Conv2d, Dense, GradedInput, Lif, Output, Program, Recording, Sparse, SpikeInput, emulate
-from snnfuse.hardware.backends.emulator import plan
+from snnfuse.hardware import (
+    BiasedLif,
+    BiasInput,
+    Connection,
+    Constant,
+    Conv2d,
+    Dense,
+    Diagonal,
+    GradedInput,
+    Lif,
+    Output,
+    Program,
+    Recording,
+    Sparse,
+    SpikeInput,
+    emulate,
+)
+from snnfuse.hardware.backends.emulator import plan, run_state
 from snnfuse.hardware.backends.emulator.run_state import Session, plan_of
 from snnfuse.hardware.backends.reference import emulate as reference
+from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.lif import Reset
 
 RESETS = get_args(Reset)
@@ -183,6 +200,46 @@ def test_convolutions_of_every_width_whole_and_in_slices(channels: int, kernel: 
     check(program, events, threads=1)
     check(program, events, threads=3)
     assert len(plan_of(program, 3).rows["n"]) == 3
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("stride, padding, dilation", [((1, 1), (1, 1), (1, 1)), ((2, 3), (0, 2), (1, 1)), ((1, 2), (3, 0), (2, 1))])
+def test_a_convolution_of_what_has_not_been_sent(
+    threads: int, stride: tuple, padding: tuple, dilation: tuple, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nearly all sources spike, some steps all and some none: the others are taken off the sum of all, of slices too."""
+    monkeypatch.setattr(plan, "SMALLEST_SLICE", 1)
+    rng, shape = np.random.default_rng(4), (4, 9, 8)
+    first = Conv2d(weights(rng, "mixed", (4, 2, 3, 3)) // 8 * 2, shape, padding=(1, 1), groups=2)
+    conv = Conv2d(weights(rng, "mixed", (6, 4, 3, 3)) // 8 * 2, first.output_shape, stride, padding, dilation, exponent=-1)
+    nodes = {"x": SpikeInput(shape), "a": Lif(shape, 4095, 0, 0, 4000), "b": Lif(conv.output_shape, 1000, 100, 600)}
+    program = Program(nodes, (Connection("x", "a", first), Connection("a", "b", conv)), {"o": Output("b")})
+    x = (rng.random((9, 1, *shape)) < rng.choice([0.0, 0.6, 0.9, 1.0], 9)[:, None, None, None, None]).astype(np.int32)
+    found = check(program, {"x": x}, threads=threads)
+    assert found.spikes["a"].mean() > 0.5 and 0.02 < found.spikes["b"].mean() < 0.98
+
+
+@pytest.mark.parametrize("graded", [0, 8])
+@pytest.mark.parametrize("weight, exponent", [(1, 0), (-254, -3), (97, 7)])
+def test_one_to_one_synapses_of_one_weight(weight: int, exponent: int, graded: int) -> None:
+    """Where all send and where some do."""
+    rng = np.random.default_rng(5)
+    program = one_layer(Diagonal(np.full(37, weight, np.int32), exponent), Lif((37,), 500, 100, 200), graded)
+    for density in (0.4, 1.0):
+        assert check(program, draw(rng, program, 6, 3, density)).states["n"]["u"].any()
+
+
+def test_what_a_host_writes_is_read_once_and_checked_on_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of few steps; an image that changes is refused."""
+    rng = np.random.default_rng(6)
+    nodes = {"x": BiasInput((40,), 1 / 40), "n": BiasedLif((40,), 4095, 300, 25, bias_exp=6)}
+    program = Program(nodes, (Connection("x", "n", Diagonal(np.ones(40, np.int32)), port=1),), {"o": Output("n")})
+    x = np.repeat(rng.integers(-60, 90, (1, 3, 40)) * (rng.random((1, 3, 40)) < 0.7), 11, 0).astype(np.int32)
+    monkeypatch.setattr(run_state, "LONGEST", 4)
+    assert 0.05 < check(program, {"x": x}).spikes["n"].mean() < 0.95
+    x[7, 1, 3] += 1
+    with pytest.raises(InputError, match="change from step to step"):
+        emulate(program, {"x": x})
 
 
 def test_a_convolution_whose_sums_leave_16_bits() -> None:
