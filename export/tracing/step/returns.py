@@ -39,7 +39,8 @@ def recorded(value: Any, found: Sequences, step_of: Mapping[fx.Node, int]) -> Re
         return Recorded(Reading(), each) if all(isinstance(v, fx.Node) for v in each) else None
     node, factor = _scaled(value)
     if node in found.axes:
-        return Recorded(Reading("steps", found.axes[node]), whole=node) if factor == 1 else None
+        axis = found.axes[node]
+        return Recorded(Reading("steps", axis), whole=node) if factor == 1 and isinstance(axis, int) else None
     summed = _reduced(node, found)
     if summed is not None:
         source, kind = summed

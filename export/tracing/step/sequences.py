@@ -1,7 +1,8 @@
 """Values that hold all steps of a loop over time at once: inputs, what the loop recorded, and what is computed of either.
 
-Such a value has a time axis, and what it is in one step is its part at that index. A function of it is one function per step where
-its result at a step is that of the step alone, the same in every step: this is tried with random numbers, on every step.
+Such a value has a time axis, and what it is in one step is its part at that index; or its steps are folded into the batch, as for layers
+that take images: see `places`. A function of it is one function per step where its result at a step is that of the step alone, the same in
+every step: this is tried with random numbers, on every step.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME
 from snnfuse.export.tracing.step.fx_nodes import first_input
 from snnfuse.export.tracing.step.operations import data_nodes, double, operation
+from snnfuse.export.tracing.step.places import Place, in_step, places, spread
 
 Function = Callable[..., torch.Tensor]
 SEED = 0  # of the numbers that a function is tried with
@@ -44,20 +46,24 @@ class Sequences:
 
     Attributes:
         steps: of the loop.
-        axes: by node, its time axis.
+        axes: by node, its time axis, or how its steps are folded.
         recorded: of what the loop recorded, the node of every step.
-        functions: of what is computed of other values over time, by step; None for a module or a sum, which is the same in one step.
+        functions: of what is computed of other values over time, by step; None for a layer or a sum, which is the same in one step.
     """
 
     steps: int
-    axes: dict[fx.Node, int] = field(default_factory=dict)
+    axes: dict[fx.Node, Place] = field(default_factory=dict)
     recorded: dict[fx.Node, list[Any]] = field(default_factory=dict)
     functions: dict[fx.Node, Function | None] = field(default_factory=dict)
 
     def shape(self, node: fx.Node) -> tuple[int, ...]:
         """Of a node's value in one step, without batch."""
+        return tuple(self.in_step(node).shape[1:])
+
+    def in_step(self, node: fx.Node, step: int = 0) -> torch.Tensor:
+        """The example value of a node in one step."""
         value = node.meta["value"]
-        return tuple((value.select(self.axes[node], 0) if node in self.axes else value).shape[1:])
+        return in_step(value, self.axes[node], self.steps, step) if node in self.axes else value
 
     def read(self, node: fx.Node) -> Read | None:
         """What a node reads, where that is one step of a value over time; its index counted from 0."""
@@ -97,7 +103,7 @@ def steps_of(nodes: Sequence[fx.Node], calls: Mapping[str, int], steps: int) -> 
     return found
 
 
-def step_read(node: fx.Node, axes: Mapping[fx.Node, int] | None = None) -> Read | None:
+def step_read(node: fx.Node, axes: Mapping[fx.Node, Place] | None = None) -> Read | None:
     """How a node takes one index of one axis; with `axes`, of a value that has a time axis, and of that."""
     op = node.meta.get("op")
     if op == "select":
@@ -118,8 +124,10 @@ def _at(source: fx.Node, dim: Any, index: Any) -> Read | None:
     return Read(source, dim % source.meta["value"].ndim, index) if isinstance(dim, int) and isinstance(index, int) else None
 
 
-def _item(node: fx.Node, axis: int | None) -> Read | None:
+def _item(node: fx.Node, axis: Place | None) -> Read | None:
     """x[t], x[:, t] and the like; of several numbers that at the axis, or else the first."""
+    if not isinstance(axis, int | None):
+        return None
     source = argument_node(node)
     given: tuple[Any, ...] = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
     if not all(i is Ellipsis or isinstance(i, int | slice) and not isinstance(i, bool) for i in given):
@@ -194,6 +202,8 @@ def _derive(model: nn.Module, node: fx.Node, found: Sequences) -> None:
         found.axes |= {node: found.axes[source]} if source in found.axes else {}
     elif family in ("sum", "product"):
         _derive_sum(node, found)
+    elif family == "layer" and len(data := data_nodes(node)) == 1 and data[0] in found.axes:
+        _derive_layer(node, operation(node).call, data[0], found)
     elif family in ("move", "map") and all(n in found.axes for n in data_nodes(node)):
         made = operation(node)
         axis = _time_axis(made.call, [(n.meta["value"], found.axes[n]) for n in data_nodes(node)], found.steps)
@@ -209,9 +219,10 @@ def _derive_sum(node: fx.Node, found: Sequences) -> None:
     value = node.meta["value"]
     if len(axes) != 1 or None in axes or any(n.meta["value"].shape != value.shape for n in tensors):
         return
-    (axis,) = cast(set[int], axes)
+    (axis,) = cast(set[Place], axes)
+    before = axis if isinstance(axis, int) else 0
     constants = [n.meta["value"] for n in node.all_input_nodes if n.meta["op"] == "constant"]
-    if all(c.numel() == 1 or c.ndim < value.ndim - axis for c in constants):
+    if all(c.numel() == 1 or c.ndim < value.ndim - before for c in constants):
         found.axes[node], found.functions[node] = axis, None
 
 
@@ -229,16 +240,21 @@ def _derive_module(model: nn.Module, node: fx.Node, found: Sequences) -> None:
         with torch.no_grad():
             return twin(x)
 
-    axis = found.axes[source]
-    time = _time_axis(call, [(source.meta["value"], axis)], found.steps)
+    _derive_layer(node, call, source, found)
+
+
+def _derive_layer(node: fx.Node, call: Function, source: fx.Node, found: Sequences) -> None:
+    place = found.axes[source]
+    time = _time_axis(call, [(source.meta["value"], place)], found.steps)
     if time is None:
         return
     x = _random(source.meta["value"])
     try:
-        alone = torch.stack([call(x.select(axis, t)) for t in range(found.steps)], time)
+        whole = call(x)
+        each = [(call(in_step(x, place, found.steps, t)), in_step(whole, time, found.steps, t)) for t in range(found.steps)]
     except (RuntimeError, ValueError, IndexError):
         return
-    if alone.shape == (whole := call(x)).shape and torch.allclose(alone, whole):
+    if all(_equal(*pair) for pair in each):
         found.axes[node], found.functions[node] = time, None
 
 
@@ -246,27 +262,27 @@ def _random(value: torch.Tensor) -> torch.Tensor:
     return torch.randn(value.shape, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
 
 
-def _in_one_step(call: Function, axes: Sequence[int], steps: int, axis: int) -> Function:
+def _in_one_step(call: Function, given: Sequence[Place], steps: int, place: Place) -> Function:
     """What a function over time does to one step."""
 
     def one(*each: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
-            whole = [double(x).unsqueeze(a).expand(*x.shape[:a], steps, *x.shape[a:]) for x, a in zip(each, axes, strict=True)]
-            return call(*whole).select(axis, 0)
+            return in_step(call(*(spread(double(x), p, steps) for x, p in zip(each, given, strict=True))), place, steps, 0)
 
     return one
 
 
-def _time_axis(call: Function, given: Sequence[tuple[torch.Tensor, int]], steps: int) -> int | None:
-    """The axis of a function's result that is time; None where it is not the same function of every step."""
+def _time_axis(call: Function, given: Sequence[tuple[torch.Tensor, Place]], steps: int) -> Place | None:
+    """Where a function's result has its steps; None where it is not the same function of every step."""
     numbers = [_random(value) for value, _ in given]
-    axes = [axis for _, axis in given]
+    before = [place for _, place in given]
     try:
         whole = call(*numbers)
-        for axis in (a for a, length in enumerate(whole.shape) if length == steps):
-            one = _in_one_step(call, axes, steps, axis)
-            if all(_equal(one(*(x.select(a, t) for x, a in zip(numbers, axes))), whole.select(axis, t)) for t in range(steps)):
-                return axis
+        for place in places(tuple(whole.shape), steps):
+            one = _in_one_step(call, before, steps, place)
+            alone = (one(*(in_step(x, p, steps, t) for x, p in zip(numbers, before, strict=True))) for t in range(steps))
+            if all(_equal(found, in_step(whole, place, steps, t)) for t, found in enumerate(alone)):
+                return place
     except (RuntimeError, ValueError, IndexError):
         return None
     return None

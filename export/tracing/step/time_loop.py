@@ -88,7 +88,11 @@ class Loop:
     @property
     def input_axes(self) -> tuple[int | None, ...]:
         """Of every input which axis is time; None where it is read as a whole."""
-        return tuple(self.over_time.axes.get(n) for n in self.nodes if n.op == "placeholder")
+        return tuple(self._axis(n) for n in self.nodes if n.op == "placeholder")
+
+    def _axis(self, node: fx.Node) -> int | None:
+        place = self.over_time.axes.get(node)
+        return place if isinstance(place, int) else None
 
     def reduce(self) -> Step:
         """The step that every iteration computes; errors as of `one_step`."""
@@ -103,7 +107,7 @@ class Loop:
         inputs = [n for n in self.nodes if n.op == "placeholder" and n not in self.state_inputs]
         self._refuse_unread(inputs)
         names = tuple(module_path(n) for n in inputs)
-        axes = tuple(self.over_time.axes.get(n) for n in inputs)
+        axes = tuple(map(self._axis, inputs))
         return Step(tuple(self.terms), outputs, names, keys, self.steps, axes, readings, self.fresh)
 
     def term(self, node: fx.Node, step: int) -> int:
@@ -181,13 +185,15 @@ class Loop:
         if kept.family == "product":
             return self._product(node, step)
         data = data_nodes(node)
-        if node in self.over_time.axes:
+        if self.over_time.functions.get(node) is not None:
             return self._intern(OPERATION, self._over_time(node), self._args(data, step), node)
         if node.meta["op"] in REDUCING and over_batch(node.args, node.kwargs):
             reason = f"{node.meta['op']}() is a reduction over the first axis, batch or time, which one time step of NIR cannot hold"
             raise refusal(node.meta["where"], reason, TIME_ADVICE)
         if kept.family == "layer" and (len(data) != 1 or data[0] is not first_input(node)):
             raise refusal(node.meta["where"], "its weights depend on the input, and NIR has no product", PRODUCT_ADVICE)
+        if node in self.over_time.axes:
+            return self._intern(OPERATION, replace(operation(node), batch=len(self.over_time.in_step(node))), self._args(data, step), node)
         if node.meta["op"] in CONTRACTIONS and multiplies_data(node):
             factors = data_factors(node)
             return self._intern(CONTRACT, contraction(node, *factors), self._args(factors, step), node)
@@ -280,7 +286,7 @@ class Loop:
         """What a function of all steps does to one."""
         made, function = operation(node), self.over_time.functions[node]
         assert function is not None, node
-        batch = len(node.meta["value"].select(self.over_time.axes[node], 0))
+        batch = len(self.over_time.in_step(node))
         return replace(made, given=("over time", made.given), batch=batch, call=function, layer=None)
 
     def _intern(self, op: str, target: Any, args: tuple[int, ...], node: fx.Node, shape: tuple[int, ...] | None = None) -> int:
