@@ -26,7 +26,8 @@ class Notes:
         dt: seconds per step, > 0; None where they do not say.
         ledger: what changed on the way to the graph.
         forward: how a traced model takes a run, in words; empty where they do not say.
-        readings: of outputs of which a traced model returns one value for all steps, by name: the "sum", "mean" or "last" one.
+        readings: of outputs of which a traced model returns one value for all steps, by name: the "sum", "mean", "max" or "last" one.
+        classes: of outputs of which it returns sums of equal groups of neurons in a row, by name how many groups.
         host_steps: by module path, a folded module's node, None where it is not one node, and what a host could compute in its place.
     """
 
@@ -35,6 +36,7 @@ class Notes:
     ledger: Ledger = ()
     forward: str = ""
     readings: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
     host_steps: Mapping[str, tuple[str | None, HostStep]] = field(default_factory=dict)
 
 
@@ -63,6 +65,7 @@ def read_notes(graph: nir.NIRGraph) -> Notes:
         ledger=_ledger(said.get("ledger", [])),
         forward=str(said.get("forward", "")),
         readings=_readings(said.get("readings", {})),
+        classes=_classes(said.get("classes", {})),
         host_steps=_host_steps(said.get("host_steps", {})),
     )
 
@@ -82,8 +85,14 @@ def _foreign_dt(value: Any) -> float | None:
 
 
 def _readings(notes: Any) -> dict[str, str]:
-    if not isinstance(notes, dict) or not set(notes.values()) <= {"sum", "mean", "last"}:
-        raise _damaged("its readings are no object of sum, mean or last by output")
+    if not isinstance(notes, dict) or not set(notes.values()) <= {"sum", "mean", "last", "max"}:
+        raise _damaged("its readings are no object of sum, mean, max or last by output")
+    return notes
+
+
+def _classes(notes: Any) -> dict[str, int]:
+    if not isinstance(notes, dict) or not all(type(number) is int and number > 0 for number in notes.values()):
+        raise _damaged("its classes are no object of whole numbers above 0 by output")
     return notes
 
 

@@ -140,7 +140,8 @@ class Network(Summarised):
         dt: seconds per step.
         ledger: what changed on the way here.
         membranes: the outputs that read a voltage; the others read spikes.
-        readings: of outputs of which the model returns one value for all steps, which: the "sum", "mean" or "last" one.
+        readings: of outputs of which the model returns one value for all steps, which: the "sum", "mean", "max" or "last" one.
+        classes: of outputs of which it returns sums of equal groups of neurons in a row, how many groups.
         warnings: what a user should know of what changed, a sentence each.
     """
 
@@ -152,6 +153,7 @@ class Network(Summarised):
     ledger: Ledger = ()
     membranes: frozenset[str] = frozenset()
     readings: Mapping[str, str] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property

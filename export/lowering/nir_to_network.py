@@ -59,7 +59,8 @@ def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = No
         network = replace(network, populations={name: as_exported(p) for name, p in network.populations.items()})
     loops = tuple(map(_loop_entry, (group for group in network.groups if len(group) > 1)))
     readings = {name: reading for name, reading in notes.readings.items() if name in network.outputs}
-    return replace(network, ledger=network.ledger + loops, readings=readings)
+    classes = {name: number for name, number in notes.classes.items() if name in network.outputs}
+    return replace(network, ledger=network.ledger + loops, readings=readings, classes=classes)
 
 
 def _with_proven_products(graph: Graph, dt: float, ledger: Ledger, watch: Watch | None) -> Network:

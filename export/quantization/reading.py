@@ -32,6 +32,7 @@ class Reading:
 
 
 LAST = "last"  # of a network's readings
+OF_READING: Mapping[str, Decoder] = {LAST: "membrane_last", "max": "membrane_max"}
 EACH_OWN = Reading()
 
 
@@ -57,7 +58,7 @@ def declared(network: Network, asked: Reading) -> dict[str, Output]:
         InputError: spikes are to be counted in a population that never fires, or a population code does not fit.
     """
     decides = decision(network, asked)
-    outputs = {name: Output(network.outputs[name], _decoder(network, name, asked)) for name in network.outputs}
+    outputs = {name: Output(network.outputs[name], _decoder(network, name, asked), network.classes.get(name)) for name in network.outputs}
     for name, output in outputs.items():
         if network.populations[output.node].is_readout and name == decides and asked.decoder in SPIKE_DECODERS:
             raise InputError(f"output {name!r} is the membrane of {output.node!r}, which never fires; use a membrane decoder")
@@ -109,7 +110,7 @@ def _decoder(network: Network, name: str, asked: Reading) -> Decoder:
         return asked.decoder
     if not reads_membrane:
         return "spike_count"
-    return "membrane_last" if network.readings.get(name) == LAST else "membrane_sum"
+    return OF_READING.get(network.readings.get(name, ""), "membrane_sum")
 
 
 def with_units(outputs: Mapping[str, Output], network: Network, scales: Mapping[str, float]) -> dict[str, Output]:

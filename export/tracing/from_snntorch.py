@@ -64,8 +64,9 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
         "output_0" and so on; the membrane of neurons whose spikes are returned too "membrane", or "membrane_0" and so on. Neurons,
         and outputs, behind a map that NIR can only write out as a matrix are flat, in C order.
         `metadata["snnfuse"]` is one JSON string: "dt", "generator", "ledger", what changed on the way, "outputs", which of
-        the values that forward returns each output is, from 0, "readings", of which outputs forward returns the "sum", the "mean" or
-        the "last" of all steps, and "host_steps", by module what a host could compute in the place of a scale that it was folded to.
+        the values that forward returns each output is, from 0, "readings", of which outputs forward returns the "sum", "mean", "max"
+        or "last" of all steps, "classes", of which it returns sums of so many groups of neurons, and "host_steps", by module what a host
+        could compute in the place of a scale that it was folded to.
 
     Raises:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
@@ -102,12 +103,14 @@ def finish(loop: Loop, dt: float = DT) -> Traced:
     """The graph of what was captured; errors as of `to_nir`."""
     step = loop.reduce()
     made = assemble(step, loop.model, dt)
-    ledger = (*_unrounded(loop.model), *made.ledger, *_every_step(step, made.outputs))
+    ledger = (*_unrounded(loop.model), *made.ledger, *_every_step(step, made.outputs), *_squashed(step, made.outputs))
     about = {"dt": dt, "generator": f"snnfuse {version('snnfuse')}", "ledger": to_json(ledger), "outputs": made.outputs}
     about |= {"host_steps": made.host_steps} if made.host_steps else {}
     readings = {name: step.readings[position].reduction for name, position in made.outputs.items()}
     readings = {name: reduction for name, reduction in readings.items() if reduction != "steps"}
     about |= {"readings": readings} if readings else {}
+    classes = {name: number for name, at in made.outputs.items() if (number := step.readings[at].classes) is not None}
+    about |= {"classes": classes} if classes else {}
     return Traced(nir.NIRGraph(made.nodes, made.edges, metadata={"snnfuse": json.dumps(about)}), ledger, step)
 
 
@@ -117,6 +120,13 @@ def _every_step(step: Step, outputs: Mapping[str, int]) -> Ledger:
     spikes = {name: step.terms[term.args[0]].target for name, term in last.items() if term.op == PART and term.target == SPIKES}
     change, reason = "its spikes are put out in every step, of which forward returns the last", "a decoder reads a window, not one step"
     return tuple(LedgerEntry(path, change, reason) for path in spikes.values()) if len(spikes) == len(last) else ()
+
+
+def _squashed(step: Step, outputs: Mapping[str, int]) -> Ledger:
+    """What forward applies to classes at last."""
+    named = {name: step.readings[at].squashed for name, at in outputs.items()}
+    reason = "it keeps which class is the largest, which is what a decoder looks for"
+    return tuple(LedgerEntry(name, f"{how} of what is returned is left out", reason) for name, how in named.items() if how)
 
 
 def _unrounded(model: nn.Module) -> Ledger:

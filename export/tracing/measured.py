@@ -164,10 +164,10 @@ def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returne
         theirs, reading = returned[position], form.readings[position] if form.readings else Reading()
         at = f"at {name} " if len(outputs) > 1 else ""
         if reading.reduction != "steps":
-            wrong = np.count_nonzero(_best(_reduced(output_values(network, run, name), reading)) != _best(theirs))
+            wrong = np.count_nonzero(_best(_grouped(_reduced(output_values(network, run, name), reading), reading)) != _best(theirs))
             parts.append(f"{at}the largest differs in {wrong} samples")
-        elif name in network.membranes:
-            ours = output_values(network, run, name)
+        elif name in network.membranes or reading.classes:
+            ours = _grouped(output_values(network, run, name), reading)
             theirs = theirs.reshape(ours.shape)
             wrong, off = np.count_nonzero(_largest(ours) != _largest(theirs)), np.abs(ours - theirs).max()
             parts.append(f"{at}the largest membrane differs in {wrong} samples, a membrane by up to {off:.3g}")
@@ -180,7 +180,15 @@ def _effect(network: Network, run: FloatRun, outputs: Mapping[str, int], returne
 
 def _reduced(values: NDArray, reading: Reading) -> NDArray:
     """What forward returns of a window."""
-    return values[-1] if reading.reduction == "last" else values.sum(0)
+    return {"last": lambda: values[-1], "max": lambda: values.max(0)}.get(reading.reduction, lambda: values.sum(0))()
+
+
+def _grouped(values: NDArray, reading: Reading) -> NDArray:
+    """The sums of the groups of neurons that forward returns; (..., batch, *shape) to (..., batch, classes)."""
+    if reading.classes is None:
+        return values
+    leading = values.shape[:2] if reading.reduction == "steps" else values.shape[:1]
+    return values.reshape(*leading, reading.classes, -1).sum(-1)
 
 
 def _best(values: NDArray) -> NDArray[np.int64]:

@@ -7,12 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from forms import STEPS, Net, agrees, by_steps, found, graph_spikes, made, spikes_over_time
 from torch import nn
 
-from snnfuse.export import trace_model
+from snnfuse.export import lower, quantize, simulate, trace_model
+from snnfuse.export.lowering.outputs import output_values
 from snnfuse.export.tracing.measured import run_model
+from snnfuse.hardware import emulate
 from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.ir.encoding import scores
 
 
 def stacked(m: Any, each: list[Any]) -> Any:
@@ -204,3 +208,127 @@ def test_and_that_advice_works() -> None:
             return self.spk_rec["out"]
 
     agrees(made(Returns), spikes_over_time(), "time-first")
+
+
+def grouped(m: Any, each: list[Any]) -> Any:
+    return torch.stack(each).view(len(each), -1, 2, 4).sum(-1)
+
+
+def grouped_in_the_loop(m: Any, each: list[Any]) -> Any:
+    return torch.stack([now.reshape(-1, 2, 4).sum(2) for now in each])
+
+
+def grouped_list(m: Any, each: list[Any]) -> Any:
+    return [now.unflatten(1, (2, 4)).sum(-1) for now in each]
+
+
+def grouped_and_summed(m: Any, each: list[Any]) -> Any:
+    return torch.stack(each).unflatten(2, (2, 4)).sum(-1).sum(0)
+
+
+def summed_and_grouped(m: Any, each: list[Any]) -> Any:
+    return torch.stack(each).sum(0).view(-1, 2, 4).mean(-1)
+
+
+def grouped_and_added(m: Any, each: list[Any]) -> Any:
+    total = 0
+    for now in each:
+        total = total + now.view(-1, 2, 4).sum(-1)
+    return total
+
+
+POPULATION = (grouped, grouped_in_the_loop, grouped_list, grouped_and_summed, summed_and_grouped, grouped_and_added)
+
+
+@pytest.mark.parametrize("pick", POPULATION, ids=lambda pick: pick.__name__)
+def test_groups_of_neurons_that_are_added_are_a_population_code(pick: Any) -> None:
+    class Coded(Net):
+        def forward(self, x: Any) -> Any:
+            self.begin()
+            spikes = []
+            for now in x:
+                each, self.mem1 = self.lif1(self.fc1(now), self.mem1)
+                spikes.append(each)
+            return pick(self, spikes)
+
+    model, x = made(Coded), spikes_over_time()
+    graph, form = found(model, x)
+    (returned,) = run_model(model, {"x": x.numpy()}, form)
+    program = quantize(graph, x.numpy())
+    (output,) = program.outputs.values()
+    assert output.num_classes == 2
+    ours = graph_spikes(graph, x).reshape(STEPS, -1, 2, 4).sum(-1)
+    whole = ours if form.readings[0].reduction == "steps" else ours.sum(0) * form.readings[0].factor
+    np.testing.assert_allclose(whole, returned, rtol=1e-12)
+    counted = scores(program, emulate(program, program.encode({"x": x.numpy()})))
+    assert counted.shape == (x.shape[1], 2)
+
+
+def membranes(pick: Any) -> nn.Module:
+    class Membranes(Net):
+        def forward(self, x: Any) -> Any:
+            self.begin()
+            return pick(torch.stack([self.step(now)[1] for now in x]))
+
+    return made(Membranes)
+
+
+LARGEST = {
+    "amax": lambda mem: mem.amax(0), "max": lambda mem: mem.max(0)[0], "values": lambda mem: torch.max(mem, dim=0).values,
+    "unpacked": lambda mem: next(iter(torch.max(mem, 0))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pick", LARGEST.values(), ids=LARGEST)
+def test_the_largest_membrane_over_time_is_a_decoder(pick: Any) -> None:
+    model, x = membranes(pick), spikes_over_time()
+    graph, form = found(model, x)
+    assert form.readings[0].reduction == "max"
+    network = lower(graph)
+    (name,) = network.outputs
+    values = output_values(network, simulate(network, {"x": x.numpy()}), name)
+    np.testing.assert_allclose(values.max(0), run_model(model, {"x": x.numpy()}, form)[0], rtol=1e-12)
+    assert quantize(graph, x.numpy()).outputs[name].decoder == "membrane_max"
+
+
+SQUASHED = {
+    "softmax": lambda each: F.softmax(torch.stack(each).sum(0), dim=1), "log_softmax": lambda each: F.log_softmax(each[-1], -1),
+    "method": lambda each: torch.stack(each).mean(0).softmax(1), "sigmoid": lambda each: torch.sigmoid(sum(each)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SQUASHED)
+def test_a_softmax_at_last_is_left_out_and_said(name: str) -> None:
+    model, x = returning(lambda m, each: SQUASHED[name](each)), spikes_over_time()
+    graph, form = found(model, x)
+    network = lower(graph)
+    assert [entry.change for entry in network.ledger] and f"{form.readings[0].squashed} of what is returned" in network.ledger[-1].change
+    (returned,) = run_model(model, {"x": x.numpy()}, form)
+    spikes = graph_spikes(graph, x)
+    ours = spikes[-1].astype(int) if form.readings[0].reduction == "last" else spikes.sum(0)
+    best = returned.argmax(1)
+    assert (np.take_along_axis(ours, best[:, None], 1)[:, 0] == ours.max(1)).all()
+
+
+@pytest.mark.parametrize("pick", [
+    lambda m, each: torch.stack(each).max(0)[0], lambda m, each: torch.stack([F.softmax(now, 1) for now in each]),
+    lambda m, each: torch.softmax(torch.stack(each).sum(0), 0), lambda m, each: torch.stack(each).sum(0).argmax(1),
+    lambda m, each: torch.stack(each).sum(0).max(1)[1],
+], ids=["spikes", "each step", "over samples", "class", "index"])  # fmt: skip
+def test_other_uses_stay_refused(pick: Any) -> None:
+    with pytest.raises(UnsupportedError):
+        found(returning(pick), spikes_over_time())
+
+
+def test_a_softmax_module_at_last_is_left_out_too() -> None:
+    class Ending(Net):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ending = nn.LogSoftmax(dim=1)
+
+        def forward(self, x: Any) -> Any:
+            self.begin()
+            return self.ending(torch.stack([self.step(now)[0] for now in x]).sum(0))
+
+    form = agrees(made(Ending), spikes_over_time(), "time-first")
+    assert form.readings[0].squashed == "LogSoftmax"

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import fx, nn
 
 from snnfuse.export.ops_table import Row
 from snnfuse.export.tracing.capture import functional_layers as layers
 from snnfuse.export.tracing.nodes.refusal import USABLE, refusal
 from snnfuse.hardware.errors import UnsupportedError
 
-Family = Literal["sum", "product", "same", "move", "map", "layer"]
+Family = Literal["sum", "product", "same", "move", "map", "layer", "last"]
 GROUP = "operation"
 ADDED = "edges that meet in one node add; a constant becomes a bias"
 SCALED = "a factor in the weights before or after it, or nir.Scale"
@@ -33,7 +33,8 @@ class Op:
 
     Attributes:
         names: of functions, operators and methods, without underscores around them.
-        family: "sum" and "product" with constants, "same" numbers, "move" of numbers, "map" that is linear, "layer" of torch.
+        family: "sum" and "product" with constants, "same" numbers, "move" of numbers, "map" that is linear, "layer" of torch, "last" of
+            what a loop returns for all its steps, and refused anywhere else.
         run: evaluates it out of place.
         how: what it becomes.
         case: which calls this holds for.
@@ -120,6 +121,14 @@ OPERATIONS: tuple[Op, ...] = (
     Op(("adaptive_max_pool2d",), "layer", F.adaptive_max_pool2d, "as torch.nn.AdaptiveMaxPool2d", layer=layers.adaptive_max_pool2d),
     Op(("adaptive_max_pool3d",), "layer", F.adaptive_max_pool3d, "as torch.nn.AdaptiveMaxPool3d", layer=layers.adaptive_max_pool3d),
 )  # fmt: skip
+LEFT_OUT = "left out, with an entry in the ledger: it keeps which class is the largest"
+RETURNED = "the last function of what a loop over time returns as a sum, a mean, or its last or largest value"
+OPERATIONS += (
+    Op(("softmax", "log_softmax"), "last", lambda x, *a, **k: x, LEFT_OUT, RETURNED),
+    Op(("sigmoid",), "last", torch.sigmoid, LEFT_OUT, RETURNED),
+    Op(("amax", "max"), "last", torch.amax, "the decoder membrane_max", "over time, of a membrane, as forward returns it"),
+    Op(("argmax",), "last", torch.argmax, "nothing", "beside max(dim), unused"),
+)
 BY_NAME: dict[str, Op] = {name: op for op in OPERATIONS for name in op.names}
 SAME = {name for name, op in BY_NAME.items() if op.family == "same"}  # detach, as in truncated backpropagation, and the like
 PRECISE = (torch.float32, torch.float64)
@@ -216,6 +225,11 @@ def over_batch(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
 def _unknown(name: str, where: str) -> UnsupportedError:
     reason, way_out = REASONS.get(name, ("it has no NIR form", USABLE))
     return refusal(where, f"{name}: {reason}", way_out)
+
+
+def not_last(node: fx.Node) -> UnsupportedError:
+    """Why an operation that may only come last is refused where it does not."""
+    return _unknown(node.meta["op"], node.meta["where"].partition(":")[0])
 
 
 def ops_rows() -> tuple[Row, ...]:

@@ -110,6 +110,10 @@ class ConcreteTracer(fx.Tracer):
         name = accepted(target, self.here(), args, kwargs)
         if name == "unbind" and (args[1:] or [kwargs.get("dim", 0)])[0] == 0:
             return tuple(args[0])  # x[0], x[1] and so on
+        if name == "max" and ("dim" in kwargs or len(args) > 1 and isinstance(args[1], int)):
+            given = {name: value for name, value in zip(("dim", "keepdim"), args[1:])} | kwargs
+            both = (self.create_proxy("call_function", each, (args[0],), given) for each in (torch.amax, torch.argmax))
+            return torch.return_types.max(tuple(both))  # type: ignore[call-arg]
         if name in PIECES:
             values, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             count = len(self._evaluate(PIECES[name], f"{self.here()}: {name}", values, options))

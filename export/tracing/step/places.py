@@ -1,7 +1,7 @@
 """Where a value over time has its steps: on an axis of its own, or folded into the batch, as for layers that take images.
 
-    (time * batch, ...)     the samples of a step lie together
-    (batch * time, ...)     the steps of a sample do
+(time * batch, ...)     the samples of a step lie together
+(batch * time, ...)     the steps of a sample do
 """
 
 from collections.abc import Iterator

@@ -38,7 +38,7 @@ class Term:
     where: str = field(compare=False)
 
 
-Reduction = Literal["steps", "sum", "mean", "last"]
+Reduction = Literal["steps", "sum", "mean", "last", "max"]
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,18 @@ class Reading:
     """What one value that forward returns is of a window.
 
     Attributes:
-        reduction: "steps", all of them; their "sum" or "mean", or the "last".
+        reduction: "steps", all of them; their "sum", "mean" or "max", or the "last".
         axis: of all steps, which axis of the value is time; None for a list of them, and where a call is one step.
         factor: what forward multiplies a sum or mean by, > 0.
+        classes: of a population code, into so many sums of equal groups of neurons in a row; None for the neurons themselves.
+        squashed: the function that is applied at last and keeps their order, such as "softmax"; empty for none.
     """
 
     reduction: Reduction = "steps"
     axis: int | None = None
     factor: float = 1.0
+    classes: int | None = None
+    squashed: str = ""
 
 
 @dataclass(frozen=True)

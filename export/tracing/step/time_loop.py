@@ -15,7 +15,7 @@ from torch import fx
 
 from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.trace import Trace
-from snnfuse.export.tracing.capture.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, TIME_ADVICE, over_batch
+from snnfuse.export.tracing.capture.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, TIME_ADVICE, not_last, over_batch
 from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.export.tracing.step.carried_states import check_states, refuse_restarts
 from snnfuse.export.tracing.step.contractions import CONTRACTIONS, contraction, data_factors, multiplies_data
@@ -184,6 +184,8 @@ class Loop:
             return self._sum(node, step)
         if kept.family == "product":
             return self._product(node, step)
+        if kept.family == "last":
+            raise not_last(node)
         data = data_nodes(node)
         if self.over_time.functions.get(node) is not None:
             return self._intern(OPERATION, self._over_time(node), self._args(data, step), node)
@@ -300,7 +302,7 @@ class Loop:
     def _output(self, value: Any) -> tuple[int, Reading]:
         """The term of a returned value in one step, and what it is of the window."""
         given = fx.Node if self.steps == 1 else fx.Node | list | tuple
-        found = recorded(value, self.over_time, self.step_of) if isinstance(value, given) else None
+        found = recorded(value, self.model, self.over_time, self.step_of) if isinstance(value, given) else None
         if found is None and self.steps == 1 and isinstance(value, fx.Node):
             return self.term(value, 0), Reading()
         if found is None:
@@ -308,12 +310,19 @@ class Loop:
         if found.each and len(found.each) != self.steps:
             raise refusal("forward", f"it returns {len(found.each)} recorded steps of a loop over {self.steps}", "record every step")
         if found.last is not None:
-            return self.term(found.last, self.steps - 1), found.reading
+            return self._read_as(self.term(found.last, self.steps - 1), found.reading, value)
         each = [self.term(n, t) for t, n in enumerate(found.each or [found.whole] * self.steps) if n is not None]
         template = each[min(1, len(each) - 1)]
         for step, first in enumerate(each):
             self._unify(first, template, step)
-        return template, found.reading
+        return self._read_as(template, found.reading, value)
+
+    def _read_as(self, index: int, reading: Reading, value: Any) -> tuple[int, Reading]:
+        term = self.terms[index]
+        if reading.reduction == "max" and term.op == PART and term.target == "spikes":
+            reason = "it is the largest of a neuron's spikes over time, which no decoder reads"
+            raise refusal(value.meta["where"], reason, "return the stacked spikes, or the largest of the membrane")
+        return index, reading
 
     def _refused_output(self, value: Any) -> Exception:
         if isinstance(value, list):
