@@ -122,12 +122,13 @@ OPERATIONS: tuple[Op, ...] = (
     Op(("adaptive_max_pool3d",), "layer", F.adaptive_max_pool3d, "as torch.nn.AdaptiveMaxPool3d", layer=layers.adaptive_max_pool3d),
 )  # fmt: skip
 LEFT_OUT = "left out, with an entry in the ledger: it keeps which class is the largest"
+OVER_TIME = "over time, of a membrane, where forward returns it"
 RETURNED = "the last function of what a loop over time returns as a sum, a mean, or its last or largest value"
 OPERATIONS += (
     Op(("softmax", "log_softmax"), "last", lambda x, *a, **k: x, LEFT_OUT, RETURNED),
     Op(("sigmoid",), "last", torch.sigmoid, LEFT_OUT, RETURNED),
-    Op(("amax", "max"), "last", torch.amax, "the decoder membrane_max", "over time, of a membrane, as forward returns it"),
-    Op(("argmax",), "last", torch.argmax, "nothing", "beside max(dim), unused"),
+    Op(("amax",), "last", torch.amax, "the decoder membrane_max; likewise max over an axis", OVER_TIME),
+    Op(("argmax",), "last", torch.argmax, "", "beside the values of max, where nothing reads it"),
 )
 BY_NAME: dict[str, Op] = {name: op for op in OPERATIONS for name in op.names}
 SAME = {name for name, op in BY_NAME.items() if op.family == "same"}  # detach, as in truncated backpropagation, and the like
@@ -234,7 +235,7 @@ def not_last(node: fx.Node) -> UnsupportedError:
 
 def ops_rows() -> tuple[Row, ...]:
     """What becomes of every operation between modules."""
-    kept = [Row(GROUP, ", ".join(PIECES if op.names == ("piece",) else op.names), op.case, "exact", op.how) for op in OPERATIONS]
+    kept = [Row(GROUP, ", ".join(PIECES if op.names == ("piece",) else op.names), op.case, "exact", op.how) for op in OPERATIONS if op.how]
     kept.append(Row(GROUP, ", ".join(LIKE), "", "exact", "a constant of that shape"))
     refused = [Row(GROUP, ", ".join(names), "", "refused", reason, way_out) for names, reason, way_out in REFUSED]
     thresholds = "a nir.Threshold for each level of the product; product neurons on the chip"

@@ -114,6 +114,7 @@ class ConcreteTracer(fx.Tracer):
             given = {name: value for name, value in zip(("dim", "keepdim"), args[1:])} | kwargs
             both = (self.create_proxy("call_function", each, (args[0],), given) for each in (torch.amax, torch.argmax))
             return torch.return_types.max(tuple(both))  # type: ignore[call-arg]
+        name = accepted(target, self.here(), args, kwargs)
         if name in PIECES:
             values, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             count = len(self._evaluate(PIECES[name], f"{self.here()}: {name}", values, options))
