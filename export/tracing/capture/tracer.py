@@ -107,14 +107,13 @@ class ConcreteTracer(fx.Tracer):
         if op_name(target) in LIKE:
             given, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             return LIKE[op_name(target)](*given, **options)
-        name = accepted(target, self.here(), args, kwargs)
-        if name == "unbind" and (args[1:] or [kwargs.get("dim", 0)])[0] == 0:
-            return tuple(args[0])  # x[0], x[1] and so on
-        if name == "max" and ("dim" in kwargs or len(args) > 1 and isinstance(args[1], int)):
-            given = {name: value for name, value in zip(("dim", "keepdim"), args[1:])} | kwargs
+        if op_name(target) == "max" and ("dim" in kwargs or len(args) > 1 and isinstance(args[1], int)):
+            given = dict(zip(("dim", "keepdim"), args[1:], strict=False)) | kwargs
             both = (self.create_proxy("call_function", each, (args[0],), given) for each in (torch.amax, torch.argmax))
             return torch.return_types.max(tuple(both))  # type: ignore[call-arg]
         name = accepted(target, self.here(), args, kwargs)
+        if name == "unbind" and (args[1:] or [kwargs.get("dim", 0)])[0] == 0:
+            return tuple(args[0])  # x[0], x[1] and so on
         if name in PIECES:
             values, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             count = len(self._evaluate(PIECES[name], f"{self.here()}: {name}", values, options))
