@@ -9,6 +9,7 @@ separability and Fisher ratio (`snnfuse.measures.features`), of the spike counts
 
 import argparse
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,15 @@ FIGURES = ("accuracy", "compactness", "separability", "fisher")
 BEGIN, END = "<!-- figures: written by python -m benchmarks.discrimination --docs docs -->", "<!-- end of figures -->"
 
 
+@cache
+def part(name: str, data_dir: Path | None, pairs: int, tests: int) -> AudioVisual:
+    """Of a data set, what is trained and tested on."""
+    return fewer(load(name, data_dir), pairs, tests)
+
+
 def measure(wanted: Row, options: argparse.Namespace) -> Iterator[Row]:
     """The rows of one data set, rule and seed."""
-    data = fewer(load(wanted["data"], options.data_dir), options.pairs, options.tests)
+    data = part(wanted["data"], options.data_dir, options.pairs, options.tests)
     recipe = Recipe(epochs=wanted["epochs"], seed=wanted["seed"])
     model = train(data, recipe, l2=wanted["rule"]).model
     test = Samples(data.test.steps(), data.test.labels, "test part").named(model.inputs)
@@ -138,9 +145,10 @@ def main() -> None:
     parser.add_argument("--data", action="append", choices=DATA, help="default: all of them")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--pairs", type=int, default=4000, help="training pairs of an epoch, at most")
-    parser.add_argument("--tests", type=int, default=1000, help="test pairs, at most")
+    parser.add_argument("--pairs", type=int, default=2000, help="training pairs of an epoch, at most")
+    parser.add_argument("--tests", type=int, default=400, help="test pairs, at most")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="rows, as JSON lines; what it has is not measured again")
+    parser.add_argument("--minutes", type=float, help="after which nothing more is begun; what is missing is measured by the next call")
     parser.add_argument("--docs", type=Path, metavar="DIR", help="write the tables of claims.md there")
     options = parser.parse_args()
     size = {"epochs": options.epochs, "pairs": options.pairs, "tests": options.tests}
@@ -150,7 +158,7 @@ def main() -> None:
         for data in options.data or DATA
         for rule in RULES
     ]
-    rows = Kept(options.keep).measured(wanted, lambda one: measure(one, options))
+    rows = Kept(options.keep).measured(wanted, lambda one: measure(one, options), options.minutes)
     text = page([row for row in rows if size.items() <= row.items()])
     print(text) if options.docs is None else replace_figures(options.docs / "claims.md", BEGIN, END, text)
 

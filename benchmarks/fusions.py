@@ -2,7 +2,7 @@
 
     python -m benchmarks.fusions [--data NAME ...] [--seeds 3] [--keep FILE] [--docs docs]
 
-Trains each fusion on a part of the data that two cores can do (`--channels`, `--pairs`, `--epochs`), in batches of 32, one cycle up to
+Trains each fusion on a part of the data that two cores can do (`--channels`, `--pairs`, `--epochs`), in batches of 16, one cycle up to
 3e-3, the rest as published; the epoch is chosen on held-out training items. A row has the float accuracy on the test pairs, and where a
 fusion has residuals of both modalities how well these tell classes apart (`snnfuse.measures.features`), and how near those of one class are
 across modalities: the mean cosine of an image's and a sound's mean residual, of the same class and of others. S-CMRL and query-key are
@@ -13,6 +13,7 @@ differences by seed with 95 % intervals over seeds (Student's t). --docs writes 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from snnfuse.measures import Deployed, discriminate
 from snnfuse.training import calibration_of, recipe_for, train
 
 DATA, BOARD = ("mnist-fsdd", "nmnist-fsdd", "cifar-esc"), "kapoho-point"
-SETTINGS = {"nmnist-fsdd": Settings(audio="picture")}
+SETTINGS = Settings(audio="picture", time=4)
 FORMS: dict[str, dict[str, Any]] = {
     "S-CMRL": {"fusion": "spatio-temporal"},
     "S-CMRL, not aligned": {"fusion": "spatio-temporal", "alignment": 0.0},
@@ -41,14 +42,20 @@ FORMS: dict[str, dict[str, Any]] = {
     "weight attention": {"fusion": "weight-attention"},
 }
 DEPLOYED = ("S-CMRL", "query-key")
-SHORT = {"batch_size": 32, "lr": 3e-3, "schedule": "one-cycle", "warmup": 0, "warmup_lr": 0.0, "final_lr": 0.0}
+SHORT = {"batch_size": 16, "lr": 3e-3, "schedule": "one-cycle", "warmup": 0, "warmup_lr": 0.0, "final_lr": 0.0}
 BEGIN, END = "<!-- figures: written by python -m benchmarks.fusions --docs docs -->", "<!-- end of fusions -->"
+
+
+@cache
+def part(name: str, data_dir: Path | None, pairs: int, tests: int) -> AudioVisual:
+    """Of a data set, what is trained and tested on."""
+    return fewer(load(name, data_dir, SETTINGS), pairs, tests)
 
 
 def measure(wanted: Row, options: argparse.Namespace) -> Iterator[Row]:
     """The row of one data set, fusion and seed."""
     name = wanted["data"]
-    data = fewer(load(name, options.data_dir, SETTINGS.get(name, Settings(audio="picture", time=4))), options.pairs, options.tests)
+    data = part(name, options.data_dir, options.pairs, options.tests)
     form = dict(FORMS[wanted["form"]])
     recipe = replace(recipe_for("s-cmrl", name), epochs=wanted["epochs"], seed=wanted["seed"], **SHORT)
     recipe = replace(recipe, alignment=form.pop("alignment", recipe.alignment))
@@ -184,16 +191,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--deployed-seeds", type=int, default=1, help="seeds that are deployed too")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--channels", type=int, default=32)
-    parser.add_argument("--pairs", type=int, default=2000, help="training pairs of an epoch, at most")
-    parser.add_argument("--tests", type=int, default=500, help="test pairs, at most")
+    parser.add_argument("--channels", type=int, default=16)
+    parser.add_argument("--pairs", type=int, default=1500, help="training pairs of an epoch, at most")
+    parser.add_argument("--tests", type=int, default=400, help="test pairs, at most")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="rows, as JSON lines; what it has is not measured again")
+    parser.add_argument("--minutes", type=float, help="after which nothing more is begun; what is missing is measured by the next call")
     parser.add_argument("--docs", type=Path, metavar="DIR", help="write the tables of claims.md there")
     options = parser.parse_args()
     size = {name: getattr(options, name) for name in ("epochs", "channels", "pairs", "tests")}
     sets, forms = options.data or DATA, options.form or FORMS
     wanted = [{"data": data, "form": form, "seed": seed, **size} for seed in range(options.seeds) for data in sets for form in forms]
-    rows = Kept(options.keep).measured(wanted, lambda one: measure(one, options))
+    rows = Kept(options.keep).measured(wanted, lambda one: measure(one, options), options.minutes)
     text = page([row for row in rows if size.items() <= row.items()])
     print(text) if options.docs is None else replace_figures(options.docs / "claims.md", BEGIN, END, text)
 

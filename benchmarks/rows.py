@@ -36,11 +36,12 @@ class Kept:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
 
-    def measured(self, wanted: Sequence[Row], measure: Callable[[Row], Iterator[Row]]) -> list[Row]:
-        """The rows of everything wanted: `measure` gives those of one, which is done where `read` has them marked as done."""
-        rows = self.read()
+    def measured(self, wanted: Sequence[Row], measure: Callable[[Row], Iterator[Row]], minutes: float | None = None) -> list[Row]:
+        """The rows of everything wanted: `measure` gives those of one, which is done where `read` has them marked as done; after so many
+        minutes nothing more is begun."""
+        rows, end = self.read(), time.monotonic() + 60 * (minutes or 1e9)
         for one in wanted:
-            if any(row.get("done") and one.items() <= row.items() for row in rows):
+            if time.monotonic() > end or any(row.get("done") and one.items() <= row.items() for row in rows):
                 continue
             start = time.process_time()
             for row in (*measure(one), {"done": True, "seconds": round(time.process_time() - start, 1)}):

@@ -30,6 +30,7 @@ COMMANDS = {
     "board": "Run a bundle's golden inputs on a Loihi 2 board, and compare.",
     "check": "Say what would become of a network, layer by layer, without calibrating it.",
     "compare": "Say where two checkpoints, graphs, bundles, runs or netx files first differ.",
+    "convert": "Turn a checkpoint of S-CMRL's authors into one of ours.",
     "demo": "Train, export and run a small audio-visual network.",
     "diagnose": "Say why a bundle does something else than its float network.",
     "doctor": "Say what is installed, and how to install what is not.",

@@ -4,7 +4,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,11 +22,14 @@ LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 SHOWN = 3  # names that an error lists before it says how many more there are
 
 
-def read_torch_file(path: Path, allow_pickle: bool) -> Any:
-    """What the file holds: a module only with allow_pickle, else containers of tensors."""
+def read_torch_file(path: Path, allow_pickle: bool, data: Sequence[type] = ()) -> Any:
+    """What the file holds: a module only with allow_pickle, else containers of tensors.
+
+    data: further classes that it may hold, whose making runs nothing but the setting of attributes.
+    """
     _check_container(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(list(data)):
             warnings.simplefilter("ignore")  # torch's own, of kinds of tensors that are refused below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -10,6 +10,10 @@ RIVALS = ("add", "weight-attention", "sca", "cmci")
 BINARY = ("query-key",)
 UNIMODAL = ("image", "audio")
 FUSIONS = (*PROPOSED, *BINARY, *RIVALS, *UNIMODAL)
+UNKNOWN_TO_LEGACY = {
+    "sca": "the published one draws its bias by position anew in every forward pass",
+    "query-key": "the published code has none",
+}
 ATTENTIONS = ("causal", "exact")
 ORDERS = ("auto", "qk-first", "kv-first")
 STAGES = {"deep": 4, "shallow": 2}
@@ -92,9 +96,9 @@ class SCMRLConfig:
             )
 
     def _check_legacy(self) -> None:
-        if self.fusion not in PROPOSED:
-            raise InputError(f"legacy is known for fusion {', '.join(PROPOSED)}, not for {self.fusion!r}")
-        if self.attention != "exact" and self.fusion != "spatial":
+        if self.fusion in UNKNOWN_TO_LEGACY:
+            raise InputError(f"legacy is not known for fusion {self.fusion!r}: {UNKNOWN_TO_LEGACY[self.fusion]}")
+        if self.attention != "exact" and self.fusion in ("spatio-temporal", "temporal"):
             raise InputError('legacy attention reads all time steps at once: it needs attention="exact"')
 
     @property

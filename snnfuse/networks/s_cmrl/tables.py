@@ -7,6 +7,7 @@ DEAD = {
     "norm1, norm2": "LayerNorm of both blocks that forward never calls",
     "av_attention": "an attention over both modalities' channels, 32 wide, that forward never calls",
     "thresholds": "one number per layer of neurons, made a parameter without gradient; the attention blocks have one layer that never runs",
+    "surrogate alphas": "one more per layer of neurons, the surrogate's slope, a parameter without gradient too",
 }
 
 
@@ -21,4 +22,5 @@ def dead_parameters(c: SCMRLConfig) -> dict[str, int]:
         "norm1, norm2": 2 * 2 * 2 * c.channels,
         "av_attention": c.channels * width + width + 2 * (width * c.channels + c.channels),
         "thresholds": layers_of_neurons,
+        "surrogate alphas": layers_of_neurons,
     }
