@@ -50,6 +50,16 @@ class Kept:
                 print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         return [row for row in rows if not row.get("done")]
 
+    def row(self, key: Row, measure: Callable[[], Row]) -> Row:
+        """The row that holds a key, measured and written now if there is none."""
+        for row in self.read():
+            if key.items() <= row.items():
+                return row
+        row = key | measure()
+        self.add(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
+        return row
+
 
 def fewer(data: AudioVisual, pairs: int, tests: int) -> AudioVisual:
     """The first items of each class on the training side, so that an epoch draws about so many pairs, and the first test pairs."""
