@@ -4,8 +4,9 @@ from snnfuse.data import av_digits, mnist_fsdd, nmnist_fsdd
 from snnfuse.data.events import mnistdvs_ntidigits
 from snnfuse.data.folders import cifar10, cifar10_av, cifar_esc, crema_d, esc10, urbansound8k, urbansound8k_av
 from snnfuse.data.pairs import AudioVisual, Pairs, Pool, draw_pairs, hold_out, make_pairs, redraw
-from snnfuse.data.registry import load, names, register_data_set
+from snnfuse.data.registry import is_own, load, names, register_data_set, same_reading
 from snnfuse.data.settings import Settings
+from snnfuse.data.signals import Signal
 
 for _module in (av_digits, mnist_fsdd, mnistdvs_ntidigits, nmnist_fsdd):
     register_data_set(_module.NAME, _module.load)
@@ -17,11 +18,14 @@ __all__ = [
     "Pairs",
     "Pool",
     "Settings",
+    "Signal",
     "draw_pairs",
     "hold_out",
+    "is_own",
     "load",
     "make_pairs",
     "names",
     "redraw",
     "register_data_set",
+    "same_reading",
 ]

@@ -8,6 +8,7 @@ The last 360 images and all clips of four voices form the test set. No voice and
 """
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from snnfuse.data.features import FLOOR, measure, with_context
 from snnfuse.data.pairs import AudioVisual, Pool, make_pairs
 from snnfuse.data.pictures import resize
 from snnfuse.data.settings import Settings, only
+from snnfuse.data.signals import IMAGE, SPECTROGRAM
 from snnfuse.hardware.errors import InputError
 
 NAME = "av-digits"
@@ -26,7 +28,8 @@ TEST_IMAGES = 360  # the last ones
 IMAGE_SIZE = 8, 8
 INK = 16  # full ink of an 8 x 8 image
 LEVELS = 255  # a stored clip counts from the floor, 0, to the loudest band
-STEPS, FRAMES, BANDS, CONTEXT = 8, 16, 20, 4
+STEPS, COLUMNS, BANDS, CONTEXT = 8, 16, 20, 4
+FRAMES = replace(SPECTROGRAM, bands=BANDS)
 PICTURE_STEPS = 4
 
 
@@ -65,7 +68,10 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
         audio = with_context(normalised, STEPS, CONTEXT)
     train, test = slice(None, -TEST_IMAGES), slice(-TEST_IMAGES, None)
     sides = (
-        {"image": Pool(images[seen], labels[seen]), "audio": Pool(audio[heard], digits[heard], timed=not is_picture)}
+        {
+            "image": Pool(images[seen], labels[seen], signal=IMAGE),
+            "audio": Pool(audio[heard], digits[heard], timed=not is_picture, signal=SPECTROGRAM if is_picture else FRAMES),
+        }
         for seen, heard in ((train, ~held), (test, held))
     )
     pairs = [make_pairs(pools, steps, settings.seed, settings.encoder) for pools in sides]

@@ -17,6 +17,7 @@ Floats = NDArray[np.float32]
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.008
 LOWEST_HZ, HIGHEST_HZ = 80.0, 4000.0
 FLOOR = 1e-4  # relative to the loudest band of a recording: -40 dB, so that the noise floor of a recording is not a feature
+TEXTURES = 3  # numbers of a band in `texture`
 SPREAD = 3.0  # standard deviations that fit into [-1, 1]
 
 
@@ -77,12 +78,29 @@ def log_mel(wave: NDArray, rate: int, bands: int, highest: float = HIGHEST_HZ, f
 def stretch(frames: Floats, time: int) -> Floats:
     """Cut silence at both ends, then stretch linearly to `time` frames: (frames, bands) -> (time, bands)."""
     loud = np.flatnonzero(frames.max(axis=1) > np.log(FLOOR) / 2)
-    frames = frames[loud[0] : loud[-1] + 1] if loud.size else frames
+    return stretched(frames[loud[0] : loud[-1] + 1] if loud.size else frames, time)
+
+
+def stretched(frames: Floats, time: int) -> Floats:
+    """Linearly between frames, (frames, bands) -> (time, bands)."""
     position = np.linspace(0, len(frames) - 1, time)
     before = np.floor(position).astype(int)
     after = np.minimum(before + 1, len(frames) - 1)
     weight = (position - before)[:, None].astype(np.float32)
     return frames[before] * (1 - weight) + frames[after] * weight
+
+
+def texture(frames: Floats, steps: int) -> Floats:
+    """What a sound is like over stretches of time: (frames, bands) -> (steps, 3 * bands).
+
+    Of the frames of each step the mean of every band, then the deviations, then the mean absolute changes from the frame before: a steady
+    noise and a crackle of one spectrum differ in the last two. Recordings of fewer frames than steps are stretched first.
+    """
+    long = frames if len(frames) >= steps else stretched(frames, steps)
+    change = np.abs(np.diff(long, axis=0, prepend=long[:1]))
+    parts = [slice(t * len(long) // steps, (t + 1) * len(long) // steps) for t in range(steps)]
+    rows = [np.concatenate([long[part].mean(0), long[part].std(0), change[part].mean(0)]) for part in parts]
+    return np.stack(rows).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from snnfuse.data.pictures import to_unit
 from snnfuse.data.readers import read_wavs, wav_files
 from snnfuse.data.recipes import SoundRecipe
 from snnfuse.data.settings import Settings
+from snnfuse.data.signals import EVENTS, SPECTROGRAM
 from snnfuse.hardware.errors import InputError
 
 RECORDINGS = "fsdd/recordings.zip"
@@ -57,7 +58,8 @@ def sound_pools(path: Path, settings: Settings, steps: int) -> tuple[Pool, Pool]
     clips = clean if settings.snr_db is None else read_clips(path, settings.snr_db, settings.seed, recipe)[0]
     audio = recipe.constants(clean, ~held)(clips)
     is_picture = settings.audio == "picture"
-    pool = Pool(audio if is_picture else with_context(audio, steps, CONTEXT), digits, timed=not is_picture)
+    signal = SPECTROGRAM if is_picture else replace(SPECTROGRAM, bands=BANDS)
+    pool = Pool(audio if is_picture else with_context(audio, steps, CONTEXT), digits, timed=not is_picture, signal=signal)
     return pool.part(~held), pool.part(held)
 
 
@@ -69,7 +71,7 @@ def event_pools(path: Path, settings: Settings, steps: int, size: tuple[int, int
     def read() -> synthetic.Recordings:
         return ((match[0], rate, wave) for match, rate, wave in read_waves(path, settings.snr_db, settings.seed))
 
-    pool = Pool(synthetic.sound_counts(path, wav_files(path), read, steps, size, settings), digits, timed=True)
+    pool = Pool(synthetic.sound_counts(path, wav_files(path), read, steps, size, settings), digits, timed=True, signal=EVENTS)
     held = takes < TEST_TAKES
     return pool.part(~held), pool.part(held)
 

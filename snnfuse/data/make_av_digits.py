@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from snnfuse.data.av_digits import BANDS, FRAMES, LEVELS, TEST_VOICES, WORDS
+from snnfuse.data.av_digits import BANDS, COLUMNS, LEVELS, TEST_VOICES, WORDS
 from snnfuse.data.features import FLOOR, log_mel, stretch
 
 TRAIN_VOICES = (
@@ -38,7 +38,7 @@ def say(word: str, voice: str, pitch: int, speed: int) -> tuple[int, NDArray]:
 def clip(word: str, voice: str, pitch: int, speed: int) -> NDArray[np.uint8]:
     """Return a spoken word, uint8 (frames, bands): 0 the floor, 255 the loudest band."""
     rate, wave = say(word, voice, pitch, speed)
-    frames = stretch(log_mel(wave, rate, BANDS), FRAMES)
+    frames = stretch(log_mel(wave, rate, BANDS), COLUMNS)
     return np.round((1 - frames / np.log(FLOOR)) * LEVELS).astype(np.uint8)
 
 

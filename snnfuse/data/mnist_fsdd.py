@@ -18,6 +18,7 @@ from snnfuse.data.pairs import AudioVisual, Pool, make_pairs
 from snnfuse.data.pictures import resize
 from snnfuse.data.readers import PLACES, data_folder, read_idx
 from snnfuse.data.settings import Settings, only
+from snnfuse.data.signals import EVENTS, IMAGE
 from snnfuse.hardware.errors import InputError
 
 NAME = "mnist-fsdd"
@@ -59,7 +60,7 @@ def load(given: str | Path | None = None, settings: Settings = Settings()) -> Au
     )  # fmt: skip
     folder, steps = data_dir(given), settings.time or (PICTURE_STEPS if is_picture else STEPS)
     images, labels = read_images(folder, settings.size or SIZE)
-    return _dataset(Pool(images, labels), fsdd.sound_pools(fsdd.find_recordings(folder), settings, steps), steps, settings)
+    return _dataset(Pool(images, labels, signal=IMAGE), fsdd.sound_pools(fsdd.find_recordings(folder), settings, steps), steps, settings)
 
 
 def _as_events(folder: Path, settings: Settings) -> AudioVisual:
@@ -68,7 +69,7 @@ def _as_events(folder: Path, settings: Settings) -> AudioVisual:
     pictures, labels = _read_pictures(folder)
     images = synthetic.picture_counts(folder / IMAGES, lambda: pictures, steps, size)
     sounds = fsdd.event_pools(fsdd.find_recordings(folder), settings, steps, size)
-    whole = _dataset(Pool(images, labels, timed=True), sounds, steps, settings)
+    whole = _dataset(Pool(images, labels, timed=True, signal=EVENTS), sounds, steps, settings)
     return replace(whole, source=f"{whole.source}; {synthetic.SOURCE}")
 
 

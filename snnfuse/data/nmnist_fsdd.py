@@ -22,6 +22,7 @@ from snnfuse.data.folders.entries import Entry, listing
 from snnfuse.data.pairs import AudioVisual, Pool, make_pairs
 from snnfuse.data.readers import PLACES, data_folder
 from snnfuse.data.settings import Settings, only
+from snnfuse.data.signals import EVENTS
 from snnfuse.hardware.errors import InputError
 
 NAME = "nmnist-fsdd"
@@ -85,7 +86,7 @@ def _images(folder: Path, steps: int, size: tuple[int, int]) -> list[Pool]:
             return stacked([to_frames(bs2.decode_bs2(entry.read(), str(entry)), steps, size) for entry in read])
 
         items = kept_entries(f"n-mnist-{side}", {"time": steps, "size": size}, entries, make)
-        pools.append(Pool(items, np.array([digit for _, digit in rows], np.int64), timed=True))
+        pools.append(Pool(items, np.array([digit for _, digit in rows], np.int64), timed=True, signal=EVENTS))
     return pools
 
 

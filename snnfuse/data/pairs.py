@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from snnfuse.data.encoders import Encoding
 from snnfuse.data.settings import Settings
+from snnfuse.data.signals import Signal
 from snnfuse.hardware.errors import InputError
 
 Floats = NDArray[np.float32]
@@ -29,6 +30,7 @@ class Pool:
         timed: whether the items' first axis is time.
         scale: value of one unit of `items`.
         groups: int64 (items,), what must stay on one side of a split; None: every item for itself.
+        signal: what the values are.
     """
 
     items: NDArray
@@ -36,6 +38,7 @@ class Pool:
     timed: bool = False
     scale: float = 1.0
     groups: Ints | None = None
+    signal: Signal = Signal()
 
     def __post_init__(self) -> None:
         if len(self.items) != len(self.labels) or (self.groups is not None and len(self.groups) != len(self.labels)):
@@ -91,6 +94,7 @@ class Pairs:
         for name, pool in self.pools.items():
             if pool.timed and pool.items.shape[1] != self.time:
                 raise InputError(f"{name} has {pool.items.shape[1]} time steps, the samples {self.time}")
+            pool.signal.check(name, pool.shape, pool.timed)
             self.encoding.check(name, pool.timed)
 
     def __len__(self) -> int:

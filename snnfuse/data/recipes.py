@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.data.features import FLOOR, Floats, Normalisation, log_mel, measure, stretch
+from snnfuse.data.features import FLOOR, TEXTURES, Floats, Normalisation, log_mel, measure, stretch, texture
 from snnfuse.data.pictures import log_stft, measure_pictures, resample, resize
 
 
@@ -15,8 +15,8 @@ class SoundRecipe:
 
     Attributes:
         form: "frames", an array (frames, bands); or "picture", (1, height, width).
-        features: "log-mel" or "log-stft".
-        shape: (frames, bands) or (height, width).
+        features: "log-mel", "log-stft", or "mel-texture" of frames, which then are (steps, 3 * bands).
+        shape: of the array, (frames, bands) or (height, width).
         trims: silence at both ends is cut, for a spoken word, and the rest stretched; otherwise the whole recording is resized.
         rate: samples per second that a recording is brought to before its log-mel spectrogram; None leaves it.
         highest: upper end of the mel bands, Hz.
@@ -35,6 +35,9 @@ class SoundRecipe:
         """wave (samples,) at `rate` samples per second -> float32 (frames, bands) or (1, height, width)."""
         if self.features == "log-stft":
             return resize(log_stft(wave, rate), self.shape)[None]
+        if self.features == "mel-texture":
+            wanted, (steps, numbers) = self.rate or rate, self.shape
+            return texture(log_mel(resample(wave, rate, wanted), wanted, numbers // TEXTURES, self.highest, self.floor), steps)
         columns, bands = self.shape if self.form == "frames" else self.shape[::-1]
         wanted = self.rate or rate
         heard = log_mel(resample(wave, rate, wanted), wanted, bands, self.highest, self.floor)

@@ -1,12 +1,14 @@
 """How a data set is read: everything that changes the numbers that a network sees, JSON-able, so that a checkpoint can hold it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 
+from snnfuse.data.signals import Signal, signals_of
 from snnfuse.hardware.errors import InputError
 
 AUDIO_FORMS = ("frames", "picture", "events")
-FEATURES = ("log-mel", "log-stft")
+FEATURES = ("log-mel", "mel-texture", "log-stft")
 ENCODERS = ("direct", "rate", "latency", "delta")
 
 
@@ -19,12 +21,15 @@ class Settings:
             "events", spikes.
         time: time steps per sample.
         size: (height, width) of images, and of audio as a picture.
-        features: "log-mel", or "log-stft" as the papers have it.
+        features: "log-mel", "log-stft" as the papers have it, or "mel-texture": of each band in the frames of a step the mean, the
+            deviation and the mean change from frame to frame.
         encoder: how numbers become inputs over time: "direct" (as they are, on every step), "rate", "latency" or "delta".
         split: one of those that the data set offers.
         snr_db: signal-to-noise ratio of white noise that is added to every waveform, training and test alike, before its features
             are computed; these are normalised as those of the clean recordings are. None: as recorded.
         seed: of pairing, random encoding and noise; never of the split into training and test.
+        inputs: of data of a user's own, by input's name what its numbers are; a data set by name says that itself.
+        static: of the same, inputs that are the same on every time step and have no axis of time.
     """
 
     audio: str | None = None
@@ -35,8 +40,14 @@ class Settings:
     split: str | None = None
     snr_db: float | None = None
     seed: int = 0
+    inputs: Mapping[str, Signal] | None = None
+    static: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.inputs is not None:
+            object.__setattr__(self, "inputs", signals_of(self.inputs))
+        if self.static is not None:
+            object.__setattr__(self, "static", tuple(self.static))
         for name, value, allowed in (
             ("audio", self.audio, AUDIO_FORMS), ("features", self.features, FEATURES), ("encoder", self.encoder, ENCODERS)
         ):  # fmt: skip

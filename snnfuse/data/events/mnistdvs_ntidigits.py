@@ -21,6 +21,7 @@ from snnfuse.data.folders.decode import watched
 from snnfuse.data.pairs import AudioVisual, Pairs, Pool, hold_out, make_pairs
 from snnfuse.data.readers import PLACES, data_folder
 from snnfuse.data.settings import Settings, only
+from snnfuse.data.signals import EVENTS
 from snnfuse.hardware.errors import InputError
 
 NAME = "mnistdvs-ntidigits"
@@ -78,7 +79,8 @@ def _images(folder: Path, scales: tuple[int, ...], time: int, size: tuple[int, i
     )
     digits = np.array([symbol.digit for symbol in symbols], np.int64)
     numbers = np.array([symbol.number for symbol in symbols], np.int64)
-    return Pool(items, digits, timed=True, groups=np.unique(np.stack([digits, numbers], 1), axis=0, return_inverse=True)[1].reshape(-1))
+    symbols_of = np.unique(np.stack([digits, numbers], 1), axis=0, return_inverse=True)[1].reshape(-1)
+    return Pool(items, digits, timed=True, groups=symbols_of, signal=EVENTS)
 
 
 def _sounds(path: Path, side: str, time: int, size: tuple[int, int]) -> Pool:
@@ -87,4 +89,4 @@ def _sounds(path: Path, side: str, time: int, size: tuple[int, int]) -> Pool:
         raise InputError(f"{path}: {side} holds no recording of a single digit")
     items = stacked([to_strips(recording.events, time, size) for recording in recordings])
     speakers = np.unique([recording.speaker for recording in recordings], return_inverse=True)[1].astype(np.int64)
-    return Pool(items, np.array([recording.digit for recording in recordings], np.int64), timed=True, groups=speakers)
+    return Pool(items, np.array([recording.digit for recording in recordings], np.int64), timed=True, groups=speakers, signal=EVENTS)

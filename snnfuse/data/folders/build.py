@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.encoders import Encoding
-from snnfuse.data.features import FLOOR, with_context
+from snnfuse.data.features import FLOOR, TEXTURES, with_context
 from snnfuse.data.folders.decode import image_array, sound_array
 from snnfuse.data.folders.entries import IMAGES, SOUNDS, Entry, Files, class_folders, files_of
 from snnfuse.data.pairs import AudioVisual, Ints, Pairs, Pool
@@ -19,6 +19,7 @@ from snnfuse.data.pictures import INT16_SCALE, to_int16
 from snnfuse.data.readers import PLACES, data_folder
 from snnfuse.data.recipes import SoundRecipe
 from snnfuse.data.settings import Settings, only
+from snnfuse.data.signals import PHOTOGRAPH, SPECTROGRAM
 from snnfuse.hardware.errors import DataWarning, InputError
 
 STEPS, PICTURE_STEPS = 12, 4
@@ -48,13 +49,15 @@ class Sample:
 
 @dataclass(frozen=True)
 class SoundLayout:
-    """How recordings become frames: `steps` of `per_step` frames each, of `bands` bands, each step seeing the last `context` frames."""
+    """How recordings become frames: `steps` of `per_step` frames each, of `bands` bands, each step seeing the last `context` frames; of
+    "mel-texture", the whole of a step."""
 
     steps: int = STEPS
     per_step: int = FRAMES_PER_STEP
     bands: int = BANDS
     context: int = CONTEXT
     floor: float = FLOOR
+    features: str = "log-mel"
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class Kind:
         common: dict[str, tuple] = {"time": (), "size": (), "encoder": (), "split": self.splits}
         if not has_sound:
             return only(settings, self.name, **common)
-        kinds = ("log-mel", "log-stft") if settings.audio == "picture" else ("log-mel",)
+        kinds = ("log-mel", "log-stft" if settings.audio == "picture" else "mel-texture")
         return only(settings, self.name, audio=("frames", "picture"), features=kinds, snr_db=(), **common)
 
 
@@ -168,7 +171,7 @@ def build(
     steps = settings.time or (kind.sound.steps if sounds and not is_picture else PICTURE_STEPS)
     labels, pools = np.array([sample.label for sample in samples], np.int64), {}
     if images:
-        pools["image"] = Pool(image_array(kind.name, images, size), labels, scale=1 / 255, groups=groups)
+        pools["image"] = Pool(image_array(kind.name, images, size), labels, scale=1 / 255, groups=groups, signal=PHOTOGRAPH)
     if sounds:
         pools["audio"] = sound_pool(kind, sounds, labels, training, settings, size, steps, groups)
     train, test = (side(pools, select, steps, settings) for select in (training, ~training))
@@ -209,12 +212,14 @@ def sound_pool(
     """Sound as frames, float32 (items, steps, context * bands), or as pictures, int16 (items, 1, *size); normalised with clean
     training recordings."""
     is_picture, layout = settings.audio == "picture", kind.sound
-    shape = size if is_picture else (steps * layout.per_step, layout.bands)
-    form = "picture" if is_picture else "frames"
-    recipe = SoundRecipe(form, settings.features or "log-mel", shape, False, RATE, HIGHEST_HZ, layout.floor)
+    features = settings.features or ("log-mel" if is_picture else layout.features)
+    is_texture = features == "mel-texture"
+    shape = size if is_picture else (steps, TEXTURES * layout.bands) if is_texture else (steps * layout.per_step, layout.bands)
+    recipe = SoundRecipe("picture" if is_picture else "frames", features, shape, False, RATE, HIGHEST_HZ, layout.floor)
     clean = sound_array(kind.name, entries, recipe)
     constants = recipe.constants(clean, training)
     clips = clean if settings.snr_db is None else sound_array(kind.name, entries, recipe, settings.snr_db, settings.seed)
     if is_picture:
-        return Pool(to_int16(clips, constants), labels, scale=INT16_SCALE, groups=groups)
-    return Pool(with_context(constants(clips), steps, layout.context), labels, timed=True, groups=groups)
+        return Pool(to_int16(clips, constants), labels, scale=INT16_SCALE, groups=groups, signal=SPECTROGRAM)
+    frames = constants(clips) if is_texture else with_context(constants(clips), steps, layout.context)
+    return Pool(frames, labels, timed=True, groups=groups, signal=replace(SPECTROGRAM, bands=layout.bands))

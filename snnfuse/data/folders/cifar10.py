@@ -13,6 +13,7 @@ from snnfuse.data.folders.build import PICTURE_STEPS, Kind, Sample, build
 from snnfuse.data.folders.entries import IMAGES, Files, class_folders, files_of, zip_classes
 from snnfuse.data.pairs import AudioVisual, Pairs, Pool
 from snnfuse.data.settings import Settings
+from snnfuse.data.signals import PHOTOGRAPH
 from snnfuse.hardware.errors import InputError, UnsafeFileError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -83,7 +84,7 @@ def from_binary(folder: Path, settings: Settings) -> AudioVisual:
     steps, encoding = settings.time or PICTURE_STEPS, Encoding(settings.encoder or "direct", settings.seed)
 
     def pairs(rows: NDArray[np.uint8]) -> Pairs:
-        pool = Pool(rows[:, 1:].reshape(-1, 3, 32, 32).copy(), rows[:, 0].astype(np.int64), scale=1 / 255)
+        pool = Pool(rows[:, 1:].reshape(-1, 3, 32, 32).copy(), rows[:, 0].astype(np.int64), scale=1 / 255, signal=PHOTOGRAPH)
         return Pairs({"image": pool}, np.arange(len(rows))[:, None], steps, is_fixed=True, encoding=encoding)
 
     return AudioVisual(KIND.name, CLASSES, pairs(batches[0]), pairs(batches[1]), KIND.source, KIND.speech, settings)

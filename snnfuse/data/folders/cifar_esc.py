@@ -16,6 +16,7 @@ from snnfuse.data.folders.decode import image_array
 from snnfuse.data.folders.entries import IMAGES, Entry, listing
 from snnfuse.data.pairs import AudioVisual, Pool, make_pairs
 from snnfuse.data.settings import Settings
+from snnfuse.data.signals import PHOTOGRAPH
 from snnfuse.hardware.errors import InputError
 
 PAIRS = {"dog": "Dog bark", "bird": "Rooster", "ship": "Sea waves", "airplane": "Helicopter"}  # of CIFAR-10 and of ESC-10
@@ -36,7 +37,7 @@ KIND = Kind(
 
 
 def load(data_dir: str | Path | None = None, settings: Settings = Settings()) -> AudioVisual:
-    """The data set: images (3, 32, 32); sound as frames, (256,) on each of 25 steps, or as pictures (1, 32, 32) on each of 4."""
+    """The data set: images (3, 32, 32); sound as frames, (192,) on each of 10 steps, or as pictures (1, 32, 32) on each of 4."""
     KIND.check(settings)
     size, is_picture = settings.size or KIND.size, settings.audio == "picture"
     steps = settings.time or (PICTURE_STEPS if is_picture else KIND.sound.steps)
@@ -77,5 +78,5 @@ def _images(data_dir: str | Path | None, size: tuple[int, int]) -> tuple[Pool, P
     for side in SIDES:
         rows = [(entry, label) for label, name in enumerate(PAIRS) for entry in sorted(found[side, name], key=str)]
         items = image_array(KIND.name, [entry for entry, _ in rows], size)
-        pools.append(Pool(items, np.array([label for _, label in rows], np.int64), scale=1 / 255))
+        pools.append(Pool(items, np.array([label for _, label in rows], np.int64), scale=1 / 255, signal=PHOTOGRAPH))
     return pools[0], pools[1]

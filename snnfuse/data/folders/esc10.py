@@ -29,12 +29,12 @@ KIND = Kind(
     source="ESC-10 (K. J. Piczak, 2015, CC BY 3.0, clips by their authors on freesound.org)",
     page="https://github.com/karolpiczak/ESC-10",
     tree=f"DATA_DIR/{ZIP}, or the folders DATA_DIR/{FOLDERS[0]} to DATA_DIR/{FOLDERS[-1]}, with <fold>-<source>-<take>.ogg",
-    sound=SoundLayout(steps=25, per_step=2, bands=64, context=4, floor=1e-6),
+    sound=SoundLayout(steps=10, per_step=5, bands=64, context=5, floor=1e-6, features="mel-texture"),
 )
 
 
 def load(data_dir: str | Path | None = None, settings: Settings = Settings()) -> AudioVisual:
-    """The data set: sound as frames, (256,) on each of 25 steps, or as pictures (1, 32, 64) on each of 4; no image."""
+    """The data set: sound as frames, (192,) on each of 10 steps, or as pictures (1, 32, 64) on each of 4; no image."""
     KIND.check(settings)
     samples = clips_of(KIND, data_dir)
     folds, sources = folds_and_sources(samples)

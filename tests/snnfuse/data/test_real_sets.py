@@ -32,8 +32,8 @@ def test_esc10_has_sound_alone_and_five_folds(tmp_path: Path, packed: bool) -> N
     if packed:
         root = data_trees.zipped(root, tmp_path / "data/esc10/esc10.zip").parents[1]
     folds = [data.load("esc10", root, Settings(split=f"fold-{k}")) for k in (1, 4)]
-    assert {(tuple(each.shapes), len(each.train), len(each.test), each.time) for each in folds} == {(("audio",), 80, 20, 25)}
-    assert folds[0].shapes == {"audio": (256,)} and folds[0].classes[:2] == ("Dog bark", "Rain") and folds[0].recordings == ("audio",)
+    assert {(tuple(each.shapes), len(each.train), len(each.test), each.time) for each in folds} == {(("audio",), 80, 20, 10)}
+    assert folds[0].shapes == {"audio": (192,)} and folds[0].classes[:2] == ("Dog bark", "Rain") and folds[0].recordings == ("audio",)
     assert all(apart(each, "audio") and (np.bincount(each.test.labels) == 2).all() for each in folds)
     assert data.load("esc10", root).settings.split == "fold-1"
     assert data.load("esc10", root, Settings(audio="picture")).shapes == {"audio": (1, 32, 64)}
@@ -86,7 +86,7 @@ def test_urbansound8k_is_split_by_its_own_folds(tmp_path: Path) -> None:
     root = data_trees.urbansound8k(tmp_path)
     for fold in (1, 10):
         loaded = data.load("urbansound8k", root, Settings(split=f"fold-{fold}"))
-        assert (len(loaded.train), len(loaded.test), loaded.shapes) == (180, 20, {"audio": (256,)})
+        assert (len(loaded.train), len(loaded.test), loaded.shapes) == (180, 20, {"audio": (192,)})
         assert {*loaded.test.pools["audio"].groups // 100} == {fold} and apart(loaded, "audio")
     assert loaded.classes[3] == "dog_bark"
     folder = root / "UrbanSound8K/audio/fold2"
