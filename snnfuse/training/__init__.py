@@ -16,7 +16,7 @@ from torch import nn
 
 from snnfuse.data import AudioVisual
 from snnfuse.hardware.errors import InputError
-from snnfuse.networks import build, input_names
+from snnfuse.networks import build, input_names, taken
 from snnfuse.nn import FixedPointNetwork, quantization_aware
 from snnfuse.training.batches import tensors
 from snnfuse.training.compute import Compute, is_main, require_lightning
@@ -184,7 +184,7 @@ def inputs_of(architecture: str, data: AudioVisual) -> dict[str, Any]:
         # Of the size of what is there, what is missing is refused as missing, and not for its size.
         return own | {"image": image or audio, "audio": audio or (1, *shapes["image"][1:]), "steps": data.time}
     if architecture != "fd-fusion":
-        return own | shapes
+        return taken(architecture, own | shapes | {"steps": data.time})
     if "audio" in shapes and len(shapes["audio"]) != 1:
         raise InputError(f"{architecture} reads audio as features per time step, not of shape {shapes['audio']}: take audio frames")
     image = {"image": shapes["image"]} if "image" in shapes else {}

@@ -1,13 +1,17 @@
-"""Training samples changed at random, by what kind of signal they are. Everything here draws from torch's random state.
+"""Training samples changed at random, by what their inputs are said to be (`snnfuse.data.Signal`). Everything here draws from torch's
+random state.
 
-    digits    images of drawn signs: turned, zoomed, shifted                                     (batch, channels, height, width)
-    natural   photographs: mirrored left to right, shifted by up to an eighth                    (batch, 3, height, width)
-    frames    audio features in time: a step earlier, later or in place, with noise              (batch, time, features)
-    picture   a spectrogram as an image: shifted in time, the last axis, with noise              (batch, 1, height, width)
-    events    spikes on a plane: shifted by up to a fourteenth of it; others stay as they are    (batch, time, *shape)
+    image         turned, zoomed, shifted; on several steps all alike          (batch, [time,] channels, height, width)
+    photograph    mirrored left to right, shifted by up to an eighth           the same
+    spectrogram   a step earlier, later or in place, with noise; a still one   (batch, time, *shape)
+                  is shifted along its last axis                               (batch, channels, bands, columns)
+    waveform      shifted by up to an eighth of its last axis, with noise      (batch, [time,] *shape)
+    events        shifted by up to a fourteenth of their plane                 (batch, time, channels, height, width)
+    other         nothing, and nothing of an event of another shape
 
-Values are changed before an encoder makes spikes of them. What moves in is zero. Noise that a recipe asks for comes after, and a missing
-modality last: all zero.
+Values are changed before an encoder makes spikes of them. What moves in is zero, or an image's lowest value. Where an input declares its
+limits, they are kept; nothing else is clipped. Masks and mixtures that a recipe asks for come after, then noise, and a missing modality
+last: all zero.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,47 +20,62 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from snnfuse.data import AudioVisual
+from snnfuse.data import AudioVisual, Signal
+from snnfuse.hardware.errors import InputError
 from snnfuse.training.recipe import Recipe
 
 ROTATION, ZOOM, SHIFT = 0.2, 0.1, 0.07  # radians, relative size, half the image's width: the most that an image is changed by
-NOISE = 0.1  # standard deviation, of audio features in [-1, 1]
+NOISE = 0.1  # standard deviation, of half the range of features over time; of a still spectrogram, its own
 CROP = 8  # a photograph moves by up to its size divided by this
 PLANE = 14  # events likewise
 QUIET_SNR = 30.0  # dB; noise below this changes nothing that matters
 
 
-Kinds = Mapping[str, str]
+Signals = Mapping[str, Signal]
 
 
-def kinds_of(data: AudioVisual, names: Sequence[str]) -> dict[str, str]:
-    """Of the named inputs, by their shapes: what changes over time is features (features,) or else events on a plane."""
-    return {name: _kind(name, data) for name in names}
+def signals_of(data: AudioVisual, names: Sequence[str]) -> dict[str, Signal]:
+    """What the data set says of the named inputs."""
+    return {name: data.train.pools[name].signal for name in names}
 
 
-def _kind(name: str, data: AudioVisual) -> str:
-    pool = data.train.pools[name]
-    if pool.timed:
-        return "frames" if len(pool.shape) == 1 else "events"
-    if name == "audio":
-        return "picture"
-    return "natural" if pool.shape[0] == 3 else "digits"
-
-
-def augmented(values: dict[str, Tensor], kinds: Kinds, recipe: Recipe) -> dict[str, Tensor]:
+def augmented(values: dict[str, Tensor], signals: Signals, recipe: Recipe, timed: frozenset[str] = frozenset()) -> dict[str, Tensor]:
     """Changed copies of a batch.
 
-    values: by input, float32 (batch, [time,] *shape); returned in the same shapes.
+    Args:
+        values: by input, float32 (batch, [time,] *shape); returned in the same shapes.
+        signals: what they are.
+        recipe: what is to be done.
+        timed: the inputs that have an axis of time.
+
+    Raises:
+        InputError: more inputs than can miss one with the recipe's probability.
     """
     if recipe.augment:
-        values = {name: CHANGES[kinds[name]](value) for name, value in values.items()}
-    values = {name: _noisy(name, value, kinds[name], recipe) for name, value in values.items()}
-    if len(values) < 2 or not recipe.drop_modality:
-        return values
-    first, second, *rest = values
+        values = {name: CHANGES[signals[name].kind](value, signals[name], name in timed) for name, value in values.items()}
+    if recipe.roll:
+        values = {name: rolled_round(value, signals[name], name in timed, recipe.roll) for name, value in values.items()}
+    if recipe.mask:
+        values = {name: masked(value, signals[name], name in timed, recipe.mask) for name, value in values.items()}
+    values = {name: _noisy(value, signals[name], name in timed, recipe) for name, value in values.items()}
+    return values if len(values) < 2 or not recipe.drop_modality else _dropped(values, recipe.drop_modality)
+
+
+def _dropped(values: dict[str, Tensor], probability: float) -> dict[str, Tensor]:
+    """Each sample without one of its inputs at most, each input with the probability."""
+    first, *others = values
+    if probability * len(values) > 1:
+        raise InputError(f"drop_modality {probability:g} is too much for {len(values)} inputs, of which a sample misses one at most")
     gone = torch.rand(len(values[first]), device=values[first].device)
-    missing = {first: gone < recipe.drop_modality, second: gone > 1 - recipe.drop_modality}
-    return values | {name: torch.where(spread(missing[name], values[name]), 0, values[name]) for name in (first, second)}
+    missing = {first: gone < probability}
+    for number, name in enumerate(others):  # from the upper end, so that intervals never meet
+        missing[name] = (gone > 1 - probability * (number + 1)) & (gone <= 1 - probability * number)
+    return {name: torch.where(spread(missing[name], value), 0, value) for name, value in values.items()}
+
+
+def kept(values: Tensor, signal: Signal) -> Tensor:
+    """Within the limits that the signal declares, if it does."""
+    return values if signal.limits is None else values.clamp(*signal.limits)
 
 
 def spread(per_sample: Tensor, values: Tensor) -> Tensor:
@@ -64,35 +83,49 @@ def spread(per_sample: Tensor, values: Tensor) -> Tensor:
     return per_sample.reshape(-1, *[1] * (values.ndim - 1))
 
 
-def digits(image: Tensor) -> Tensor:
-    """A random affine map of each of (batch, channels, height, width), values in [0, 1]."""
-    angle, zoom, x, y = (random(4, image) * 2 - 1) * image.new_tensor([ROTATION, ZOOM, 2 * SHIFT, 2 * SHIFT])[:, None]
+def image(values: Tensor, signal: Signal, timed: bool) -> Tensor:
+    """A random affine map of each sample, the same on all its steps."""
+    angle, zoom, x, y = (random(4, values) * 2 - 1) * values.new_tensor([ROTATION, ZOOM, 2 * SHIFT, 2 * SHIFT])[:, None]
     cos, sin = (1 + zoom) * angle.cos(), (1 + zoom) * angle.sin()
-    return warped(image, cos, -sin, x, sin, cos, y).clamp(0, 1)
+    return _on_plane(values, signal, lambda plane: warped(plane, cos, -sin, x, sin, cos, y))
 
 
-def natural(image: Tensor) -> Tensor:
-    """Each of (batch, channels, height, width) mirrored or not, and moved by whole pixels; what moves in is zero."""
-    height, width = image.shape[2:]
-    flip, x, y = random(3, image)
+def photograph(values: Tensor, signal: Signal, timed: bool) -> Tensor:
+    """Each sample mirrored or not, and moved by whole pixels, the same on all its steps."""
+    height, width = values.shape[-2:]
+    flip, x, y = random(3, values)
     still = torch.zeros_like(x)
     across, down = (2 * _whole(at, size, CROP) / size for at, size in ((x, width), (y, height)))
-    return warped(image, torch.where(flip < 0.5, 1.0, -1.0), still, across, still, still + 1, down)
+    return _on_plane(values, signal, lambda plane: warped(plane, torch.where(flip < 0.5, 1.0, -1.0), still, across, still, still + 1, down))
 
 
-def frames(audio: Tensor) -> Tensor:
-    """Each of (batch, time, features) a step earlier, later or in place, with noise, values in [-1, 1]."""
-    moved = rolled(audio, torch.randint(-1, 2, (len(audio),), device=audio.device), 1)
-    return (moved + NOISE * torch.randn_like(moved)).clamp(-1, 1)
+def _on_plane(values: Tensor, signal: Signal, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """A change of (batch, channels, height, width), steps taken for channels; what moves in is the lowest value, or zero."""
+    lowest = 0.0 if signal.limits is None else signal.limits[0]
+    plane = values.reshape(len(values), -1, *values.shape[-2:]) - lowest
+    return kept((change(plane) + lowest).reshape(values.shape), signal)
 
 
-def picture(image: Tensor) -> Tensor:
-    """Each of (batch, channels, height, width) moved along its last axis, with noise in proportion to its values."""
-    moved = rolled(image, _whole(random(1, image)[0], image.shape[3], CROP).long(), 3)
-    return moved + NOISE * image.std() * torch.randn_like(moved)
+def spectrogram(values: Tensor, signal: Signal, timed: bool) -> Tensor:
+    """Each sample moved in time, with noise."""
+    if timed:
+        moved = rolled(values, torch.randint(-1, 2, (len(values),), device=values.device), 1)
+        half = values.std() if signal.limits is None else (signal.limits[1] - signal.limits[0]) / 2
+        return kept(moved + NOISE * half * torch.randn_like(moved), signal)
+    moved = rolled(values, _whole(random(1, values)[0], values.shape[-1], CROP).long(), values.ndim - 1)
+    return kept(moved + NOISE * values.std() * torch.randn_like(moved), signal)
 
 
-def events(values: Tensor) -> Tensor:
+def waveform(values: Tensor, signal: Signal, timed: bool) -> Tensor:
+    """Each sample moved along its last axis, or by a step where every step has samples of its own, with noise in proportion."""
+    if timed:
+        moved = rolled(values, torch.randint(-1, 2, (len(values),), device=values.device), 1)
+    else:
+        moved = rolled(values, _whole(random(1, values)[0], values.shape[-1], CROP).long(), values.ndim - 1)
+    return kept(moved + NOISE * values.std() * torch.randn_like(moved), signal)
+
+
+def events(values: Tensor, signal: Signal, timed: bool) -> Tensor:
     """Spikes (batch, time, channels, height, width) moved over their plane; those of other shapes stay as they are."""
     if values.ndim != 5:
         return values
@@ -101,9 +134,57 @@ def events(values: Tensor) -> Tensor:
     return rolled(moved, _whole(y, values.shape[3], PLANE).long(), 3)
 
 
-CHANGES: dict[str, Callable[[Tensor], Tensor]] = {
-    "digits": digits, "natural": natural, "frames": frames, "picture": picture, "events": events
+def unchanged(values: Tensor, signal: Signal, timed: bool) -> Tensor:
+    """What nobody has said anything of."""
+    return values
+
+
+CHANGES: dict[str, Callable[[Tensor, Signal, bool], Tensor]] = {
+    "image": image, "photograph": photograph, "spectrogram": spectrogram, "waveform": waveform, "events": events, "other": unchanged
 }  # fmt: skip
+
+
+def rolled_round(values: Tensor, signal: Signal, timed: bool, most: float) -> Tensor:
+    """Spectrograms over time, (batch, time, *shape), rolled by up to a fraction `most` of their steps; other inputs as they are."""
+    if signal.kind != "spectrogram" or not timed:
+        return values
+    steps = values.shape[1]
+    shift = torch.floor(random(1, values)[0] * (most * (steps - 1) + 1)).long()
+    at = (torch.arange(steps, device=values.device) + shift[:, None]) % steps
+    return values.gather(1, at.reshape(*at.shape, *[1] * (values.ndim - 2)).expand(values.shape))
+
+
+def masked(values: Tensor, signal: Signal, timed: bool, most: float) -> Tensor:
+    """Spectrograms with a stretch of their bands and one of their time, each up to a fraction `most`, set to zero, which is the mean of
+    normalised features (D. S. Park et al., 2019); other inputs as they are."""
+    if signal.kind != "spectrogram":
+        return values
+    if not timed:
+        return values * _beside(values, 2, most) * _beside(values, 3, most)
+    bands = values.unflatten(2, (-1, signal.bands)) if signal.bands and values.ndim == 3 else values
+    return (bands * _beside(bands, bands.ndim - 1 if bands.ndim < 5 else 3, most) * _beside(bands, 1, most)).reshape(values.shape)
+
+
+def _beside(values: Tensor, axis: int, most: float) -> Tensor:
+    """False on a stretch of an axis, up to a fraction `most` of it, of each sample; to be multiplied with the values."""
+    size, (part, at) = values.shape[axis], random(2, values)
+    length = torch.floor(part * (most * size + 1))
+    start = torch.floor(at * (size - length + 1))
+    place = torch.arange(size, device=values.device).reshape([-1 if i == axis else 1 for i in range(values.ndim)])
+    return (place < spread(start, values)) | (place >= spread(start + length, values))
+
+
+def mixed(values: dict[str, Tensor], parameter: float) -> tuple[dict[str, Tensor], Tensor, float]:
+    """Mixup (H. Zhang et al., 2018): w of each sample and 1 - w of another of the batch, w from the beta distribution with the parameter
+    twice, one for the batch.
+
+    Returns:
+        The values, which other sample each was mixed with, int64 (batch,), and w.
+    """
+    first = next(iter(values.values()))
+    w = float(torch.distributions.Beta(parameter, parameter).sample())
+    other = torch.randperm(len(first), device=first.device)
+    return {name: w * value + (1 - w) * value[other] for name, value in values.items()}, other, w
 
 
 def random(rows: int, values: Tensor) -> Tensor:
@@ -134,17 +215,19 @@ def rolled(values: Tensor, shift: Tensor, axis: int) -> Tensor:
     return taken * ((at >= 0) & (at < size))
 
 
-def _noisy(name: str, values: Tensor, kind: str, recipe: Recipe) -> Tensor:
-    """The noise that a recipe asks for; spikes get none."""
-    if kind == "events":
-        return values
-    if name == "audio":
+def _noisy(values: Tensor, signal: Signal, timed: bool, recipe: Recipe) -> Tensor:
+    """The noise that a recipe asks for; spikes, and what is not known, get none."""
+    if signal.kind in ("spectrogram", "waveform"):
         return values if recipe.audio_snr is None else noised(values, recipe.audio_snr)
+    if signal.kind not in ("image", "photograph"):
+        return values
+    low, high = signal.limits or (0.0, 1.0)
     if recipe.occlusion:
-        values = occluded(values, recipe.occlusion)
+        plane = values.reshape(len(values), -1, *values.shape[-2:])
+        values = occluded(plane, recipe.occlusion, (low + high) / 2).reshape(values.shape)
     if recipe.image_noise:
-        sigma = recipe.image_noise * spread(random(1, values)[0], values)
-        values = (values + sigma * torch.randn_like(values)).clamp(0, 1)
+        sigma = recipe.image_noise * (high - low) * spread(random(1, values)[0], values)
+        values = kept(values + sigma * torch.randn_like(values), signal)
     return values
 
 
@@ -155,7 +238,7 @@ def noised(features: Tensor, lowest: float) -> Tensor:
     return features + spread((power * 10 ** (-snr / 10)).sqrt(), features) * torch.randn_like(features)
 
 
-def occluded(image: Tensor, most: float) -> Tensor:
+def occluded(image: Tensor, most: float, grey: float = 0.5) -> Tensor:
     """A grey rectangle of the image's own proportions over up to a fraction `most` of each of (batch, channels, height, width)."""
     area, x, y = random(3, image)
     side = (area * most).sqrt()
@@ -165,4 +248,4 @@ def occluded(image: Tensor, most: float) -> Tensor:
         start = torch.floor(at * (size - length + 1))
         place = torch.arange(size, device=image.device).reshape([-1 if i == axis else 1 for i in range(3)])
         inside = inside & (place >= spread(start, inside)) & (place < spread(start + length, inside))
-    return torch.where(inside[:, None], 0.5, image)
+    return torch.where(inside[:, None], grey, image)

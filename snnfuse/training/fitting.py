@@ -25,14 +25,16 @@ from snnfuse.data import AudioVisual, Pairs, hold_out
 from snnfuse.hardware.errors import InputError
 from snnfuse.networks import input_names
 from snnfuse.nn import FixedPointNetwork
-from snnfuse.training.augmentation import kinds_of
-from snnfuse.training.batches import EvaluationBatches, Share, TrainingBatches, in_time
+from snnfuse.training.augmentation import signals_of
+from snnfuse.training.batches import EvaluationBatches, Share, TrainingBatches, in_time, tensors
 from snnfuse.training.compute import Compute, is_main
 from snnfuse.training.loop import Keeper, Training
+from snnfuse.training.objective import through_time_of
 from snnfuse.training.recipe import Recipe
 from snnfuse.training.results import Epoch, Progress, Report
 from snnfuse.training.run_folder import RunFolder
 
+FEW = 8  # pairs by which it is seen whether a network can be folded
 CHATTY = ("lightning.pytorch", "lightning.fabric", "lightning")
 
 
@@ -128,7 +130,8 @@ def _train(model: nn.Module, data: AudioVisual, sides: tuple[Pairs, Pairs], comp
     updates = keeper.recipe.epochs * len(batches)
     # Lightning replaces batch norms where processes share theirs, so it gets a copy there.
     trained = deepcopy(model) if compute.devices > 1 else model
-    training = Training(trained.train(), keeper.recipe, kinds_of(data, names), in_time(kept), updates, share)
+    how = through_time_of(model, tensors(kept, slice(FEW)))
+    training = Training(trained.train(), keeper.recipe, signals_of(data, names), in_time(kept), updates, share, how)
     with quietly(), random_state_kept():
         trainer = Trainer(**settings_of(compute), max_epochs=keeper.recipe.epochs, callbacks=[keeper], logger=logger_of(keeper.folder))
         with interrupts_kept():

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.files import whole_file
+from snnfuse.networks import run_folded
 from snnfuse.nn import FixedPointNetwork
-from snnfuse.training.augmentation import Kinds, augmented
+from snnfuse.training.augmentation import Signals, augmented, mixed
 from snnfuse.training.batches import InTime, Share
 from snnfuse.training.evaluation import Spikes, count_spikes, right_of
-from snnfuse.training.objective import loss_of
+from snnfuse.training.objective import ThroughTime, loss_of
 from snnfuse.training.recipe import Recipe
 from snnfuse.training.results import Epoch, Progress, Report
 from snnfuse.training.run_folder import RunFolder
@@ -30,15 +31,26 @@ class Training(LightningModule):
     Args:
         model: the network.
         recipe: how.
-        kinds: of its inputs, for augmentation.
+        signals: what its inputs are, for augmentation.
         steps_of: what makes inputs over time of a batch's values.
         updates: in all.
         share: this process's part of every batch.
+        through_time: how it is run.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, kinds: Kinds, steps_of: InTime, updates: int, share: Share) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        signals: Signals,
+        steps_of: InTime,
+        updates: int,
+        share: Share,
+        through_time: ThroughTime = run_folded,
+    ) -> None:
         super().__init__()
-        self.model, self.recipe, self.kinds, self.steps_of, self.updates, self.share = model, recipe, kinds, steps_of, updates, share
+        self.model, self.recipe, self.signals, self.steps_of, self.updates, self.share = model, recipe, signals, steps_of, updates, share
+        self.through_time = through_time
         self.losses: list[Tensor] = []
         self.found, self.spikes, self.number = [0, 0], Spikes(), 1
 
@@ -58,8 +70,12 @@ class Training(LightningModule):
     def training_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """The loss of one update."""
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
-            steps = self.steps_of(augmented(batch["values"], self.kinds, self.recipe))
-        loss = loss_of(self.model, steps, batch["labels"], self.recipe) * batch["weight"]
+            values, labels = augmented(batch["values"], self.signals, self.recipe, self.steps_of.timed), [(batch["labels"], 1.0)]
+            if self.recipe.mixup:
+                values, other, w = mixed(values, self.recipe.mixup)
+                labels = [(batch["labels"], w), (batch["labels"][other], 1 - w)]
+            steps = self.steps_of(values)
+        loss = loss_of(self.model, steps, labels, self.recipe, self.through_time) * batch["weight"]
         self.losses.append(loss.detach())
         return loss
 

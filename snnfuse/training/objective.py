@@ -15,10 +15,11 @@ Every network has `inputs`, the names of what it reads. Each of these may be add
         labels: int64 (batch,); settings: the `Recipe`, whose `label_smoothing`, `alignment` and `temperature` are there for it. Called
         outside autocast, on numbers in float32 or more.
 
-Both or none of the last two. Without them the network is run by `run_folded` and its loss is `classification`.
+Both or none of the last two. Without them the network is run by `run_folded`, or step by step where that would be another network
+(`through_time_of`), and its loss is `classification`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 import torch
@@ -27,11 +28,13 @@ from torch.nn import functional
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Output
-from snnfuse.networks import input_names, run_folded
+from snnfuse.networks import input_names, run, run_folded
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.recipe import Recipe
 
 Batch = dict[str, Tensor]
+ThroughTime = Callable[..., Tensor | tuple[Tensor, ...]]
+ROUNDING, SAME = 1e-4, 0.99  # of the largest number; and share of numbers that must agree, for rounding moves a spike now and then
 
 
 class OwnLoss(Protocol):
@@ -104,14 +107,42 @@ def classification(model: nn.Module, returned: Tensor, labels: Tensor, recipe: R
         )
 
 
-def loss_of(model: nn.Module, batch: Batch, labels: Tensor, recipe: Recipe) -> Tensor:
-    """The network's own loss on a batch of inputs (time, batch, *shape), else `classification`; a scalar with gradients."""
+def through_time_of(model: nn.Module, batch: Batch) -> ThroughTime:
+    """`run_folded` for a network of this package, and for another where it gives what `run` does on a batch; else `run`, which is slower.
+
+    A network of somebody else's may feed what it put out a step ago back to itself, which folding would lose. Where it puts out the same
+    number everywhere, so that nothing can be compared, it is run step by step, too.
+    """
+    if isinstance(model, FixedPointNetwork) or type(model).__module__.partition(".")[0] == "snnfuse":
+        return run_folded
+    was_training = model.training
+    with torch.no_grad():
+        one, other = (outputs(model.eval(), batch, how) for how in (run, run_folded))
+    model.train(was_training)
+    equal = (one - other).abs() <= ROUNDING * one.abs().max()
+    return run_folded if one.min() < one.max() and equal.float().mean() >= SAME else run
+
+
+def loss_of(
+    model: nn.Module, batch: Batch, labels: Sequence[tuple[Tensor, float]], recipe: Recipe, through_time: ThroughTime = run_folded
+) -> Tensor:
+    """The network's own loss on a batch of inputs (time, batch, *shape), else `classification`; a scalar with gradients.
+
+    labels: int64 (batch,) and their weight; several where samples are mixtures. through_time: of a network without a loss of its own.
+    """
     if not hasattr(model, "losses"):
-        return classification(model, outputs(model, batch, run_folded), labels, recipe)
+        returned = outputs(model, batch, through_time)
+        return _weighted((classification(model, returned, each, recipe), weight) for each, weight in labels)
     own = cast(OwnLoss, model)
     returned, features = own.training_outputs(*[batch[name] for name in input_names(model)])
-    with torch.autocast(labels.device.type, enabled=False):
-        return own.losses(wide(returned), {name: wide(value) for name, value in features.items()}, labels, recipe).total
+    with torch.autocast(labels[0][0].device.type, enabled=False):
+        read = {name: wide(value) for name, value in features.items()}
+        return _weighted((own.losses(wide(returned), read, each, recipe).total, weight) for each, weight in labels)
+
+
+def _weighted(losses: Iterable[tuple[Tensor, float]]) -> Tensor:
+    (first, weight), *others = losses
+    return sum((loss * w for loss, w in others), first * weight if others else first)
 
 
 def wide(values: Tensor) -> Tensor:

@@ -33,6 +33,10 @@ class Recipe:
         temperature: of that loss.
         patience: epochs without a better result on the held-out items after which training ends; None: never before `epochs`.
         augment: whether training samples are changed at random; see `snnfuse.training.augmentation`.
+        mixup: parameter of the beta distribution by which each sample is mixed with another of the batch, labels too; 0: not.
+        roll: spectrograms over time are rolled by up to this fraction of their steps, what leaves at one end coming in at the other, for
+            sounds that have no beginning, in [0, 1]; 0: they are shifted by one step at most, as `augment` says.
+        mask: of spectrograms, up to this fraction of the bands and of the time is hidden, in [0, 1).
         image_noise: training images get gaussian noise of a standard deviation drawn from 0 up to this (full scale is 1).
         occlusion: and a grey rectangle that covers a fraction of them drawn from 0 up to this.
         audio_snr: audio features get noise at a signal-to-noise ratio drawn from this many dB up to 30 dB; None: none.
@@ -58,6 +62,9 @@ class Recipe:
     image_noise: float = 0.0
     occlusion: float = 0.0
     audio_snr: float | None = None
+    mixup: float = 0.0
+    roll: float = 0.0
+    mask: float = 0.0
 
     def __post_init__(self) -> None:
         for declared in fields(self):
@@ -80,12 +87,14 @@ class Recipe:
     def _check_numbers(self) -> None:
         if not 0 <= self.drop_modality <= 0.5:
             raise InputError(f"drop_modality must lie in [0, 0.5], for no sample may miss both, not be {self.drop_modality}")
-        for name in ("label_smoothing", "occlusion"):
+        for name in ("label_smoothing", "occlusion", "mask"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} must lie in [0, 1), not be {getattr(self, name)}")
-        for name in ("weight_decay", "warmup_lr", "final_lr", "alignment", "image_noise"):
+        for name in ("weight_decay", "warmup_lr", "final_lr", "alignment", "image_noise", "mixup"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise InputError(f"{name} must not be negative, nor infinite, nor {getattr(self, name)}")
+        if not 0 <= self.roll <= 1:
+            raise InputError(f"roll must lie in [0, 1], not be {self.roll}")
         if not self.temperature > 0:
             raise InputError(f"temperature must be positive, not {self.temperature}")
         if self.audio_snr is not None and not isfinite(self.audio_snr):

@@ -63,7 +63,7 @@ class Own(nn.Module):
 def test_a_network_s_own_loss_is_taken_in_float32_with_the_recipe() -> None:
     model, x = Own(), torch.rand(2, 5, 4)
     with torch.autocast("cpu", torch.bfloat16):
-        found = loss_of(model, {"image": x}, torch.zeros(5, dtype=torch.int64), Recipe(temperature=0.3))
+        found = loss_of(model, {"image": x}, [(torch.zeros(5, dtype=torch.int64), 1.0)], Recipe(temperature=0.3))
     found.backward()
     assert model.asked == [(torch.float32, torch.float32, 0.3)] and model.out.weight.grad is not None
 
@@ -78,7 +78,7 @@ def test_s_cmrl_is_trained_on_its_own_loss_by_its_own_recipe() -> None:
     model = networks.build("s-cmrl", config).train()
     batch, labels = training.tensors(pictures.train, slice(16)), torch.from_numpy(pictures.train.labels[:16])
     outputs, features = model.training_outputs(*batch.values())
-    assert torch.equal(loss_of(model, batch, labels, recipe), model.losses(outputs, features, labels, recipe).total)
+    assert torch.equal(loss_of(model, batch, [(labels, 1.0)], recipe), model.losses(outputs, features, labels, recipe).total)
     quick = Recipe(epochs=1, alignment=1.0, sharpness=1.0, drop_modality=0.0)
     trained = training.train(pictures, quick, architecture="s-cmrl", channels=8, heads=2)
     assert np.isfinite(trained.history[0].loss) and decoder_of(trained.model).decoder == "membrane_sum"

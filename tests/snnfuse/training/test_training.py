@@ -86,7 +86,7 @@ def test_every_variant_trains_every_weight(digits: data.AudioVisual, modality: s
 
 def train_every_weight(model: nn.Module, data: data.AudioVisual) -> bool:
     """Whether a loss has a finite gradient in all of them."""
-    loss = loss_of(model.train(), training.tensors(data.train), torch.from_numpy(data.train.labels), Recipe())
+    loss = loss_of(model.train(), training.tensors(data.train), [(torch.from_numpy(data.train.labels), 1.0)], Recipe())
     loss.backward()
     return all(p.grad is not None and bool(p.grad.isfinite().all()) for p in model.parameters())
 
