@@ -33,12 +33,12 @@ MODALITIES = ("vision", "audio", "fusion")
 DRAWS = 2000
 ROWS = "rows.jsonl"
 RUNS = {
-    "nmnist-fsdd": [(f"seed {seed}", seed, Settings()) for seed in range(3)],
-    "cifar-esc": [(f"fold {fold}", fold, Settings(split=f"fold-{fold}", time=12)) for fold in range(1, 6)],
+    "nmnist-fsdd": [(f"seed {seed}", seed, Settings(time=8)) for seed in range(3)],
+    "cifar-esc": [(f"fold {fold}", fold, Settings(split=f"fold-{fold}")) for fold in range(1, 6)],
 }
 RECIPES = {
-    "nmnist-fsdd": {"vision": Recipe(epochs=15), "audio": Recipe(epochs=15), "fusion": Recipe(epochs=15)},
-    "cifar-esc": {"vision": Recipe(epochs=8), "audio": Recipe(epochs=8), "fusion": Recipe(epochs=8)},
+    "nmnist-fsdd": {"vision": Recipe(epochs=8), "audio": Recipe(epochs=10), "fusion": Recipe(epochs=8)},
+    "cifar-esc": {"vision": Recipe(epochs=4), "audio": Recipe(epochs=4), "fusion": Recipe(epochs=4)},
 }
 
 

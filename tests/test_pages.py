@@ -20,7 +20,7 @@ from snnfuse import cli
 ROOT = Path(__file__).parents[1]
 PAPERS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 RUN = [path for path in PAPERS if any(block.kind in ("python", "console") for block in pages.blocks(path))]
-LONG = {"tutorial.md"}
+LONG = {"tutorial.md", "own_data.md"}
 
 
 def commands(paper: Path) -> list[list[str]]:

@@ -20,7 +20,7 @@ from torch import nn
 
 from snnfuse import networks
 from snnfuse.checkpoints.torch_file import first_line, read_torch_file, some
-from snnfuse.checkpoints.user_model import call_factory
+from snnfuse.checkpoints.user_model import architecture_of, call_factory
 from snnfuse.checkpoints.weights import fill, find_weights, is_state_dict, refuse_content
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.files import write_whole
@@ -77,8 +77,9 @@ def load_checkpoint(
 
     Args:
         path: a checkpoint of ours, or with `model` a bare state_dict.
-        model: what the weights belong to, by whatever names a wrapper gave them (`snnfuse.checkpoints.weights`):
-            "package.module:factory", imported (the current folder counts) and called without arguments, or the factory itself.
+        model: the factory that a checkpoint of ours names, which is called with the arguments stored in it; or what bare weights belong
+            to, by whatever names a wrapper gave them (`snnfuse.checkpoints.weights`), called without arguments:
+            "package.module:factory", imported (the current folder counts), or the factory itself.
         allow_pickle: open a pickled module too. This EXECUTES code from the file: only for files whose origin you trust.
 
     Raises:
@@ -89,12 +90,24 @@ def load_checkpoint(
     content = read_torch_file(path, allow_pickle)
     if isinstance(content, nn.Module):
         loaded = content
+    elif isinstance(model, str) and is_checkpoint(content):
+        loaded = _ours(content, path, architecture_of(model))
     elif model is not None:
         loaded = fill(call_factory(model), find_weights(content, path), path)
     else:
         loaded = _ours(content, path)
     _check_finite(loaded, path)
     return loaded.eval()
+
+
+def is_checkpoint(content: Any) -> bool:
+    """Whether what a file holds is a checkpoint of ours, damaged or not."""
+    return isinstance(content, dict) and "snnfuse" in content
+
+
+def known_metadata(path: str | Path) -> dict[str, Any]:
+    """The metadata of a checkpoint of ours; of bare weights {}. Other errors as of `load_checkpoint`."""
+    return read_metadata(path) if is_checkpoint(read_torch_file(Path(path), False)) else {}
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -125,11 +138,12 @@ def _check_ours(content: Any, path: Path) -> None:
         raise InputError(f"{path}: damaged checkpoint: it must hold {', '.join(sorted(KEYS))}")
 
 
-def _ours(content: Any, path: Path) -> nn.Module:
+def _ours(content: Any, path: Path, architecture: str | None = None) -> nn.Module:
+    """architecture: by which name it is registered here; None: by the one that the file holds."""
     _check_ours(content, path)
     if content["architecture"] == FIXED_POINT:
         return _fixed_point(content, path)
-    return fill(_built(content, path), content["state_dict"], path)
+    return fill(_built(content, path, architecture), content["state_dict"], path)
 
 
 def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
@@ -147,9 +161,9 @@ def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
     return fill(net, weights, path)
 
 
-def _built(content: Any, path: Path) -> nn.Module:
+def _built(content: Any, path: Path, architecture: str | None) -> nn.Module:
     try:
-        return networks.build(content["architecture"], json.loads(content["config"]))
+        return networks.build(architecture or content["architecture"], json.loads(content["config"]))
     except (ValueError, TypeError, RuntimeError) as error:  # InputError and JSONDecodeError are ValueErrors
         raise InputError(f"{path}: {first_line(error)}") from error
 

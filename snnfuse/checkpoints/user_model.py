@@ -3,7 +3,9 @@
 import importlib
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -26,6 +28,40 @@ def call_factory(model: str | Callable[[], nn.Module]) -> nn.Module:
     from snnfuse.export.tracing.capture.arguments import unwrapped
 
     return unwrapped(made)
+
+
+def architecture_of(spec: str) -> str:
+    """The name by which a factory `package.module:factory` is registered, which it is under `spec` itself if under no other.
+
+    Raises:
+        InputError: it cannot be imported.
+    """
+    from snnfuse import networks
+
+    factory = _import(spec)
+    name = getattr(factory, "architecture", None)
+    if isinstance(name, str) and name in networks.names():
+        return name
+    if spec not in networks.names():
+        networks.register(spec, _guarded(spec, factory))
+    return spec
+
+
+def _guarded(spec: str, factory: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
+    """The factory, whose errors say which one it is."""
+
+    @wraps(factory)
+    def make(**config: Any) -> nn.Module:
+        try:
+            made = factory(**config)
+        except (Exception, SystemExit) as error:  # a user's own code
+            given = ", ".join(f"{key}={value!r}" for key, value in config.items())
+            raise InputError(f"model={spec!r}: calling it with {given} failed ({type(error).__name__}: {first_line(error)})") from error
+        if not isinstance(made, nn.Module):
+            raise InputError(f"model={spec!r}: gave a {type(made).__name__}, not a torch.nn.Module")
+        return made
+
+    return make
 
 
 def names_factory(text: str) -> bool:

@@ -28,6 +28,7 @@ def find_samples(source: "Source", options: ExportOptions) -> "Samples | None":
 def given_samples(source: "Source", options: ExportOptions) -> "Samples | None":
     """Those that the options or the checkpoint name; None where none does. InputError where they are not the source's."""
     from snnfuse.compile.open_samples import open_samples
+    from snnfuse.data import same_reading
     from snnfuse.data.samples import draw_samples
 
     own, settings = trained_on(source, options)
@@ -36,7 +37,7 @@ def given_samples(source: "Source", options: ExportOptions) -> "Samples | None":
         samples = open_samples(options.calib, batch_first=options.batch_first)
         samples.check_steps(options.time_steps)
     elif data:
-        settings = settings if data == own else type(settings)()
+        settings = settings if same_reading(data, own) else type(settings)()
         samples = draw_samples(data, options.calib_samples, data_dir=options.data_dir, settings=settings)
     else:
         return None
@@ -45,13 +46,13 @@ def given_samples(source: "Source", options: ExportOptions) -> "Samples | None":
 
 def trained_on(source: "Source", options: ExportOptions) -> "tuple[str | None, Settings]":
     """The data set that a checkpoint of ours names, and how it was read."""
-    from snnfuse.checkpoints.checkpoint import read_metadata
+    from snnfuse.checkpoints.checkpoint import known_metadata
     from snnfuse.data import Settings
     from snnfuse.data.samples import settings_from
 
-    if not source.is_ours or options.factory or not options.model.exists():
+    if not source.is_ours or not options.model.exists():
         return None, Settings()
-    metadata = read_metadata(options.model)
+    metadata = known_metadata(options.model)
     return metadata.get("data"), settings_from(metadata, str(options.model))
 
 

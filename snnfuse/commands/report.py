@@ -138,10 +138,11 @@ def measure(bundle: "Bundle", name: str, options: ReportOptions, console: Consol
 
 def read_as(bundle: "Bundle", name: str) -> "Settings | None":
     """How the export read a data set, and so the training; None where the bundle was calibrated on other samples."""
+    from snnfuse.data import same_reading
     from snnfuse.data.samples import settings_from
 
     drawn_from = (bundle.report.get("calibration") or {}).get("data") or {}
-    if drawn_from.get("name") != name:
+    if not same_reading(name, drawn_from.get("name")):
         return None
     return settings_from({"data_settings": drawn_from.get("settings")}, str(bundle.path))
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
-from snnfuse.commands.train_options import DATA_SETS, L2_RULES, NETWORKS, PRESETS, RECIPE_FIELDS, data_options
-from snnfuse.commands.train_own import is_file, run_own
+from snnfuse.commands.train_options import DATA_SETS, L2_RULES, NETWORKS, PRESETS, RECIPE_FIELDS, NetworkName, data_options
+from snnfuse.commands.train_own import is_file, is_own_training, run_own
 from snnfuse.commands.train_running import figures, progress, reset_of
 
 if TYPE_CHECKING:
@@ -19,13 +19,19 @@ WEIGHT_BITS = 8
 
 
 @click.command()
-@click.argument("network", type=click.Choice(NETWORKS), required=False)
+@click.argument("network", type=NetworkName(NETWORKS), required=False)
 @click.option("--from", "start", type=PATH, metavar="CHECKPOINT", help="Fine-tune this float checkpoint instead, in 8 bits or --qat.")
-@click.option("--model", "factory", metavar="PACKAGE.MODULE:FACTORY", help="With --from: your own class, for a bare state_dict.")
+@click.option(
+    "--model",
+    "factory",
+    metavar="PACKAGE.MODULE:FACTORY",
+    help="A network of your own, in place of NETWORK; with --from the class of bare weights.",
+)
 @click.option(
     "--data", "name", metavar="NAME",
     help=f"{', '.join(DATA_SETS)}; the first is embedded, with synthetic speech. "
-    "With --from by default what the checkpoint was trained on, or a file of your own: arrays (time, batch, ...) and labels.",
+    "Or your own: an .npz file of arrays (time, batch, ...) and labels, or a folder. With --from by default what the checkpoint was "
+    "trained on.",
 )  # fmt: skip
 @click.option("-o", "--output", type=PATH, help="Checkpoint to write; an older one is replaced. With --from by default CHECKPOINT-int8.pt.")
 @click.option("--data-dir", type=PATH, help="Where the data set lies; else $SNNFUSE_DATA, else ../shared/data.")
@@ -63,6 +69,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train NETWORK on a data set and write a checkpoint.
 
+    NETWORK is fd-fusion, s-cmrl, or a name that a module of yours registers (snnfuse --import MODULE train NAME).
+
     The best epoch is chosen on items held out of the training set; the test set is used once, at the end. With --qat the checkpoint
     holds integers: snnfuse-export takes them as they are.
     """
@@ -78,6 +86,10 @@ def train(
     console = Console(json_to if main else None, quiet or not main, (output, *([start] if start else [])))
     with console.result() as result:
         check_start(network, start, name, options)
+        if start is None and options["factory"] is not None:
+            from snnfuse.checkpoints.user_model import architecture_of
+
+            network = architecture_of(options["factory"])
         result.update(run_training(network, start, name, output, data_dir, console, options))
 
 
@@ -95,7 +107,7 @@ def run_training(
     from snnfuse.commands.train_options import open_data
 
     training.require_lightning()
-    if start is not None and name is not None and is_file(name):
+    if start is not None and name is not None and is_file(name) and not is_own_training(start, options):
         return run_own(start, name, output, console, options)
     dataset = open_data(network, *data_of(start, name, options), data_dir=data_dir)
     if start is None:
@@ -104,7 +116,7 @@ def run_training(
         trained, result = fit(network, dataset, console.quiet, options)
         model = trained.model
     else:
-        model, result = checkpoint.load_checkpoint(start), {}
+        model, result = checkpoint.load_checkpoint(start, model=options["factory"]), {}
     if options["qat"] is not None:
         floats = result or original(model, start, dataset)
         trained, result = tune(model, start, dataset, console.quiet, options)
@@ -118,18 +130,19 @@ def run_training(
 
 def data_of(start: Path | None, name: str | None, options: dict[str, Any]) -> "tuple[str, Settings]":
     """Which data, and how they are read: as the options say, else as the checkpoint's metadata do."""
-    from snnfuse.checkpoints.checkpoint import read_metadata
+    from snnfuse.checkpoints.checkpoint import known_metadata
     from snnfuse.commands.train_options import settings_of
+    from snnfuse.data import same_reading
     from snnfuse.data.samples import settings_from
     from snnfuse.hardware.errors import InputError
 
     if start is None:
         return str(name), settings_of(options)
-    metadata = read_metadata(start)
+    metadata = known_metadata(start)
     named = metadata.get("data")
     if name is None and not isinstance(named, str):
         raise InputError(f"{start} does not say what it was trained on: give --data NAME")
-    stored = settings_from(metadata, str(start)) if name in (None, named) else None
+    stored = settings_from(metadata, str(start)) if same_reading(name, named) else None
     return name or named, settings_of(options, stored)
 
 
@@ -172,6 +185,7 @@ def fit(network: str, dataset: "AudioVisual", quiet: bool, options: dict[str, An
     """Train as the options say; returns the result and its figures."""
     from snnfuse import training
     from snnfuse.commands.train_options import compute_of, configuration, recipe_of
+    from snnfuse.networks import input_names
 
     recipe = recipe_of(training.recipe_for(network, dataset.name), options)
     config = configuration(network, dataset, options)
@@ -180,8 +194,9 @@ def fit(network: str, dataset: "AudioVisual", quiet: bool, options: dict[str, An
             dataset, recipe, architecture=network, compute=compute_of(options), log_dir=options["log_dir"], resume=options["resume"],
             **bar, **config,
         )  # fmt: skip
-    own = trained.model.config
-    return trained, figures(dataset, trained, recipe) | {"modality": getattr(own, "modality", None) or own.fusion}
+    own = getattr(trained.model, "config", None)
+    modality = getattr(own, "modality", None) or getattr(own, "fusion", None) or " and ".join(input_names(trained.model))
+    return trained, figures(dataset, trained, recipe) | {"modality": modality}
 
 
 def summary(result: dict[str, Any], speech: str, output: Path) -> str:

@@ -13,14 +13,20 @@ if TYPE_CHECKING:
 
 def check_start(network: str | None, start: Path | None, name: str | None, options: dict[str, Any]) -> None:
     """InputError for options that contradict, or would have no effect."""
-    if (network is None) == (start is None):
+    given = [what for what, value in (("NETWORK", network), ("--model", options["factory"])) if value is not None]
+    if start is None and len(given) != 1:
+        raise InputError(
+            "give NETWORK (fd-fusion or s-cmrl) or --model PACKAGE.MODULE:FACTORY to train one from scratch, or --from CHECKPOINT to "
+            "fine-tune one, not both"
+        )
+    if start is not None and network is not None:
         raise InputError("give NETWORK (fd-fusion or s-cmrl) to train one from scratch, or --from CHECKPOINT to fine-tune one, not both")
-    for option in ("factory", *READ):
+    for option in READ:
         if options[option] is not None and (start is None or not is_file(name)):
-            flag = "--model" if option == "factory" else f"--{option.replace('_', '-')}"
+            flag = f"--{option.replace('_', '-')}"
             raise InputError(f"{flag} is for a network of your own: give --from CHECKPOINT and --data FILE.npz, with arrays and labels")
-    if start is None and is_file(name):
-        raise InputError(f"--data {name} is a file of your own, on which a network of your own is fine-tuned: give --from CHECKPOINT")
+    if start is None and is_file(name) and not str(name).endswith(".npz"):
+        raise InputError(f"--data {name}: a network is trained from scratch on an .npz file, with labels; --from CHECKPOINT takes this one")
     if start is None and name is None:
         raise InputError(f"--data NAME is missing: {', '.join(DATA_SETS)}")
     if options["resume"] and options["log_dir"] is None:

@@ -21,9 +21,9 @@ L2_RULES = ("none", "per-step", "per-step-host", "membrane", "time-average")
 PRESETS = "small, narrow, narrow-cifar or full of fd-fusion; crema-d, urbansound8k-av, mnistdvs-ntidigits or mnist-fsdd of s-cmrl"
 RECIPE_FIELDS = (
     "weight_decay, held, drop_modality, sharpness, schedule, warmup, warmup_lr, final_lr, label_smoothing, alignment, temperature, "
-    "augment, image_noise, occlusion, audio_snr"
+    "augment, image_noise, occlusion, audio_snr, mixup, roll, mask"
 )
-DATA_SETTINGS = ("audio", "time", "size", "features", "encoder", "split", "snr_db")
+DATA_SETTINGS = ("audio", "time", "size", "features", "encoder", "split", "snr_db", "inputs", "static")
 
 
 class Size(click.ParamType):
@@ -41,15 +41,62 @@ class Size(click.ParamType):
         return int(height), int(width)
 
 
+class NetworkName(click.Choice):
+    """A network of ours, or one that a module of yours has registered, which is asked for last: that imports torch."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name."""
+        if value not in self.choices:
+            from snnfuse.networks import names
+
+            if value in names():
+                return value
+        return super().convert(value, param, ctx)
+
+
+def declared(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, dict[str, Any]] | None:
+    """NAME=KIND[,LOW..HIGH][,N bands] as fields of `snnfuse.data.Signal` by input; None where there is none."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in given:
+        name, _, rest = text.partition("=")
+        kind, *more = [part.strip() for part in rest.split(",")]
+        signal: dict[str, Any] = {"kind": kind}
+        for part in more:
+            low, dots, high = part.partition("..")
+            try:
+                signal |= {"limits": (float(low), float(high))} if dots else {"bands": int(part.removesuffix("bands"))}
+            except ValueError as error:
+                raise click.BadParameter(f"{part!r} is neither LOW..HIGH nor N bands", ctx, param) from error
+        if not name or not kind:
+            raise click.BadParameter(f"{text!r} is not NAME=KIND, as in image=image,0..1", ctx, param)
+        found[name] = signal
+    return found or None
+
+
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """How a data set is read; each name is a field of `snnfuse.data.Settings`."""
     options = (
         click.option("--audio-form", "audio", type=click.Choice(["frames", "picture", "events"]), help="What a network hears."),
         click.option("--time-steps", "time", type=click.IntRange(1), metavar="T", help="Time steps per sample."),
         click.option("--image-size", "size", type=Size(), metavar="HxW", help="Of images, and of audio as a picture."),
-        click.option("--features", type=click.Choice(["log-mel", "log-stft"]), help="Of audio."),
+        click.option("--features", type=click.Choice(["log-mel", "mel-texture", "log-stft"]), help="Of audio."),
         click.option("--encoder", type=click.Choice(["direct", "rate", "latency", "delta"]), help="How numbers become inputs."),
         click.option("--split", metavar="NAME", help="One of those that the data set offers."),
+        click.option(
+            "--input",
+            "inputs",
+            multiple=True,
+            callback=declared,
+            metavar="NAME=KIND[,LOW..HIGH]",
+            help="Of data of your own: what an input is (image, photograph, waveform, spectrogram, events, other) and its range.",
+        ),
+        click.option(
+            "--static",
+            multiple=True,
+            callback=lambda ctx, param, given: given or None,
+            metavar="NAME",
+            help="Likewise: an input without an axis of time.",
+        ),
         click.option("--snr-db", type=float, metavar="DB", help="White noise on every recording, training and test alike."),
     )
     for option in reversed(options):

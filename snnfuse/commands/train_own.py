@@ -21,6 +21,17 @@ def is_file(name: str | None) -> bool:
     return name is not None and Path(name).suffix in SUFFIXES
 
 
+def is_own_training(start: Path, options: dict[str, Any]) -> bool:
+    """Whether a checkpoint is one of ours, trained on data of a user's own, which are then read as they were in that training."""
+    from snnfuse.checkpoints.checkpoint import known_metadata
+    from snnfuse.data import is_own
+
+    if start.suffix not in (".pt", ".pth", ".ckpt") or not start.exists():
+        return False
+    named = known_metadata(start).get("data")
+    return isinstance(named, str) and (is_own(named) or named.endswith(".npz"))
+
+
 def run_own(start: Path, name: str, output: Path, console: Console, options: dict[str, Any]) -> dict[str, Any]:
     """Fine-tune, save, and return the figures.
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
+
+import click
 
 if TYPE_CHECKING:
     from snnfuse.data import AudioVisual
@@ -16,17 +19,20 @@ def reset_of(options: dict[str, Any]) -> Any:
 
 @contextmanager
 def progress(quiet: bool, what: str = "training") -> "Iterator[dict[str, Callable[..., None]]]":
-    """A progress bar on standard error, if that is a terminal; gives `report` and `progress` for a training."""
+    """On standard error a progress bar, if that is a terminal, or else a line per epoch; gives `report` and `progress` for a training."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
+    lines = not quiet and not console.is_terminal
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None)
+        task, start = bar.add_task(what, total=None), perf_counter()
 
         def report(epoch: "Epoch") -> None:
             said = f"epoch {epoch.number} of {epoch.total}: loss {epoch.loss:.3f}, held out {epoch.validation:.2%}"
+            if lines:
+                click.echo(f"{what}: {said}, {perf_counter() - start:.0f} s", err=True)
             bar.update(task, description=said)
 
         yield {"report": report, "progress": lambda done, total: bar.update(task, completed=done, total=total)}

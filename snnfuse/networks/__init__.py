@@ -4,7 +4,7 @@ from snnfuse.networks.accumulator import Accumulator
 from snnfuse.networks.fd_fusion import FDFusionConfig, fd_fusion, with_l2
 from snnfuse.networks.l2 import L2Membrane, L2Normalise
 from snnfuse.networks.neurons import Neuron, decode, input_names, reset, run, run_folded
-from snnfuse.networks.registry import architecture, build, describe, names, preset, preset_config, presets
+from snnfuse.networks.registry import architecture, build, describe, names, preset, preset_config, presets, register, taken
 from snnfuse.networks.s_cmrl import SCMRLConfig
 from snnfuse.networks.sizes import LayerSize, layer_sizes, size_table, totals
 from snnfuse.networks.stages import Carry, Stage, Staged
@@ -31,10 +31,12 @@ __all__ = [
     "preset",
     "preset_config",
     "presets",
+    "register",
     "reset",
     "run",
     "run_folded",
     "size_table",
+    "taken",
     "totals",
     "with_l2",
 ]

@@ -32,7 +32,7 @@ def architecture(name: str) -> Callable[[Factory], Factory]:
     """Decorator: register a factory that takes the configuration as keyword arguments, all of them JSON-able.
 
     A model remembers how it was made, so that `save_checkpoint` can write it down: the arguments, or all of `model.config` where
-    that is a dataclass, which keeps the defaults of today too.
+    that is a dataclass, which keeps the defaults of today too. `register` is the same as a function.
 
     Example:
         @architecture("perceptron")
@@ -45,15 +45,58 @@ def architecture(name: str) -> Callable[[Factory], Factory]:
 
         @wraps(factory)
         def make(**config: Any) -> nn.Module:
-            model: Any = factory(**config)
+            model: Any = factory(**{key: _tuples(value) for key, value in config.items()})
             own = getattr(model, "config", None)
             model.made_as = (name, asdict(own) if is_dataclass(own) and not isinstance(own, type) else config)
             return model
 
+        make.architecture = name  # type: ignore[attr-defined]  # of functions any may be set
         _FACTORIES[name] = make
         return cast(Factory, make)
 
     return register
+
+
+def register(name: str, factory: Factory) -> Factory:
+    """Make a network of your own known by a name, to `snnfuse train NAME`, to `snnfuse.training.train` and in checkpoints.
+
+    Args:
+        name: what it is called. A checkpoint holds this name and the arguments, never code: whoever opens it has imported the module that
+            registers the name, on the command line with `snnfuse --import MODULE`.
+        factory: takes keyword arguments, all of them JSON-able, and returns a torch module whose forward is one time step. Of what the data
+            decide it is given what it has parameters for: the shape of each input in one step, a tuple, by the input's name; `classes`; and
+            `steps`, the number of time steps. The module's `inputs`, or else the parameters of its forward, name what it reads.
+
+    Returns:
+        The factory, whose models remember how they were made.
+
+    Raises:
+        ValueError: the name is taken.
+
+    Example:
+        register("three-senses", lambda *, image, audio, touch, classes, width=32: ThreeSenses(image, audio, touch, classes, width))
+    """
+    return architecture(name)(factory)
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, as JSON gives them, as tuples, at any depth."""
+    if isinstance(value, dict):
+        return {key: _tuples(each) for key, each in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def taken(name: str, offered: dict[str, Any]) -> dict[str, Any]:
+    """What of the configuration that data decide an architecture's factory has parameters for.
+
+    Raises:
+        InputError: no such architecture.
+    """
+    _check_known(name)
+    parameters = inspect.signature(_FACTORIES[name]).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return {key: value for key, value in offered.items() if key in parameters or key != "steps"}
+    return {key: value for key, value in offered.items() if key in parameters}
 
 
 def names() -> tuple[str, ...]:
@@ -112,7 +155,8 @@ def preset_config(architecture: str, name: str) -> dict[str, Any]:
 
 def _check_known(name: str) -> None:
     if name not in _FACTORIES:
-        raise InputError(f"unknown architecture {name!r}; there are {', '.join(names())}")
+        own = f"; one of your own is known by model={name!r}" if ":" in name else "; one of your own is registered by importing its module"
+        raise InputError(f"unknown architecture {name!r}; there are {', '.join(names())}{own}")
 
 
 def describe(model: nn.Module) -> tuple[str, dict[str, Any]] | None:
