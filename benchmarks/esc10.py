@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from benchmarks.braille import report
-from benchmarks.real_pairs import interval, rights
-from benchmarks.rows import Rows
+from benchmarks.real_pairs import ROWS, interval, rights
+from benchmarks.rows import Kept
 from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from snnfuse.compile import compile, source_of
 from snnfuse.data import Settings, load
@@ -88,10 +88,11 @@ def statistics(frames: np.ndarray) -> np.ndarray:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Every fold, and the mean over them."""
-    rows = Rows(options.out)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = Kept(options.out / ROWS)
     folds = range(1, options.folds + 1)
-    networks = [rows.get({"data": "esc10", "fold": fold, "network": "spiking"}, partial(measured, fold, options)) for fold in folds]
-    plain = [rows.get({"data": "esc10", "fold": fold, "network": "linear"}, partial(linear, fold, options)) for fold in folds]
+    networks = [rows.row({"data": "esc10", "fold": fold, "network": "spiking"}, partial(measured, fold, options)) for fold in folds]
+    plain = [rows.row({"data": "esc10", "fold": fold, "network": "linear"}, partial(linear, fold, options)) for fold in folds]
     figures: dict[str, Any] = {kind: float(np.mean([row[kind] for row in networks])) for kind in ("float", "deployed")}
     sources = np.concatenate([row["sources"] for row in networks])[:, None]
     for kind, key in (("float", "right"), ("deployed", "right_deployed")):
