@@ -12,6 +12,7 @@ from types import MappingProxyType
 from snnfuse.hardware.errors import InputError, UnsafeFileError
 
 ENVIRONMENT = "SNNFUSE_LIMITS"
+DENSE = 32  # times its own size that a file may unpack to, however much that is
 UNITS = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
@@ -34,6 +35,8 @@ FILE_LIMITS = MappingProxyType(
     {
         "array-bytes": FileLimit("of memory for one array", 1 << 29, True),
         "file-bytes": FileLimit("of memory for all arrays of one file", 1 << 30, True),
+        "unpacked-bytes": FileLimit("of memory for all arrays of one file that is less than 1/32 as large", 1 << 26, True),
+        "pickle-bytes": FileLimit("of structure, all but the numbers, in one checkpoint", 1 << 22, True),
         "nodes": FileLimit("nodes of a graph, or objects of an HDF5 file", 200_000),
         "edges": FileLimit("edges of a graph, or links of an HDF5 file", 1_000_000),
         "depth": FileLimit("groups within each other", 64),
@@ -80,6 +83,22 @@ def check_limit(name: str, asked: int, where: str) -> None:
             f"{where}: asks for {shown(asked, known)} {known.what}, and the limit is {shown(allowed, known)}; "
             f"if you trust the file, set {ENVIRONMENT}={name}={shown(asked, known)}"
         )
+
+
+def check_unpacked(asked: int, stored: int, where: str) -> None:
+    """Refuse a file whose arrays need more memory than the limits allow to all files, or to such small ones.
+
+    Args:
+        asked: bytes of all its arrays.
+        stored: bytes of the file.
+        where: names it.
+
+    Raises:
+        UnsafeFileError: they are more.
+    """
+    check_limit("file-bytes", asked, where)
+    if asked > DENSE * stored:
+        check_limit("unpacked-bytes", asked, where)
 
 
 def shown(number: int, known: FileLimit) -> str:

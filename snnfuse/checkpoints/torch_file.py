@@ -13,11 +13,12 @@ from torch import nn
 
 from snnfuse.checkpoints.import_path import current_folder_importable
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsafeFileError, UnsupportedError
-from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.limits import check_limit, check_unpacked
 from snnfuse.hardware.reading import check_whole
 
 ZIP = b"PK"
 FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give model='package.module:factory'"
+BYTEARRAY = re.compile(rb"(builtins|__builtin__)\nbytearray\n")
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 SHOWN = 3  # names that an error lists before it says how many more there are
 
@@ -28,6 +29,8 @@ def read_torch_file(path: Path, allow_pickle: bool, data: Sequence[type] = ()) -
     data: further classes that it may hold, whose making runs nothing but the setting of attributes.
     """
     _check_container(path)
+    if not allow_pickle:
+        _check_pickles(path)
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(list(data)):
             warnings.simplefilter("ignore")  # torch's own, of kinds of tensors that are refused below
@@ -47,20 +50,28 @@ def _check_tensors(content: Any, path: Path) -> None:
 
     Raises:
         UnsupportedError: names the first, and what to save in its place.
+        UnsafeFileError: they are more than the limits allow.
     """
-    waiting: list[tuple[str, Any]] = [("", content)]
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), content)]
     seen: set[int] = set()
+    asked = 0
     while waiting:
-        name, value = waiting.pop()
+        names, value = waiting.pop()
+        check_limit("depth", len(names), str(path))
         if isinstance(value, torch.Tensor):
+            name = shown(".".join(names))
             for what, is_one, way_out in REFUSED_TENSORS:
                 if is_one(value):
-                    raise UnsupportedError(f"{path}: {shown(name) or 'its tensor'} is {what}; {way_out}")
-            check_limit("array-bytes", value.numel() * value.element_size(), f"{path}: {shown(name)}")  # a view can repeat what is stored
+                    raise UnsupportedError(f"{path}: {name or 'its tensor'} is {what}; {way_out}")
+            size = value.numel() * value.element_size()  # more than what is stored, where a view repeats it
+            check_limit("array-bytes", size, f"{path}: {name}")
+            asked += size if id(value) not in seen else 0
+            seen.add(id(value))
         elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
             seen.add(id(value))
             inner = value.items() if isinstance(value, Mapping) else enumerate(value)
-            waiting += [(f"{name}.{key}" if name else str(key), item) for key, item in inner]
+            waiting += [((*names, str(key)), item) for key, item in inner]
+    check_unpacked(asked, path.stat().st_size, str(path))
 
 
 REFUSED_TENSORS: tuple[tuple[str, Callable[[torch.Tensor], bool], str], ...] = (
@@ -113,7 +124,22 @@ def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
     check_limit("archive-members", len(archive.filelist), str(path))
     for info in archive.filelist:
         check_limit("array-bytes", info.file_size, f"{path}: {shown(info.filename)}")
-    check_limit("file-bytes", sum(info.file_size for info in archive.filelist), str(path))
+        if info.filename.endswith("data.pkl"):
+            check_limit("pickle-bytes", info.file_size, f"{path}: {shown(info.filename)}")
+    check_unpacked(sum(info.file_size for info in archive.filelist), path.stat().st_size, str(path))
+
+
+def _check_pickles(path: Path) -> None:
+    """Refuse a pickle that names `bytearray`, which torch lets make room for any number.
+
+    Raises:
+        UnsafeFileError: it does. No state_dict holds one.
+    """
+    with zipfile.ZipFile(path) as archive:
+        pickles = [archive.read(info) for info in archive.filelist if info.filename.endswith("data.pkl")]
+    for content in pickles:
+        if BYTEARRAY.search(content):
+            raise UnsafeFileError(f"{path}: holds a bytearray, which can ask for any amount of memory; save the weights without it")
 
 
 def _is_legacy(path: Path) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from snnfuse.data.settings import Settings
 from snnfuse.hardware.errors import InputError, SnnfuseError
-from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.limits import check_limit, check_unpacked
 from snnfuse.hardware.reading import check_regular, reading
 
 LABELS = "labels"
@@ -193,7 +193,7 @@ def _read(path: Path) -> dict[str, NDArray]:
             raise InputError(f"{path}: no .npz or .npy file; write one with numpy.savez(path, input=array)")
         with zipfile.ZipFile(path) as archive:
             check_limit("archive-members", len(archive.filelist), str(path))
-            check_limit("file-bytes", sum(info.file_size for info in archive.filelist), str(path))
+            check_unpacked(sum(info.file_size for info in archive.filelist), path.stat().st_size, str(path))
             return {_name(path, info): _array(path, info.file_size, archive.open(info), _shown(info.filename)) for info in archive.filelist}
     except SnnfuseError:
         raise

@@ -1,8 +1,10 @@
 """HDF5 files from strangers: nothing outside the file is read, nothing endless is walked, nothing is believed that it cannot hold."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -169,3 +171,48 @@ def test_a_limit_that_is_none(graph: Path, monkeypatch: pytest.MonkeyPatch, valu
     monkeypatch.setenv("SNNFUSE_LIMITS", value)
     with pytest.raises(InputError, match="sets no limit; write NAME=NUMBER"):
         read_graph(graph)
+
+
+@pytest.mark.parametrize("size", [0, 2**64 - 24, 2**64 - 16], ids=["nothing", "all but nothing", "less than nothing"])
+def test_a_heap_on_which_hdf5_never_ends(graph: Path, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The free space of a heap of texts counts its own header; of size 0 HDF5 2.0 stays at it."""
+    monkeypatch.setattr("snnfuse.export.hdf5.SECONDS", 1)
+    content = bytearray(graph.read_bytes())
+    heap = content.index(b"GCOL")
+    at = heap + 16
+    while int.from_bytes(content[at : at + 2], "little"):
+        at += 16 + -(-int.from_bytes(content[at + 8 : at + 16], "little") // 8) * 8
+    content[at + 8 : at + 16] = size.to_bytes(8, "little")
+    graph.write_bytes(content)
+    began = time.process_time()
+    with pytest.raises(InputError, match="graph.nir: "):
+        read_graph(graph)
+    assert time.process_time() - began < 1  # it is the other process that waits
+
+
+def test_a_crash_of_hdf5_is_damage(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = os.getpid()
+
+    def crash(*_: object) -> None:
+        assert os.getpid() != parent
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+    monkeypatch.setattr("snnfuse.export.hdf5.check", crash)
+    with pytest.raises(InputError, match="graph.nir: is so damaged that HDF5 ends or never does"):
+        read_graph(graph)
+
+
+def test_many_texts_that_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.nir"
+    with h5py.File(path, "w") as file:
+        file["one"] = "x" * (1 << 20)
+        file.create_dataset("many", (400, 2), h5py.string_dtype())
+        file["many"][:] = "y"
+    content = path.read_bytes()
+    with h5py.File(path) as file:
+        offset = file["many"].id.get_offset()
+        one = content[(at := file["one"].id.get_offset()) : at + 16]
+    path.write_bytes(content[:offset] + one * 800 + content[offset + 16 * 800 :])
+    with pytest.raises(UnsafeFileError, match="x.nir: many: asks for .*MiB of memory for all arrays of one file that is less than 1/32"):
+        with opened(path):
+            pass

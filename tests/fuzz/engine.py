@@ -83,13 +83,13 @@ def fuzz(family: Family, seconds: float, seed: int, first: int = 0) -> Tally:
     return tally
 
 
-def make_case(family: Family, folder: Path, seed: int, number: int) -> Path:
-    """Write one case; returns where it lies."""
+def make_case(family: Family, folder: Path, seed: int, number: int, place: str = "case") -> Path:
+    """Write one case; returns where it lies, in a folder that it has for itself."""
     rng = np.random.default_rng((seed, number))
     seeds = sorted((folder / "seeds").iterdir())
     chosen = seeds[rng.integers(len(seeds))]
-    target = folder / "case" / chosen.name
-    shutil.rmtree(folder / "case", ignore_errors=True)
+    target = folder / place / chosen.name
+    shutil.rmtree(folder / place, ignore_errors=True)
     target.parent.mkdir()
     shutil.copytree(chosen, target) if chosen.is_dir() else shutil.copy(chosen, target)
     for _ in range(1 + int(rng.integers(3))):
@@ -192,8 +192,8 @@ def _keep(family: Family, folder: Path, seed: int, number: int, finding: str, tr
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     (place / "finding.txt").write_text(f"{finding}\nseed {seed}, case {number}\n{trace}", errors="backslashreplace")
-    with suppress(OSError):  # the worker writes the next one already, or the case is a folder with a pipe in it
-        case = make_case(family, folder, seed, number)
+    with suppress(OSError):  # the case may be a folder with a pipe in it
+        case = make_case(family, folder, seed, number, "kept")
         shutil.copytree(case, place / case.name) if case.is_dir() else shutil.copy(case, place)
 
 

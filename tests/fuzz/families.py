@@ -3,7 +3,9 @@
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
+import h5py
 import lowering_graphs
 import netx_files
 import nir
@@ -16,6 +18,8 @@ from snnfuse.compile import Settings, compile, open_source
 from snnfuse.data.samples import Samples, read_array, read_samples
 from snnfuse.export.bundle.bundle import read_bundle
 from snnfuse.export.bundle.consistency import check_consistency
+from snnfuse.export.hdf5 import opened
+from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, emulate
 from snnfuse.hardware.backends.reference import emulate as run_reference
@@ -42,7 +46,7 @@ from tests.fuzz.containers import (
     change_wav,
 )
 from tests.fuzz.engine import Family, Rng
-from tests.fuzz.mutations import change_hdf5, change_json_file, flip_file
+from tests.fuzz.mutations import change_hdf5, change_json_file, flip_file, pick
 
 SAMPLES: dict[str, Samples] = {}  # by the name of a seed, which its cases keep
 RNG = np.random.default_rng(0)
@@ -71,6 +75,31 @@ def read_nir(path: Path) -> None:
     with reading(path):
         compile(source, None, QUICK, NIR)
         compile(source, samples.named(source.inputs), QUICK, LAVA)
+
+
+def hdf5_seeds(folder: Path) -> None:
+    """Files of which structure is a larger part than numbers."""
+    nir.write(folder / "small.nir", lowering_graphs.chain(nir.Linear(np.eye(2)), lowering_graphs.lif(2)))
+    with h5py.File(folder / "packed.nir", "w") as file:
+        _pack(file, {"node": lowering_graphs.chain(nir.Linear(np.eye(4)), lowering_graphs.lif(4)).to_dict(), "version": "1.0"})
+
+
+def _pack(group: h5py.Group, content: dict[str, Any]) -> None:
+    for name, value in content.items():
+        if isinstance(value, dict):
+            _pack(group.create_group(name), value)
+        elif np.size(value) > 1 and np.asarray(value).dtype.kind in "fi":
+            group.create_dataset(name, data=value, chunks=True, compression="gzip", shuffle=True, fletcher32=True)
+        elif value is not None:
+            group[name] = value
+
+
+def read_hdf5(path: Path) -> None:
+    with opened(path) as file:
+        file.visititems(
+            lambda name, item: [item.attrs[key] for key in item.attrs] + [item[()] for _ in "x" if hasattr(item, "dtype")] and None
+        )
+    read_graph(path)
 
 
 def net_seeds(folder: Path) -> None:
@@ -283,6 +312,14 @@ def change_torch(rng: Rng, path: Path) -> None:
     change_archive(rng, path, change_pickle)
 
 
+def change_bytes(rng: Rng, path: Path) -> None:
+    """Flip a few bits of a few bytes, of a few that matter more than those of a whole run."""
+    content = bytearray(path.read_bytes())
+    for place in rng.integers(0, len(content), int(rng.integers(1, 5))):
+        content[place] = int(pick(rng, [0, 1, 255, content[place] ^ 1 << int(rng.integers(8)), int(rng.integers(256))]))
+    path.write_bytes(content)
+
+
 def change_json(rng: Rng, path: Path) -> None:
     change_json_file(rng, path)
 
@@ -291,6 +328,7 @@ FAMILIES = {
     family.name: family
     for family in (
         Family("nir", nir_seeds, change_hdf5, read_nir),
+        Family("hdf5", hdf5_seeds, change_bytes, read_hdf5),
         Family("net", net_seeds, change_hdf5, read_net),
         Family("torch", torch_seeds, change_torch, read_torch),
         Family("program", program_seeds, change_program, read_program),
