@@ -17,6 +17,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.csr import checked_csr
 from snnfuse.hardware.reading import parse_json, read_bytes
 
+LARGEST = 1 << 63  # beyond every size
 Arrays = dict[str, NDArray]
 
 
@@ -55,7 +56,7 @@ def text(value: Any, arrays: Arrays) -> str:
 
 def sizes(least: int, length: int | None = None) -> Callable[[Any, Arrays], tuple[int, ...]]:
     def read(value: Any, arrays: Arrays) -> tuple[int, ...]:
-        good = isinstance(value, list) and all(type(n) is int and n >= least for n in value)
+        good = isinstance(value, list) and all(type(n) is int and least <= n < LARGEST for n in value)
         if not good or (length is not None and len(value) != length):
             raise InputError(f"expected {length or 'a list of'} integers of at least {least}, found {shown(value)}")
         return tuple(value)

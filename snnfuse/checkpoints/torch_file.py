@@ -39,7 +39,7 @@ def read_torch_file(path: Path, allow_pickle: bool, data: Sequence[type] = ()) -
         if allow_pickle:
             return _unpickle(path)
         _refuse(path, error)
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, AttributeError, TypeError) as error:
+    except Exception as error:  # struct's, zlib's and whatever torch's own unpickler meets
         raise InputError(f"{path}: damaged, or not a torch file ({first_line(error)})") from error
     _check_tensors(content, path)
     return content

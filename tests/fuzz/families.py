@@ -12,6 +12,7 @@ import nir
 import numpy as np
 import torch
 from random_nir import lowered_graph, random_inputs
+from scipy import sparse
 
 from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
 from snnfuse.compile import Settings, compile, open_source
@@ -21,10 +22,35 @@ from snnfuse.export.bundle.consistency import check_consistency
 from snnfuse.export.hdf5 import opened
 from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.export.targets import find_target
-from snnfuse.hardware import Connection, Conv2d, Dense, GradedInput, Lif, Output, Program, SpikeInput, emulate
+from snnfuse.hardware import (
+    AlphaLif,
+    BiasedLif,
+    BiasInput,
+    Connection,
+    Constant,
+    Conv2d,
+    Delta,
+    Dense,
+    Diagonal,
+    GradedInput,
+    InverseRoot,
+    Lif,
+    Maximum,
+    Output,
+    Product,
+    Program,
+    Relay,
+    ResonateAndFire,
+    Sigma,
+    SigmaDelta,
+    Sparse,
+    SpikeInput,
+    emulate,
+)
 from snnfuse.hardware.backends.reference import emulate as run_reference
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.chip.boards import read_board
+from snnfuse.hardware.ir.fixed_point import NEVER
 from snnfuse.hardware.ir.storage import load_program, save_program
 from snnfuse.hardware.reading import reading
 from snnfuse.networks import build, preset_config
@@ -157,19 +183,60 @@ def a_program() -> tuple[Program, dict[str, np.ndarray]]:
     return Program(nodes, links, {"out": Output("d")}), {name: value.astype(np.int32) for name, value in events.items()}
 
 
+def all_kinds() -> tuple[Program, dict[str, np.ndarray]]:
+    """Every kind of neuron and of synapse, each with arrays in place of numbers where it takes them."""
+
+    def each(low: int, high: int, *shape: int) -> np.ndarray:
+        return RNG.integers(low, high, shape).astype(np.int32)
+
+    spread = sparse.csr_matrix(each(-9, 10, 3, 4) * 2)
+    nodes = {
+        "spikes": SpikeInput((4,)), "graded": GradedInput((4,), 8, 1.0), "picture": BiasInput((4,), 0.5, 1), "one": Constant(),
+        "lif": Lif((3,), each(0, 4096, 3), each(0, 4096, 3), each(1, 9, 3), each(-3, 4, 3), each(0, 3, 3), "subtract_delayed"),
+        "biased": BiasedLif((4,), 4095, 100, 30, bias_exp=6),
+        "alpha": AlphaLif((4,), 500, 900, 9000, each(1, 20, 4), "subtract"),
+        "resonator": ResonateAndFire((4,), each(-99, 99, 4), each(3900, 4000, 4), 60, 2),
+        "largest": Maximum((4,), 3), "product": Product((4,), 1), "relay": Relay((4,)), "root": InverseRoot((4,), 2047),
+        "delta": Delta((4,), 5, 6, 6, 1), "sd": SigmaDelta((4,), 6, 6, 6, 0, bias=each(-9, 9, 4)), "sigma": Sigma((4,)),
+        "out": Lif((4,), 4095, 100, NEVER),
+    }  # fmt: skip
+    eye = Dense(np.eye(4, dtype=np.int32) * 2)
+    links = (
+        Connection("spikes", "lif", Sparse(spread)), Connection("picture", "biased", Diagonal(np.full(4, 1, np.int32)), port=1),
+        Connection("spikes", "biased", Diagonal(each(-9, 10, 4) * 2)), Connection("spikes", "alpha", Dense(each(-9, 10, 4, 4) * 2)),
+        Connection("spikes", "resonator", Diagonal(np.full(4, 12, np.int32)), lag=2),
+        *(Connection("graded", "largest", Diagonal(np.full(4, k * 2, np.int32)), port=k - 1) for k in (1, 2, 3)),
+        Connection("graded", "product", eye), Connection("graded", "product", eye, port=1), Connection("graded", "relay", eye),
+        Connection("graded", "root", eye), Connection("graded", "delta", eye), Connection("delta", "sd", eye),
+        Connection("sd", "sigma", eye),
+        Connection("one", "out", Dense(np.full((4, 1), 2, np.int32)), delay=1),
+        Connection("relay", "out", eye),
+    )  # fmt: skip
+    events = {
+        "spikes": RNG.integers(0, 2, (6, 2, 4)), "graded": RNG.integers(-9, 9, (6, 2, 4)),
+        "picture": np.repeat(RNG.integers(-9, 9, (1, 2, 4)), 6, 0),
+    }  # fmt: skip
+    given = {name: value.astype(np.int32) for name, value in events.items()}
+    return Program(nodes, links, {"o": Output("out", "membrane_last"), "p": Output("biased")}), given
+
+
 PROGRAM, EVENTS = a_program()
+KINDS, KINDS_EVENTS = all_kinds()
 
 
 def program_seeds(folder: Path) -> None:
     save_program(PROGRAM, folder / "program")
-    emulate(PROGRAM, EVENTS, record="all")  # compiled once, before there are workers
+    save_program(KINDS, folder / "kinds")
+    for program, events in ((PROGRAM, EVENTS), (KINDS, KINDS_EVENTS)):
+        emulate(program, events, record="all")  # compiled once, before there are workers
 
 
 def read_program(path: Path) -> None:
+    events = KINDS_EVENTS if path.name == "kinds" else EVENTS
     with reading(path):
         program = load_program(path)
+        quick, slow = emulate(program, events, record="all"), run_reference(program, events, "all")
         check_chip(program, "oheo-gulch")
-        quick, slow = emulate(program, EVENTS, record="all"), run_reference(program, EVENTS, "all")
     assert all((quick.spikes[name] == slow.spikes[name]).all() for name in slow.spikes), "emulator and reference differ"
 
 
