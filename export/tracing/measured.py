@@ -1,9 +1,11 @@
 """What tracing changed, measured: what the model itself computes against what its graph does, at the outputs and at every neuron."""
 
 import json
+import operator
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import nir
@@ -106,7 +108,8 @@ def _run(model: nn.Module, inputs: Mapping[str, NDArray], form: Form) -> list[ND
         try:
             if form.layout != "step":
                 values = _values(call(root, bind(root, arguments(form, tensors), steps)))
-                return [_in_time(value, reading) for value, reading in zip(values, form.readings, strict=True)]
+                found = [reduce(operator.getitem, reading.path or (at,), values) for at, reading in enumerate(form.readings)]
+                return [_in_time(value, reading) for value, reading in zip(found, form.readings, strict=True)]
             each = [_values(call(root, bind(root, [x[t] for x in tensors.values()]))) for t in range(steps)]
         except SnnfuseError:
             raise
@@ -147,6 +150,8 @@ def _values(returned: Any) -> tuple[Any, ...]:
 def _in_time(value: Any, reading: Reading) -> NDArray:
     """All steps with time first; the rest as it is."""
     found = _stacked(value)
+    if reading.squashed == "argmax":  # of classes the one that is chosen
+        return np.eye(int(found.max(initial=0)) + 1)[found]
     return found if not reading.axis else np.moveaxis(found, reading.axis, 0)
 
 

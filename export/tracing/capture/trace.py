@@ -85,7 +85,8 @@ def _traced(root: nn.Module, model: nn.Module, bound: tuple[Bound, ...]) -> Trac
     """One run of forward; `model` names it in messages."""
     tracer = ConcreteTracer(root, bound)
     try:
-        graph = tracer.trace(root)
+        with tracer.records:
+            graph = tracer.trace(root)
     except SnnfuseError:
         raise
     except Exception as error:  # whatever a user's forward raises ends in one line

@@ -128,7 +128,7 @@ OPERATIONS += (
     Op(("softmax", "log_softmax"), "last", lambda x, *a, **k: x, LEFT_OUT, RETURNED),
     Op(("sigmoid",), "last", torch.sigmoid, LEFT_OUT, RETURNED),
     Op(("amax",), "last", torch.amax, "the decoder membrane_max; likewise max over an axis", OVER_TIME),
-    Op(("argmax",), "last", torch.argmax, "", "beside the values of max, where nothing reads it"),
+    Op(("argmax",), "last", torch.argmax, "the class that a decoder gives", RETURNED),
 )
 BY_NAME: dict[str, Op] = {name: op for op in OPERATIONS for name in op.names}
 SAME = {name for name, op in BY_NAME.items() if op.family == "same"}  # detach, as in truncated backpropagation, and the like

@@ -24,6 +24,7 @@ from snnfuse.export.tracing.capture.layer_kinds import MAX_POOLS
 from snnfuse.export.tracing.capture.repeated import changed, contents, replaced
 from snnfuse.export.tracing.capture.torch_advice import decided
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME, LIKE, PIECES, PRECISE, SAME, accepted, in_place, op_name
+from snnfuse.export.tracing.capture.written import Records
 from snnfuse.export.tracing.neurons import is_neuron, kind_of, states_of
 from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.hardware.errors import InputError, SnnfuseError
@@ -42,6 +43,7 @@ class ConcreteTracer(fx.Tracer):
         self.calls: Counter[str] = Counter()
         self.running = False  # inside a leaf, attributes and calls are the real ones
         self.refused: SnnfuseError | None = None
+        self.records = Records(lambda: accepted(torch.Tensor.__setitem__, self.here(), (), {}))
         stateful = [(m, state) for m in root.modules() for state in states_of(m)]
         for module, state in stateful:
             module._buffers[state] = torch.zeros(0)
@@ -83,10 +85,13 @@ class ConcreteTracer(fx.Tracer):
         return attr_val  # a parameter used outside its layer becomes a constant in create_arg
 
     def create_arg(self, a: Any) -> Any:
+        a = self.records.read(a)
         if isinstance(a, torch.Tensor):
             node = self.create_node("get_attr", f"constant_{len(self.graph.nodes)}", (), {})
             self._record(node, a, "constant", f"{self.here()}: a constant tensor of shape {tuple(a.shape)}")
             return node
+        if isinstance(a, tuple) and hasattr(a, "_fields"):  # of a named tuple fx would record its making
+            return super().create_arg(dict(zip(a._fields, a, strict=True)))
         return super().create_arg(a)
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:
@@ -107,6 +112,8 @@ class ConcreteTracer(fx.Tracer):
         if op_name(target) in LIKE:
             given, options = map_aggregate((tuple(args), kwargs), lambda a: a.value if isinstance(a, ConcreteProxy) else a)
             return LIKE[op_name(target)](*given, **options)
+        if op_name(target) == "__setitem__" and not isinstance(args[0], ConcreteProxy):
+            return self.records.write(*args)
         if op_name(target) == "max" and ("dim" in kwargs or len(args) > 1 and isinstance(args[1], int)):
             given = dict(zip(("dim", "keepdim"), args[1:], strict=False)) | kwargs
             both = (self.create_proxy("call_function", each, (args[0],), given) for each in (torch.amax, torch.argmax))

@@ -14,7 +14,7 @@ from snnfuse.export.tracing.step.sequences import Sequences
 from snnfuse.export.tracing.step.step import Reading, Reduction
 
 REDUCTIONS: Mapping[str, Reduction] = {"sum": "sum", "mean": "mean", "amax": "max"}
-SQUASHING, SQUASHING_LAYERS = ("softmax", "log_softmax", "sigmoid"), (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
+SQUASHING, SQUASHING_LAYERS = ("softmax", "log_softmax", "sigmoid", "argmax"), (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
 
 
 @dataclass(frozen=True)
@@ -110,8 +110,10 @@ def _squashed(value: fx.Node, model: nn.Module) -> tuple[fx.Node, str]:
 
 
 def _mixes_samples(value: fx.Node) -> bool:
-    axis = value.kwargs.get("dim", value.args[1] if len(value.args) > 1 else -1)
-    return isinstance(axis, int) and value.meta["op"] != "sigmoid" and axis % value.meta["value"].ndim == 0
+    axis = value.kwargs.get("dim", value.args[1] if len(value.args) > 1 else None)
+    if axis is None:
+        return value.meta["op"] == "argmax"
+    return isinstance(axis, int) and value.meta["op"] != "sigmoid" and axis % first_input(value).meta["value"].ndim == 0
 
 
 def _population(node: fx.Node) -> tuple[fx.Node, float, int | None]:

@@ -21,6 +21,7 @@ from snnfuse.export.tracing.step.places import Place, in_step, places, spread
 Function = Callable[..., torch.Tensor]
 SEED = 0  # of the numbers that a function is tried with
 JOINED = ("stack", "cat")
+REPEATING = ("expand", "repeat", "tile")
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def find_sequences(model: nn.Module, nodes: Sequence[fx.Node], steps: int, step_
             axis = _input_axis(model, node, nodes, steps)
             found.axes |= {} if axis is None else {node: axis}
         elif (each := _recorded(node, steps, step_of)) is not None:
+            found.axes[node], found.recorded[node] = each
+        elif (each := _repeated(node, steps, found.axes)) is not None:
             found.axes[node], found.recorded[node] = each
         elif any(source in found.axes for source in node.all_input_nodes) and step_read(node, found.axes) is None:
             _derive(model, node, found)
@@ -180,7 +183,19 @@ def _recorded(node: fx.Node, steps: int, step_of: Mapping[fx.Node, int]) -> tupl
     if node.meta["op"] == "cat":
         parts = [_before_unsqueeze(part, axis) for part in parts]
     in_order = all(part is not None and step_of[part] in (t, t - 1) for t, part in enumerate(parts))
+    in_order = in_order or parts[0] is not None and len(set(parts)) == 1 and step_of[parts[0]] == -1  # one input, for all steps
     return (axis, parts) if in_order or steps == 1 and None not in parts else None
+
+
+def _repeated(node: fx.Node, steps: int, axes: Mapping[fx.Node, Place]) -> tuple[int, list[Any]] | None:
+    """Axis and steps of one value for all of them, as x.unsqueeze(0).repeat(steps, 1, 1) has it; None for anything else."""
+    if steps == 1 or node.meta.get("op") not in REPEATING or len(data := data_nodes(node)) != 1 or data[0] in axes:
+        return None
+    (source,), shape = data, tuple(node.meta["value"].shape)
+    before = first_input(source) if source.meta["op"] == "unsqueeze" else source
+    one = tuple(before.meta["value"].shape)
+    axis = next((a for a in (0, 1) if shape[a : a + 1] == (steps,) and (*shape[:a], *shape[a + 1 :]) == one), None)
+    return None if axis is None else (axis, [before] * steps)
 
 
 def _before_unsqueeze(node: fx.Node, axis: int) -> fx.Node | None:

@@ -51,6 +51,7 @@ class Reading:
         factor: what forward multiplies a sum or mean by, > 0.
         classes: of a population code, into so many sums of equal groups of neurons in a row; None for the neurons themselves.
         squashed: the function that is applied at last and keeps their order, such as "softmax"; empty for none.
+        path: where in a tuple of lists or dictionaries forward returns it; () in its own place.
     """
 
     reduction: Reduction = "steps"
@@ -58,6 +59,7 @@ class Reading:
     factor: float = 1.0
     classes: int | None = None
     squashed: str = ""
+    path: tuple[int | str, ...] = ()
 
 
 @dataclass(frozen=True)

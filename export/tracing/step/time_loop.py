@@ -52,6 +52,7 @@ from snnfuse.export.tracing.step.step import (
 )
 
 REDUCING = ("sum", "mean", "cumsum")
+Path = tuple[Any, ...]
 
 
 def one_step(trace: Trace) -> Step:
@@ -99,7 +100,9 @@ class Loop:
         values, keys = returned(self.nodes[-1], self.left)
         for node in self.all:
             refuse_shared_in_place(node)
-        outputs, readings = zip(*(self._output(value) for value in values), strict=True)
+        leaves, keys = self._leaves(values, keys)
+        outputs, readings = zip(*(self._output(value) for _, value in leaves), strict=True)
+        readings = tuple(replace(r, path=path) if len(path) > 1 else r for (path, _), r in zip(leaves, readings, strict=True))
         self._unify_calls()
         kinds = {path: type(self.model.get_submodule(path)) for path in self.fresh}
         reads_steps = any(read is not None and read.source.op == "placeholder" and read.axis == 0 for read in map(step_read, self.nodes))
@@ -109,6 +112,20 @@ class Loop:
         names = tuple(module_path(n) for n in inputs)
         axes = tuple(map(self._axis, inputs))
         return Step(tuple(self.terms), outputs, names, keys, self.steps, axes, readings, self.fresh)
+
+    def _leaves(self, values: list[Any], keys: tuple[str, ...]) -> tuple[list[tuple[Path, Any]], tuple[str, ...]]:
+        """What is returned, one by one, with where it stands, and names; lists of values over time, not of steps, are taken apart."""
+        found = [((at, *inner), leaf) for at, value in enumerate(values) for inner, leaf in self._apart(value)]
+        names = tuple("_".join(map(str, (keys[path[0]], *path[1:]))) for path, _ in found) if keys else ()
+        return found, names
+
+    def _apart(self, value: Any) -> list[tuple[Path, Any]]:
+        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list | tuple) else []
+        nodes = [each for _, each in items if isinstance(each, fx.Node)]
+        each_over_time = len(nodes) == len(items) and all(node in self.over_time.axes for node in nodes)
+        if self.steps == 1 or not items or not (isinstance(value, dict) or each_over_time or len(nodes) < len(items)):
+            return [((), value)]
+        return [((key, *inner), leaf) for key, part in items for inner, leaf in self._apart(part)]
 
     def term(self, node: fx.Node, step: int) -> int:
         """The index of what `node` is, seen from `step`."""
