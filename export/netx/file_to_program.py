@@ -130,6 +130,9 @@ def _append(chain: Chain, layer: NetLayer, options: NetOptions) -> None:
     lags = _sum_lags(per_synapse, per_neuron if early else None, chain.spikes_lag)
     _check_lag(layer, lags)
     exponent, changed = _exponent(layer)
+    if layer.delay is not None and layer.delay.max(initial=0) > DELAY_RANGE[1]:
+        change = f"{(layer.delay > DELAY_RANGE[1]).sum()} delays of up to {layer.delay.max()} steps cut to {DELAY_RANGE[1]}"
+        changed.append(LedgerEntry(layer.name, change, "the chip has no longer ones; netx cuts them as well"))
     groups = split_weights(layer.weight, exponent, f"{layer.name}/weight")
     chain.connections += _connect(chain.last, name, groups, make, lags, together=isinstance(layer.neuron, NetSdnn))
     if layer.weight_rec is not None:
@@ -183,8 +186,9 @@ def _delays(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Array | None, Arra
     delay = layer.delay
     if delay is None or not delay.any():
         return None, None
-    if delay.min() < 0 or delay.max() > DELAY_RANGE[1]:
-        raise InputError(f"{layer.name}/delay: {delay.min()}..{delay.max()} steps; there are 0..{DELAY_RANGE[1]}")
+    if delay.min() < 0:
+        raise InputError(f"{layer.name}/delay: {delay.min()} steps; there are 0..{DELAY_RANGE[1]}")
+    delay = np.minimum(delay, DELAY_RANGE[1])
     size = int(np.prod(shape))
     if delay.size in (1, shape[0], size) and delay.ndim <= 1:
         per_channel = delay.size == shape[0] and len(shape) == 3

@@ -19,7 +19,7 @@ REFUSED_NEURONS = {
 
 _KEPT = (
     ("dense", "", "Dense, in as many synapse groups as its weights need"),
-    ("dense", "a delay per output neuron", "the neuron's inputs lag by it, as netx does"),
+    ("dense", "a delay per output neuron", "the neuron's inputs lag by it, as netx does; beyond 62 steps it is cut, as by netx"),
     ("dense", "a delay per output neuron that has a bias", "the neuron's spikes lag by it, as SLAYER trained it"),
     ("dense_rec", "", "Dense and a recurrent Dense"),
     ("dense_rec", "a delay per output neuron", "the spikes lag after the recurrence, as SLAYER trained it"),

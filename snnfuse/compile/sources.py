@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import nir
     from torch import nn
 
-    from snnfuse.nn import FixedPointNetwork
+    from snnfuse.nn import FixedPointNetwork, SigmaDeltaNetwork
 
 CHECKPOINTS = (".pt", ".pth", ".ckpt")
 Floats = Callable[[Samples | None, Settings], StagedGraph]
@@ -34,8 +34,8 @@ class Source:
 
     Attributes:
         name: for messages.
-        kind: "checkpoint", "stages", "trained", "graph", "netx" or one of your own; `snnfuse.commands.export_options` says by kind what
-            options mean.
+        kind: "checkpoint", "stages", "trained", "sigma-delta", "graph", "netx" or one of your own; `snnfuse.commands.export_options` says
+            by kind what options mean.
         inputs: the names of its inputs; () where only its integers tell, or it takes as many as there are.
         integers: makes its programs of the float network, samples, settings and target.
         floats: makes the float network, one graph or a graph per stage, of samples, which may be None, and settings; None where it came as
@@ -93,6 +93,18 @@ def of_trained(net: "FixedPointNetwork") -> Source:
         return Integers(as_pipeline(measured_program(net, samples.inputs)), (net.graph,), samples, floats=floats)
 
     return Source("the network", "trained", net.inputs, integers, lambda samples, settings: StagedGraph((net.graph,)), is_ours=True)
+
+
+def of_sigma_delta(net: "SigmaDeltaNetwork") -> Source:
+    """A ReLU network on sigma-delta neurons: integers for the samples, which calibrate it."""
+
+    def integers(floats: StagedGraph | None, samples: Samples | None, settings: Settings, target: Target) -> Integers:
+        if samples is None:
+            raise InputError("a ReLU network is calibrated on frames (time, batch, *shape): give samples, as --calib")
+        program = net.program(next(iter(samples.inputs.values())))
+        return Integers(as_pipeline(program), (None,), samples.named(tuple(program.inputs)))
+
+    return Source("the network", "sigma-delta", (), integers)
 
 
 def of_net(path: Path) -> Source:
@@ -201,19 +213,20 @@ def _open_graph(path: Path, opening: Opening) -> Source:
 
 
 def _is_module(kind: str, model: Any) -> bool:
-    """Whether it is a torch module of a kind of ours, whose modules are imported for modules only."""
+    """Whether it is a torch module of a kind of ours, which are imported for modules only."""
     if not hasattr(model, "forward"):
         return False
     from snnfuse.networks import Staged
-    from snnfuse.nn import FixedPointNetwork
+    from snnfuse.nn import FixedPointNetwork, SigmaDeltaNetwork
 
-    return isinstance(model, {"stages": Staged, "trained": FixedPointNetwork}[kind])
+    return isinstance(model, {"stages": Staged, "trained": FixedPointNetwork, "sigma-delta": SigmaDeltaNetwork}[kind])
 
 
 register_model(lambda model: hasattr(model, "forward"), of_model)
 register_model(lambda model: hasattr(model, "nodes") and hasattr(model, "edges"), of_graph)
 register_model(partial(_is_module, "stages"), of_stages)
 register_model(partial(_is_module, "trained"), of_trained)
+register_model(partial(_is_module, "sigma-delta"), of_sigma_delta)
 register_file(".nir", _open_graph)
 register_file(".net", lambda path, _: of_net(path))
 for _suffix in CHECKPOINTS:

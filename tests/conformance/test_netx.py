@@ -76,7 +76,8 @@ def netx(trained: Path, tmp_path_factory) -> Path:
         write(new(folder, name, x) / "net.net", *layers)
     program, x = chain()
     write_net(program, new(folder, "chain", x) / "net.net")
-    for name, (content, x, options) in {**shipped(), "images": written(pictures()), "sums": written(sums())}.items():
+    jobs = {**shipped(), "denoiser": denoiser(trained)}
+    for name, (content, x, options) in {**jobs, "images": written(pictures()), "sums": written(sums())}.items():
         place = new(folder, name, x)
         (place / "net.net").write_bytes(content)
         (place / "job.json").write_text(json.dumps({"states": True, **options}))
@@ -92,6 +93,13 @@ def shipped() -> dict[str, tuple[bytes, np.ndarray, dict]]:
         x = program.encode(random_inputs(program.inputs, steps).inputs)["input"][:, :1]
         found[name] = (wheel() / file).read_bytes(), x, options
     return found
+
+
+def denoiser(trained: Path) -> tuple[bytes, np.ndarray, dict]:
+    """A sigma-delta network of dense layers with delays."""
+    program, _ = open_net(trained / "denoiser.net")
+    x = np.cumsum(np.random.default_rng(9).normal(0, 0.3, (90, 1, 9)), 0)
+    return (trained / "denoiser.net").read_bytes(), program.encode(x)["input"], {}
 
 
 def written(given: tuple[Program, np.ndarray]) -> tuple[bytes, np.ndarray, dict]:
@@ -199,7 +207,13 @@ def test_where_a_difference_is_reported_netx_differs(name: str, netx: Path) -> N
     assert differences and any(mismatches(program, netx / name))
 
 
-@pytest.mark.parametrize("name", ["tiny", "mnist", "ntidigits", "square", "images", "sums"])
+def test_delays_beyond_the_chips_are_cut_as_netx_cuts_them(netx: Path) -> None:
+    program, differences = open_net(netx / "denoiser/net.net")
+    assert [entry.change for entry in program.ledger] == ["1 delays of up to 64 steps cut to 62"] * 2 and not differences
+    assert max(c.lag for c in program.connections) == 63
+
+
+@pytest.mark.parametrize("name", ["tiny", "mnist", "ntidigits", "square", "images", "sums", "denoiser"])
 def test_messages_and_states_are_those_of_netx(name: str, netx: Path) -> None:
     """Every value of every layer, but the current of MNIST's last layer: netx never lets it fade, and makes it the voltage, which is
     that of a readout."""

@@ -16,7 +16,7 @@ from snnfuse.hardware.backends.lava.compat import patched_imports
 
 with patched_imports():
     from lava.lib.dl.slayer.axon import Delay
-    from lava.lib.dl.slayer.block import cuba
+    from lava.lib.dl.slayer.block import cuba, sigma_delta
     from lava.lib.dl.slayer.neuron.norm import MeanOnlyBatchNorm
 
 STEPS, SAMPLES = 120, 3
@@ -87,7 +87,29 @@ def train(layers: torch.nn.ModuleList, x: torch.Tensor) -> None:
             module.delay.data = 12 * torch.rand_like(module.delay)
 
 
+def denoiser(folder: Path, inputs: int = 9, hidden: int = 12) -> None:
+    """denoiser.net: Intel's N-DNS baseline in small, with axonal delays of up to its 64 steps, two more than netx and the chip take."""
+    torch.manual_seed(0)
+    neuron = {"threshold": 0.1, "tau_grad": 0.1, "scale_grad": 0.8, "shared_param": True, "activation": torch.nn.functional.relu}
+    layers = torch.nn.ModuleList([
+        sigma_delta.Input(neuron),
+        sigma_delta.Dense(neuron, inputs, hidden, weight_scale=4, delay=True, delay_shift=True),
+        sigma_delta.Dense(neuron, hidden, hidden, weight_scale=4, delay=True, delay_shift=True),
+        sigma_delta.Output(neuron, hidden, inputs, weight_scale=4),
+    ])  # fmt: skip
+    x = torch.rand(1, inputs, 20)
+    for layer in layers:
+        x = layer(x)
+    for layer in (layers[1], layers[2]):
+        layer.delay.max_delay = 64
+        layer.delay.delay.data = 64.9 * torch.linspace(0, 1, hidden).reshape(layer.delay.delay.shape) ** 3
+    with h5py.File(folder / "denoiser.net", "w") as file:
+        for i, layer in enumerate(layers):
+            layer.export_hdf5(file.create_group(f"layer/{i}"))
+
+
 def main(folder: Path) -> None:
+    denoiser(folder)
     for seed, (name, (make, arguments, shape)) in enumerate(NETWORKS.items()):
         torch.manual_seed(seed)
         layers, x = torch.nn.ModuleList(make(**arguments)), (torch.rand(SAMPLES, *shape, STEPS) < 0.3).float()

@@ -209,7 +209,7 @@ BAD = [
     (dense(EVEN, neuron=neuron(vDecay=np.arange(3))), "layer/0/neuron/vDecay: (3,) values for a layer of shape (4,)"),
     (dense(EVEN, neuron=neuron(refDelay=np.arange(2))), "layer/0/neuron/refDelay: expected one integer, found 2"),
     (dense(EVEN, delay=np.arange(5.0)), "layer/0/delay: shape (5,) fits neither"),
-    (dense(EVEN, delay=np.full(4, 63.0)), "layer/0/delay: 63..63 steps; there are 0..62"),
+    (dense(EVEN, delay=np.array([0, 1, 2, -3.0])), "layer/0/delay: -3 steps; there are 0..62"),
     (dense(EVEN, bias=np.ones(3)), "layer/0/bias: (3,) values"),
     (dense(EVEN, "dense_rec", weight_rec=np.ones((4, 3))), "layer/0/weight_rec: expected (4, 4), found (4, 3)"),
     (dense(EVEN, "dense_rec"), "layer/0/weight_rec: missing"),
