@@ -51,6 +51,12 @@ def no_cache_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNNFUSE_CACHE", "off")
 
 
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports are written without pictures, which take a second each, but where a test is about them."""
+    monkeypatch.setenv("SNNFUSE_PICTURES", "off")
+
+
 @pytest.fixture
 def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> "Iterator[Cli]":
     """Run `snnfuse ...` in this process, in an empty folder."""

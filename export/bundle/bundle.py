@@ -53,6 +53,7 @@ from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.files import check_target, recover, resolved, sha256, whole_folder
 from snnfuse.hardware.ir.json_fields import read_json
+from snnfuse.hardware.ir.kinds import resolve
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.pipeline_storage import FILE, read_links
 from snnfuse.hardware.ir.program import Program
@@ -211,7 +212,7 @@ def write_bundle(
     graph_ledger: ledger.Ledger = (),
     report: Mapping[str, Any] | None = None,
     files: Mapping[str, bytes] | None = None,
-    page: "MakePage | None" = None,
+    page: "MakePage | bool" = True,
     force: bool = False,
 ) -> Bundle:
     """Write a bundle, whole or not at all.
@@ -227,7 +228,7 @@ def write_bundle(
         graph_ledger: the changes, where there is no program to carry them.
         report: anything that was measured, JSON-able but for NumPy's numbers and arrays, which become JSON's.
         files: what else it is to hold, by name.
-        page: makes report.html of all the rest; without it there is none.
+        page: makes report.html of all the rest; True: as an export makes it; False: there is none.
         force: replace an older bundle.
 
     Raises:
@@ -240,7 +241,8 @@ def write_bundle(
         raise InputError("golden vectors need both the events and what the program made of them: give events= and golden=")
     golden = None if golden is None or events is None else replace(golden, events=events)
     stage = Stage(graph, program, golden, resources, graph_ledger, report or {})
-    return write_compiled(path, Compiled(find_target(target), (stage,), files=files or {}), page=page, force=force)
+    make: MakePage | None = resolve(MAKE_PAGE) if page is True else page or None
+    return write_compiled(path, Compiled(find_target(target), (stage,), files=files or {}), page=make, force=force)
 
 
 def write_compiled(path: str | Path, compiled: Compiled, *, page: "MakePage | None" = None, force: bool = False) -> Bundle:
@@ -255,6 +257,7 @@ def write_compiled(path: str | Path, compiled: Compiled, *, page: "MakePage | No
     return Bundle(place, manifest)
 
 
+MAKE_PAGE = "snnfuse.report:whole_page"  # imported when it is first needed
 MakePage = Callable[[Bundle, str], str]  # of a bundle, as it is but for the page, and the name that it will have
 
 

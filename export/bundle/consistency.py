@@ -1,6 +1,7 @@
 """Whether a bundle's manifest tells the truth about its program, beyond the hashes: both can be edited together."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from snnfuse.export.bundle.board_script import OLDER_SCRIPTS, RUN_ON_BOARD, SCRIPT
 from snnfuse.export.bundle.bundle import Bundle
 from snnfuse.export.bundle.manifest import GRAPH, MANIFEST, NET, PAGE, REPORT, make_manifest
+from snnfuse.export.bundle.verification import VERIFIED
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import Program, ledger
 from snnfuse.hardware.chip import Board, Resources, board_from_json, check_chip
@@ -28,7 +30,8 @@ def check_consistency(bundle: Bundle) -> None:
         VerificationError: names the files, or the field.
         InputError: a file of the bundle cannot be read.
     """
-    unlisted = sorted(set(list_files(bundle.path)) - {MANIFEST, *bundle.manifest["files"]})
+    later = set() if os.path.islink(bundle.path / VERIFIED) else {VERIFIED}
+    unlisted = sorted(set(list_files(bundle.path)) - later - {MANIFEST, *bundle.manifest["files"]})
     if unlisted:
         raise VerificationError(f"{bundle.path} holds what its manifest does not list: {', '.join(unlisted)}")
     for field, found, expected in _stage_differences(bundle) if bundle.is_staged else _differences(bundle):

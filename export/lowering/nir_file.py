@@ -7,6 +7,7 @@ import nir
 from nir.serialization import hdf2dict
 
 from snnfuse.export.hdf5 import opened
+from snnfuse.export.lowering.shown_graph import shown
 from snnfuse.hardware.errors import InputError
 
 CONVOLUTIONS = ("Conv1d", "Conv2d")  # of which older files do not say the shape of their input
@@ -24,7 +25,7 @@ def read_graph(path: str | Path) -> nir.NIRGraph:
         graph = _graph(path, file)
     if not isinstance(graph, nir.NIRGraph):
         raise InputError(f"{path}: holds a single {type(graph).__name__}, not a graph")
-    return graph
+    return shown(graph)
 
 
 def _graph(path: Path, file: h5py.File) -> nir.NIRNode:

@@ -123,7 +123,7 @@ class ConvWeights:
             axes: Any = (2, 3)  # its stub takes a single one
             windows = sliding_window_view(padded, spans, axis=axes)[:, :, ::down, ::across, :: dilation[0], :: dilation[1]]
             for i, (channels, kernel) in enumerate(zip(np.split(windows, self.groups, axis=1), parts)):
-                patches = channels.transpose(0, 2, 3, 1, 4, 5).reshape(len(frames) * places, -1).astype(np.float64)
+                patches = channels.transpose(0, 2, 3, 1, 4, 5).astype(np.float64, order="C").reshape(len(frames) * places, -1)
                 sums = (patches @ kernel).reshape(len(frames), *self.output_shape[1:], -1)
                 width = kernel.shape[1]
                 found[start : start + block, i * width : (i + 1) * width] = sums.transpose(0, 3, 1, 2)

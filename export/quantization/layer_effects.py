@@ -105,11 +105,11 @@ class Runs:
 
     def chosen(self, name: str, batch: NDArray) -> "Runs":
         """The same for one population, on some samples."""
-        sources = {p.source for p in self.network.into(name)} | {name}
+        sources = {c.source for c in (*self.network.into(name), *self.program.into(name))} | {name}
         x = {n: a[:, batch] for n, a in self.x.items()}
         known = [n for n in sources if n in self.run.spikes]
         run = replace(self.run, spikes={n: self.run.spikes[n][:, batch] for n in known}, v={n: self.run.v[n][:, batch] for n in known})
-        spikes = {n: self.recording.spikes[n][:, batch] for n in known}
+        spikes = {n: self.recording.spikes[n][:, batch] for n in sources if n in self.recording.spikes}
         states = {n: {k: s[:, batch] for k, s in self.recording.states[n].items()} for n in known if n in self.recording.states}
         events = {n: a[:, batch] for n, a in self.recording.events.items()}
         return replace(self, x=x, run=run, recording=replace(self.recording, spikes=spikes, states=states, events=events))

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
+from snnfuse.export.lowering.shown_graph import shown
 from snnfuse.export.tracing.capture.arguments import unwrapped
 from snnfuse.export.tracing.capture.trace import trace
 from snnfuse.export.tracing.capture.tracer import HALF, SPIKES
@@ -72,13 +73,13 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
         InputError: the sample does not fit the model, or a parameter is not finite.
     """
-    return traced(model, sample, dt).graph
+    return shown(traced(model, sample, dt).graph)
 
 
 def trace_model(model: nn.Module, sample: Any, dt: float = DT) -> tuple[nir.NIRGraph, Ledger]:
     """As `to_nir`; returns the ledger beside the graph."""
     found = traced(model, sample, dt)
-    return found.graph, found.ledger
+    return shown(found.graph), found.ledger
 
 
 def traced(model: nn.Module, sample: Any, dt: float = DT, steps: int | None = None) -> Traced:

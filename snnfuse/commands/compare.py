@@ -131,7 +131,7 @@ def run_comparison(first: Path, second: Path, inputs: Path | None, console: Cons
 
     a, b = open_both(first, second, inputs)
     held = None
-    if a.program is not None and b.program is not None:
+    if a.program is not None and b.program is not None and a.program.neurons.keys() & b.program.neurons.keys():
         held = program_difference(a.program, b.program)
     elif a.graph is not None and b.graph is not None:
         held = graph_difference(a.graph, b.graph)
@@ -142,7 +142,7 @@ def run_comparison(first: Path, second: Path, inputs: Path | None, console: Cons
         console.say(f"they take different inputs: {', '.join(mine)} against {', '.join(others)}")
         return {"equal": False, "held": held or "inputs", "first": None, "inputs": None}
     x, source = inputs_of(a, b, inputs)
-    runs = recorded(a, x), recorded(b, x)
+    runs = called_alike(recorded(a, x), recorded(b, x), console)
     if held is not None and not (runs[0].spikes.keys() & runs[1].spikes.keys()) - runs[0].outputs.keys():
         return {"equal": False, "held": held, "first": None, "inputs": source}
     found = of_runs(*runs)
@@ -207,6 +207,21 @@ def saved_recording(arrays: "Mapping[str, NDArray]", name: str) -> "Recording":
             f"{name}: no saved run, for no array of it is called NAME.spikes; write one with snnfuse simulate -o FILE --record all"
         )
     return Recording(spikes, states, {}, {}, {}, name)
+
+
+def called_alike(a: "Recording", b: "Recording", console: Console) -> "tuple[Recording, Recording]":
+    """Two runs that share no layer, as those of a netx file and of what it was made from, which numbers its layers: the second's layers
+    under the names of the first's, in their order, where all have the same shapes."""
+    from dataclasses import replace
+
+    outputs = {name for run in (a, b) for name, node in run.outputs.items() if name != node}  # a saved run does not say which are
+    mine, others = ([n for n in run.spikes if n not in outputs] for run in (a, b))
+    if set(mine) & set(others) or [a.spikes[n].shape for n in mine] != [b.spikes[n].shape for n in others]:
+        return a, b
+    names = dict(zip(others, mine))
+    console.say(f"layers are compared in their order: {', '.join(f'{n} with {m}' for m, n in names.items())}")
+    renamed = {names[n]: spikes for n, spikes in b.spikes.items() if n in names}
+    return a, replace(b, spikes=renamed, states={names[n]: states for n, states in b.states.items() if n in names}, outputs={}, latency={})
 
 
 def of_runs(a: "Recording", b: "Recording") -> "Comparison":

@@ -65,7 +65,7 @@ def run_report(options: ReportOptions, console: Console) -> dict[str, Any]:
     from snnfuse.export.bundle.bundle import read_bundle
     from snnfuse.export.targets import find_target
     from snnfuse.hardware.files import check_output_file, write_whole
-    from snnfuse.report import gather, picture_of, render
+    from snnfuse.report import gather, picture_of, pictures_of, render
 
     check_output_file(options.output, (options.bundle,))
     bundle = read_bundle(options.bundle)
@@ -75,35 +75,12 @@ def run_report(options: ReportOptions, console: Console) -> dict[str, Any]:
     if options.data is not None:
         content |= measure(bundle, options.data, options, console)
     with console.step("drawing"):
-        pictures = drawn(bundle, content, console)
+        pictures = pictures_of(bundle, content)
+    if pictures.missing:
+        console.say(f"note: {pictures.missing}")
     write_whole(options.output, render(content, picture_of(bundle), pictures).encode())
     console.say(f"report: {options.output}")
     return content | {"report": str(options.output)}
-
-
-def drawn(bundle: "Bundle", content: Mapping[str, Any], console: Console) -> dict[str, str]:
-    """SVGs by title: the network, its cores and its energy by layer, of a single program; none, with a note, without matplotlib."""
-    from snnfuse.diagnosis.pictures import draw_energy
-    from snnfuse.hardware.chip import check_chip
-    from snnfuse.hardware.errors import EnvironmentProblem
-    from snnfuse.hardware.pictures import draw_cores, draw_program
-    from snnfuse.hardware.pictures.canvas import as_svg
-    from snnfuse.report.contents import board_of
-
-    if bundle.is_staged or "program.json" not in bundle.manifest["files"]:
-        return {}
-    board = board_of(bundle)
-    resources = None if board is None else check_chip(bundle.program, board)
-    try:
-        found = {"the network: layers by latency, with shape, tier, bits and cores": draw_program(bundle.program, resources)}
-        if resources is not None:
-            found["the cores of each layer"] = draw_cores(resources)
-        if content["energy"]:
-            found["dynamic energy of an inference, by layer"] = draw_energy(content["energy"])
-        return {title: as_svg(figure) for title, figure in found.items()}
-    except EnvironmentProblem as problem:
-        console.say(f"note: {problem}")
-        return {}
 
 
 def measure(bundle: "Bundle", name: str, options: ReportOptions, console: Console) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from snnfuse.commands.timings import describe_timings, timings_json, timings_opt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from snnfuse.export.bundle.bundle import Bundle
     from snnfuse.hardware.backends.verify import Check
 
 
@@ -25,6 +26,7 @@ VERDICTS = {True: "PASSED", False: "FAILED", None: "NOT RUN: only manifest and h
 def verify(bundle: Path, timeout: float | None, timings: bool, json_to: str | None, quiet: bool) -> int:
     """Check BUNDLE's hashes and manifest, then rerun its golden inputs on the emulator and on Lava and compare every spike.
 
+    What came of it, and when, is written into the bundle, as verified.json, for snnfuse report to say.
     Ends PASSED or FAILED (exit 1), or, of a bundle without a program, with what was checked of it alone. Without Lava nothing is
     verified: exit 6.
     """
@@ -68,7 +70,21 @@ def run_checks(path: Path, timeout: float | None, console: Console) -> dict[str,
         checks.append(check)
     if stages:
         console.say("host: every stage was fed what the host carries there")
-    return {"passed": all(check.passed for check in checks), "checks": [figures(check) for check in checks]}
+    found = {"passed": all(check.passed for check in checks), "checks": [figures(check) for check in checks]}
+    return found | {"recorded": recorded(bundle, found, console)}
+
+
+def recorded(bundle: "Bundle", found: dict[str, Any], console: Console) -> str | None:
+    """Write into the bundle what came of it, for `snnfuse report`; None, with a note, where that cannot be."""
+    from snnfuse.export.bundle.verification import record_verification
+    from snnfuse.hardware.errors import InputError
+
+    samples = next(iter(bundle.stages[0].events.values())).shape[1]
+    try:
+        return str(record_verification(bundle.path, found["passed"], samples, found["checks"]))
+    except InputError as error:
+        console.say(f"note: not recorded for snnfuse report: {error}")
+        return None
 
 
 def as_they_end(checks: "Iterator[Check]", console: Console) -> "Iterator[Check]":

@@ -14,13 +14,14 @@ from snnfuse.data.encoders import Encoding
 from snnfuse.data.settings import Settings
 from snnfuse.data.signals import Signal
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.shown import Summarised, Summary
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 
-@dataclass(frozen=True, eq=False)
-class Pool:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pool(Summarised):
     """The items of one modality.
 
     Attributes:
@@ -57,14 +58,19 @@ class Pool:
         items = self.items[select]
         return items if items.dtype == np.float32 and self.scale == 1 else items.astype(np.float32) * np.float32(self.scale)
 
+    def summary(self) -> Summary:
+        """How many items of which shape, and classes."""
+        shape = " x ".join(map(str, self.items.shape))
+        return Summary(f"Pool of {len(self)} items, {shape} {self.items.dtype}, {len(np.unique(self.labels))} classes")
+
     def part(self, select: NDArray[np.bool_]) -> "Pool":
         """Select items by a mask or index, along the first axis of every array. Returns: a pool of those items."""
         groups = None if self.groups is None else self.groups[select]
         return replace(self, items=self.items[select], labels=self.labels[select], groups=groups)
 
 
-@dataclass(frozen=True, eq=False)
-class Pairs:
+@dataclass(frozen=True, eq=False, repr=False)
+class Pairs(Summarised):
     """One side of a split.
 
     Attributes:
@@ -100,6 +106,12 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.index)
 
+    def summary(self) -> Summary:
+        """How many pairs of what."""
+        rows = [(name, " x ".join(map(str, pool.shape)), len(pool), len(np.unique(pool.labels))) for name, pool in self.pools.items()]
+        said = f"{'given' if self.is_fixed else 'drawn'} pairs, {self.encoding}"
+        return Summary(f"{len(self)} samples of {self.time} steps", (said,), ("input", "shape", "items", "classes"), rows)
+
     @property
     def labels(self) -> Ints:
         """int64 (pairs,)."""
@@ -120,8 +132,8 @@ class Pairs:
         return {name: self.encoding(self.values(name, select), None if pool.timed else self.time) for name, pool in self.pools.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class AudioVisual:
+@dataclass(frozen=True, eq=False, repr=False)
+class AudioVisual(Summarised):
     """A data set.
 
     Attributes:
@@ -142,6 +154,12 @@ class AudioVisual:
     speech: str
     settings: Settings = field(default_factory=Settings)
     recordings: tuple[str, ...] = ()
+
+    def summary(self) -> Summary:
+        """Its sides, inputs and classes."""
+        rows = [(name, " x ".join(map(str, shape)), len(self.train), len(self.test)) for name, shape in self.shapes.items()]
+        lines = (self.source, f"{len(self.classes)} classes, {self.time} steps, speech: {self.speech}")
+        return Summary(f"Data set {self.name}", lines, ("input", "shape", "training", "test"), rows)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

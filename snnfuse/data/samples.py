@@ -14,6 +14,7 @@ from snnfuse.data.settings import Settings
 from snnfuse.hardware.errors import InputError, SnnfuseError
 from snnfuse.hardware.limits import check_limit, check_unpacked
 from snnfuse.hardware.reading import check_regular, reading
+from snnfuse.hardware.shown import Summarised, Summary
 
 LABELS = "labels"
 NPY, ZIP = b"\x93NUMPY", b"PK"
@@ -23,8 +24,8 @@ LARGEST = float(np.finfo(np.float32).max)  # the float network computes in float
 RANDOM_STEPS, RANDOM_SAMPLES, RANDOM_RATE = 100, 4, 0.2
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
+@dataclass(frozen=True, eq=False, repr=False)
+class Samples(Summarised):
     """Inputs of a network.
 
     Attributes:
@@ -41,6 +42,13 @@ class Samples:
 
     def __len__(self) -> int:
         return next(iter(self.inputs.values())).shape[1]
+
+    def summary(self) -> Summary:
+        """How many of what."""
+        rows = [(name, " x ".join(map(str, x.shape)), x.dtype) for name, x in self.inputs.items()]
+        labels = "no labels" if self.labels is None else f"labels of {len(np.unique(self.labels))} classes"
+        title = f"{len(self)} samples of {self.steps} steps: {self.source}"
+        return Summary(title, (labels,), ("input", "time x batch x shape", "type"), rows)
 
     @property
     def steps(self) -> int:

@@ -67,13 +67,26 @@ def saturation_findings(runs: Runs, effects: dict[str, LayerEffect]) -> Iterator
             continue
         v = runs.recording.states[name]["v"]
         low, high = int((v == 1 - STATE_LIMIT).sum()), int((v == STATE_LIMIT - 1).sum())
-        wraps = _wraps(runs, name) if _may_wrap(runs.program, name) else 0
-        measured = saturation_effect(runs, name) if wraps or low or high else None
+        if not (low or high or _may_wrap(runs.program, name)):
+            continue
+        chosen = _likeliest(runs, name)
+        part = runs.chosen(name, chosen)
+        wraps = _wraps(part, name) if _may_wrap(runs.program, name) else 0
+        measured = saturation_effect(part, name) if wraps or low or high else None
         if measured is None or not measured.size:
             continue
         weight = measured.size if measured.size >= HALF * effects[name].together.size else measured.size * HALF
-        words = f"its current wraps {wraps} times" if wraps else f"its voltage saturates {low} times below and {high} times above"
+        of = "" if len(chosen) == v.shape[1] else f" on {len(chosen)} of {v.shape[1]} samples"
+        words = f"its current wraps {wraps} times{of}" if wraps else f"its voltage saturates {low} times below and {high} times above"
         yield Finding(name, "wrap" if wraps else "clip", f"{words}, which alone changes {measured}", weight)
+
+
+def _likeliest(runs: Runs, name: str) -> NDArray[np.int64]:
+    """The samples on which wraps and clips of a layer are looked for: as many as it is run on by itself, and where these are not all, as
+    many more, whose voltages go farthest."""
+    some, v = some_samples(runs, name), runs.recording.states[name]["v"]
+    farthest = np.abs(v.reshape(*v.shape[:2], -1)).max((0, 2))
+    return np.union1d(some, np.argsort(-farthest, kind="stable")[: len(some)])
 
 
 def _may_wrap(program: Program, name: str) -> bool:

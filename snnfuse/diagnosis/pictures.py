@@ -27,21 +27,26 @@ def draw_errors(diagnosis: Diagnosis) -> "Figure":
     return figure
 
 
-def draw_confusion(labels: ArrayLike, classes: ArrayLike, title: str = "") -> "Figure":
-    """How many samples of each label (downwards) were given each class (to the right)."""
-    truth, found = np.asarray(labels), np.asarray(classes)
-    number = int(max(truth.max(initial=0), found.max(initial=0))) + 1
-    counts = np.zeros((number, number), int)
-    np.add.at(counts, (truth, found), 1)
-    figure = new_figure(0.3 * number + 2, 0.3 * number + 1.6)
+def draw_confusion(counts: ArrayLike, title: str = "", names: tuple[str, str] = ("label", "class")) -> "Figure":
+    """How many samples of each label (downwards) were given each class (to the right).
+
+    Args:
+        counts: square, as of `snnfuse.measures.confusion`.
+        title: above it.
+        names: of rows and columns.
+    """
+    matrix = np.asarray(counts)
+    number = len(matrix)
+    figure = new_figure(max(3.2, 0.3 * number + 2), max(2.6, 0.3 * number + 1.6))
     axes = figure.add_subplot()
-    axes.imshow(counts, cmap="Blues")
-    for i, j in zip(*np.nonzero(counts)):
-        axes.text(
-            j, i, str(counts[i, j]), ha="center", va="center", fontsize=7, color="white" if 2 * counts[i, j] > counts.max() else "black"
-        )
-    axes.set(xlabel="class", ylabel="label")
-    axes.set_title(title, parse_math=False)
+    axes.imshow(matrix, cmap="Blues")
+    for i, j in zip(*np.nonzero(matrix)):
+        color = "white" if 2 * matrix[i, j] > matrix.max() else "black"
+        axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=7, color=color)
+    axes.set(xlabel=names[1], ylabel=names[0])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
+    axes.set_title(title, parse_math=False, fontsize="medium")
     return figure
 
 
@@ -50,15 +55,17 @@ def draw_angles(features: Mapping[str, Mapping[str, Any]]) -> "Figure":
 
     features: by name of the embedding, as rows of `snnfuse.measures.measure_modalities`.
     """
-    figure = new_figure(7, 0.7 * len(features) + 1.2)
+    figure = new_figure(8, 0.6 * len(features) + 1.3)
     axes, places = figure.add_subplot(), np.arange(len(features))
     for shift, kind, color in ((-0.2, "float", LOST), (0.2, "deployed", ADDED)):
-        for measure, alpha in (("separability", 1.0), ("compactness", 0.45)):
-            values = [(row.get(kind) or {}).get(measure) or 0.0 for row in features.values()]
-            axes.barh(places + shift, values, 0.36, color=color, alpha=alpha, label=f"{measure}, {kind}")
+        rows = [row.get(kind) or {} for row in features.values()]
+        between, within = ([row.get(measure) or 0.0 for row in rows] for measure in ("separability", "compactness"))
+        axes.barh(places + shift, between, 0.36, color=color, label=f"separability, {kind}")
+        axes.plot(within, places + shift, "|", color="black", ms=14, mew=2, label="compactness" if shift > 0 else None)
     axes.set_yticks(places, list(features), parse_math=False)
-    axes.set_xlabel("degrees; compactness before separability")
-    axes.legend(fontsize="x-small")
+    axes.invert_yaxis()
+    axes.set_xlabel("degrees between classes, bars, and within one, marks")
+    figure.legend(fontsize="small", loc="outside upper right", ncols=3)
     return figure
 
 

@@ -3,7 +3,7 @@
 from snnfuse.measures.conditions import Condition, conditions_for
 from snnfuse.measures.features import Discrimination, angles, discriminate, embedding_nodes
 from snnfuse.measures.modality import measure_modalities
-from snnfuse.measures.runs import Deployed, Run, accuracy, of_floats, of_graph, of_model
+from snnfuse.measures.runs import Deployed, Run, accuracy, confusion, of_floats, of_graph, of_model
 
 __all__ = [
     "Condition",
@@ -13,6 +13,7 @@ __all__ = [
     "accuracy",
     "angles",
     "conditions_for",
+    "confusion",
     "discriminate",
     "embedding_nodes",
     "measure_modalities",

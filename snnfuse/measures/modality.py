@@ -7,10 +7,11 @@ from snnfuse.data.samples import Samples
 from snnfuse.hardware.errors import InputError
 from snnfuse.measures.conditions import CLEAN, Condition
 from snnfuse.measures.features import discriminate
-from snnfuse.measures.runs import Deployed, Run, Runner
+from snnfuse.measures.runs import Deployed, Run, Runner, confusion
 
 Read = Callable[[float | None], Samples]
 Progress = Callable[[int, int], None]
+CLASSES = 64  # up to which a confusion matrix is kept
 
 
 def measure_modalities(
@@ -37,7 +38,8 @@ def measure_modalities(
     Returns:
         JSON-able: `rows`, one per condition: its `name`, `kind`, `input`, `level` and `unit`; `samples`; `float` and `deployed`, each with
         `accuracy` in [0, 1], `spikes` per sample and, by layer, `layers`; `deployed` also with `energy`, dynamic microjoules [low, high]
-        by model, and `saturated`. And `features`, a row per embedding with the figures of `Discrimination`, float and deployed.
+        by model, and `saturated`; of clean sensors and up to `CLASSES` classes also `confusion`, samples by label and class. And
+        `features`, a row per embedding with the figures of `Discrimination`, float and deployed.
 
     Raises:
         InputError: samples without labels, or a condition of an input that there is not.
@@ -52,10 +54,10 @@ def measure_modalities(
         runs: dict[str, Run] = {}
         if floats is not None:
             runs["float"] = floats(inputs)
-            row["float"] = _figures(runs["float"], samples)
+            row["float"] = _figures(runs["float"], samples, condition)
         if deployed is not None:
             runs["deployed"], more = deployed(inputs)
-            row["deployed"] = _figures(runs["deployed"], samples) | more
+            row["deployed"] = _figures(runs["deployed"], samples, condition) | more
         rows.append(row)
         if condition.kind == CLEAN:
             features += _features(runs, samples, embeddings or {})
@@ -64,9 +66,10 @@ def measure_modalities(
     return {"rows": rows, "features": features}
 
 
-def _figures(run: Run, samples: Samples) -> dict[str, Any]:
-    layers = run.spikes
-    return {"accuracy": run.accuracy(samples.labels), "spikes": sum(layers.values()), "layers": layers}
+def _figures(run: Run, samples: Samples, condition: Condition) -> dict[str, Any]:
+    layers, counts = run.spikes, confusion(samples.labels, run.classes)
+    found = {"accuracy": run.accuracy(samples.labels), "spikes": sum(layers.values()), "layers": layers}
+    return found | ({"confusion": counts.tolist()} if condition.kind == CLEAN and len(counts) <= CLASSES else {})
 
 
 def _features(runs: Mapping[str, Run], samples: Samples, embeddings: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -43,9 +43,22 @@ class Run:
         return accuracy(self.scores, labels)
 
     @property
+    def classes(self) -> NDArray[np.int64]:
+        """(batch,)."""
+        return self.scores.reshape(len(self.scores), -1).argmax(1)
+
+    @property
     def spikes(self) -> dict[str, float]:
         """By layer, mean over samples."""
         return {name: float(counts.sum() / len(counts)) for name, counts in self.counts.items()}
+
+
+def confusion(labels: NDArray, classes: NDArray) -> NDArray[np.int64]:
+    """How many samples of each label (rows) were given each class (columns); square."""
+    number = int(max(labels.max(initial=0), classes.max(initial=0))) + 1
+    counts = np.zeros((number, number), np.int64)
+    np.add.at(counts, (labels, classes), 1)
+    return counts
 
 
 def accuracy(values: NDArray, labels: NDArray) -> float:

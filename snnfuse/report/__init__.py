@@ -7,6 +7,7 @@ _HOME = {
     "draw_curves": "curves",
     "gather": "contents",
     "picture_of": "contents",
+    "pictures_of": "drawing",
     "register_section": "sections",
     "render": "page",
     "summary": "text",

@@ -8,6 +8,7 @@ from snnfuse import data
 from snnfuse.data.samples import Samples
 from snnfuse.export.bundle.compiled import describe_links
 from snnfuse.export.bundle.manifest import GRAPH, PARETO
+from snnfuse.export.bundle.verification import read_verification
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,14 +33,15 @@ def gather(bundle: "Bundle", name: str | None = None) -> dict[str, Any]:
     Returns:
         What `Compiled.to_json` gave when the bundle was written: `target`, `inputs`, `outputs`, `ledger`, `resources`, the parts of
         report.json in `PARTS` and `links`, each None where there are none, and `stages`, the same of every stage, none where there is one
-        program. Beside it `name`; `manifest`, without its hashes; `files`, path to sha256; `modality` and `curves`, None until they are
-        measured.
+        program. Beside it `name`; `manifest`, without its hashes; `files`, path to sha256; `verified`, what the last `snnfuse verify` of it
+        came to, or None; `modality` and `curves`, None until they are measured.
     """
     manifest, report = dict(bundle.manifest), bundle.report
     files, resources = manifest.pop("files"), manifest.pop("resources", None)
     declared = {key: manifest.get(key) for key in ("target", "inputs", "outputs")}
     known = {part: report.get(part) for part in PARTS}
     fixed = {"ledger": report.get("ledger", []), "resources": resources, "modality": None, "curves": None}
+    fixed["verified"] = read_verification(bundle.path)
     stages = [gather(stage) for stage in bundle.stages] if bundle.is_staged else []
     links = describe_links(bundle.links) if stages else None
     about = {"name": name or bundle.path.resolve().name, "manifest": manifest, "files": files}

@@ -1,15 +1,16 @@
 """A report as one HTML file: nothing in it is fetched, nothing in it runs, and whatever a bundle or a data set named is text."""
 
 import base64
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.report import rows
 from snnfuse.report.contents import gather, picture_of
-from snnfuse.report.screen import sentences, tested
+from snnfuse.report.drawing import NONE, Pictures, pictures_of
+from snnfuse.report.screen import answers
 from snnfuse.report.sections import sections_of, warnings_of
 
 if TYPE_CHECKING:
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
-def render(content: Mapping[str, Any], picture: bytes | None = None, pictures: Mapping[str, str] = MappingProxyType({})) -> str:
+def render(content: Mapping[str, Any], picture: bytes | None = None, pictures: Pictures = NONE) -> str:
     """The page.
 
     Args:
         content: as of `gather`.
         picture: an SVG file of a search for bit widths, shown as an image, in which no script can run.
-        pictures: SVGs by title, shown as images too.
+        pictures: shown as images too.
 
     Raises:
         InputError: the content is not what an export writes.
@@ -35,23 +36,39 @@ def render(content: Mapping[str, Any], picture: bytes | None = None, pictures: M
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"percent": rows.percent, "number": rows.number, "span": rows.span}
     environment.globals |= {
-        "sentences": sentences,
-        "tested": tested,
+        "answers": answers,
+        "declared": rows.declared,
+        "unique": _unique(),
         "overflow_counts": rows.overflow_counts,
         "sections_of": sections_of,
         "warnings_of": warnings_of,
     }
     image = None if picture is None else _image(picture)
-    images = {title: _image(svg.encode()) for title, svg in pictures.items()}
+    images = [{"of": each, "source": _image(each.svg.encode())} for each in pictures.drawn]
     drawn = content["curves"]
     try:
         template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
         # The curves are drawn here, by a library that escapes what is text in them: the one thing that goes in as it is.
         return template.render(
-            **{**content, "curves": None if drawn is None else Markup(drawn)}, this=content, picture=image, images=images
+            **{**content, "curves": None if drawn is None else Markup(drawn)},
+            this=content,
+            picture=image,
+            images=images,
+            no_pictures=pictures.missing,
         )
     except (TemplateError, TypeError, ValueError, KeyError, AttributeError, IndexError) as error:
         raise InputError(f"{content['name']}: its report.json is not what an export writes: {error}") from error
+
+
+def _unique() -> Callable[[str], str]:
+    """What numbers labels that were given before, so that a screen reader tells regions apart."""
+    seen = Counter[str]()
+
+    def unique(label: str) -> str:
+        seen[label] += 1
+        return label if seen[label] == 1 else f"{label} ({seen[label]})"
+
+    return unique
 
 
 def _image(svg: bytes) -> str:
@@ -60,4 +77,5 @@ def _image(svg: bytes) -> str:
 
 def whole_page(bundle: "Bundle", name: str) -> str:
     """What an export puts into a bundle: the page without measurements on data; arguments as of `gather`."""
-    return render(gather(bundle, name), picture_of(bundle))
+    content = gather(bundle, name)
+    return render(content, picture_of(bundle), pictures_of(bundle, content))

@@ -85,6 +85,20 @@ def _bits(weights: Json) -> str:
     return bits if weights["groups"] == 1 else f"{bits} x{weights['groups']}"
 
 
+def declared(of: Json) -> list[tuple[str, str, str]]:
+    """Rows of inputs or outputs as a manifest declares them: name, shape, and the rest in words."""
+    cells = []
+    for name, about in of.items():
+        if not isinstance(about, Mapping):  # of a bundle that was not written by an export
+            cells.append((name, "", str(about)))
+            continue
+        rest = {key.replace("_", " "): value for key, value in about.items() if key not in ("shape", "node")}
+        words = [f"{key} {f'{value:.6g}' if isinstance(value, float) else str(value).replace('_', ' ')}" for key, value in rest.items()]
+        layer = [f"layer {about['node']}"] if "node" in about else []
+        cells.append((name, " x ".join(map(str, about.get("shape") or ())), ", ".join([*layer, *words])))
+    return cells
+
+
 def percent(value: float | None) -> str:
     """A share as a percentage with two digits; a dash for None."""
     return "–" if value is None else f"{100 * value:.2f} %"

@@ -30,17 +30,55 @@ def sentences(content: Json) -> list[str]:
     """The lines of `verdict`, whole and without its warnings."""
     stages = content.get("stages") or [content]
     decided = _decided(_entries(content, stages))
-    return [*_accuracy(content, stages), *decided, _changes(content, stages), *_board(stages), *_energy(stages)]
+    return [*_accuracy(content, stages), *decided, _listed(_changes(content, stages)), *_board(stages), *_energy(stages)]
 
 
-def tested(content: Json) -> str:
+def answers(content: Json) -> dict[str, list[str]]:
+    """What the page says first: four questions, each with its answer, the first line of which is the answer in short.
+
+    Args:
+        content: as of `snnfuse.report.gather`.
+    """
+    stages = content.get("stages") or [content]
+    is_graph = not any(stage.get("tiers") for stage in stages)
+    placed = ["a graph holds no program, and nothing was placed"] if is_graph else ["it was not asked: this target is no board"]
+    return {
+        "Does it do what was trained?": [*tested(content), *_accuracy(content, stages), *_decided(_entries(content, stages))],
+        "Was it verified?": ["a graph holds no program to run"] if is_graph else verified(content.get("verified")),
+        "Does it fit?": [part for line in _board(stages) for part in line.removeprefix("fits: ").split("; ", 1)] or placed,
+        "What changed most?": [line.removeprefix("changed most: ") for line in _changes(content, stages)],
+    }
+
+
+def tested(content: Json) -> list[str]:
     """Accuracy on test data, which calibration data are not; or how to measure it."""
     measured = content.get("modality")
     rows = [row for row in (measured or {}).get("rows", ()) if row["kind"] == "clean"]
     if not rows:
-        return "test accuracy: not measured here; snnfuse report BUNDLE --data NAME does, and snnfuse diagnose says why it is what it is"
+        return ["not measured on test samples", "snnfuse report BUNDLE --data NAME does"]
     parts = [f"{kind} {rows[0][kind]['accuracy']:.2%}" for kind in ("float", "deployed") if rows[0].get(kind)]
-    return f"test accuracy: {', '.join(parts)}, on {rows[0]['samples']} samples ({(measured or {}).get('source', '')})"
+    return [f"on {rows[0]['samples']} test samples: {', '.join(parts)}", f"data: {(measured or {}).get('source', '')}"]
+
+
+def verified(found: Json | None) -> list[str]:
+    """When a bundle was verified, on what, and with which result; or how to.
+
+    found: as of `snnfuse.export.bundle.verification.read_verification`.
+    """
+    if found is None:
+        return [
+            "not when this page was written",
+            "snnfuse verify BUNDLE reruns the golden inputs on the emulator and on Lava and compares every spike of every layer; snnfuse "
+            "report BUNDLE then says so here",
+        ]
+    verdict = "yes: PASSED" if found["passed"] else "it FAILED"
+    versions = ", ".join(f"{name} {number}" for name, number in (found.get("packages") or {}).items())
+    lines = [f"{verdict} on {found['samples']} golden samples", f"{found['when'].replace('T', ' ')}, {versions}"]
+    for check in found["checks"]:
+        counts = {name: value for name, value in check.items() if isinstance(value, dict) and "mismatches" in value}
+        said = ", ".join(f"{value['mismatches']} of {value['compared']} {name} differ" for name, value in counts.items())
+        lines.append(f"{check['backend']}: {said}" + (f"; first: {check['first']}" if check.get("first") else ""))
+    return lines
 
 
 def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
@@ -76,17 +114,25 @@ def _decided(entries: Sequence[Json]) -> Iterator[str]:
     return (f"{entry['change']}: {entry['effect']}" for entry in entries if entry.get("change", "").startswith("decided with"))
 
 
-def _changes(content: Json, stages: Sequence[Json]) -> str:
+def _changes(content: Json, stages: Sequence[Json]) -> tuple[str, ...]:
+    """The layer that changed most, and how many changes there are in all."""
     entries = _entries(content, stages)
     if not entries:
-        return "changed: nothing"
+        return ("changed: nothing",)
     rows = [row for stage in stages for row in stage.get("layers") or ()]
     lost = {row["node"]: _lost(row) for row in rows if _judged(row)}
     if not lost:
-        return f"changed: {count(entries)} (-v)"
+        return (f"changed: {count(entries)}",)
     most = max(lost, key=lost.__getitem__)
     what = next("values" if row["deviation"] is not None else "spikes" for row in rows if row["node"] == most)
-    return f"changed most: {most}, {lost[most]:.2%} of its {what} ({len(entries)} changes in all: -v)"
+    return f"changed most: {most}, {lost[most]:.2%} of its {what}", f"{len(entries)} changes in all"
+
+
+def _listed(changes: Sequence[str]) -> str:
+    """In a line, with the option that lists them."""
+    if len(changes) == 1:
+        return changes[0] + (" (-v)" if changes[0] != "changed: nothing" else "")
+    return f"{changes[0]} ({changes[1]}: -v)"
 
 
 def _lost(row: Json) -> float:

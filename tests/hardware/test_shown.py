@@ -1,5 +1,7 @@
 """Objects show themselves in at most 30 lines of text and as a table, and pictures are made where matplotlib is."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from dataclasses import replace
@@ -7,9 +9,13 @@ from dataclasses import replace
 import nir
 import numpy as np
 import pytest
+import snntorch
+import torch
 from quantization_graphs import binary, chain, lif
 
-from snnfuse.export import lower, quantize, read_bundle, record_floats, write_bundle
+from snnfuse import data
+from snnfuse.data.samples import Samples
+from snnfuse.export import lower, quantize, read_bundle, record_floats, to_nir, write_bundle
 from snnfuse.hardware import Program, compare, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.pictures import draw_cores
@@ -30,13 +36,25 @@ def program() -> Program:
 def test_everything_shows_itself_in_30_lines_without_arrays(program: Program, tmp_path) -> None:
     a, b = (emulate(p, p.encode(X), "all", states=True) for p in (program, quantize(GRAPH, X)))
     bundle = write_bundle(tmp_path / "b", graph=GRAPH, program=program, golden=a, target="lava")
-    shown = [program, program.ledger, a, compare(a, b), read_bundle(bundle.path), lower(GRAPH), record_floats(GRAPH, X)]
-    for each in shown:
+    digits = data.load("av-digits")
+    objects = [program, program.ledger, a, compare(a, b), read_bundle(bundle.path), lower(GRAPH), record_floats(GRAPH, X)]
+    objects += [read_bundle(bundle.path).graph, digits, digits.train, Samples({"input": X}, None, "drawn")]
+    for each in objects:
         text, page = repr(each), each._repr_html_()
         assert 2 <= len(text.splitlines()) <= LINES and "array(" not in text + page and max(map(len, text.splitlines())) < 400
         assert "<table" in page and page.count("<tr>") > 1
     assert "and 15 more" in repr(program) or "more" in repr(program)
     assert program.ledger + () == tuple(program.ledger) and replace(program, ledger=()).ledger == ()
+
+
+def test_a_shown_graph_is_nirs_own(tmp_path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(6, 3), snntorch.Leaky(beta=0.5, init_hidden=True, reset_delay=False))
+    graph = to_nir(model, torch.zeros(1, 6))
+    assert "array(" not in repr(graph) and "weight 3x6" in repr(graph) and "<table" in graph._repr_html_()
+    nir.write(tmp_path / "g.nir", graph)
+    again = nir.read(tmp_path / "g.nir")
+    assert type(again) is nir.NIRGraph and isinstance(graph, nir.NIRGraph) and graph.to_dict()["type"] == "NIRGraph"
+    assert repr(copy.deepcopy(graph)) == repr(graph) == repr(pickle.loads(pickle.dumps(graph)))
 
 
 def test_text_of_names_is_escaped(program: Program) -> None:

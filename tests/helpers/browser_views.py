@@ -113,12 +113,24 @@ class Browser:
             content = bytes(self.wait(lambda done: self.page.printToPdf(done)))
             found["printed"] = len(re.findall(rb"/Type\s*/Page\b(?!s)", content))
         if asked["pictures"]:
-            height = min(int(self.js("document.documentElement.scrollHeight")), TALLEST)
-            self.window.resize(width, height)
-            self.pause(700)
             name = f"{page.stem}-{width}-{'dark' if asked['dark'] else 'light'}.png"
-            self.window.grab().save(str(Path(asked["pictures"]) / name))
+            self.picture().save(str(Path(asked["pictures"]) / name))
         return found
+
+    def picture(self) -> Any:
+        """The whole page, screen by screen."""
+        from PyQt6.QtGui import QPainter, QPixmap
+
+        height = min(int(self.js("document.documentElement.scrollHeight")), TALLEST)
+        whole = QPixmap(self.window.width(), height)
+        painter, top = QPainter(whole), 0
+        while top < height:
+            self.js(f"scrollTo(0, {top}); 0")
+            self.pause(300)
+            painter.drawPixmap(0, int(self.js("scrollY")), self.window.grab())
+            top += self.window.height()
+        painter.end()
+        return whole
 
     def tabs(self) -> list[Any]:
         """What the keyboard reaches one after the other: name, and whether it is seen that it is there."""

@@ -47,7 +47,7 @@ def test_the_manifest_says_what_is_there(parts: dict, tmp_path: Path) -> None:
 
 def test_target_nir_holds_a_graph_only(tmp_path: Path) -> None:
     write_bundle(tmp_path / "b", graph=small_graph(), target="nir", graph_ledger=(LedgerEntry("a", "b", "c"),))
-    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["graph.nir", "manifest.json", "report.json"]
+    assert sorted(p.name for p in (tmp_path / "b").iterdir()) == ["graph.nir", "manifest.json", "report.html", "report.json"]
     bundle = read_bundle(tmp_path / "b")
     assert bundle.report["ledger"][0]["node"] == "a" and bundle.manifest["ledger_entries"] == 1
     with pytest.raises(InputError, match="target='nir' and holds no program"):

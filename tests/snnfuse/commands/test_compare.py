@@ -12,7 +12,7 @@ from quantization_graphs import binary, chain, lif
 from snntorch import Leaky
 
 from snnfuse import save_checkpoint
-from snnfuse.export import quantize, record_floats, write_bundle, write_net
+from snnfuse.export import quantize, record_floats, to_nir, write_bundle, write_net
 from snnfuse.hardware import Recording, compare, emulate
 from snnfuse.networks import architecture
 
@@ -56,7 +56,9 @@ def test_a_saved_run_compares_with_its_program(snn: Cli, files: Path) -> None:
 @architecture("test-compare")
 def small(*, inputs: int) -> torch.nn.Module:
     torch.manual_seed(0)
-    return torch.nn.Sequential(torch.nn.Linear(inputs, 3, bias=False), Leaky(beta=0.8, init_hidden=True, reset_delay=False))
+    return torch.nn.Sequential(
+        torch.nn.Linear(inputs, 3, bias=False), Leaky(beta=0.8, init_hidden=True, reset_mechanism="zero", reset_delay=False)
+    )
 
 
 def test_a_checkpoint_takes_the_others_shapes(snn: Cli, files: Path) -> None:
@@ -71,3 +73,23 @@ def test_a_float_run_is_a_recording() -> None:
     assert isinstance(floats, Recording) and floats.spikes["n1"].shape == (20, 6, 8) and floats.states["n1"]["v"].dtype == np.float64
     found = compare(floats, emulate(program, program.encode(X), "all", states=True))
     assert set(found.by_variable) == {"spikes"} and found.compared == 20 * 6 * 11
+
+
+def test_every_kind_compares_with_every_other(snn: Cli, files: Path) -> None:
+    save_checkpoint(model := small(inputs=5), "m.pt")
+    graph = to_nir(model, torch.zeros(1, 5))
+    nir.write("g.nir", graph)
+    (name,) = graph.inputs
+    model[0].weight.data *= 0.7  # so that the integers are of another network
+    graph = to_nir(model, torch.zeros(1, 5))
+    program = quantize(graph, {name: X}, max_groups=1)
+    write_bundle("b", graph=graph, program=program, golden=emulate(program, program.encode({name: X}), "all"), target="lava")
+    write_net(program, "n.net")
+    np.savez("x.npz", **{name: X})
+    assert snn("simulate", "b", "--input", "x.npz", "-o", "r.npz", "--record", "all").code == 0
+    floats, integers = ("m.pt", "g.nir"), ("b", "n.net", "r.npz")
+    for one in (*floats, *integers):
+        for other in (*floats, *integers):
+            done = snn("compare", one, other, "--input", "x.npz")
+            assert done.code == ((one in floats) != (other in floats)), (one, other, done.out, done.err)
+            assert ("first" in done.out) == bool(done.code), (one, other, done.out)

@@ -100,7 +100,7 @@ def test_everything_that_the_bundle_says_is_on_the_page(snn: Cli, bundle: Path) 
         assert " ".join(entry["change"].split()) in text and " ".join(entry["reason"].split()) in text
     accuracy = report["calibration_accuracy"]
     for value in (accuracy["float"], accuracy["program"]):
-        assert f"{100 * value:.2f} %" in text
+        assert f"{value:.2%}" in text
     for model in report["energy"]["models"]:
         low, high = model["dynamic_uj"]
         assert model["model"] in text and f"{low:.3g} to {high:.3g}" in text
@@ -200,7 +200,8 @@ def test_a_page_that_fails_leaves_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no page"):
         write_bundle(tmp_path / "b", graph=graph, target="nir", page=failing)
     assert not list(tmp_path.iterdir())
-    assert set(write_bundle(tmp_path / "b", graph=graph, target="nir").manifest["files"]) == {"graph.nir", "report.json"}
+    assert set(write_bundle(tmp_path / "b", graph=graph, target="nir", page=False).manifest["files"]) == {"graph.nir", "report.json"}
+    assert "report.html" in write_bundle(tmp_path / "c", graph=graph, target="nir").manifest["files"]
 
 
 @pytest.mark.parametrize("target", ["lava", "nir"])
