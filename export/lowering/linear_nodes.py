@@ -165,7 +165,7 @@ def _expect(name: str, fits: bool, shape: Shape, what: str) -> None:
 
 _LONGEST = f"a synapse delays by {DELAY_RANGE[1]} steps at most"
 _DELAY_ROWS = (
-    Row(GROUP, "Delay", "no multiple of dt", "refused", "time goes in steps", "change it, or give the graph's own dt (--dt)"),
+    Row(GROUP, "Delay", "no multiple of dt", "refused", "time goes in steps", "change it, or give the graph's own dt"),
     Row(GROUP, "Delay", f"over {DELAY_RANGE[1]} steps", "refused", _LONGEST, "shorten it, or enlarge dt"),
     Row(GROUP, "Delay", "of a bias", "refused", "the bias would begin only then", "move the bias behind the delay"),
 )

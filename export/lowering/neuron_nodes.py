@@ -115,7 +115,7 @@ _NEURON_ROWS = (
     Row(GROUP, _LEAKY, "read by another node than these", "refused", "only spikes travel on the chip",
         "add a Threshold, or read it as an output"),
     Row(GROUP, "I", "r = 1 / dt, of counts, read by layers", "exact", "a sum over time: a graded relay that feeds itself"),
-    Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's dt (--dt)"),
+    Row(GROUP, "all with a tau", "shorter than the time step", "refused", "its Euler step overshoots", "give the graph's own dt"),
 )  # fmt: skip
 _THRESHOLD_ROWS = (
     Row(GROUP, "Threshold", "on LI or I, with Scale(-theta) back to it", "exact", "reset by subtraction from the next voltage"),

@@ -27,7 +27,7 @@ _GRAPH_ROWS = (
     Row(GROUP, "NIRGraph", "with several inputs or outputs", "refused", "an edge could mean any", "give it one, or write it out"),
     Row(GROUP, "a loop", "of one population", "exact", "a recurrent synapse: one step, and its delays"),
     Row(GROUP, "a loop", "of several populations", "approximate", "every connection in it takes one step; NIR leaves it open"),
-    Row(GROUP, "a loop", "of several, that reset differently", "refused", "they become one population", "one rule (--reset)"),
+    Row(GROUP, "a loop", "of several, that reset differently", "refused", "they become one population", "ask for one reset for all"),
     Row(GROUP, "a loop", "without a neuron", "refused", "nothing in it takes a step", "put a neuron in it"),
 )
 

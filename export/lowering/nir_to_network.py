@@ -28,7 +28,7 @@ from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 DEFAULT_DT = 1e-4
 MISSING_RESET = LedgerEntry("graph", "reset rule read as NIR's: to zero, at once", "the file does not say which it was trained with")
-MISSING_DT = LedgerEntry("graph", f"time step dt = {DEFAULT_DT:g} s", "the file does not say it; --dt sets another")
+MISSING_DT = LedgerEntry("graph", f"time step dt = {DEFAULT_DT:g} s", "the file does not say it; give dt to read it by another")
 
 
 def lower(graph: nir.NIRGraph, dt: float | None = None, watch: Watch | None = None) -> Network:

@@ -16,7 +16,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.sigma_delta import Delta, Sigma, SigmaDelta
 from snnfuse.hardware.ir.synapses import Diagonal
 
-WAY_OUT = "use --target lava"
+WAY_OUT = "use target='lava'"
 SPIKE_EXP = 6  # netx's default; it is an argument, and not in the file
 
 

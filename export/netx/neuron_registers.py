@@ -123,7 +123,7 @@ def neuron_of(lif: Lif, where: str, flat: bool) -> tuple[NetNeuron, NDArray[np.i
         UnsupportedError: a reset by subtraction, or a bias that is no multiple of 2**6.
     """
     if lif.reset != "zero":
-        way_out = "other targets keep it, and --reset zero measures what a change costs"
+        way_out = "other targets keep it, and reset='zero' measures what a change costs"
         raise UnsupportedError(f"{where}: resets by {lif.reset!r}; netx knows reset to zero only: {way_out}")
     bias = np.left_shift(np.asarray(lif.bias_mant, np.int64), lif.bias_exp)
     if (bias % (1 << BIAS_SHIFT)).any():

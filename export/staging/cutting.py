@@ -53,7 +53,7 @@ def _places(graph: nir.NIRGraph, wires: Graph) -> dict[str, HostStep]:
         if node is None or not isinstance(graph.nodes.get(node), nir.Scale) or len(before) != 1:
             raise UnsupportedError(
                 f"{path}: it normalises the sum or the concatenation of several layers, which no single output holds; "
-                "normalise each layer by itself, or export with --l2 fold"
+                "normalise each layer by itself, or export with l2='fold'"
             )
     return {node: step for node, step in notes.values() if node is not None}
 
@@ -64,7 +64,7 @@ def _levels(graph: Graph, places: Mapping[str, HostStep]) -> dict[str, int]:
     order = topological_order(places, [(source, name) for name, sources in before.items() for source in sources])
     if len(order) < len(places):
         name = next(name for name in places if name not in order)
-        raise UnsupportedError(f"{name}: it lies in a loop with itself, which no row of programs can run; export with --l2 fold")
+        raise UnsupportedError(f"{name}: it lies in a loop with itself, which no row of programs can run; export with l2='fold'")
     levels: dict[str, int] = {}
     for name in order:
         levels[name] = max((1 + levels[source] for source in before[name]), default=0)

@@ -29,7 +29,7 @@ from snnfuse.hardware.ir.synapses import Dense, Diagonal
 from snnfuse.hardware.ledger import Ledger, LedgerEntry
 
 EXTRA_STEPS = 2  # of latency, from a layer to its normalised spikes
-HOST = "export with --l2 host"
+HOST = "export with l2='host'"
 
 
 def join(pipeline: Pipeline) -> Program:

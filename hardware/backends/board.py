@@ -216,6 +216,6 @@ def refuse_microcode(program: Program) -> None:
     custom = [f"{name} ({node.custom_reset or type(node).__name__})" for name, node in program.neurons.items() if tier(node) != "A"]
     if custom:
         raise UnsupportedError(
-            f"these need neuron microcode, which is not public: {', '.join(custom)}; convert with --reset zero where it is a reset, "
+            f"these need neuron microcode, which is not public: {', '.join(custom)}; convert with reset='zero' where it is a reset, "
             "or stay with the emulator and Lava's CPU models (snnfuse verify)"
         )

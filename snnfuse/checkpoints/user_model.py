@@ -92,7 +92,7 @@ def _import(spec: str) -> Callable[[], nn.Module]:
 def _of_file(file: Path) -> tuple[tuple[str, ...], str]:
     """The folders in which what a file imports is looked for, and its name there: within its folder, so that `from .other` works."""
     if not file.is_file():
-        raise InputError(f"--model {file}: there is no such file")
+        raise InputError(f"model={str(file)!r}: there is no such file")
     folder, stem = file.resolve().parent, file.stem
     in_folder = folder.name.isidentifier() and folder.parent != folder
     name = f"{folder.name}.{stem}" if in_folder else stem

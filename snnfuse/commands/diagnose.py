@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from snnfuse.commands.console import PATH, Console, json_option
+from snnfuse.commands.wording import in_flags
 
 if TYPE_CHECKING:
     from snnfuse.data.samples import Samples
@@ -62,7 +63,7 @@ def run_diagnosis(options: DiagnoseOptions, console: Console) -> dict[str, Any]:
     else:
         with console.step("diagnosing"):
             found = find_cause(bundle, samples.inputs, samples.labels, all_layers=options.all_layers, source=samples.source)
-    console.say(str(found))
+    console.say(in_flags(str(found)))
     return found.to_json()
 
 

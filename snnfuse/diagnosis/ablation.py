@@ -47,9 +47,9 @@ def _more_digits(layer: Layer) -> str:
     """What gives a layer's weights more digits than they have."""
     bits = max((group.bits for held in layer.held for group in held.placed), default=WEIGHT_BITS)
     if bits < WEIGHT_BITS:
-        return f"export with more bits for it (--weight-bits {WEIGHT_BITS}, or weight_bits={{{layer.name!r}: {WEIGHT_BITS}}} in Python)"
+        return f"export with more bits for it (weight_bits={WEIGHT_BITS}, or {{{layer.name!r}: {WEIGHT_BITS}}} for it alone)"
     groups = 1 + max(USUAL_GROUPS, max((len(held.placed) for held in layer.held), default=1))
-    return f"train on in integers (snnfuse train --from MODEL --qat {WEIGHT_BITS}), or export with --max-groups {groups}"
+    return f"train on in integers (snnfuse train --from MODEL --qat {WEIGHT_BITS}), or export with max_groups={groups}"
 
 
 def _judged(name: str, found: Mapping[str, Difference]) -> Finding:

@@ -11,7 +11,7 @@ CAUSES: dict[str, str] = {
     "threshold value": REWRITE,
     "bias value": REWRITE,
     "bias placement": REWRITE,
-    "reset rule": "export without --reset, so that neurons keep their own; or train with the reset that the chip is to have",
+    "reset rule": "export without asking for a reset, so that neurons keep their own; or train with the reset that the chip is to have",
     "delay or alignment": REWRITE,
     "wiring": REWRITE,
     "output": REWRITE,
@@ -19,7 +19,7 @@ CAUSES: dict[str, str] = {
     "neuron parameter": REWRITE,
     "input scale": "export again with calibration data that are scaled as the data at run time",
     # what rounding and ranges do
-    "weight rounding": "give its weights more bits (--weight-bits 8) or groups (--max-groups 3)",
+    "weight rounding": "give its weights more bits (weight_bits=8) or groups (max_groups=3)",
     "decay rounding": "choose decays that are multiples of 1/4096 and train with them",
     "threshold rounding": "rescale its weights and threshold together by a power of two, so that the threshold takes more digits",
     "bias rounding": "rescale its weights, bias and threshold together by a power of two, so that the bias takes more digits",
@@ -29,8 +29,8 @@ CAUSES: dict[str, str] = {
     "pooling": "pool spikes in place of currents, or average, and train so",
     "input range unused": "calibrate with data scaled as at run time, or scale the inputs as in calibration",
     "input range exceeded": "calibrate with data that reach as far as these, or scale the inputs as in calibration",
-    "input rounding": "send the input with more bits (--input-bits)",
-    "too few calibration samples": "calibrate on 64 samples or more (--calib FILE, or --data NAME --calib-samples 256)",
+    "input rounding": "send the input with more bits (input_bits)",
+    "too few calibration samples": "calibrate on 64 samples or more",
     "trained in integers": "compare with the network before fine-tuning only for its accuracy: its weights were changed on purpose",
 }  # fmt: skip
 """By cause, the advice."""

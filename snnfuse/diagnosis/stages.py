@@ -34,7 +34,7 @@ def diagnose_stages(
     """
     began, pipeline = time.perf_counter(), bundle.pipeline
     if inputs is None:
-        raise InputError(f"{bundle.path}: a network in stages is diagnosed on data: give --input FILE or --data NAME")
+        raise InputError(f"{bundle.path}: a network in stages is diagnosed on data: give inputs (--input FILE or --data NAME)")
     x = as_inputs(pipeline.inputs, inputs)
     staged = StagedGraph(tuple(stage.graph for stage in bundle.stages), bundle.links)
     floats, parts = simulate_staged(staged, x, pipeline.programs[0].dt), []
