@@ -73,7 +73,7 @@ class CheckpointWarning(UserWarning):
 
 
 class DataWarning(UserWarning):
-    """What a data set's files made its reader do: recordings of two channels averaged, a damaged cache computed anew."""
+    """What data made their reader do or look like: recordings of two channels averaged, a whole sequence in the place of one step."""
 
 
 class NetxWarning(UserWarning):

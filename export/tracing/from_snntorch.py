@@ -9,6 +9,7 @@ reason) its entry in the ledger.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,9 +25,10 @@ from snnfuse.export.tracing.capture.arguments import unwrapped
 from snnfuse.export.tracing.capture.trace import trace
 from snnfuse.export.tracing.capture.tracer import HALF, SPIKES
 from snnfuse.export.tracing.emit.assemble import assemble
+from snnfuse.export.tracing.step.doubtful_sample import doubtful_sample
 from snnfuse.export.tracing.step.step import PART, Step
 from snnfuse.export.tracing.step.time_loop import Loop
-from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.errors import DataWarning, InputError, SnnfuseError
 from snnfuse.hardware.ledger import Ledger, LedgerEntry, to_json
 
 DT = 1e-4
@@ -69,6 +71,9 @@ def to_nir(model: nn.Module, sample: Any, *, dt: float = DT) -> nir.NIRGraph:
         or "last" of all steps, "classes", of which it returns sums of so many groups of neurons, and "host_steps", by module what a host
         could compute in the place of a scale that it was folded to.
 
+    Warns:
+        DataWarning: the sample looks like a whole sequence given to a forward that takes one step.
+
     Raises:
         UnsupportedError: something that NIR cannot hold with its meaning, by name, with a way out.
         InputError: the sample does not fit the model, or a parameter is not finite.
@@ -86,7 +91,27 @@ def traced(model: nn.Module, sample: Any, dt: float = DT, steps: int | None = No
     """As `to_nir`; steps: what numbers of steps are that forward takes and the sample does not give."""
     if not dt > 0:
         raise InputError(f"dt={dt} must be above 0: it is the length of a time step in seconds")
-    return finish(capture(model, sample, steps), dt)
+    try:
+        loop = capture(model, sample, steps)
+        found = finish(loop, dt)
+    except InputError as problem:
+        raise _whole_sequence(model, sample, problem) from problem
+    for text in doubtful_sample(found.step, loop.model):
+        warnings.warn(text, DataWarning, stacklevel=3)
+    return found
+
+
+def _whole_sequence(model: nn.Module, sample: Any, problem: InputError) -> InputError:
+    """The problem, or what is wrong with a sample that one step of it would not have."""
+    tensors = sample if isinstance(sample, tuple | list) else (sample,)
+    if not all(isinstance(x, torch.Tensor) and x.ndim > 2 for x in tensors):
+        return problem
+    try:
+        capture(model, tuple(x[0] for x in tensors))
+    except SnnfuseError:
+        return problem
+    shapes = ", ".join(str(tuple(x.shape)) for x in tensors)
+    return InputError(f"the sample {shapes} is a whole sequence, and forward takes one time step: give sample[0], (batch, *shape)")
 
 
 def capture(model: nn.Module, sample: Any, steps: int | None = None) -> Loop:

@@ -108,9 +108,8 @@ def _stand_in(source: Source, settings: Settings) -> Samples | None:
         (graph,) = source.floats(None, settings).stages
         shapes = {name: tuple(int(n) for n in node.input_type["input"]) for name, node in graph.inputs.items()}
     if shapes is None:
-        raise InputError(
-            f"the shapes of {source.name}'s inputs are not known: give samples, or their shapes (--calib FILE.npz, --data NAME or --sample SHAPE)"
-        )
+        ways = "give samples, or their shapes (--calib FILE.npz, --data NAME or --sample SHAPE)"
+        raise InputError(f"the shapes of {source.name}'s inputs are not known: {ways}")
     spikes = random_inputs({name: SpikeInput(tuple(shape)) for name, shape in shapes.items()}, settings.time_steps)
     return replace(spikes, inputs={name: array.astype(np.float32) for name, array in spikes.inputs.items()})
 
