@@ -129,7 +129,7 @@ def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tup
 @cache
 def kernel() -> Callable:
     """The kernel, compiled or loaded on its first call."""
-    options: dict[str, Any] = {**OPTIONS, "nogil": True, "_nrt": False}
+    options: dict[str, Any] = {**OPTIONS, "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
     compiled: Any = jit(**options)(run)
     keep_on_disk(compiled, run, fingerprint(), "the emulator's kernel")
     return raising(compiled) if BOUNDS_CHECKED else compiled

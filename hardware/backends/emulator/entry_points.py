@@ -15,7 +15,7 @@ from numba import from_dtype, njit, types
 from numba.np.numpy_support import carray
 
 from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function, told_apart
-from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, kernel_part
+from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, INNER, kernel_part
 from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm
 from snnfuse.hardware.backends.emulator.records import ADDRESSES, CONNECTION, Memory
 from snnfuse.hardware.backends.emulator.vectors import bytes_at, shorts_at, words_at
@@ -59,7 +59,7 @@ def update_address(update: Callable[..., None], layout: Layout) -> int:
         name = f"{update.__module__}.{update.__qualname__}"
         more = repr((_source(update), closure, layout))
         own = told_apart(update, sha256(more.encode()).hexdigest())
-        known = {"update": njit(**OPTIONS)(own), "ports": layout.ports, "states_each": layout.states, "carray": carray}
+        known = {"update": njit(**OPTIONS, **INNER)(own), "ports": layout.ports, "states_each": layout.states, "carray": carray}
         arguments = (WORDS, WORDS, types.CPointer(from_dtype(layout.record)), WORDS, types.int64)
         entry = _update_alike if layout.alike else _update_each
         _updates[key] = c_function(entry, name, known, arguments, more, f"the emulator's neurons ({name})")
