@@ -7,6 +7,7 @@ is 2 and the trace goes into a log. With `--json -` an error is JSON on stdout t
 """
 
 import errno
+import gc
 import importlib
 import io
 import json
@@ -102,12 +103,14 @@ def import_extension(module: str) -> None:
 
 def main() -> None:
     """Entry point of `snnfuse`."""
+    _collect_seldom()
     _open_standard_streams()
     sys.exit(run(lambda: snnfuse, "snnfuse", sys.argv[1:]))
 
 
 def export_main() -> None:
     """Entry point of `snnfuse-export`, the same as `snnfuse export`."""
+    _collect_seldom()
     _open_standard_streams()
     sys.exit(run(lambda: load_command("export"), "snnfuse-export", sys.argv[1:]))
 
@@ -234,6 +237,11 @@ def _report_json(message: str, code: int) -> None:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     return "--json=-" in arguments or ("--json", "-") in zip(arguments, arguments[1:])
+
+
+def _collect_seldom() -> None:
+    """Look for garbage in circles less often: what torch and the compiler make stays, and looking took a tenth of an export."""
+    gc.set_threshold(100_000, 50, 50)
 
 
 def _open_standard_streams() -> None:

@@ -1,17 +1,19 @@
 """Can a state of this program overflow? For every population and every way to: impossible, witnessed, or undecided."""
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.overflow.bounds import PopulationBounds
 from snnfuse.hardware.overflow.intervals import bounds_form, state_bounds
-from snnfuse.hardware.overflow.witness import Witness, find_witness
+from snnfuse.hardware.overflow.witness import ROUNDS, Witness, find_witness
 
 TRIED = 3  # neurons per population and event, those with the widest bounds
+# Rounds of local search, and for how many of these: held inputs alone find most, and a limit of time must not be spent on the first.
+PASSES = ((0, TRIED), (5, 1), (ROUNDS, TRIED))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,31 +65,56 @@ def prove(
         steps: the longest window; None for any length.
         search: whether to look for witnesses; without, what is not impossible stays undecided.
         seed: of that search.
-        seconds: after which no search is started or goes on, and what is still open stays undecided; None for no such end. Bounds, and
-            with them every "impossible", are not cut short.
+        seconds: of processor time, after which no search is started or goes on, and what is still open stays undecided; None for no such
+            end. Bounds, and with them every "impossible", are not cut short.
     """
-    deadline = None if seconds is None else time.monotonic() + seconds
+    deadline = None if seconds is None else time.process_time() + seconds
     found = state_bounds(program, steps)
-    ways = [(name, event) for name in found for event in bounds_form(program.neurons[name]).events]
+    verdicts = [_bounded(program, name, event, found[name]) for name in found for event in bounds_form(program.neurons[name]).events]
+    for rounds, tried in PASSES if search else ():
+        for i, verdict in sorted(enumerate(verdicts), key=lambda each: each[1].harmless):
+            if verdict.status == "undecided":
+                verdicts[i] = _searched(program, verdict, found[verdict.node], steps, seed, rounds, tried, deadline)
+    return tuple(verdicts)
 
-    def look(name: str, neuron: int, event: str) -> Witness | None:
-        ended = not search or (deadline is not None and time.monotonic() > deadline)
-        return None if ended else find_witness(program, name, neuron, event, steps, seed, deadline=deadline)
 
-    return tuple(_verdict(program, name, event, found[name], look) for name, event in ways)
-
-
-def _verdict(program: Program, name: str, event: str, bounds: PopulationBounds, look: Callable[[str, int, str], Witness | None]) -> Verdict:
+def _bounded(program: Program, name: str, event: str, bounds: PopulationBounds) -> Verdict:
+    """The verdict of the bounds alone."""
     form = bounds_form(program.neurons[name])
-    way = form.events[event]
-    state = bounds.intervals[way.value]
-    interval, count = (int(state.low.min()), int(state.high.max())), int(way.possible(state).sum())
+    state = bounds.intervals[form.events[event].value]
+    interval, count = (int(state.low.min()), int(state.high.max())), int(form.events[event].possible(state).sum())
     if not count:
         return Verdict(name, event, 0, interval)
-    widest = np.argsort(-way.farthest(state), kind="stable")[: min(TRIED, count)].tolist()
-    found = ((n, look(name, n, event)) for n in widest)
-    neuron, witness = next(((n, w) for n, w in found if w), (widest[0], None))
-    return Verdict(name, event, count, interval, neuron, witness, form.is_harmless(program.neurons[name], event))
+    return Verdict(
+        name, event, count, interval, _widest(program, name, event, bounds)[0], None, form.is_harmless(program.neurons[name], event)
+    )
+
+
+def _widest(program: Program, name: str, event: str, bounds: PopulationBounds) -> list[int]:
+    """The neurons that reach farthest, all of which may overflow."""
+    way = bounds_form(program.neurons[name]).events[event]
+    state = bounds.intervals[way.value]
+    return np.argsort(-way.farthest(state), kind="stable")[: min(TRIED, int(way.possible(state).sum()))].tolist()
+
+
+def _searched(
+    program: Program,
+    verdict: Verdict,
+    bounds: PopulationBounds,
+    steps: int | None,
+    seed: int,
+    rounds: int,
+    tried: int,
+    deadline: float | None,
+) -> Verdict:
+    """The same, with a witness where one is found for some of the widest neurons."""
+    for neuron in _widest(program, verdict.node, verdict.event, bounds)[:tried]:
+        if deadline is not None and time.process_time() > deadline:
+            break
+        witness = find_witness(program, verdict.node, neuron, verdict.event, steps, seed, rounds, deadline)
+        if witness:
+            return replace(verdict, neuron=neuron, witness=witness)
+    return verdict
 
 
 def counts(verdicts: tuple[Verdict, ...]) -> Mapping[str, int]:

@@ -57,8 +57,8 @@ def find_witness(
         name, neuron: a population, and the index of one of its neurons in C order.
         steps: the longest window; None for any length.
         seed: of the search.
-        rounds: of local search, at most.
-        deadline: of `time.monotonic`, after which no run is started; a first run that is too large to end soon is then not made either.
+        rounds: of local search, at most; 0 for inputs that are held alone.
+        deadline: of `time.process_time`, after which no run is started; a first run that is too large to end soon is then not made either.
     """
     cone = upstream(program, name)
     if not cone.inputs:
@@ -158,7 +158,7 @@ def _search(
     ][:CANDIDATES]
     orders = [_order(time, rng) for _ in pieces]
     for _ in range(rounds):
-        if deadline is not None and clock.monotonic() > deadline:
+        if deadline is not None and clock.process_time() > deadline:
             return None
         far, found = _try(program, name, neuron, event, [{n: p[n][o] for n in p} for p, o in zip(pieces, orders)])
         if found:
