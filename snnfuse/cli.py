@@ -25,6 +25,7 @@ from typing import Any
 import click
 
 from snnfuse.commands.console import printable, printable_line
+from snnfuse.commands.phases import about_to_write
 from snnfuse.commands.wording import in_flags
 
 COMMANDS = {
@@ -184,6 +185,7 @@ def _warnings_in_a_line() -> Iterator[None]:
             python_s(message, category, *where)
         elif line not in said:
             said.add(line)
+            about_to_write()
             click.echo(f"warning: {line}", err=True)
 
     with warnings.catch_warnings():

@@ -4,13 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import click
 
+from snnfuse.commands.phases import about_to_write, counted, shown
 from snnfuse.commands.timings import Clock, Spent
 from snnfuse.commands.wording import in_flags
 
@@ -23,54 +24,41 @@ class Console:
         json_to: a file for the result as JSON; "-" is stdout, where then nothing else is written; None for none.
         quiet: say nothing but errors and JSON.
         keep: files and folders that the JSON must not be written over or into.
+        steps: how many there will be, where that is known.
         spent: what its steps took, as they end.
     """
 
     json_to: str | None = None
     quiet: bool = False
     keep: tuple[Path | None, ...] = ()
+    steps: int | None = None
     spent: list[Spent] = field(default_factory=list, compare=False)
 
     def say(self, text: str = "") -> None:
         """A line, or several, for a person."""
         if not self.quiet:
             lines = [in_flags(line) if line.startswith("warning: ") else line for line in map(printable_line, text.split("\n"))]
+            about_to_write()
             click.echo("\n".join(lines), err=self.json_to == "-")
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Show that something takes its time, on a terminal; keep how long it took."""
+        """Show that something takes its time; keep how long it took."""
         clock = Clock()
         try:
-            with self._shown(what):
+            with nullcontext() if self.quiet else shown(printable(what), len(self.spent), self.steps):
                 yield
         finally:
             self.spent.append(clock.spent(what))
 
     @contextmanager
-    def _shown(self, what: str) -> Iterator[None]:
-        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
-            yield
-            return
-        from rich.console import Console as Terminal
-        from rich.text import Text
-
-        with Terminal(stderr=True).status(Text(printable(what))):
-            yield
-
-    @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None] | None]:
-        """A bar for something that counts, moved by calls with (done, total); None where there is no terminal to show it on."""
-        if self.quiet or sys.stderr is None or not sys.stderr.isatty():
+        """Show something that counts, as calls with (done, total) say; None where there is no terminal to show it on."""
+        if self.quiet:
             yield None
             return
-        from rich.console import Console as Terminal
-        from rich.markup import escape
-        from rich.progress import Progress
-
-        with Progress(console=Terminal(stderr=True), transient=True) as bar:
-            task = bar.add_task(escape(printable(what)), total=None)  # moves to and fro until the first call: compiling, starting a cluster
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        with counted(printable(what)) as told:
+            yield told
 
     @contextmanager
     def result(self) -> Iterator[dict[str, Any]]:
@@ -133,6 +121,7 @@ PATH = NamedPath(path_type=Path)
 
 def fail(error: Exception, code: int) -> int:
     """Say what failed although there is a result; returns the code to exit with."""
+    about_to_write()
     click.echo(f"error: {in_flags(printable(str(error)))}", err=True)
     return code
 

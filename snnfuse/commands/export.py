@@ -1,6 +1,7 @@
 """`snnfuse export`, which is also `snnfuse-export`: a trained network to a bundle."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # Written out, because importing the modules that define them takes longer than --help may; a test compares them.
 TARGETS = ("loihi2", "lava", "nir", "netx")
+STEPS = 7  # of an export, for the bar
 SHOWN = 3  # entries of the ledger in an error
 EFFORTS = ("fast", "full", "off")
 RESETS = ("zero", "subtract", "subtract_delayed", "subtract_undelayed", "zero_delayed", "zero_stored")
@@ -74,7 +76,7 @@ def export(json_to: str | None, quiet: bool, timings: bool, **given: Any) -> Non
     netx    integers for lava-dl's netx: network.net, which other targets hold where netx can express it
     """
     options = ExportOptions(**given)
-    console = Console(json_to, quiet, (options.model, options.calib, options.place))
+    console = Console(json_to, quiet, (options.model, options.calib, options.place), STEPS)
     with console.result() as result:
         result.update(run_export(options, console))
         if timings:
@@ -86,6 +88,7 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
     """Export as the options say; returns the result, JSON-able."""
     with console.step("loading"):
         from snnfuse.compile import compile, open_source, save
+        from snnfuse.compile.main_job import with_proof
         from snnfuse.export.bundle.bundle import is_bundle
         from snnfuse.hardware.files import check_target, resolved
         from snnfuse.hardware.reading import reading
@@ -99,13 +102,19 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
         check_options(options, source.kind)
         samples, settings = find_samples(source, options), options.settings(find_shapes(source, options))
     with warnings_as_lines(), reading(options.model):
-        compiled = compile(source, samples, settings, options.find_target(), console.step)
+        compiled = compile(source, samples, replace(settings, prove="off"), options.find_target(), console.step)
     found = compiled.to_json()
     check_strict(found, console, options.strict)
+    if not options.verbose:  # before what takes its time and changes none of it
+        console.say("\n".join(verdict(found)))
+    with console.step("proving that nothing overflows"):
+        compiled = with_proof(compiled, settings.prove)
+    found = compiled.to_json()
     if not options.dry_run:
         with console.step("writing the bundle"):
             save(options.place, compiled, force=options.force)
-    console.say(summary(found) if options.verbose else "\n".join(verdict(found)))
+    if options.verbose:
+        console.say(summary(found))
     console.say("dry run: nothing was written" if options.dry_run else f"bundle: {options.place}")
     if compiled.target.has_program and not options.dry_run:
         console.say(f"next: snnfuse verify {options.place}")

@@ -49,7 +49,7 @@ def describe_timings(spent: Sequence[Spent]) -> str:
     whole = os.times()
     listed = [(each.step, f"{each.seconds:.2f}", f"{each.processor:.2f}") for each in spent]
     rest = _processor(whole) - sum(each.processor for each in spent)
-    return table(("step", "seconds", "processor seconds"), [*listed, ("starting and printing", "–", f"{rest:.2f}")])
+    return table(("step", "seconds", "processor seconds"), [*listed, ("starting and printing", "-", f"{rest:.2f}")])
 
 
 def timings_json(spent: Sequence[Spent]) -> list[dict[str, Any]]:
