@@ -10,6 +10,7 @@
 # make browser   the tests of pages in headless Chromium, which make test skips where it is not installed: 250 MB more
 # make fuzz      one minute of mutated files for every reader
 # make dist      wheel and sdist, the same bytes for the same commit
+# make wheel     the wheel, installed in an empty environment, .venv-wheel: its demo, and its bundle verified
 #
 # WORKERS=2      processes that the tests are spread over (make test: 0.5 to 1 GB of memory each)
 # PYTHON=...     the interpreter to use (default: python3 if it is 3.10 to 3.13, else the first of those that runs)
@@ -51,6 +52,16 @@ fuzz: install
 
 dist: install
 	@$(RUN) tools/build_packages.py
+
+# From out/wheel, where no source can be imported in place of what the wheel holds.
+INSTALLED := .venv-wheel
+wheel: install
+	@rm -rf $(INSTALLED) out/wheel && mkdir -p out/wheel
+	@$(RUN) tools/build_packages.py out/wheel
+	@$(RUN) -m venv $(INSTALLED)
+	@$(INSTALLED)/bin/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) -c constraints.txt "$$(ls out/wheel/*.whl)[train]"
+	@$(INSTALLED)/bin/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) --no-deps --ignore-requires-python $(LAVA)
+	@cd out/wheel && ../../$(INSTALLED)/bin/snnfuse demo --output demo && ../../$(INSTALLED)/bin/snnfuse verify demo/bundle
 
 # The highest are what constraints.txt pins, which make test has. uv alone resolves downwards; Lava's own pins are in pyproject.toml.
 LOWEST := .venv-lowest
@@ -108,4 +119,4 @@ $(VENV)/.created:
 	exit 1
 
 clean:
-	rm -rf $(VENV) out site
+	rm -rf $(VENV) $(INSTALLED) out site

@@ -32,6 +32,12 @@ def declared(pattern: str) -> list[str]:
     return ast.literal_eval(body)
 
 
+def test_the_version_has_a_heading_in_the_changes() -> None:
+    (version,) = re.findall(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    assert re.search(rf"^## {re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.M)
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
 def test_every_package_is_declared() -> None:
     assert set(declared("packages")) == packages_in_tree()
 
