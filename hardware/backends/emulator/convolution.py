@@ -8,7 +8,7 @@ follows the sizes of kernel, input and output, whatever stride, padding and dila
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -70,6 +70,7 @@ class Axis:
         aways = (np.array([away for away, _ in taps], np.int64) for taps in self.taps)
         return [self.first[self.phase == k][:, None] + away for k, away in enumerate(aways)]
 
+    @cached_property
     def meets(self) -> NDArray[np.bool_]:
         """Whether each position meets an output that is wanted."""
         found = np.zeros(len(self.first), np.bool_)
@@ -82,6 +83,7 @@ def _inside(x: NDArray, outputs: range) -> NDArray[np.bool_]:
     return (x >= outputs.start) & (x < outputs.stop)
 
 
+@lru_cache(maxsize=256)  # calibration makes a plan for every candidate, all of the same geometry
 def axis(size: int, kernel: int, stride: int, padding: int, dilation: int, outputs: range) -> Axis:
     """An axis without the taps that meet no output from any position."""
     first, remainder = np.divmod(np.arange(size, dtype=np.int64) + padding, stride)
@@ -133,7 +135,7 @@ def runs(conv: Conv2d, stored: Stored, rows: range) -> Runs:
     channel = np.arange(conv.input_shape[0])[:, None, None]
     target = origin + (vertical.first[:, None] - rows.start) * pitch + horizontal.first * cell
     target = target + channel // conv.weights.shape[1] * (channels // conv.groups)
-    sources = np.stack(np.broadcast_arrays(np.where(vertical.meets()[:, None], target, -1), begin + each * channel), -1)
+    sources = np.stack(np.broadcast_arrays(np.where(vertical.meets[:, None], target, -1), begin + each * channel), -1)
     size = (len(rows) + 2 * reach) * pitch + left * cell + 2 * max(*lengths, cell)
     phases = np.broadcast_to(phase, conv.input_shape)
     tables = sources.reshape(-1, 2), phases.reshape(-1), np.array(firsts), np.array(places), np.array(lengths)
