@@ -24,8 +24,7 @@ from typing import Any
 
 import click
 
-from snnfuse.commands.console import printable, printable_line
-from snnfuse.commands.phases import about_to_write
+from snnfuse.commands.console import painted, printable, printable_line, write
 from snnfuse.commands.wording import in_flags
 
 COMMANDS = {
@@ -185,8 +184,7 @@ def _warnings_in_a_line() -> Iterator[None]:
             python_s(message, category, *where)
         elif line not in said:
             said.add(line)
-            about_to_write()
-            click.echo(f"warning: {line}", err=True)
+            write(painted(f"warning: {line}"), err=True)
 
     with warnings.catch_warnings():
         python_s, warnings.showwarning = warnings.showwarning, show
@@ -215,7 +213,7 @@ def _report_exception(error: Exception, as_json: bool) -> int:
 
 def _report(message: str, code: int, as_json: bool) -> int:
     line = in_flags(printable(message))
-    click.echo(f"error: {line}", err=True)
+    write(painted(f"error: {line}"), err=True)
     if as_json:
         _report_json(line, code)
     return code

@@ -94,7 +94,7 @@ def beside(found: "Mapping[str, Any]") -> str:
 
     runs = [(f"measured ({run['profilers']})", run.get("step_us"), run.get("total_w")) for run in found["measured"]]
     runs += [(f"predicted, {name}", of["step_us"], of["total_w"]) for name, of in found["predicted"].items()]
-    return table(("", "us per step", "W"), [(what, *("–" if x is None else f"{x:.4g}" for x in each)) for what, *each in runs])
+    return table(("", "us per step", "W"), [(what, *("-" if x is None else f"{x:.4g}" for x in each)) for what, *each in runs])
 
 
 def write_row(bundle: Path, result: dict[str, Any], row: Path | None, console: Console) -> None:

@@ -1,12 +1,13 @@
 """`snnfuse check`: what would become of a network, layer by layer, without calibrating it."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from snnfuse.commands.console import Console, json_option
-from snnfuse.commands.export import L2, RESETS, TARGETS, TIERS, warnings_as_lines
+from snnfuse.commands.export import L2, LAYOUTS, RESETS, TARGETS, TIERS, warnings_as_lines
 from snnfuse.commands.export_inputs import find_shapes, given_samples
 from snnfuse.commands.export_options import ExportOptions, check_options
 from snnfuse.commands.map import board_option
@@ -28,6 +29,8 @@ HEAD = ("layer", "neurons", "meaning", "tier", "status", "cores")
     "--sample", multiple=True, metavar="[NAME=]SHAPE", help="Shape of an input in one step, as 1x28x28; inputs are random spikes."
 )
 @click.option("--time-steps", type=click.IntRange(1), metavar="N", help="Time steps of a forward that loops itself.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="How forward takes time; default: found by tracing it.")
+@click.option("--batch-first", is_flag=True, help="The arrays of --calib are (batch, time, ...).")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
 @click.option("--reset", type=click.Choice(RESETS), help="As if spiking neurons had this reset.")
 @click.option("--l2", type=click.Choice(L2), default=L2[0], show_default=True, help="L2 on every step: a constant, the host, or on chip.")
@@ -59,11 +62,12 @@ def check(model: str, json_to: str | None, quiet: bool, **given: Any) -> None:
 
 def screen(found: "Check") -> str:
     """What is printed: a row per layer, what changes, and the board."""
-    from snnfuse.report.tables import table
+    from snnfuse.report.tables import WIDTH, table
 
     rows = [(row.name, row.neurons, row.decision, row.tier, row.status, "-" if row.cores is None else row.cores) for row in found.layers]
     changes = [f"{row.name}: {row.why}" for row in found.layers if row.why] + list(found.elsewhere)
     lines = [table(HEAD, rows), *changes]
     if found.board:
         lines.append(f"fits: {found.cores} of the {found.of} cores of {found.board}")
-    return "\n".join([*lines, f"integers chosen on {found.samples}, to know cores; what they cost is measured by snnfuse-export"])
+    said = f"integers chosen on {found.samples}, to know cores; what they cost is measured by snnfuse-export"
+    return "\n".join([*lines, *textwrap.wrap(said, WIDTH, subsequent_indent="  ", break_long_words=False)])

@@ -38,8 +38,7 @@ class Console:
         """A line, or several, for a person."""
         if not self.quiet:
             lines = [in_flags(line) if line.startswith("warning: ") else line for line in map(printable_line, text.split("\n"))]
-            about_to_write()
-            click.echo("\n".join(lines), err=self.json_to == "-")
+            write("\n".join(map(painted, lines)), err=self.json_to == "-")
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -97,6 +96,23 @@ def _stdout_to_stderr(active: bool) -> Iterator[None]:
         os.close(stdout)
 
 
+COLOURS = {"error: ": "red", "FAILED": "red", "warning: ": "yellow", "PASSED": "green", "EQUAL": "green", "ready to ": "green"}
+
+
+def painted(line: str) -> str:
+    """Return a line with its first word in the colour of what it says; `write` leaves it out where it would not be seen."""
+    for word, colour in COLOURS.items():
+        if line.startswith(word):
+            return click.style(word, fg=colour, bold=True) + line[len(word) :]
+    return line
+
+
+def write(text: str, err: bool = False) -> None:
+    """Print, in colour on a terminal only, and on none where NO_COLOR is set (no-color.org)."""
+    about_to_write()
+    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)
+
+
 def printable_line(text: str) -> str:
     """Return a line without what names from a file could steer a terminal with."""
     return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text.expandtabs())
@@ -121,8 +137,7 @@ PATH = NamedPath(path_type=Path)
 
 def fail(error: Exception, code: int) -> int:
     """Say what failed although there is a result; returns the code to exit with."""
-    about_to_write()
-    click.echo(f"error: {in_flags(printable(str(error)))}", err=True)
+    write(painted(f"error: {in_flags(printable(str(error)))}"), err=True)
     return code
 
 

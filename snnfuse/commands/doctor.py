@@ -30,7 +30,17 @@ def doctor(json_to: str | None, quiet: bool) -> int:
         with console.step("importing Lava"):
             problem = find_problem()
         result["problem"] = str(problem) if problem else None
+        result["verdict"] = "" if problem else verdict(result)
+        if not problem:
+            console.say(f"\n{result['verdict']}")
     return fail(problem, problem.exit_code) if problem else 0
+
+
+def verdict(found: dict[str, Any]) -> str:
+    """Return what can be done, of an environment in which Lava imports."""
+    if found["lightning"] is None:
+        return "ready to export, run and verify; snnfuse train and snnfuse demo need: pip install 'snnfuse[train]'"
+    return "ready to train, export, run and verify"
 
 
 def find_problem() -> "EnvironmentProblem | None":

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -73,11 +73,12 @@ def run_stream(path: Path, output: Path | None, streaming: Streaming, console: C
     pipeline, window = bundle.pipeline, streaming.window or golden_steps(bundle)
     settings = Settings(streaming.features, streaming.rate, streaming.threshold, streaming.repeat, streaming.steps)
     fed = Count(open_stream(pipeline, streaming.sources, settings))
+    classes = class_names(bundle)
     start, found = time.perf_counter(), Counter[int]()
     with open_lines(output) as lines:
         for decision in decide(pipeline, fed, window, output=streaming.readout, sliding=streaming.sliding):
             found[decision.neuron] += 1
-            console.say(describe(decision, streaming.sliding is not None))
+            console.say(describe(decision, streaming.sliding is not None, classes))
             if lines is not None:
                 lines.write(json.dumps(asdict(decision)) + "\n")
                 lines.flush()
@@ -107,11 +108,18 @@ def golden_steps(bundle: "Bundle") -> int:
     return len(next(iter(bundle.stages[0].events.values())))
 
 
-def describe(decision: "Decision", sliding: bool) -> str:
-    """A line."""
+def class_names(bundle: "Bundle") -> Sequence[str]:
+    """What each neuron of the output stands for, as the data set that calibrated the bundle names it; empty where that is not known."""
+    drawn_from = (bundle.report.get("calibration") or {}).get("data") or {}
+    return drawn_from.get("classes") or ()
+
+
+def describe(decision: "Decision", sliding: bool, classes: Sequence[str] = ()) -> str:
+    """A line; with the name of the class where each neuron is one."""
+    named = f" ({classes[decision.neuron]})" if len(classes) == len(decision.scores) else ""
     since = f"for {decision.settled} decisions" if sliding else f"settled after step {decision.settled} of the window"
     return (
-        f"step {decision.step}: {decision.output} neuron {decision.neuron} (score {decision.scores[decision.neuron]}, {since}); "
+        f"step {decision.step}: {decision.output} neuron {decision.neuron}{named} (score {decision.scores[decision.neuron]}, {since}); "
         f"{decision.latency} steps later"
     )
 

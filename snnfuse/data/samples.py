@@ -187,7 +187,7 @@ def draw_samples(
     chosen = np.arange(len(pairs))
     if number < len(pairs):
         chosen = np.sort(np.random.default_rng(seed).choice(len(pairs), number, replace=False))
-    drawn_from = {"name": name, "settings": asdict(loaded.settings)}
+    drawn_from = {"name": name, "settings": asdict(loaded.settings), "classes": list(loaded.classes)}
     return Samples(pairs.steps(chosen), pairs.labels[chosen], f"{name}, {part} part", drawn_from)
 
 

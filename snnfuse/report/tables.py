@@ -4,7 +4,7 @@ import io
 import shutil
 from collections.abc import Sequence
 
-WIDTH = 140  # where there is no terminal
+WIDTH = 80  # where there is no terminal
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -18,12 +18,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def wrapped_table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A title above lines that separate wrapped rows."""
-    from rich import box
+    from rich.box import Box
     from rich.console import Console as Terminal
     from rich.markup import escape
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_lines=False, pad_edge=False)
+    lines = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # which every encoding has
+    made = Table(title=title, title_justify="left", title_style="bold", box=lines, show_lines=False, pad_edge=False)
     for name in head:
         made.add_column(name, overflow="fold")
     for row in rows:
