@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from browser import DESKTOP, PHONE, look
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,6 +34,17 @@ def test_the_documentation_builds(copy: Path) -> None:
     done = make_docs(copy)
     assert done.returncode == 0 and "site/index.html" in done.stdout, done.stdout + done.stderr
     assert (copy / "site/index.html").exists()
+
+
+@pytest.mark.slow
+def test_pages_can_be_read_by_everybody_and_on_a_phone(copy: Path) -> None:
+    done = make_docs(copy)
+    assert done.returncode == 0, done.stderr
+    site = copy / "site"
+    pages = [site / "index.html", *(site / name / "index.html" for name in ("tutorial", "ops", "cli", "api"))]
+    for dark in (False, True):
+        for view in look(pages, widths=(DESKTOP, PHONE), dark=dark):
+            assert (view.loaded, view.violations, view.overflow, view.remote) == (True, [], 0, []), view
 
 
 def test_what_is_broken_ends_it(copy: Path) -> None:

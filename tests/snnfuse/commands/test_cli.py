@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import warnings
 from pathlib import Path
 from typing import get_args
@@ -60,14 +59,15 @@ def test_warnings_of_ours_are_said_once_in_a_line(capfd: pytest.CaptureFixture[s
     assert len(others) == 1
 
 
-def test_help_answers_in_under_300_ms() -> None:
+def test_help_answers_in_150_ms() -> None:
     command = Path(sys.executable).with_name("snnfuse-export")
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        before = os.times()
         subprocess.run([command, "--help"], check=True, capture_output=True)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.3  # the best of five: other processes may take the processor in between
+        after = os.times()
+        seconds.append(after.children_user + after.children_system - before.children_user - before.children_system)
+    assert min(seconds) < 0.15  # of the processor
 
 
 def test_importing_snnfuse_imports_nothing_heavy() -> None:
