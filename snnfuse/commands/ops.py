@@ -1,5 +1,6 @@
 """`snnfuse ops`: what becomes of every neuron, layer, operation and node on its way to the chip."""
 
+import re
 from collections import Counter
 from dataclasses import asdict
 from difflib import get_close_matches
@@ -97,10 +98,16 @@ def screen(rows: "tuple[Row, ...]") -> str:
 
 
 def page(rows: "tuple[Row, ...]") -> str:
-    """The same in Markdown."""
-    parts = [ABOUT]
+    """The same in Markdown, with an anchor in every row: the first of its names, and a number where several rows share it."""
+    parts, taken = [ABOUT], Counter[str]()
     for group, held in by_group(rows).items():
-        lines = (" | ".join(cell.replace("|", "\\|") for cell in cells(row)) for row in held)
+        lines = (f'<a id="{_anchor(row, taken)}"></a>' + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) for row in held)
         head = [f"## {group}", "", f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
         parts.append("\n".join([*head, *(f"| {line} |" for line in lines)]) + "\n")
     return "\n".join(parts)
+
+
+def _anchor(row: "Row", taken: Counter[str]) -> str:
+    name = "op-" + re.sub(r"[^a-z0-9]+", "-", row.name.partition(",")[0].lower()).strip("-")
+    taken[name] += 1
+    return name if taken[name] == 1 else f"{name}-{taken[name]}"

@@ -4,8 +4,9 @@
     ```python                       runs, and sees what earlier ones of the page defined
     ```console                      runs each line that begins with "$ ", and compares what it prints with the lines below it
 
-Of the printed lines numbers may differ, and "..." stands for any number of lines. A block that needs what a page does not show, such as a
-trained model, finds it in an HTML comment above it, `<!-- before: ... -->`, which runs like a ```python block.
+Standard error is not compared: it says what is going on. Of the printed lines numbers may differ, and "..." stands for any number of
+lines. A block that needs what a page does not show, such as a trained model, finds it in an HTML comment above it,
+`<!-- before: ... -->`, which runs like a ```python block.
 """
 
 import contextlib
@@ -69,11 +70,9 @@ def _run_commands(block: Block, page: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "COLUMNS": "80", "PYTHONWARNINGS": "ignore"}
     for command, expected in commands(block.text):
-        done = subprocess.run(
-            command, shell=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT
-        )
+        done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=TIMEOUT)
         where = f"{page.name}, line {block.line}: {command}"
-        assert done.returncode == 0, f"{where}\n{done.stdout}"
+        assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
         assert re.fullmatch(pattern(expected), done.stdout.strip("\n") + "\n"), (
             f"{where}\n--- the page\n{expected}\n--- printed\n{done.stdout}"
         )
