@@ -32,7 +32,7 @@ HEAD = ("layer", "neurons", "meaning", "tier", "status", "cores")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="How forward takes time; default: found by tracing it.")
 @click.option("--batch-first", is_flag=True, help="The arrays of --calib are (batch, time, ...).")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
-@click.option("--reset", type=click.Choice(RESETS), help="As if spiking neurons had this reset.")
+@click.option("--reset", type=click.Choice(RESETS), metavar="RULE", help=f"As if spiking neurons had this reset: {', '.join(RESETS)}.")
 @click.option("--l2", type=click.Choice(L2), default=L2[0], show_default=True, help="L2 on every step: a constant, the host, or on chip.")
 @board_option
 @click.option("--tier", type=click.Choice(TIERS), default=TIERS[1], show_default=True, help="Neurons taken: A, stock ones only, or B.")

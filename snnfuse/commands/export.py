@@ -42,7 +42,10 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="How forward takes time; default: found by tracing it.")
 @click.option("--batch-first", is_flag=True, help="The arrays of --calib are (batch, time, ...).")
 @click.option("--dt", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Length of a time step; default 1e-4.")
-@click.option("--reset", type=click.Choice(RESETS), help="Give spiking neurons this reset; the ledger states the effect.")
+@click.option(
+    "--reset", type=click.Choice(RESETS), metavar="RULE",
+    help=f"Give spiking neurons this reset: {', '.join(RESETS)}; the ledger states the effect.",
+)  # fmt: skip
 @click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
 @click.option(
     "--input-bits", type=click.IntRange(2, 24), help="Payload of analog inputs; default 12, or fewer where weights need the room."
@@ -73,7 +76,8 @@ def export(json_to: str | None, quiet: bool, timings: bool, **given: Any) -> Non
     loihi2  integers, fitted to the board's limits, and the tier of every neuron
     lava    integers for Lava's simulation
     nir     the float graph only
-    netx    integers for lava-dl's netx: network.net, which other targets hold where netx can express it
+    netx    integers for lava-dl's netx: network.net, which other targets
+            hold where netx can express it
     """
     options = ExportOptions(**given)
     console = Console(json_to, quiet, (options.model, options.calib, options.place), STEPS)
