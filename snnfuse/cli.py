@@ -18,13 +18,14 @@ import tempfile
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from difflib import get_close_matches
 from typing import Any
 
 import click
 
 from snnfuse.commands.console import painted, printable, printable_line, write
+from snnfuse.commands.phases import Dots
 from snnfuse.commands.wording import in_flags
 
 COMMANDS = {
@@ -145,7 +146,7 @@ def _run(load: Callable[[], click.Command], name: str, arguments: Sequence[str])
     except OSError:
         return _report("the folder that this was started in does not exist any more; change to another one", 2, as_json)
     try:
-        with _warnings_in_a_line():
+        with _warnings_in_a_line(), _alive(arguments):
             code = load().main(args=list(arguments), prog_name=name, standalone_mode=False)
         return code if isinstance(code, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:
@@ -166,6 +167,12 @@ def _run(load: Callable[[], click.Command], name: str, arguments: Sequence[str])
         return _report(f"the program was ended by sys.exit({end.code!r}) in code that it ran", 2, as_json)
     except Exception as error:
         return _report_exception(error, as_json)
+
+
+def _alive(arguments: Sequence[str]) -> AbstractContextManager[None]:
+    """Show that a command is alive where no step of its own does; a stream may wait for ever."""
+    quiet = any(word == "--quiet" or word.startswith("--stream") for word in arguments)
+    return nullcontext() if quiet else Dots("working")
 
 
 def _completes(name: str) -> bool:

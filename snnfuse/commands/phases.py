@@ -77,6 +77,22 @@ class Dots:
 
 
 @contextmanager
+def drawing() -> Iterator[None]:
+    """Keep phases around this one from writing while something moves on a terminal."""
+    silent = Dots("")
+    with _lock:
+        for dots in _running:
+            dots.end_line()
+        _running.append(silent)
+    try:
+        yield
+    finally:
+        with _lock:
+            _running.remove(silent)
+        about_to_write()
+
+
+@contextmanager
 def shown(what: str, done: int = 0, total: int | None = None) -> Iterator[None]:
     """Show a phase while it lasts.
 
@@ -94,7 +110,7 @@ def shown(what: str, done: int = 0, total: int | None = None) -> Iterator[None]:
 
     place = () if total is None else (BarColumn(20), TextColumn("phase {task.fields[phase]} of {task.total}"))
     columns = (SpinnerColumn(), *place, TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
+    with drawing(), Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
         bar.add_task(Text(what).plain, total=total, completed=done, phase=done + 1)
         yield
 
@@ -110,6 +126,6 @@ def counted(what: str) -> Iterator[Callable[[int, int], None] | None]:
     from rich.markup import escape
     from rich.progress import Progress
 
-    with Progress(console=Terminal(stderr=True), transient=True) as bar:
+    with drawing(), Progress(console=Terminal(stderr=True), transient=True) as bar:
         task = bar.add_task(escape(what), total=None)  # moves to and fro until the first call: compiling, starting a cluster
         yield lambda done, total: bar.update(task, completed=done, total=total)
