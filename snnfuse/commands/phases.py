@@ -44,6 +44,8 @@ class Dots:
 
     def __enter__(self) -> None:
         with _lock:
+            for around in _running:
+                around.end_line()
             _running.append(self)
         self._thread.start()
 

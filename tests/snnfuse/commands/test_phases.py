@@ -40,11 +40,14 @@ def test_quiet_is_quiet(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.M
     assert told is None and capfd.readouterr() == ("", "")
 
 
-def test_only_the_innermost_phase_writes(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_innermost_phase_writes_on_a_line_of_its_own(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(phases, "SILENCE_S", 0.05)
-    with Console().step("outer"), Console().progress("inner"):
-        time.sleep(0.3)
-    assert capfd.readouterr().err.startswith("inner .")
+    with Console().step("outer"):
+        time.sleep(0.2)
+        with Console().progress("inner"):
+            time.sleep(0.2)
+    first, second = capfd.readouterr().err.splitlines()
+    assert first.startswith("outer .") and second.startswith("inner .") and second.endswith(" 0 s")
 
 
 def longest_gap(command: list[str], terminal: bool) -> tuple[float, str]:
