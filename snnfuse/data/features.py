@@ -10,7 +10,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy import fft
 
 Floats = NDArray[np.float32]
 
@@ -55,6 +54,8 @@ def stft(wave: NDArray[np.float64], window: int, hop: int, size: int) -> NDArray
 
     To the last bit that of `scipy.signal.stft(wave, nperseg=window, noverlap=window - hop, nfft=size, boundary=None, padded=False)`.
     """
+    from scipy import fft  # takes 0.15 s to import, which an export without sound need not wait for
+
     weights = hann(window)
     frames = sliding_window_view(wave, window)[::hop]
     return np.moveaxis(fft.rfft(weights * frames, n=size) * np.sqrt(1 / weights.sum() ** 2), -1, 0)
