@@ -15,7 +15,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 from snnfuse.data.events.stream import Events
 from snnfuse.hardware.errors import InputError
@@ -57,6 +56,8 @@ def sound_events(wave: NDArray, rate: int, channels: int, source: str = "sound")
 
 def _filtered(wave: NDArray[np.float64], rate: int, channels: int) -> NDArray[np.float64]:
     """(channels, samples): the wave convolved with each response, none of it later than the sample."""
+    from scipy import fft  # takes 0.15 s to import, which an export without sound need not wait for
+
     responses = gammatones(rate, channels)
     size = -(-(len(wave) + responses.shape[1]) // BLOCK) * BLOCK
     spectra = np.asarray(fft.rfft(wave, size)) * _spectra(rate, channels, size)
@@ -65,6 +66,8 @@ def _filtered(wave: NDArray[np.float64], rate: int, channels: int) -> NDArray[np
 
 @lru_cache(maxsize=32)
 def _spectra(rate: int, channels: int, size: int) -> NDArray[np.complex128]:
+    from scipy import fft
+
     return np.asarray(fft.rfft(gammatones(rate, channels), size))
 
 
