@@ -103,3 +103,10 @@ def test_the_lava_command_is_the_same_everywhere() -> None:
     (pins,) = re.findall(r"^LAVA := (.*)$", makefile, re.MULTILINE)
     assert f"pip install --no-deps --ignore-requires-python {pins}" == INSTALL
     assert pins.split() == declared("lava")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pip") is None, reason="this environment has no pip")
+def test_an_extra_can_be_added_to_what_is_installed_without_an_index() -> None:
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "snnfuse[train]"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "Requirement already satisfied: snnfuse[train]" in done.stdout, done.stdout + done.stderr
