@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-SILENCE_S = 1.5
+SILENCE_S = 1.2
 
 _lock = threading.RLock()
 _running: list["Dots"] = []  # the innermost phase last: it alone writes
