@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-import click
+from snnfuse.commands.console import write
+from snnfuse.commands.phases import Dots, drawing
 
 if TYPE_CHECKING:
     from snnfuse.data import AudioVisual
@@ -26,13 +27,14 @@ def progress(quiet: bool, what: str = "training") -> "Iterator[dict[str, Callabl
     console = Console(stderr=True)
     lines = not quiet and not console.is_terminal
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
+    around = Dots(what) if lines else drawing()
+    with around, Progress(*columns, console=console, disable=quiet or not console.is_terminal, transient=True) as bar:
         task, start = bar.add_task(what, total=None), perf_counter()
 
         def report(epoch: "Epoch") -> None:
             said = f"epoch {epoch.number} of {epoch.total}: loss {epoch.loss:.3f}, held out {epoch.validation:.2%}"
             if lines:
-                click.echo(f"{what}: {said}, {perf_counter() - start:.0f} s", err=True)
+                write(f"{what}: {said}, {perf_counter() - start:.0f} s", err=True)
             bar.update(task, description=said)
 
         yield {"report": report, "progress": lambda done, total: bar.update(task, completed=done, total=total)}
