@@ -64,11 +64,12 @@ def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     handler = signal.getsignal(signal.SIGTERM)
 
     def call(*arguments: object) -> "Result":
-        from cli_calls import Result
+        from cli_calls import Result, told
 
         capfd.readouterr()
         code = cli.run(lambda: cli.snnfuse, "snnfuse", [str(argument) for argument in arguments])
-        return Result(code, *capfd.readouterr())
+        out, err = capfd.readouterr()
+        return Result(code, out, told(err))
 
     yield call
     signal.signal(signal.SIGTERM, handler)

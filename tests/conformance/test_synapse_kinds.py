@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cli_calls import told
 from numpy.typing import NDArray
 from ring_synapse import Ring
 from scipy import sparse
@@ -140,7 +141,7 @@ def test_netx_gets_its_matrix(make: Make, tmp_path: Path) -> None:
 def test_a_file_with_a_kind_that_is_not_imported_says_what_to_import(tmp_path: Path) -> None:
     save_program(network(ring), tmp_path)
     done = subprocess.run([Path(sys.executable).with_name("snnfuse"), "map", tmp_path], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
+    assert done.returncode == 2 and len(told(done.stderr).splitlines()) == 1 and "Traceback" not in done.stderr
     assert 'synapse: type "Ring" is a synapse kind of module "ring_synapse", which' in done.stderr and "import" in done.stderr
 
 

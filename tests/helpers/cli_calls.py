@@ -1,5 +1,6 @@
 """Calls of the command line, and what they give."""
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,6 +12,12 @@ class Result(NamedTuple):
 
 
 Cli = Callable[..., Result]
+DOTS = re.compile(r"^.* \.+ \d+ s\n", re.M)  # of `snnfuse.commands.phases`: where the machine is slow
+
+
+def told(err: str) -> str:
+    """What standard error says, without the lines that only show that a command is alive."""
+    return DOTS.sub("", err)
 
 
 def assert_error(result: Result, code: int, *parts: str) -> None:

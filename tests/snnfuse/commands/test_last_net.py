@@ -11,7 +11,7 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
-from cli_calls import FOR, GOOD, Cli, assert_error
+from cli_calls import FOR, GOOD, Cli, assert_error, told
 
 EXTENSION = """
 from snnfuse.compile import register_file
@@ -76,7 +76,11 @@ def test_an_output_of_few_letters(snn: Cli, graph: Path, calib: Path) -> None:
     done = run("report", "b", "-o", "δέμα.html", env=environment)
     assert done.returncode == 0 and b"report: \\u03b4" in done.stdout, done.stderr
     done = run("report", "δέμα", env=environment)
-    assert done.returncode == 2 and done.stderr.startswith(b"error: \\u03b4") and len(done.stderr.splitlines()) == 1
+    assert (
+        done.returncode == 2
+        and told(done.stderr.decode()).startswith("error: \\u03b4")
+        and len(told(done.stderr.decode()).splitlines()) == 1
+    )
 
 
 def test_names_of_a_program_do_not_steer_the_terminal(snn: Cli, calib: Path) -> None:
