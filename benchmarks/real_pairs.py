@@ -37,8 +37,8 @@ RUNS = {
     "cifar-esc": [(f"fold {fold}", fold, Settings(split=f"fold-{fold}")) for fold in range(1, 6)],
 }
 RECIPES = {
-    "nmnist-fsdd": {"vision": Recipe(epochs=8), "audio": Recipe(epochs=10), "fusion": Recipe(epochs=8)},
-    "cifar-esc": {"vision": Recipe(epochs=4), "audio": Recipe(epochs=4), "fusion": Recipe(epochs=4)},
+    "nmnist-fsdd": dict.fromkeys(MODALITIES, Recipe(epochs=10)),
+    "cifar-esc": dict.fromkeys(MODALITIES, Recipe(epochs=4)),
 }
 
 
