@@ -56,8 +56,8 @@ CASES = (
 
 
 def random_pairs(case: Case, pairs: int) -> AudioVisual:
-    """Random pairs, as many to train on and a tenth to hold out; two to test."""
-    rng, labels = np.random.default_rng(0), np.arange(pairs + pairs // 10 + 1) % case.classes
+    """Random pairs, as many to train on and a tenth more to hold out; one of each class to test."""
+    rng, labels = np.random.default_rng(0), np.arange(-(-10 * pairs // 9) + case.classes) % case.classes
     pools = {}
     for name, shape in (("image", case.image), ("audio", case.audio)):
         steps = (case.time,) if name in case.timed else ()
