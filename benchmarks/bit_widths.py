@@ -37,7 +37,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         model = train(load(DATA, options.data_dir), Recipe(epochs=options.epochs, seed=options.seed), modality="fusion").model
     calibration = draw_samples(DATA, CALIBRATION, data_dir=options.data_dir).named(model.inputs)
     test = draw_samples(DATA, ALL, part="test", data_dir=options.data_dir).named(model.inputs)
-    graph = trace_module(model, calibration.shapes)
+    graph = trace_module(model, calibration.shapes, Settings())[0]
     source = source_of(graph)
     figures: dict[str, Any] = {"test samples": len(test)}
     for groups in (1, options.max_groups):

@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.braille import load, percent_right, report, split
 from snnfuse.export import lower, measure_agreement, quantize
-from snnfuse.export.quantization import calibration, candidates, channel_scaling, error_feedback
+from snnfuse.export.quantization import calibration, candidates, channel_scaling, error_feedback, fed_population
 from snnfuse.hardware import emulate
 
 # module, constant, and what it is changed to; one that error feedback reads changes nothing where no input is analog, as here
@@ -34,7 +34,7 @@ VARIED: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
     (calibration, "ENOUGH", (0.0, 0.02)),
     (calibration, "WORTH", (0.5, 1.0)),
     (calibration, "GAIN", (0.0, 0.1)),
-    (calibration, "WINDOW", (8, 128)),
+    (fed_population, "WINDOW", (8, 128)),
     (calibration, "NOISE", (1.0, 1.5)),
     (channel_scaling, "LEAST_REACH", (1 / 32, 1 / 2)),
     (error_feedback, "DAMPING", (0.001, 0.1)),

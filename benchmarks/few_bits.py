@@ -6,7 +6,8 @@ on all 2,000 test pairs. random: networks of `benchmarks.random_networks` at 8 a
 whose class is the float network's. A random network is chaotic if moving its float weights by 1e-4 changes the class of more than 1 % of
 these samples; figures stand with and without those.
 
---keep FILE keeps a line of JSON per program, and goes on from it. A class is the output with most spikes, ties to the lowest index.
+--tune adds what a repair of the integers brings, as `snnfuse-export --tune` does it. --keep FILE keeps a line of JSON per program, and
+goes on from it. A class is the output with most spikes, ties to the lowest index.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +74,17 @@ class Rows:
                 file.write(json.dumps(row) + "\n")
 
 
-def rounded(graph: nir.NIRGraph, known: NDArray, bits: int) -> tuple[Program, float]:
+def rounded(graph: nir.NIRGraph, known: NDArray, bits: int, tune: bool) -> tuple[Program, float]:
     """A graph in integers, and the processor seconds that it took."""
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CalibrationWarning)
-        program = quantize(graph, known, weight_bits=bits)
+        if tune:
+            from snnfuse.compile import Settings, compile, source_of
+
+            program = compile(source_of(graph), known, Settings(weight_bits=bits, tune=True)).program
+        else:
+            program = quantize(graph, known, weight_bits=bits)
     return program, round(time.process_time() - start, 2)
 
 
@@ -99,12 +106,12 @@ def measure_braille(options: argparse.Namespace, rows: Rows) -> None:
         order = np.random.default_rng(seed).permutation(len(labels))
         known, test = np.sort(order[:KNOWN]), np.sort(order[KNOWN:])
         right = braille.percent_right(floats[test], labels[test])
-        for bits in WIDTHS["braille"]:
-            if rows.has(section="braille", case=seed, bits=bits):
+        for bits, tune in wanted("braille", options):
+            if rows.has(section="braille", case=seed, bits=bits, tune=tune):
                 continue
-            program, seconds = rounded(graph, spikes[:, known], bits)
+            program, seconds = rounded(graph, spikes[:, known], bits, tune)
             found = classes(program, spikes[:, test])
-            rows.add(section="braille", case=seed, bits=bits, float=right, right=braille.percent_right(found, labels[test]),
+            rows.add(section="braille", case=seed, bits=bits, tune=tune, float=right, right=braille.percent_right(found, labels[test]),
                      agree=braille.percent_right(found, floats[test]), seconds=seconds)  # fmt: skip
 
 
@@ -130,22 +137,22 @@ def measure_fusion(options: argparse.Namespace, rows: Rows) -> None:
                 save_checkpoint(model, path, metadata={"data": DATA})
         known = draw_samples(DATA, CALIBRATION, data_dir=options.data_dir).named(model.inputs)
         test = draw_samples(DATA, ALL, part="test", data_dir=options.data_dir).named(model.inputs)
-        graph = trace_module(model, known.shapes)
-        for bits in WIDTHS["mnist-fsdd"]:
-            if rows.has(section="mnist-fsdd", case=seed, bits=bits):
+        graph = trace_module(model, known.shapes, Settings())[0]
+        for bits, tune in wanted("mnist-fsdd", options):
+            if rows.has(section="mnist-fsdd", case=seed, bits=bits, tune=tune):
                 continue
             start = time.process_time()
-            program = compile(source_of(graph), known, Settings(weight_bits=bits)).program
+            program = compile(source_of(graph), known, Settings(weight_bits=bits, **({"tune": True} if tune else {}))).program
             seconds = round(time.process_time() - start, 2)
             right = 100 * program_accuracy(program, emulate(program, program.encode(test.inputs)), test)
             floats = 100 * float_accuracy(StagedGraph((graph,)), program, test)
-            rows.add(section="mnist-fsdd", case=seed, bits=bits, float=floats, right=right, seconds=seconds)
+            rows.add(section="mnist-fsdd", case=seed, bits=bits, tune=tune, float=floats, right=right, seconds=seconds)
 
 
 def measure_random(options: argparse.Namespace, rows: Rows) -> None:
     """Random networks."""
     for number in range(options.first, options.first + (16 if options.quick else options.networks)):
-        if all(rows.has(section="random", case=number, bits=bits) for bits in WIDTHS["random"]):
+        if all(rows.has(section="random", case=number, bits=bits, tune=tune) for bits, tune in wanted("random", options)):
             continue
         drawn = draw(number)
         import torch
@@ -159,21 +166,26 @@ def measure_random(options: argparse.Namespace, rows: Rows) -> None:
 
         floats = of_floats(network)
         chaos = float((of_floats(moved(network)) != floats).mean())
-        for bits in WIDTHS["random"]:
-            if rows.has(section="random", case=number, bits=bits):
+        for bits, tune in wanted("random", options):
+            if rows.has(section="random", case=number, bits=bits, tune=tune):
                 continue
-            program, seconds = rounded(graph, drawn.known, bits)
+            program, seconds = rounded(graph, drawn.known, bits, tune)
             agree = braille.percent_right(classes(program, drawn.test), floats)
-            rows.add(section="random", case=number, name=drawn.name, bits=bits, agree=agree, chaos=chaos, seconds=seconds)
+            rows.add(section="random", case=number, name=drawn.name, bits=bits, tune=tune, agree=agree, chaos=chaos, seconds=seconds)
+
+
+def wanted(section: str, options: argparse.Namespace) -> list[tuple[int, bool]]:
+    """Bits, without and with a repair of what few bits lose."""
+    return [(bits, tune) for bits in WIDTHS[section] for tune in ((False, True) if options.tune and bits < 8 else (False,))]
 
 
 def summary(rows: list[Row]) -> Iterator[tuple[str, str]]:
     """What the rows come to, with the goals."""
     for section in WIDTHS:
-        for bits in (8, 4, 2):
-            of = [row for row in rows if (row["section"], row["bits"]) == (section, bits)]
+        for bits, tune in product((8, 4, 2), (False, True)):
+            of = [row for row in rows if (row["section"], row["bits"], row["tune"]) == (section, bits, tune)]
             if of:
-                name = f"{section}, {bits} bits, {len(of)} programs"
+                name = f"{section}, {bits} bits{', tuned' if tune else ''}, {len(of)} programs"
                 yield name, f"{_of_random(of) if section == 'random' else _of_accuracy(of)} (wanted: {GOALS[section, bits]})"
 
 
@@ -195,6 +207,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, help="default: $SNNFUSE_DATA, else ../shared/data")
     parser.add_argument("--only", choices=tuple(WIDTHS))
     parser.add_argument("--quick", action="store_true", help="three calibrations, one seed, sixteen networks")
+    parser.add_argument("--tune", action="store_true")
     parser.add_argument("--graph", type=Path, help="another graph of the Braille task")
     parser.add_argument("--models", type=Path, metavar="DIR", help="keep what is trained, and go on from it")
     parser.add_argument("--first", type=int, default=0, help="the first calibration or network (default 0)")

@@ -82,7 +82,7 @@ def lowerings(
         yield "host", figures_of(pipeline.programs, *in_stages(pipeline, tests), start)
         return
     try:
-        source = source_of(trace_module(model, calibration.shapes))
+        source = source_of(trace_module(model, calibration.shapes, Settings())[0])
     except UnsupportedError as refused:
         print(refused, file=sys.stderr)
         yield "refused by name", ("", "", "", "", "", "")

@@ -32,6 +32,9 @@ class Fit:
         rounds: by projection, the grids that its groups lie on; `rounding.hold` turns float weights into such groups.
         bias: groups from the constant, (neurons, 1).
         bias_ports: where each of them arrives; () where all do at port 0.
+        held: by projection, float weights in the place of the network's that the groups are the nearest of, per unit of payload and in the
+            neurons' units; None for the network's own.
+        is_trained: whether weights and biases were trained in integers.
         forms: by projection, how its weights are divided among groups.
         scale: K, the integer threshold for theta = 1; of a maximum the payload that stands for 1.
         rounding: norm of what rounding changed in all weights, over the norm of the weights.
@@ -59,6 +62,8 @@ class Fit:
     drift: float = 0.0
     deviation: float = 0.0
     bias_ports: tuple[int, ...] = ()
+    held: tuple[Array, ...] | None = None
+    is_trained: bool = False
 
     @property
     def bits(self) -> tuple[int, int]:
@@ -171,8 +176,7 @@ def _same(integers: NDArray | float, wanted: Array) -> bool:
 
 def _keeps_decays(population: Population, lif: Lif) -> bool:
     """Whether states lose as much per step; of a neuron without memory the register keeps 1/4096, which is not nothing."""
-    voltage = 1.0 - np.asarray(lif.dv) / (1 << DECAY_BITS)
-    current = 1.0 - (np.asarray(lif.du) + CURRENT_DECAY_OFFSET) / (1 << DECAY_BITS)
+    current, voltage = _left(lif.du, lif.dv)
     alpha = 0.0 if population.alpha is None else population.alpha
     return bool(np.allclose(voltage, population.beta, rtol=0, atol=1e-9) and np.allclose(current, alpha, rtol=0, atol=1e-9))
 
@@ -188,6 +192,15 @@ def _split_bias(population: Population, scale: float) -> tuple[Array, Array]:
         if round_bias(voltage) is not None:
             return voltage, np.zeros_like(current)
     return voltage_units(population.voltage_bias, scale), current
+
+
+def rounded_decays(population: Population) -> tuple[Array, Array]:
+    """What the registers leave of current and voltage in a step, of the population's shape: alpha and beta, rounded."""
+    return _left(_current_decay(population), _decay(1.0 - population.beta, 0))
+
+
+def _left(du: NDArray | int, dv: NDArray | int) -> tuple[Array, Array]:
+    return 1.0 - (np.asarray(du) + CURRENT_DECAY_OFFSET) / (1 << DECAY_BITS), 1.0 - np.asarray(dv) / (1 << DECAY_BITS)
 
 
 def _current_decay(population: Population) -> NDArray[np.int32]:

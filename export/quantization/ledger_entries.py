@@ -57,7 +57,7 @@ def layer_entries(
     """
     entries, effect = [], f"{layer.effect}; {own}"
     if not (layer.exact and fit.faithful):
-        held = f"weights in {describe_forms(fit)}, {describe_groups(fit)}"
+        held = f"weights {'trained ' * fit.is_trained}in {describe_forms(fit)}, {describe_groups(fit)}"
         scale = "payload" if isinstance(layer, PayloadAgreement) else "threshold"
         change = f"{held}, {scale} scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
         entries.append(LedgerEntry(layer.node, change, REASON, effect))

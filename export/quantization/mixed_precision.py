@@ -9,8 +9,9 @@ decides whether the step stands; a population whose step is refused keeps what i
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from snnfuse.export.quantization.calibration import alone, quality
+from snnfuse.export.quantization.calibration import quality
 from snnfuse.export.quantization.candidates import SPLIT_BITS
+from snnfuse.export.quantization.fed_population import alone
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.population_fits import Context, fit_one
 from snnfuse.export.quantization.settings import Width

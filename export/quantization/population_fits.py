@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.weights import count_connections
-from snnfuse.export.quantization.calibration import FedPopulation, fit_forms, fit_population
+from snnfuse.export.quantization.calibration import Searched, fit_forms, search_population
 from snnfuse.export.quantization.exact_fit import fit_exactly
+from snnfuse.export.quantization.fed_population import FedPopulation
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.maxima import Readers, payloads
 from snnfuse.export.quantization.rounding import Form
@@ -81,16 +82,26 @@ def calibrate(network: Network, x: Mapping[str, NDArray], inputs: Mapping[str, I
 
 
 def fit_all(context: Context, settings: QuantizationSettings, target: Target = LAVA, feedback: bool = True) -> dict[str, Fit]:
-    """Every population's fit, in weights that the target has."""
+    """Every population's best fit alone, in weights that the target has."""
+    return {name: each.best for name, each in search_all(context, settings, target, feedback).items()}
+
+
+def search_all(context: Context, settings: QuantizationSettings, target: Target = LAVA, feedback: bool = True) -> dict[str, Searched]:
+    """`fit_all`, with what else there is of each."""
     widths = widths_of(context.network, settings.weight_bits, target.weight_bits)
-    return {name: fit_one(context, name, widths[name], settings.max_groups, feedback) for name in context.network.order}
+    return {name: search_one(context, name, widths[name], settings.max_groups, feedback) for name in context.network.order}
+
+
+def search_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True) -> Searched:
+    """One population's; products and relays are exact. Arguments and errors as of `search_population`."""
+    if context.network.populations[name].counts:
+        return Searched(fit_exactly(context.network, name))
+    return search_population(context.fed(name), width, max_groups, feedback)
 
 
 def fit_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True) -> Fit:
-    """One population's fit; products and relays are exact. Arguments and errors as of `fit_population`."""
-    if context.network.populations[name].counts:
-        return fit_exactly(context.network, name)
-    return fit_population(context.fed(name), width, max_groups, feedback)
+    """One population's best fit alone; as of `search_one`."""
+    return search_one(context, name, width, max_groups, feedback).best
 
 
 def refit(context: Context, name: str, fit: Fit, forms: Sequence[Form]) -> Fit | None:

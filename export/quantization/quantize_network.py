@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from types import MappingProxyType
 
 import nir
@@ -23,9 +23,11 @@ from snnfuse.export.quantization.diagnostics import suspects
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.input_bits import fewer_input_bits, levels
 from snnfuse.export.quantization.layer_effects import LayerEffect, Runs, encoding_effects, layer_effect, saturation_effect
+from snnfuse.export.quantization.layer_names import by_population
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
-from snnfuse.export.quantization.population_fits import calibrate, fit_all, search_samples
+from snnfuse.export.quantization.output_search import Judge, Repair, search_by_output
+from snnfuse.export.quantization.population_fits import calibrate, search_all, search_samples
 from snnfuse.export.quantization.reading import decision, read_as, with_stock_membranes
 from snnfuse.export.quantization.reading import declared as declared_outputs
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
@@ -41,6 +43,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import check_no_wrap
 
+TUNED = "tuned without labels, as asked for"  # why, in the ledger
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
 
@@ -117,6 +120,7 @@ def quantize_measured(
     target: Target = LAVA,
     declared: Mapping[str, Input] = MappingProxyType({}),
     watch: Watch | None = None,
+    repair: Repair | None = None,
 ) -> Quantized:
     """`quantize`, with what it came to in every layer.
 
@@ -126,16 +130,19 @@ def quantize_measured(
         target: what the program is for, whose board's limits shape it.
         declared: inputs that are taken as they are there, not as the data suggests.
         watch: as of `quantize`.
+        repair: of what rounding lost, as `snnfuse.nn.tuning.tune`; recorded in the ledger with its gain.
 
     Raises:
         InputError, UnsupportedError: as of `quantize`; UnsupportedError for neurons of a tier that the target does not run.
         DoesNotFitError: the target's board cannot hold it, not even with fewer groups or with relays.
     """
-    found = _quantized(graph, calibration, settings, target, declared, watch)
+    made = _made(graph, calibration, settings, target, declared, watch)
+    found = made.quantized
     fewer = fewer_input_bits(found.program, settings.payload_bits) if settings.input_bits is None else None
     if fewer is not None:
-        other = _quantized(graph, calibration, replace(settings, input_bits=fewer), target, declared, watch)
-        found = other if _wrong(other) < _wrong(found) else found
+        other = _made(graph, calibration, replace(settings, input_bits=fewer), target, declared, watch)
+        made = other if _wrong(other.quantized) < _wrong(found) else made
+    found = made.quantized if repair is None else made.repaired(repair).quantized
     for text in found.warnings:
         warnings.warn(text, CalibrationWarning, stacklevel=3)
     return found
@@ -146,18 +153,43 @@ def _wrong(found: Quantized) -> int:
     return sum(layer.mismatches or 0 for layer in found.layers)
 
 
-def _quantized(
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """A program in the making, and the calibration data, float by input."""
+
+    draft: Draft
+    x: Mapping[str, NDArray]
+
+    @cached_property
+    def quantized(self) -> Quantized:
+        """The program, measured."""
+        found = with_effects(self.draft.context.network, self.draft.program, self.x, self.draft.fits)
+        return replace(found, resources=self.draft.resources)
+
+    def repaired(self, repair: Repair) -> "_Made":
+        """With other integers, and an entry that says what they bring."""
+        draft, samples = self.draft, next(iter(self.x.values())).shape[1]
+        judge = Judge(draft.context, draft.asked, np.arange(samples))
+        fits = {**draft.fits, **repair(judge, draft.fits)}
+        changed = [name for name, fit in fits.items() if fit is not draft.fits[name]]
+        gain = f"{judge.distance(draft.fits)} before, {judge.distance(fits)} after, on {samples} samples"
+        what = f"weights of {', '.join(changed)} tuned towards the float network" if changed else "tuning brought nothing"
+        name = next(iter(draft.context.network.outputs.values()))
+        return replace(self, draft=replace(draft, fits=fits).noted(name, what, TUNED, gain))
+
+
+def _made(
     graph: nir.NIRGraph,
     calibration: ArrayLike | Mapping[str, ArrayLike],
     settings: QuantizationSettings,
     target: Target,
     declared: Mapping[str, Input],
     watch: Watch | None,
-) -> Quantized:
+) -> _Made:
     network, x, inputs = prepare(graph, calibration, settings, target, declared, watch=watch)
-    context = calibrate(network, x, inputs)
-    draft = fit_to_board(Draft(context, fit_all(context, settings, target), target, settings.reading))
-    return replace(with_effects(network, draft.program, x, draft.fits), resources=draft.resources)
+    context, settings = calibrate(network, x, inputs), by_population(graph, network, settings)
+    fits = search_by_output(context, search_all(context, settings, target), settings.reading)
+    return _Made(fit_to_board(Draft(context, fits, target, settings.reading)), x)
 
 
 def prepare(

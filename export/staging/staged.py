@@ -16,6 +16,7 @@ from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.outputs import output_values
 from snnfuse.export.quantization.fitting import Input
+from snnfuse.export.quantization.output_search import Repair
 from snnfuse.export.quantization.quantize_network import Quantized, quantize_measured
 from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings
 from snnfuse.export.targets import LAVA, Target
@@ -156,13 +157,14 @@ def quantize_staged(
     calibration: Mapping[str, NDArray],
     settings: QuantizationSettings = DEFAULTS,
     target: Target = LAVA,
+    repair: Repair | None = None,
 ) -> QuantizedStages:
     """A program per stage; arguments, warnings and errors as of `quantize_measured`, calibration by input of the network."""
     declared: dict[str, Input] = {}
     stages: list[Quantized] = []
     for fed in feed_stages(staged, calibration, settings, target):
         chosen = settings if len(stages) + 1 == len(staged.stages) else settings.of_earlier_stage
-        found = quantize_measured(fed.graph, fed.inputs, chosen, target, {**declared, **fed.declared})
+        found = quantize_measured(fed.graph, fed.inputs, chosen, target, {**declared, **fed.declared}, repair=repair)
         declared |= found.program.inputs  # an input that two stages read is encoded once
         stages.append(fed.with_entries(found))
     scales = [{layer.node: layer.scale for layer in stage.layers} for stage in stages]

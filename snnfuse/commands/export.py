@@ -46,7 +46,8 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
     "--reset", type=click.Choice(RESETS), metavar="RULE",
     help=f"Give spiking neurons this reset: {', '.join(RESETS)}; the ledger states the effect.",
 )  # fmt: skip
-@click.option("--weight-bits", type=click.IntRange(1, 8), default=8, show_default=True)
+@click.option("--weight-bits", metavar="BITS", default="8", show_default=True, help="1 to 8, or of single layers: fc1=4,fc2=8.")
+@click.option("--tune", is_flag=True, help="Repair what few bits lose, without labels, by training on the samples; takes minutes.")
 @click.option(
     "--input-bits", type=click.IntRange(2, 24), help="Payload of analog inputs; default 12, or fewer where weights need the room."
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snnfuse.compile.settings import Settings
+    from snnfuse.export.quantization.settings import WeightBits
     from snnfuse.export.targets import Target
 
 DROP = 0.5  # percentage points that a search may cost
@@ -31,7 +32,7 @@ class ExportOptions:
     batch_first: bool = False
     dt: float | None = None
     reset: Any = None
-    weight_bits: int = 8
+    weight_bits: str = "8"
     input_bits: int | None = None
     max_groups: int = 2
     decoder: Any = None
@@ -39,6 +40,7 @@ class ExportOptions:
     read: str | None = None
     l2: Any = "fold"
     search: bool = False
+    tune: bool = False
     max_drop: float | None = None
     cluster: str | None = None
     prove: Any = "fast"
@@ -66,9 +68,9 @@ class ExportOptions:
 
         drop = (DROP if self.max_drop is None else self.max_drop) if self.search else None
         return Settings(
-            dt=self.dt, reset=self.reset, weight_bits=self.weight_bits, input_bits=self.input_bits, max_groups=self.max_groups, l2=self.l2,
-            decoder=self.decoder, num_classes=self.num_classes, output=self.read,
-            max_drop=drop, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
+            dt=self.dt, reset=self.reset, weight_bits=parse_bits(self.weight_bits), input_bits=self.input_bits,
+            max_groups=self.max_groups, l2=self.l2, decoder=self.decoder, num_classes=self.num_classes, output=self.read,
+            max_drop=drop, tune=self.tune, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
             layout=self.layout, shapes=shapes, net=parse_net(self.net),
         )  # fmt: skip
 
@@ -93,6 +95,32 @@ def parse_net(given: tuple[str, ...]) -> dict[str, int]:
     return found
 
 
+def parse_bits(given: str) -> "WeightBits":
+    """`4`, or `fc1=4,fc2=8`, or `fc1=4:2` with bits of excitatory and inhibitory weights, as `weight_bits` takes them; InputError else."""
+    if given.isascii() and given.isdigit() and len(given) < 3:
+        return _bits(given, given)
+    found: dict[str, int | tuple[int, int]] = {}
+    for part in given.split(","):
+        name, _, bits = part.rpartition("=")
+        pair = tuple(_bits(each, given) for each in bits.split(":"))
+        if not name.strip() or len(pair) > 2:
+            raise _no_bits(given)
+        found[name.strip()] = pair[0] if len(pair) == 1 else (pair[0], pair[1])
+    return found
+
+
+def _bits(text: str, given: str) -> int:
+    if text.strip() not in {"1", "2", "3", "4", "5", "6", "7", "8"}:
+        raise _no_bits(given)
+    return int(text)
+
+
+def _no_bits(given: str) -> Exception:
+    from snnfuse.hardware.errors import InputError
+
+    return InputError(f"--weight-bits {given}: write a number 1 to 8 for all layers, or one for each of some, as fc1=4,fc2=8")
+
+
 INTEGERS = "has no effect on a .net file, which holds integers already; leave it out"
 TRAINED = "has no effect: this checkpoint was trained in integers; leave it out, or export the float one"
 GRAPH = "has no effect on a .nir file, which holds the graph already; leave it out"
@@ -115,6 +143,7 @@ NO_EFFECT: Mapping[str, Mapping[str, str]] = {
         "trained": TRAINED,
         "to nir": "chooses bits of weights, and a bundle for target nir holds none; leave it out",
     },
+    "tune": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
     "tier": {"to nir": NO_BITS},
     "l2": {
         "netx": INTEGERS,
@@ -182,6 +211,8 @@ def _clashes(options: ExportOptions) -> Iterator[str]:
     for option in ("max_drop", "cluster"):
         if option in options.given and not options.search:
             yield f"{flag(option)} is for --search, which finds bit widths; add it"
+    if options.search and options.tune:
+        yield "--tune repairs weights of given bits, and --search looks for bits; export what it finds with --weight-bits and --tune"
     if options.search and "weight_bits" in options.given:
         yield "--search chooses the bits of every layer itself; leave --weight-bits out"
     if options.tier == "A" and options.l2 == "microcode":

@@ -19,6 +19,7 @@ from snnfuse.hardware.ir.pipeline import Pipeline, as_pipeline
 if TYPE_CHECKING:
     import nir
 
+    from snnfuse.export.quantization.output_search import Repair
     from snnfuse.export.quantization.quantize_network import Quantized
     from snnfuse.export.staging.staged import QuantizedStages, StagedGraph
 
@@ -65,6 +66,7 @@ def from_floats(floats: "StagedGraph | None", samples: Samples | None, settings:
 
     if floats is None or samples is None:
         raise InputError("integers are chosen for a float network, on samples: give samples")
+    repair_of(settings)  # refuses what excludes it
     if settings.l2 == "fold":
         return _rounded(floats, samples, settings, target)[0]
     if len(floats.stages) > 1:
@@ -85,7 +87,7 @@ def _rounded(
     from snnfuse.export.staging.staged import quantize_staged
 
     if settings.max_drop is None:
-        found = quantize_staged(floats, samples.inputs, settings, target)
+        found = quantize_staged(floats, samples.inputs, settings, target, repair_of(settings))
         return _integers(floats, samples, found), found.pipeline
     from snnfuse.compile.search_plot import draw, to_json
     from snnfuse.export.quantization.mixed_precision import in_turn
@@ -100,6 +102,21 @@ def _rounded(
     made = _integers(floats, samples, searched.quantized)
     files = {PARETO: draw(searched, settings.max_drop)}
     return replace(made, report={"search": to_json(searched, settings.max_drop)}, files=files), searched.quantized.pipeline
+
+
+def repair_of(settings: Settings) -> "Repair | None":
+    """What repairs the integers, where that is asked for.
+
+    Raises:
+        InputError: bits are searched for, too.
+    """
+    if not settings.tune:
+        return None
+    if settings.max_drop is not None:
+        raise InputError("tune repairs weights of given bits, and max_drop searches for bits: give the bits found as weight_bits")
+    from snnfuse.nn.tuning import tune
+
+    return tune
 
 
 def _integers(floats: "StagedGraph", samples: Samples, found: "QuantizedStages") -> Integers:

@@ -19,6 +19,7 @@ class Settings(QuantizationSettings):
     Attributes:
         l2: how L2 on every step is computed: "fold" to a constant gain, by the "host" between two programs, or in neuron "microcode".
         max_drop: percentage points that a search for the cheapest bits may cost; None: no search, `weight_bits` hold.
+        tune: whether integers are repaired without labels after rounding, by training on the samples: `snnfuse.nn.tuning`.
         cluster: a ray cluster that the search's fits run on, as for `snnfuse.hardware.emulate_on_cluster`; None: this process, with the
             same result.
         prove: the overflow proof: "fast", bounds and a few seconds of search for witnesses; "full", as long as that search takes; "off".
@@ -32,6 +33,7 @@ class Settings(QuantizationSettings):
 
     l2: L2 = "fold"
     max_drop: float | None = None
+    tune: bool = False
     cluster: str | None = None
     prove: Effort = "off"
     time_steps: int | None = None

@@ -198,7 +198,8 @@ def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_
     """Weights that are not what rounding gives; rest, usual: what is held, and minus what rounding leaves, beyond the float ones."""
     off = np.abs(rest + usual)  # the same numbers again, where nothing was changed
     off = np.where(np.abs(rest) > np.abs(usual) + 1e-6 * held.step, off, 0.0)  # a number as near as the expected one is none to blame
-    if held.graded and np.count_nonzero(off > held.step / 2) > NAMED:  # rounded in turn: only what no such rounding leaves
+    many = np.count_nonzero(off > held.step / 2)
+    if many > NAMED and (held.graded or many > FEW * off.size):  # rounded in turn: only what no such rounding leaves
         return _apart(np.abs(rest), held.step)
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
 

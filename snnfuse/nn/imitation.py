@@ -14,19 +14,20 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from snnfuse.export.lowering.float_simulator import FloatRun, simulate
+from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.hardware.ir.encoding import as_inputs, to_events
 from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.module import FixedPointNetwork, parameter_groups
 
 FADING = 0.8
+EPOCHS = 30
 
 
 def imitate(
     net: FixedPointNetwork,
     x: ArrayLike | Mapping[str, ArrayLike],
     *,
-    epochs: int = 30,
+    epochs: int = EPOCHS,
     batch_size: int = 35,
     lr: float = 0.003,
     seed: int = 0,
@@ -48,28 +49,29 @@ def imitate(
     run = simulate(net.network, {name: events[name] * getattr(node, "scale", 1) for name, node in net.declared.items()})
     sent = {**events, **run.spikes}
     for layer in net.layers:
-        _fit(layer, sent, run, epochs, batch_size, lr, np.random.default_rng(seed))
+        fit_layer(layer, sent, run.spikes[layer.name], epochs, batch_size, lr, np.random.default_rng(seed))
 
 
-def _fit(
-    layer: FixedPointLayer, sent: Mapping[str, NDArray], run: FloatRun, epochs: int, batch_size: int, lr: float, rng: np.random.Generator
+def fit_layer(
+    layer: FixedPointLayer, sent: Mapping[str, NDArray], goal: NDArray, epochs: int, batch_size: int, lr: float, rng: np.random.Generator
 ) -> None:
-    """Train one layer; at the end it holds the weights of the epoch that began closest."""
+    """Train one layer, fed with `sent`, towards the spikes `goal` (time, batch, *shape); at the end it holds the weights of the epoch that
+    began closest."""
     device = layer.bias.device
     inputs = {i.projection.source: _payloads(sent[i.projection.source]).to(device) for i in layer.incoming}
-    goal = _payloads(run.spikes[layer.name]).to(device)
+    wanted = _payloads(goal).to(device)
     trained = [p for p in layer.parameters() if p.requires_grad]
-    if layer.is_readout or not trained or not bool(goal.any()):
+    if layer.is_readout or not trained or not bool(wanted.any()):
         return
-    parts = max(1, goal.shape[1] // batch_size)
+    parts = max(1, wanted.shape[1] // batch_size)
     optimiser = torch.optim.Adam(parameter_groups(layer, lr))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * parts)
     best, kept = np.inf, [p.detach().clone() for p in trained]
     for _ in range(epochs):
         before, total = [p.detach().clone() for p in trained], 0.0
-        for chosen in np.array_split(rng.permutation(goal.shape[1]), parts):
+        for chosen in np.array_split(rng.permutation(wanted.shape[1]), parts):
             spikes = layer({name: values[:, chosen] for name, values in inputs.items()}, forced=True).spikes
-            loss = spike_distance(spikes, goal[:, chosen])
+            loss = spike_distance(spikes, wanted[:, chosen])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -115,14 +115,14 @@ class FixedPointLayer(nn.Module):
             states: whether to keep current and voltage.
             forced: whether recurrent connections bring what `sent` holds for the population itself, in place of its own spikes.
         """
-        wanted = [self._wanted(position) for position in range(len(self.incoming))]
+        wanted = [self.wanted(position) for position in range(len(self.incoming))]
         weighted = [s.rounded(w) for s, w in zip(self.synapses, wanted)]
         size = next(iter(sent.values())).shape[:2]
         drive = self._drive(sent, wanted, weighted, size, forced)
         feedback = [(i.late, g, w) for i, g, w in zip(self.incoming, weighted, wanted) if i.is_recurrent and not forced]
         return self._steps(drive, feedback, states)
 
-    def _wanted(self, position: int) -> Tensor:
+    def wanted(self, position: int) -> Tensor:
         """A projection's weights times K."""
         i, weights, present = self.incoming[position], self.weights[position], getattr(self, f"present_{position}")
         wanted = weights.to(DTYPE) * (self.scale * i.unit)
@@ -188,7 +188,7 @@ class FixedPointLayer(nn.Module):
     def fit(self) -> Fit:
         """The population in the integers that forward uses."""
         synapses = tuple(
-            _stored(i.projection, i.rounds, integers(self._wanted(position), i.rounds)) for position, i in enumerate(self.incoming)
+            _stored(i.projection, i.rounds, integers(self.wanted(position), i.rounds)) for position, i in enumerate(self.incoming)
         )
         mantissa, exponent = (_register(x, self.lif.shape) for x in self.bias_registers())
         column: tuple[Synapse, ...] = ()
@@ -200,7 +200,7 @@ class FixedPointLayer(nn.Module):
 
     def _saturated(self) -> int:
         """Weights beyond the range of their groups."""
-        wanted = [(self._wanted(position), *reach(i.rounds)) for position, i in enumerate(self.incoming)]
+        wanted = [(self.wanted(position), *reach(i.rounds)) for position, i in enumerate(self.incoming)]
         return sum(int(((w < low) | (w > high)).sum()) for w, low, high in wanted)
 
 

@@ -13,6 +13,7 @@ from snnfuse.export import trace_model
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.quantization.channel_scaling import in_units
 from snnfuse.export.quantization.fitting import Fit, Input, effective
+from snnfuse.export.quantization.layer_names import by_population
 from snnfuse.export.quantization.population_fits import calibrate, fit_all
 from snnfuse.export.quantization.quantize_network import prepare
 from snnfuse.export.quantization.rounding import Rounds
@@ -74,6 +75,7 @@ def quantization_aware(
     settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder, num_classes, output)
     graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
     network, x, declared = prepare(graph, arrays, settings, relays=False)
+    settings = by_population(graph, network, settings)
     _refuse_counting(network)
     fits = fit_all(calibrate(network, x, declared), settings, feedback=False)  # forward rounds to the nearest
     layers = {name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias)) for name in network.order}

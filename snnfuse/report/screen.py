@@ -3,10 +3,13 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
+from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.report.rows import Json
 from snnfuse.report.sections import count, energy_line, warnings_of
 
 WIDTH = 80
+TUNED = "tuned without labels, as asked for"  # in the ledger; a test compares
+MUCH = 0.05  # of a layer's spikes, beyond which a repair is offered
 SHOWN = 4  # names of layers in a line
 
 
@@ -29,7 +32,7 @@ def verdict(content: Json) -> list[str]:
 def sentences(content: Json) -> list[str]:
     """The lines of `verdict`, whole and without its warnings."""
     stages = content.get("stages") or [content]
-    decided = _decided(_entries(content, stages))
+    decided = [*_decided(_entries(content, stages)), *_few_bits(content, stages)]
     return [*_accuracy(content, stages), *decided, _listed(_changes(content, stages)), *_board(stages), *_energy(stages)]
 
 
@@ -110,8 +113,17 @@ def _entries(content: Json, stages: Sequence[Json]) -> Sequence[Json]:
 
 
 def _decided(entries: Sequence[Json]) -> Iterator[str]:
-    """What another reset, which was asked for, does to the classes."""
-    return (f"{entry['change']}: {entry['effect']}" for entry in entries if entry.get("change", "").startswith("decided with"))
+    """What another reset, or tuning, which were asked for, do to the classes."""
+    told = (entry for entry in entries if entry.get("change", "").startswith("decided with") or entry.get("reason") == TUNED)
+    return (f"{entry['change']}: {entry['effect']}" for entry in told)
+
+
+def _few_bits(content: Json, stages: Sequence[Json]) -> Iterator[str]:
+    """What repairs layers of few bits, where they changed much and nobody asked for it."""
+    rows = [row for stage in stages for row in stage.get("layers") or () if min(row["bits"]) < WEIGHT_BITS]
+    tuned = any(entry.get("reason") == TUNED for entry in _entries(content, stages))
+    if not tuned and any(_judged(row) and _lost(row) > MUCH for row in rows):
+        yield "few bits: --tune repairs them on the same samples, without labels, in minutes"
 
 
 def _changes(content: Json, stages: Sequence[Json]) -> tuple[str, ...]:

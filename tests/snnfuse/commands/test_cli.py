@@ -149,7 +149,7 @@ def test_stock_neurons_only_need_a_decision_before_anything_is_calibrated(
 ) -> None:
     arguments = ("export", "subtract.pt", "--model", "users_models:subtract", "--calib", calib, "--target", "loihi2", "--tier", "A")
     with monkeypatch.context() as without:
-        without.setattr(quantize_network, "fit_all", lambda *_: pytest.fail("calibration started"))
+        without.setattr(quantize_network, "search_all", lambda *_: pytest.fail("calibration started"))
         assert_error(
             snn(*arguments, "--quiet"),
             3,

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from quantization_graphs import binary, chain, lif
 
+from snnfuse.commands.export_options import parse_bits
 from snnfuse.export import lower, read_bundle, simulate
 from snnfuse.hardware import emulate
+from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.overflow import witness_events
 from snnfuse.hardware.overflow.raw_states import excess
 
@@ -77,3 +79,16 @@ def test_data_that_leave_a_layer_silent_are_warned_of(files, export) -> None:
     code, out, _ = export()
     assert code == 0
     assert "warning: 'n1' spikes only 1 times on the calibration data" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [("4", 4), ("fc1=4,fc2=8", {"fc1": 4, "fc2": 8}), ("a=b=2", {"a=b": 2}), ("lif1=4:2", {"lif1": (4, 2)})]
+)
+def test_bits_of_all_layers_or_of_some(given: str, expected: object) -> None:
+    assert parse_bits(given) == expected
+
+
+@pytest.mark.parametrize("given", ["", "9", "0", "fc1", "fc1=", "fc1=9", "fc1=4,", "=4", "fc1=4:2:1", "4.0", "-1", "fc1=four"])
+def test_what_are_no_bits_is_refused_with_an_example(given: str) -> None:
+    with pytest.raises(InputError, match=r"--weight-bits .*: write a number 1 to 8 .*, as fc1=4,fc2=8"):
+        parse_bits(given)

@@ -10,7 +10,10 @@ import torch
 from quantization_graphs import binary, chain, cuba, lif
 
 import snnfuse
-from snnfuse.export import quantize
+from snnfuse.export.quantization.assembly import assemble
+from snnfuse.export.quantization.population_fits import calibrate, fit_all
+from snnfuse.export.quantization.quantize_network import prepare
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import Program, emulate
 from snnfuse.hardware.errors import InputError
 from snnfuse.nn import FixedPointNetwork, quantization_aware
@@ -47,9 +50,11 @@ def net() -> FixedPointNetwork:
     return quantization_aware(graph, x, max_groups=1)
 
 
-def test_they_start_from_the_integers_of_quantize(net: FixedPointNetwork) -> None:
+def test_they_start_from_the_integers_of_weights_rounded_to_the_nearest(net: FixedPointNetwork) -> None:
     graph, x = uneven()
-    program = quantize(graph, x, max_groups=1)
+    settings = QuantizationSettings(max_groups=1)
+    network, arrays, inputs = prepare(graph, x, settings)
+    program = assemble(network, fit_all(calibrate(network, arrays, inputs), settings, feedback=False), inputs)
     assert all(layer.fitted.units is not None for layer in net.layers)
     assert_same(net.program(), program)
     with torch.no_grad():

@@ -1,0 +1,60 @@
+"""Repair without labels: outputs that come nearer, on the same grids, in integers that every backend agrees on."""
+
+import nir
+import numpy as np
+import pytest
+from quantization_graphs import binary, chain, cuba, lif
+
+from snnfuse.compile import Settings, compile, source_of
+from snnfuse.export.quantization import quantize_network
+from snnfuse.hardware import emulate
+from snnfuse.hardware.backends.reference import emulate as by_reference
+from snnfuse.hardware.errors import InputError
+from snnfuse.report import screen, verdict
+
+INPUTS = 16
+
+
+def graph() -> nir.NIRGraph:
+    rng = np.random.default_rng(0)
+    layers = [nir.Affine(rng.normal(0.05, 0.4, (24, INPUTS)), rng.normal(0, 0.1, 24)), cuba(24, 0.5, 0.8)]
+    return chain(*layers, nir.Linear(rng.normal(0.02, 0.4, (6, 24))), lif(6, 0.9), size=INPUTS)
+
+
+@pytest.fixture(scope="module")
+def compiled() -> list:
+    x = binary(30, 24, INPUTS)
+    return [compile(source_of(graph()), x, Settings(weight_bits=2, tune=tune)) for tune in (False, True)]
+
+
+def test_it_is_in_the_ledger_with_its_gain_and_no_weight_leaves_its_grid(compiled: list) -> None:
+    plain, tuned = (each.program for each in compiled)
+    entries = [entry for entry in tuned.ledger if entry.reason == quantize_network.TUNED]
+    assert len(entries) == 1 and "24 samples" in entries[0].effect
+    before, after = (float(part.split("outputs are ")[1].split("%")[0]) for part in entries[0].effect.split(" before, "))
+    assert after < before
+    grids = [[(c.synapse.exponent, c.synapse.bits) for c in each.connections] for each in (plain, tuned)]
+    assert grids[0] == grids[1]
+    assert any(not np.array_equal(a.synapse.values, b.synapse.values) for a, b in zip(plain.connections, tuned.connections))
+    assert any(entry.change.startswith("weights trained in 2 bits") for entry in tuned.ledger)
+
+
+def test_what_comes_out_is_the_same_in_the_reference(compiled: list) -> None:
+    program = compiled[1].program
+    events = program.encode(binary(30, 3, INPUTS, seed=4))
+    found, expected = emulate(program, events, "all", states=True), by_reference(program, events, "all", states=True)
+    for name in program.neurons:
+        assert np.array_equal(found.spikes[name], expected.spikes[name])
+        assert all(np.array_equal(found.states[name][s], expected.states[name][s]) for s in found.states[name])
+
+
+def test_the_verdict_offers_it_where_few_bits_cost_much_and_then_says_what_it_brought(compiled: list) -> None:
+    plain, tuned = (" ".join(verdict(each.to_json())) for each in compiled)
+    assert "--tune repairs them" in plain and "--tune" not in tuned
+    assert "tuned towards the float network" in tuned
+    assert screen.TUNED == quantize_network.TUNED
+
+
+def test_a_search_for_bits_excludes_it() -> None:
+    with pytest.raises(InputError, match="tune repairs weights of given bits"):
+        compile(source_of(graph()), binary(30, 8, INPUTS), Settings(max_drop=0.5, tune=True))
