@@ -13,7 +13,7 @@ Fits are ranked by spikes; where as many differ, or none can tell because the po
 and then by how little rounding changed the weights. Where an output reads the voltage of neurons that fire, both count.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -23,7 +23,7 @@ from snnfuse.export.quantization.channel_scaling import find_units
 from snnfuse.export.quantization.error_feedback import compensated, with_feedback
 from snnfuse.export.quantization.fed_population import FedPopulation, measured, measured_in_units
 from snnfuse.export.quantization.fitting import Fit, build, effective, sends_numbers
-from snnfuse.export.quantization.membrane_moments import membrane_moments
+from snnfuse.export.quantization.membrane_moments import Moments, membrane_moments
 from snnfuse.export.quantization.rounding import Form
 from snnfuse.export.quantization.settings import Width
 from snnfuse.hardware.errors import UnsupportedError
@@ -56,18 +56,29 @@ class Searched:
     tried: tuple[tuple[Array | None, Form, tuple[Fit, ...]], ...] = ()
 
     @cached_property
+    def compensated(self) -> tuple[Fit, ...]:
+        """The best with weights whose errors cancel; none where nothing is wrong with it, or they are not known to."""
+        return () if self.fed is None or not quality(self.best) else tuple(self._compensated(self.fed, [self.best]))
+
+    @cached_property
     def alternatives(self) -> tuple[Fit, ...]:
         """Other fits: the best of every form, and the same with weights whose errors cancel; none where nothing is wrong with the best."""
         fed, best = self.fed, self.best
         if fed is None or fed.readers is not None or not quality(best):
             return ()
         tried = {(own is not None, form): fits for own, form, fits in self.tried}
-        others = [fits for own, form in ways(fed, self.width, self.max_groups)
-                  for fits in [tried.get((own is not None, form)) or _shortest(every_scale(fed, [form] * fed.fan_in, own))]]  # fmt: skip
+        others = [tried.get((own is not None, form)) or _shortest(every_scale(fed, [form] * fed.fan_in, own))
+                  for own, form in ways(fed, self.width, self.max_groups)]  # fmt: skip
         nearest = [fit for fits in others for fit in fits if quality(fit) <= HOPELESS + HOPELESS * quality(best)]
-        moments = membrane_moments(fed)
-        found = [] if moments is None else [compensated(fed.counted_in(fit.units), fit, moments) for fit in (best, *nearest)]
-        return (*(measured_in_units(fed, fit) for fit in found if fit is not None), *nearest)
+        return (*self._compensated(fed, nearest), *nearest)
+
+    @cached_property
+    def _moments(self) -> Moments | None:
+        return None if self.fed is None else membrane_moments(self.fed)
+
+    def _compensated(self, fed: FedPopulation, fits: list[Fit]) -> Iterator[Fit]:
+        made = [] if self._moments is None else [compensated(fed.counted_in(fit.units), fit, self._moments) for fit in fits]
+        return (measured_in_units(fed, fit) for fit in made if fit is not None)
 
 
 def fit_population(fed: FedPopulation, width: Width, max_groups: int, feedback: bool = True) -> Fit:

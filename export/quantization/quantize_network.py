@@ -26,6 +26,7 @@ from snnfuse.export.quantization.layer_effects import LayerEffect, Runs, encodin
 from snnfuse.export.quantization.layer_names import by_population
 from snnfuse.export.quantization.layer_report import LayerReport, layer_reports
 from snnfuse.export.quantization.ledger_entries import input_entries, layer_entries, read_entry
+from snnfuse.export.quantization.output_distance import Distance, distance_of
 from snnfuse.export.quantization.output_search import Judge, Repair, search_by_output
 from snnfuse.export.quantization.population_fits import calibrate, search_all, search_samples
 from snnfuse.export.quantization.reading import decision, read_as, with_stock_membranes
@@ -56,12 +57,14 @@ class Quantized:
         layers: a row per population.
         warnings: what calibration data or weights would spoil, a sentence each.
         resources: what the program takes of its target's board; None for a target that is not placed on one.
+        distance: of its outputs from the float network's; None for no outputs.
     """
 
     program: Program
     layers: tuple[LayerReport, ...]
     warnings: tuple[str, ...]
     resources: Resources | None = None
+    distance: Distance | None = None
 
 
 def quantize(
@@ -269,4 +272,5 @@ def with_effects(network: Network, program: Program, x: Mapping[str, NDArray], f
     entries += [read_entry(each, fits[each.node]) for each in compare_read(network, program, run, recording)]
     read = {output.node for output in program.outputs.values() if output.reads_membrane}
     found = (*network.warnings, *suspects(network, x, program.inputs, run, fits, recording, read))
-    return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording, effects), found)
+    distance = distance_of(network, program, run, recording) if program.outputs else None
+    return Quantized(program.with_ledger(*entries), layer_reports(layers, fits, peaks, recording, effects), found, distance=distance)

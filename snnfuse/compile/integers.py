@@ -124,7 +124,9 @@ def _integers(floats: "StagedGraph", samples: Samples, found: "QuantizedStages")
 
 
 def _told(found: "Quantized") -> Json:
-    return {"layers": [asdict(layer) for layer in found.layers], "warnings": list(found.warnings)}
+    told: dict[str, Any] = {"layers": [asdict(layer) for layer in found.layers], "warnings": list(found.warnings)}
+    distance = found.distance
+    return told if distance is None else told | {"outputs_apart": {"classes": distance.classes, "values": distance.values}}
 
 
 def with_difference(program: Program, pipeline: Pipeline, samples: Samples) -> Program:

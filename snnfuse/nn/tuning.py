@@ -17,11 +17,12 @@ from snnfuse.export.quantization.fed_population import measured_in_units
 from snnfuse.export.quantization.fitting import Fit, effective
 from snnfuse.export.quantization.output_search import Judge
 from snnfuse.hardware.backends.emulator import emulate
-from snnfuse.nn.groups import column_rounds, grids, integers
+from snnfuse.nn.groups import column_rounds, grids, integers, unit
 from snnfuse.nn.imitation import EPOCHS, fit_layer
 from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.making import SLOPE, make_layer
 
+UPDATES = 6  # per epoch
 Say = Callable[[str], None]
 
 
@@ -31,8 +32,8 @@ class Tuning:
 
     Attributes:
         epochs: passes over the calibration data, per lesson.
-        batch_size: samples per update.
-        lr: highest learning rate of Adam, relative to each tensor's rms.
+        batch_size: samples per update at most; there are `UPDATES` of them in an epoch or more, where samples are few.
+        lr: highest learning rate of Adam, relative to each tensor's rms; more where the way to the next integer is longer.
         seed: of the order of samples.
     """
 
@@ -90,9 +91,18 @@ def _learnt(judge: Judge, name: str, fit: Fit, sent: Mapping[str, NDArray], how:
         with torch.no_grad():
             for weights, incoming, held in zip(layer.weights, layer.incoming, fit.held):
                 weights.copy_(torch.from_numpy(held / incoming.unit))
-    own = {**sent, name: context.run.spikes[name]}  # what it should have sent itself
-    fit_layer(layer, own, context.run.spikes[name], how.epochs, how.batch_size, how.lr, np.random.default_rng(how.seed))
+    goal = context.run.spikes[name]
+    batch = max(1, min(how.batch_size, goal.shape[1] // UPDATES))
+    lr = max(how.lr, 2 * _step(layer) / (how.epochs * max(1, goal.shape[1] // batch)))  # of a cosine half is travelled
+    fit_layer(layer, {**sent, name: goal}, goal, how.epochs, batch, lr, np.random.default_rng(how.seed))
     return replace(layer.fit(), is_trained=True, faithful=False, held=_held(layer))
+
+
+def _step(layer: FixedPointLayer) -> float:
+    """From one number that the groups of a projection hold to the next, over the rms of its weights; of the coarsest projection."""
+    steps = [min(unit(grid) for grid in grids(incoming.rounds)) / (layer.scale * incoming.unit) for incoming in layer.incoming]
+    sizes = [float(weights.detach().square().mean().sqrt()) for weights in layer.weights]
+    return max((step / size for step, size in zip(steps, sizes) if size > 0), default=0.0)
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ def verdict(content: Json) -> list[str]:
 def sentences(content: Json) -> list[str]:
     """The lines of `verdict`, whole and without its warnings."""
     stages = content.get("stages") or [content]
-    decided = [*_decided(_entries(content, stages)), *_few_bits(content, stages)]
+    decided = [*_apart(stages[-1]), *_decided(_entries(content, stages)), *_few_bits(content, stages)]
     return [*_accuracy(content, stages), *decided, _listed(_changes(content, stages)), *_board(stages), *_energy(stages)]
 
 
@@ -116,6 +116,13 @@ def _decided(entries: Sequence[Json]) -> Iterator[str]:
     """What another reset, or tuning, which were asked for, do to the classes."""
     told = (entry for entry in entries if entry.get("change", "").startswith("decided with") or entry.get("reason") == TUNED)
     return (f"{entry['change']}: {entry['effect']}" for entry in told)
+
+
+def _apart(last: Json) -> Iterator[str]:
+    """How near the outputs are, where few spikes need be the same: in a network that is chaotic no hardware keeps them."""
+    apart, outputs = last.get("outputs_apart"), last.get("outputs") or {}
+    if apart and not all(output["decoder"].startswith("membrane") for output in outputs.values()):
+        yield f"outputs: {1 - apart['classes']:.2%} of the classes are the float network's, counts are {apart['values']:.2%} off (rms)"
 
 
 def _few_bits(content: Json, stages: Sequence[Json]) -> Iterator[str]:

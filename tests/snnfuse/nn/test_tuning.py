@@ -23,10 +23,11 @@ def graph() -> nir.NIRGraph:
 
 @pytest.fixture(scope="module")
 def compiled() -> list:
-    x = binary(30, 24, INPUTS)
-    return [compile(source_of(graph()), x, Settings(weight_bits=2, tune=tune)) for tune in (False, True)]
+    x = binary(20, 24, INPUTS)
+    return [compile(source_of(graph()), x, Settings(weight_bits=3, max_groups=1, tune=tune)) for tune in (False, True)]
 
 
+@pytest.mark.slow
 def test_it_is_in_the_ledger_with_its_gain_and_no_weight_leaves_its_grid(compiled: list) -> None:
     plain, tuned = (each.program for each in compiled)
     entries = [entry for entry in tuned.ledger if entry.reason == quantize_network.TUNED]
@@ -36,9 +37,10 @@ def test_it_is_in_the_ledger_with_its_gain_and_no_weight_leaves_its_grid(compile
     grids = [[(c.synapse.exponent, c.synapse.bits) for c in each.connections] for each in (plain, tuned)]
     assert grids[0] == grids[1]
     assert any(not np.array_equal(a.synapse.values, b.synapse.values) for a, b in zip(plain.connections, tuned.connections))
-    assert any(entry.change.startswith("weights trained in 2 bits") for entry in tuned.ledger)
+    assert any(entry.change.startswith("weights trained in 3 bits") for entry in tuned.ledger)
 
 
+@pytest.mark.slow
 def test_what_comes_out_is_the_same_in_the_reference(compiled: list) -> None:
     program = compiled[1].program
     events = program.encode(binary(30, 3, INPUTS, seed=4))
@@ -48,6 +50,7 @@ def test_what_comes_out_is_the_same_in_the_reference(compiled: list) -> None:
         assert all(np.array_equal(found.states[name][s], expected.states[name][s]) for s in found.states[name])
 
 
+@pytest.mark.slow
 def test_the_verdict_offers_it_where_few_bits_cost_much_and_then_says_what_it_brought(compiled: list) -> None:
     plain, tuned = (" ".join(verdict(each.to_json())) for each in compiled)
     assert "--tune repairs them" in plain and "--tune" not in tuned
