@@ -98,8 +98,8 @@ def test_widths_by_population_and_sign() -> None:
     program = quantize(chain(*layers, size=10), binary(40, 8, 10), weight_bits={"n1": (4, 2)}, max_groups=1)
     widths = [(c.target, c.synapse.bits, bool(c.synapse.values.max() > 0)) for c in program.connections]
     assert widths == [("n1", 4, True), ("n1", 2, False), ("n3", 8, True)]
-    with pytest.raises(InputError, match="weight_bits names 'n2', but the populations are n1, n3"):
-        quantize(chain(*layers, size=10), binary(40, 8, 10), weight_bits={"n2": 4})
+    with pytest.raises(InputError, match="weight_bits names 'm', but the populations are n1, n3"):
+        quantize(chain(*layers, size=10), binary(40, 8, 10), weight_bits={"m": 4})
 
 
 @pytest.mark.parametrize("dense", [True, False])
