@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from snnfuse.measures.runs import Runner
 
 PARTS = (
-    "calibration", "calibration_accuracy", "layers", "warnings", "tiers", "tier_status", "energy", "overflow", "search",
+    "calibration", "calibration_accuracy", "layers", "outputs_apart", "warnings", "tiers", "tier_status", "energy", "overflow", "search",
     "netx_differences", "golden_vectors",
 )  # fmt: skip
 

@@ -127,7 +127,7 @@ def _apart(last: Json) -> Iterator[str]:
 
 def _few_bits(content: Json, stages: Sequence[Json]) -> Iterator[str]:
     """What repairs layers of few bits, where they changed much and nobody asked for it."""
-    rows = [row for stage in stages for row in stage.get("layers") or () if min(row["bits"]) < WEIGHT_BITS]
+    rows = [row for stage in stages for row in stage.get("layers") or () if min(row.get("bits", (WEIGHT_BITS,))) < WEIGHT_BITS]
     tuned = any(entry.get("reason") == TUNED for entry in _entries(content, stages))
     if not tuned and any(_judged(row) and _lost(row) > MUCH for row in rows):
         yield "few bits: --tune repairs them on the same samples, without labels, in minutes"
