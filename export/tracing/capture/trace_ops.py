@@ -181,6 +181,7 @@ REFUSED: tuple[tuple[tuple[str, ...], str, str], ...] = (  # names, reason, way 
         "it writes to a part or all of a tensor",
         "build the tensor with torch.cat, or the steps of a loop with torch.stack",
     ),
+    (("half", "bfloat16"), "it rounds to 16 bits", "keep float32 or float64"),
     (("lerp", "addmm", "addcmul"), "it is several operations in one", "write it with +, * and @"),
 )
 REASONS = {name: (reason, way_out) for names, reason, way_out in REFUSED for name in names}
