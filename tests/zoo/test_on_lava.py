@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import snntorch as snn
 import torch
 from forms import STEPS, Net, Restarting, Static, made, spikes_over_time
 from snntorch_models import leaky
@@ -13,6 +14,7 @@ from torch import nn
 from snnfuse.compile import Settings, compile, source_of
 from snnfuse.export.targets import find_target
 from snnfuse.hardware import Program, compare, emulate, simulate_on_lava
+from snnfuse.hardware.ir.encoding import output_values, values
 
 
 class Summed(Net):
@@ -69,3 +71,51 @@ def test_lava_equals_the_emulator(name: str) -> None:
     wanted = emulate(program, events, "all", states=True)
     assert compare(wanted, simulate_on_lava(program, events, "all", states=True)).mismatches == 0
     assert any(spikes.any() for spikes in wanted.spikes.values())
+
+
+class Membranes(nn.Module):
+    """Spikes and membranes of a last layer of any kind and reset."""
+
+    def __init__(self, neuron: Callable[[], Any]) -> None:
+        super().__init__()
+        self.fc, self.neuron = nn.Linear(6, 8), neuron()
+
+    def forward(self, x: Any) -> Any:
+        states = self.neuron.reset_mem()
+        states, both = states if isinstance(states, tuple) else (states,), []
+        for now in x:
+            spikes, *states = self.neuron(self.fc(now), *states)
+            both.append((spikes, states[-1]))
+        return tuple(map(torch.stack, zip(*both, strict=True)))
+
+
+READ: dict[str, Callable[[], Any]] = {
+    "Leaky subtract": lambda: snn.Leaky(beta=0.75, threshold=0.5),
+    "Leaky subtract at once": lambda: snn.Leaky(beta=0.75, threshold=0.5, reset_delay=False),
+    "Leaky zero": lambda: snn.Leaky(beta=0.75, threshold=0.5, reset_mechanism="zero"),
+    "Leaky never": lambda: snn.Leaky(beta=0.75, threshold=20000),
+    "Synaptic zero": lambda: snn.Synaptic(alpha=0.5, beta=0.75, threshold=0.5, reset_mechanism="zero"),
+    "Synaptic subtract": lambda: snn.Synaptic(alpha=0.5, beta=0.75, threshold=0.5),
+    "Lapicque zero": lambda: snn.Lapicque(beta=0.75, threshold=0.5, reset_mechanism="zero"),
+    "Alpha": lambda: snn.Alpha(alpha=0.75, beta=0.5, threshold=0.05),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("lava")
+@pytest.mark.parametrize("name", READ)
+def test_lava_gives_the_membranes_that_outputs_read(name: str) -> None:
+    torch.manual_seed(5)
+    x = spikes_over_time((6,)).float().numpy()
+    (stage,) = compile(source_of(Membranes(READ[name]).eval()), x, Settings(), find_target("loihi2")).stages
+    program = stage.program
+    assert program is not None
+    events = program.encode(x)
+    ours, theirs = emulate(program, events, "all", states=True), simulate_on_lava(program, events, "all", states=True)
+    read = [output for output, rule in program.outputs.items() if rule.reads_membrane]
+    assert read
+    for output in read:
+        np.testing.assert_array_equal(output_values(program, ours, output), output_values(program, theirs, output))
+        np.testing.assert_array_equal(values(program, ours, output), values(program, theirs, output))
+        assert np.unique(output_values(program, theirs, output)).size > 20
+    assert compare(ours, theirs).mismatches == 0
