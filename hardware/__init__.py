@@ -14,6 +14,7 @@ from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.hardware.ir.nodes import Connection, Constant, DeclaredInput, GradedInput, Output, SpikeInput
 from snnfuse.hardware.ir.pipeline import Link, Pipeline
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.projected_input import ProjectedInput
 from snnfuse.hardware.ir.recording import Comparison, Mismatch, Recording, compare
 from snnfuse.hardware.ir.resonate_and_fire import ResonateAndFire
 from snnfuse.hardware.ir.sigma_delta import Delta, Sigma, SigmaDelta
@@ -40,6 +41,7 @@ __all__ = [
     "Output",
     "Pipeline",
     "Product",
+    "ProjectedInput",
     "Program",
     "Recording",
     "Relay",

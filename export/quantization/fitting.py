@@ -232,8 +232,9 @@ def connections(network: Network, name: str, fit: Fit, timed: bool = True) -> It
     """The synapse groups into a population; `timed` adds the delays that match its paths."""
     for projection, groups in zip(network.into(name), fit.synapses):
         delay = network.delay(projection) if timed else 0
+        written = fit.lif.written_port
         for synapse in groups:
-            port = min(projection.port, fit.lif.ports - 1)  # an AND adds both factors
+            port = min(projection.port, fit.lif.ports - 1) if written is None else written  # an AND adds both factors
             yield Connection(projection.source, name, synapse, delay, port, projection.lag)
     for synapse, port in zip(fit.bias, fit.bias_ports or (0,) * len(fit.bias)):
         yield Connection(constant_name(network), name, synapse, port=port)

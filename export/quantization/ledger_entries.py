@@ -31,9 +31,12 @@ def input_entries(name: str, node: Input, x: NDArray, effects: Encoding) -> list
     saturated = int((np.abs(units) > node.limit).sum())
     if error <= WHOLE * node.scale:
         return []
+    change = f"analog values sent as {node.bits}-bit graded spikes of {node.scale:.4g} each"
+    if node.is_written:
+        change = f"its layer's currents, computed by the host once per sample, written as {node.bits}-bit biases of {node.scale:.4g} each"
     entry = LedgerEntry(
         name,
-        f"analog values sent as {node.bits}-bit graded spikes of {node.scale:.4g} each",
+        change,
         "the chip takes integers",
         f"largest rounding error {error:.4g}, {saturated} of {x.size} values saturate, on {x.shape[1]} samples; encoding alone "
         f"changes {'; '.join(f'in {layer} {effect}' for layer, effect in effects())}",

@@ -1,7 +1,7 @@
 """The fits of a network's populations, each alone, on calibration data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -36,12 +36,14 @@ class Context:
         inputs: as declared.
         events: encoded calibration data, (time, batch, *shape) by input.
         run: the float network's run on what the encoding leaves of it.
+        settled: fits that are not searched.
     """
 
     network: Network
     inputs: Mapping[str, Input]
     events: Mapping[str, NDArray[np.int32]]
     run: FloatRun
+    settled: Mapping[str, Fit] = field(default_factory=dict)
 
     @cached_property
     def payloads(self) -> Mapping[str, GradedInput]:
@@ -94,6 +96,8 @@ def search_all(context: Context, settings: QuantizationSettings, target: Target 
 
 def search_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True) -> Searched:
     """One population's; products and relays are exact. Arguments and errors as of `search_population`."""
+    if name in context.settled:
+        return Searched(context.settled[name])
     if context.network.populations[name].counts:
         return Searched(fit_exactly(context.network, name))
     return search_population(context.fed(name), width, max_groups, feedback)

@@ -31,7 +31,8 @@ from snnfuse.export.quantization.output_search import Judge, Repair, search_by_o
 from snnfuse.export.quantization.population_fits import calibrate, search_all, search_samples
 from snnfuse.export.quantization.reading import decision, read_as, with_stock_membranes
 from snnfuse.export.quantization.reading import declared as declared_outputs
-from snnfuse.export.quantization.settings import DEFAULTS, QuantizationSettings, WeightBits
+from snnfuse.export.quantization.settings import DEFAULTS, Encoding, QuantizationSettings, WeightBits
+from snnfuse.export.quantization.written_inputs import Written, as_written
 from snnfuse.export.targets import LAVA, Target
 from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.hardware.chip import Resources
@@ -79,6 +80,7 @@ def quantize(
     decoder: Decoder | None = None,
     num_classes: int | None = None,
     output: str | None = None,
+    encode: Encoding = "spikes",
     watch: Watch | None = None,
 ) -> Program:
     """Turn a float graph into integers, choosing scales by the spikes they keep on calibration data.
@@ -99,6 +101,8 @@ def quantize(
             count, and the sum of what reads a membrane.
         num_classes: of a population code: so many groups of output neurons in a row, each a class.
         output: of several the one that classes are read from; by default the only one, or the first of those that read the same neurons.
+        encode: "bias" writes static inputs into the bias registers of the first layer, once per sample, in place of sending them as graded
+            "spikes" on every step; the host computes that layer.
         watch: called after every pass of `snnfuse.export.passes` with its name and the graph or float network that it gave.
 
     Returns:
@@ -112,7 +116,7 @@ def quantize(
         InputError: calibration data is empty, not finite or of another shape; a setting is out of range.
         UnsupportedError: the graph holds something that cannot be kept, or a current wraps on the calibration data.
     """
-    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder, num_classes, output)
+    settings = QuantizationSettings(dt, reset, weight_bits, input_bits, max_groups, decoder, num_classes, output, encode)
     return quantize_measured(graph, calibration, settings, watch=watch).program
 
 
@@ -158,16 +162,21 @@ def _wrong(found: Quantized) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """A program in the making, and the calibration data, float by input."""
+    """A program in the making, and the calibration data, float by input, of which a host may have made a first layer's currents."""
 
     draft: Draft
-    x: Mapping[str, NDArray]
+    written: Written
+
+    @property
+    def x(self) -> Mapping[str, NDArray]:
+        """By input of the draft."""
+        return self.written.x
 
     @cached_property
     def quantized(self) -> Quantized:
         """The program, measured."""
         found = with_effects(self.draft.context.network, self.draft.program, self.x, self.draft.fits)
-        return replace(found, resources=self.draft.resources)
+        return replace(found, program=self.written.finished(found.program), resources=self.draft.resources)
 
     def repaired(self, repair: Repair) -> "_Made":
         """With other integers, and an entry that says what they bring."""
@@ -190,9 +199,11 @@ def _made(
     watch: Watch | None,
 ) -> _Made:
     network, x, inputs = prepare(graph, calibration, settings, target, declared, watch=watch)
-    context, settings = calibrate(network, x, inputs), by_population(graph, network, settings)
+    written = as_written(network, x, inputs) if settings.encode == "bias" else Written(network, x, inputs, {}, {})
+    context = replace(calibrate(written.network, written.x, written.inputs), settled=written.fits)
+    settings = by_population(graph, network, settings)
     fits = search_by_output(context, search_all(context, settings, target), settings.reading)
-    return _Made(fit_to_board(Draft(context, fits, target, settings.reading)), x)
+    return _Made(fit_to_board(Draft(context, fits, target, settings.reading)), written)
 
 
 def prepare(

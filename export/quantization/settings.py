@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from snnfuse.export.quantization.reading import Reading
 from snnfuse.hardware.errors import InputError
@@ -9,6 +10,7 @@ from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS, WEIGHT_BITS, check_ran
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.nodes import Decoder, Output
 
+Encoding = Literal["spikes", "bias"]
 Width = int | tuple[int, int]
 WeightBits = Width | Mapping[str, Width]
 
@@ -26,6 +28,8 @@ class QuantizationSettings:
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}; those not named have 8.
         input_bits: 2..24, payload of a graded input with its sign; None for `INPUT_BITS`, or fewer where weights then lose less.
         max_groups: in which one weight may be stored, 1 or more.
+        encode: how analog inputs come in: "spikes", graded, on every step; or "bias", written once per sample by a host that computes the
+            first layer.
         decoder, num_classes, output: how outputs are read, as of `snnfuse.export.quantization.reading.Reading`.
 
     Raises:
@@ -40,6 +44,7 @@ class QuantizationSettings:
     decoder: Decoder | None = None
     num_classes: int | None = None
     output: str | None = None
+    encode: Encoding = "spikes"
 
     def __post_init__(self) -> None:
         Output("", self.decoder or "spike_count", self.num_classes)  # refuses what is none

@@ -8,6 +8,7 @@ from snnfuse.hardware.ir import (  # noqa: F401  (registers this package's kinds
     lif,
     maximum,
     nodes,
+    projected_input,
     sigma_delta,
     synapses,
 )

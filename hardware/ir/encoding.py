@@ -46,7 +46,7 @@ def encode(program: Interface, x: ArrayLike | Mapping[str, ArrayLike]) -> Events
     Raises:
         InputError: an input is missing, unknown, has another shape, or holds NaN, infinities or, where binary, other values.
     """
-    arrays = as_inputs(program.inputs, x)
+    arrays = as_inputs(program.inputs, x, as_given=True)
     for warning in range_warnings(program.inputs, arrays):
         warnings.warn(warning, stacklevel=3)
     return to_events(program.inputs, arrays)
@@ -58,7 +58,7 @@ def unused(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dict[s
     found = {}
     for name, node in inputs.items():
         is_telling = node.sends_numbers and node.is_calibrated and arrays[name].shape[1] >= ENOUGH
-        largest = float(np.abs(arrays[name]).max(initial=0)) if is_telling else 0.0
+        largest = float(np.abs(node.values(arrays[name])).max(initial=0)) if is_telling else 0.0
         if 0 < largest <= QUARTER * node.limit * node.scale:
             found[name] = largest / (node.limit * node.scale)
     return found
@@ -79,7 +79,7 @@ def range_warnings(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray], i
     """
     for name, count in saturated(inputs, arrays).items():
         calibrated = inputs[name].limit * inputs[name].scale
-        times = float(np.abs(arrays[name]).max()) / calibrated
+        times = float(np.abs(inputs[name].values(arrays[name])).max()) / calibrated
         far = f"; they reach {times:.3g} times that: scale them as in calibration, or calibrate on data like these" if times >= FAR else ""
         beyond = f"{count} of {arrays[name].size} values lie beyond the {calibrated:.4g} that it was calibrated for, and are cut there"
         yield SaturationWarning(f"input {name!r}: {beyond}{far}")
@@ -95,8 +95,9 @@ def saturated(inputs: Mapping[str, Input], arrays: Mapping[str, NDArray]) -> dic
     return {name: count for name, count in counts.items() if count}
 
 
-def as_inputs(inputs: Mapping[str, Input], x: ArrayLike | Mapping[str, ArrayLike]) -> dict[str, NDArray]:
-    """Name and check inputs: each (time, batch, *shape), finite, with time and batch in common."""
+def as_inputs(inputs: Mapping[str, Input], x: ArrayLike | Mapping[str, ArrayLike], as_given: bool = False) -> dict[str, NDArray]:
+    """Name and check inputs: each (time, batch, *shape), finite, with time and batch in common; as they are given before a host has made
+    something else of them, or as they reach the program."""
     if not isinstance(x, Mapping):
         if len(inputs) != 1:
             raise InputError(f"this network has {len(inputs)} inputs: give a dictionary with {', '.join(map(repr, inputs))}")
@@ -105,7 +106,7 @@ def as_inputs(inputs: Mapping[str, Input], x: ArrayLike | Mapping[str, ArrayLike
         raise InputError(f"inputs must be {', '.join(map(repr, inputs))}, not {', '.join(map(repr, x)) or 'empty'}")
     arrays = {name: _as_array(name, value) for name, value in x.items()}
     for name, array in arrays.items():
-        _check_input(name, inputs[name].shape, array)
+        _check_input(name, inputs[name].given_shape if as_given else inputs[name].shape, array)
     sizes = {array.shape[:2] for array in arrays.values()}
     if len(sizes) > 1:
         raise InputError("inputs differ in time or batch: " + ", ".join(f"{n} {a.shape[:2]}" for n, a in arrays.items()))

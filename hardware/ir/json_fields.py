@@ -99,6 +99,24 @@ def _read_csr(value: Any, arrays: Arrays) -> sparse.csr_matrix:
     return checked_csr(**parts, shape=(out, into))
 
 
+def _read_floats(value: Any, arrays: Arrays) -> NDArray:
+    name = value.get("array") if isinstance(value, dict) and set(value) == {"array"} else None
+    if not isinstance(name, str) or name not in arrays:
+        raise InputError(f"expected the name of a stored array, found {shown(value)}")
+    if arrays[name].dtype != np.float64:
+        raise InputError(f"array {name!r} holds {arrays[name].dtype} values, not float64")
+    return arrays[name]
+
+
+def _read_float_csr(value: Any, arrays: Arrays) -> sparse.csr_matrix:
+    value = keys(value, {"csr", "shape"})
+    parts = keys(value["csr"], {"data", "indices", "indptr"})
+    data, out_into = _read_floats(parts["data"], arrays), sizes(1, 2)(value["shape"], arrays)
+    indices, indptr = (_read_array(parts[part], arrays) for part in ("indices", "indptr"))
+    places = checked_csr(np.arange(data.size), indices, indptr, (out_into[0], out_into[1]))
+    return sparse.csr_matrix((data.ravel()[places.data], places.indices, places.indptr), places.shape)
+
+
 def plain(value: Any, name: str, arrays: Arrays) -> Any:
     return list(int(n) for n in value) if isinstance(value, tuple) else value
 
@@ -123,6 +141,8 @@ SHAPE = Field(plain, sizes(1))
 PARAMETER = Field(_write_parameter, _read_parameter)
 ARRAY = Field(_write_array, _read_array)
 CSR = Field(_write_csr, _read_csr)
+FLOATS = Field(_write_array, _read_floats)
+FLOAT_CSR = Field(_write_csr, _read_float_csr)
 
 
 def at(field: str, read: Callable[..., Any], *args: Any) -> Any:

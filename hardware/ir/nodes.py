@@ -74,6 +74,15 @@ class Input(Node):
         """The largest payload."""
         return self.payloads[1]
 
+    @property
+    def given_shape(self) -> tuple[int, ...]:
+        """Of the values that `encode` takes, without time and batch."""
+        return self.shape
+
+    def values(self, x: NDArray) -> NDArray:
+        """What is rounded to integers: the values that are given, or what a host makes of them."""
+        return x
+
     def beyond(self, x: NDArray) -> int:
         """How many values lie beyond the largest payload."""
         return int((np.abs(x) >= (self.limit + 0.5) * self.scale).sum())

@@ -121,7 +121,7 @@ class Pipeline:
 
     def encode(self, x: ArrayLike | Mapping[str, ArrayLike]) -> Events:
         """The network's inputs to events; arguments, warnings and errors as of `snnfuse.hardware.ir.encoding.encode`."""
-        return _encoded(self.inputs, as_inputs(self.inputs, x))
+        return _encoded(self.inputs, as_inputs(self.inputs, x, as_given=True))
 
     def events_of(self, stage: int, events: Mapping[str, NDArray], recordings: Sequence[Recording]) -> Events:
         """What a stage is fed, from the network's events and the recordings of the stages before it: the host's part.

@@ -24,6 +24,7 @@ RESETS = ("zero", "subtract", "subtract_delayed", "subtract_undelayed", "zero_de
 DECODERS = ("spike_count", "first_spike", "membrane_sum", "membrane_last", "membrane_max")
 L2 = ("fold", "host", "microcode")
 TIERS = ("A", "B")
+ENCODINGS = ("spikes", "bias")
 LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 
 
@@ -51,6 +52,8 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
 @click.option(
     "--input-bits", type=click.IntRange(2, 24), help="Payload of analog inputs; default 12, or fewer where weights need the room."
 )
+@click.option("--encode", type=click.Choice(ENCODINGS), default=ENCODINGS[0], show_default=True,
+              help="Static images: graded spikes on every step, or the first layer's biases, written once per sample.")  # fmt: skip
 @click.option("--max-groups", type=click.IntRange(1), default=2, show_default=True, help="Synapse groups per projection.")
 @click.option("--decoder", type=click.Choice(DECODERS), help="How classes are read; default spike_count, or of membranes membrane_sum.")
 @click.option("--num-classes", type=click.IntRange(1), metavar="N", help="Population code: N groups of outputs in a row, each a class.")

@@ -34,6 +34,7 @@ class ExportOptions:
     reset: Any = None
     weight_bits: str = "8"
     input_bits: int | None = None
+    encode: Any = "spikes"
     max_groups: int = 2
     decoder: Any = None
     num_classes: int | None = None
@@ -69,8 +70,8 @@ class ExportOptions:
         drop = (DROP if self.max_drop is None else self.max_drop) if self.search else None
         return Settings(
             dt=self.dt, reset=self.reset, weight_bits=parse_bits(self.weight_bits), input_bits=self.input_bits,
-            max_groups=self.max_groups, l2=self.l2, decoder=self.decoder, num_classes=self.num_classes, output=self.read,
-            max_drop=drop, tune=self.tune, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
+            max_groups=self.max_groups, l2=self.l2, encode=self.encode, decoder=self.decoder, num_classes=self.num_classes,
+            output=self.read, max_drop=drop, tune=self.tune, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
             layout=self.layout, shapes=shapes, net=parse_net(self.net),
         )  # fmt: skip
 
@@ -124,6 +125,7 @@ def _no_bits(given: str) -> Exception:
 INTEGERS = "has no effect on a .net file, which holds integers already; leave it out"
 TRAINED = "has no effect: this checkpoint was trained in integers; leave it out, or export the float one"
 GRAPH = "has no effect on a .nir file, which holds the graph already; leave it out"
+INTEGERS_MADE = "has no effect on a sigma-delta network, which sends what changes; leave it out"
 NO_BITS = "has no effect: a bundle for target nir holds no integers; leave it out"
 UNREAD = "has no effect: a bundle for target nir holds the graph only, which says nothing of how it is read; leave it out"
 CHANGES = "changes the integer program, and a bundle for target {target} cannot hold that; leave it out"
@@ -134,6 +136,7 @@ NO_EFFECT: Mapping[str, Mapping[str, str]] = {
     },
     "weight_bits": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
     "input_bits": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
+    "encode": {"netx": INTEGERS, "trained": TRAINED, "sigma-delta": INTEGERS_MADE, "to nir": NO_BITS},
     "max_groups": {"netx": INTEGERS, "trained": TRAINED, "to nir": NO_BITS},
     "decoder": {"trained": TRAINED, "to nir": UNREAD},
     "num_classes": {"trained": TRAINED, "to nir": UNREAD},

@@ -7,7 +7,7 @@ import re
 
 FLAGS = {
     "allow_pickle": "--allow-pickle", "batch_first": "--batch-first", "board": "--board", "calibration": "--calib", "decoder": "--decoder",
-    "device": "--device", "devices": "--devices", "accelerator": "--accelerator", "dt": "--dt", "force": "--force",
+    "device": "--device", "devices": "--devices", "accelerator": "--accelerator", "dt": "--dt", "encode": "--encode", "force": "--force",
     "input_bits": "--input-bits", "l2": "--l2",
     "layout": "--layout", "max_drop": "--max-drop", "max_groups": "--max-groups", "model": "--model",
     "num_classes": "--num-classes", "output": "--read", "reset": "--reset", "resume": "--resume", "shapes": "--sample", "split": "--split",

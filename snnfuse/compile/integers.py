@@ -64,6 +64,9 @@ def from_floats(floats: "StagedGraph | None", samples: Samples | None, settings:
     from snnfuse.export.staging.cutting import cut
     from snnfuse.export.staging.l2_on_chip import join
 
+    chosen_otherwise = settings.max_drop is not None or settings.tune or settings.l2 != "fold" or (floats and len(floats.stages) > 1)
+    if settings.encode == "bias" and chosen_otherwise:
+        raise InputError("encode='bias' is for one program, without a search, tune, stages, or L2 on a host or in microcode")
     if floats is None or samples is None:
         raise InputError("integers are chosen for a float network, on samples: give samples")
     repair_of(settings)  # refuses what excludes it

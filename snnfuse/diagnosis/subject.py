@@ -14,8 +14,9 @@ from snnfuse.export.lowering.outputs import reading
 from snnfuse.export.lowering.resets import resetting, resting
 from snnfuse.export.lowering.split_fan_in import with_relays
 from snnfuse.export.targets import TARGETS
-from snnfuse.hardware.errors import InputError, SnnfuseError
+from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.ir.projected_input import ProjectedInput
 
 if TYPE_CHECKING:
     import nir
@@ -64,6 +65,11 @@ def pair(graph: "nir.NIRGraph", program: Program, recorded: Recorded) -> Subject
             return Subject(network, written, program, recorded)
     if first is not None:
         raise first
+    if any(isinstance(node, ProjectedInput) for node in program.inputs.values()):
+        raise UnsupportedError(
+            "its host computes the first layer and writes biases, which the graph does not: diagnose an export without --encode bias, whose "
+            "other layers are made alike"
+        )
     raise InputError(
         f"the program was not made from this graph: its populations are {', '.join(program.neurons)}, in other shapes or under other names"
     )
