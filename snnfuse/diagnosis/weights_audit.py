@@ -19,6 +19,7 @@ SURELY = 0.999  # share of weights that are what is expected, at which a form is
 FEW = 0.05  # share of weights beyond which a difference is no matter of single ones
 LOOSE = 1e-3  # of a step: what an inexact scale may move
 SPREAD, TURNED = 8.0, 4.0  # times the usual rest, and the finest step, that weights rounded in turn keep to
+STRANGE = 0.2  # of the weights, rms, that no rounding in turn leaves: weights of another network, or in other places
 NEARER = 0.7  # of the distance to the float weights, that other exponents must bring
 NAMED = 3  # single weights that are named
 
@@ -200,8 +201,14 @@ def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_
     off = np.where(np.abs(rest) > np.abs(usual) + 1e-6 * held.step, off, 0.0)  # a number as near as the expected one is none to blame
     many = np.count_nonzero(off > held.step / 2)
     if many > NAMED and (held.graded or many > FEW * off.size):  # rounded in turn: only what no such rounding leaves
-        return _apart(np.abs(rest), held.step)
+        apart, wanted = _apart(np.abs(rest), held.step), held.total - rest
+        strange = not apart.any() and _rms(rest) > max(SPREAD * held.step, STRANGE * _rms(wanted))
+        return off > held.step / 2 if strange else apart
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
 
 
 def _apart(size: Array, step: float) -> NDArray[np.bool_]:
