@@ -105,12 +105,15 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
     check_together(options)
     check_options(options, f"to {options.target}")
     check_target(resolved(options.place), options.force, is_bundle)
-    with console.step(f"reading {options.model}"):
-        source = open_source(options.model, model=options.factory, allow_pickle=options.allow_pickle)
-        check_options(options, source.kind)
-        samples, settings = find_samples(source, options), options.settings(find_shapes(source, options))
-    with warnings_as_lines(), reading(options.model):
-        compiled = compile(source, samples, replace(settings, prove="off"), options.find_target(), console.step)
+    with heard() as warned:
+        with console.step(f"reading {options.model}"):
+            source = open_source(options.model, model=options.factory, allow_pickle=options.allow_pickle)
+            check_options(options, source.kind)
+            samples, settings = find_samples(source, options), options.settings(find_shapes(source, options))
+        with warnings_as_lines(), reading(options.model):
+            compiled = compile(source, samples, replace(settings, prove="off"), options.find_target(), console.step)
+    if warned:
+        compiled = replace(compiled, report={**compiled.report, "warned": warned})
     found = compiled.to_json()
     check_strict(found, console, options.strict)
     if not options.verbose:  # before what takes its time and changes none of it
@@ -144,6 +147,25 @@ def check_strict(found: "Mapping[str, Any]", console: Console, strict: bool) -> 
     first = ", ".join(f"{entry['node']}: {entry['change']}" for entry in entries[:SHOWN])
     more = f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else ""
     raise UnsupportedError(f"--strict: {count(entries)} ({first}{more}); nothing was written")
+
+
+@contextmanager
+def heard() -> "Iterator[list[str]]":
+    """The words of every warning that is shown meanwhile, for the report: files, data and inputs, besides what calibration finds."""
+    import warnings
+
+    shown, texts = warnings.showwarning, list[str]()
+
+    def show(message: "Warning | str", *about: Any, **more: Any) -> None:
+        if str(message) not in texts:
+            texts.append(str(message))
+        shown(message, *about, **more)
+
+    warnings.showwarning = show
+    try:
+        yield texts
+    finally:
+        warnings.showwarning = shown
 
 
 @contextmanager

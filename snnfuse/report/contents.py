@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PARTS = (
     "calibration", "calibration_accuracy", "layers", "outputs_apart", "warnings", "tiers", "tier_status", "energy", "overflow", "search",
-    "netx_differences", "golden_vectors",
+    "netx_differences", "golden_vectors", "warned",
 )  # fmt: skip
 
 

@@ -1,9 +1,14 @@
 """The first lines of a report: what a user wants to know first, within 80 columns."""
 
+import html
+import importlib
+import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cli_calls import Cli
 
 from snnfuse.export import read_bundle
@@ -58,3 +63,24 @@ def test_two_outputs_of_one_layer_are_one_line() -> None:
 @pytest.mark.parametrize("content", [{"ledger": [], "target": "nir", "outputs": {}}])
 def test_a_graph_alone_has_no_more_to_say(content: dict) -> None:
     assert verdict(content) == ["changed: nothing"]
+
+
+def test_what_the_command_line_warned_of_is_on_the_page(snn: Cli, graph: Path) -> None:
+    """A file of weights that holds more than the model: a warning of reading, which calibration knows nothing of."""
+    Path("tiny.py").write_text(
+        "import torch, snntorch\n"
+        "def net():\n    return torch.nn.Sequential(torch.nn.Linear(4, 3), snntorch.Leaky(beta=0.5, init_hidden=True, reset_delay=False))\n"
+    )
+    torch.manual_seed(0)
+    sys.modules.pop("tiny", None)
+    sys.path.insert(0, ".")
+    state = importlib.import_module("tiny").net().state_dict()
+    torch.save({**{f"net.{name}": value for name, value in state.items()}, "loss.weight": torch.zeros(1)}, "w.pt")
+    np.savez("c.npz", input=np.ones((6, 4, 4), np.float32))
+    done = snn("export", "w.pt", "--model", "tiny:net", "--target", "lava", "--calib", "c.npz", "--prove", "off", "-o", "b")
+    assert done.code == 0, done.err
+    shown = [line.removeprefix("warning: ") for line in done.err.splitlines() if line.startswith("warning: ")]
+    assert shown and json.loads(Path("b/report.json").read_text())["warned"]
+    page = html.unescape(" ".join(Path("b/report.html").read_text().split()))
+    for line in shown:
+        assert line[:40] in page
