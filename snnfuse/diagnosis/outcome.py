@@ -60,8 +60,10 @@ def accuracy(program: Program, found: Mapping[str, NDArray], labels: NDArray | N
 
 
 def rate_distance(a: NDArray, b: NDArray) -> float:
-    """Earth mover's distance of the neurons' firing rates, in spikes per step; arrays (time, batch, *shape)."""
-    from scipy.stats import wasserstein_distance
+    """Earth mover's distance of the neurons' firing rates, in spikes per step; arrays (time, batch, *shape) of one shape.
 
-    rates = [np.count_nonzero(x, (0, 1)).ravel() / (x.shape[0] * x.shape[1]) for x in (a, b)]
-    return float(wasserstein_distance(*rates))
+    Of as many neurons on either side it is the mean distance of the rates in order; as scipy.stats.wasserstein_distance, which takes a
+    second to import.
+    """
+    rates = [np.sort(np.count_nonzero(x, (0, 1)), axis=None) / (x.shape[0] * x.shape[1]) for x in (a, b)]
+    return float(np.abs(rates[0] - rates[1]).mean()) if rates[0].size else 0.0

@@ -13,6 +13,7 @@ from quantization_graphs import binary, chain, cuba, lif
 from snnfuse import diagnose
 from snnfuse.diagnosis.audit import audit
 from snnfuse.diagnosis.chaos import CHAOTIC
+from snnfuse.diagnosis.outcome import rate_distance
 from snnfuse.diagnosis.recorded import Recorded, read_recorded
 from snnfuse.diagnosis.subject import pair
 from snnfuse.export import quantize, write_bundle
@@ -139,6 +140,14 @@ def test_the_command_line_diagnoses_a_bundle(snn: Cli, tmp_path: Any, sound: Pro
     result = snn("diagnose", tmp_path / "b", "--input", tmp_path / "x.npz", "--json", "d.json")
     assert result.code == 0 and "cause: n3: decay value" in result.out and "accuracy: float" in result.out
     assert snn("diagnose", tmp_path / "b").code == 2  # no golden vectors, no data
+
+
+def test_the_distance_of_rates_is_the_earth_movers() -> None:
+    from scipy.stats import wasserstein_distance
+
+    a, b = (np.random.default_rng(seed).random((7, 5, 3, 4)) < rate for seed, rate in ((0, 0.2), (1, 0.5)))
+    rates = [x.mean((0, 1)).ravel() for x in (a, b)]
+    assert rate_distance(a, b) == pytest.approx(wasserstein_distance(*rates), abs=1e-12) and rate_distance(a, a) == 0
 
 
 def test_a_program_of_another_graph_is_refused(sound: Program) -> None:
