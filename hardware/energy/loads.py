@@ -66,7 +66,7 @@ class CoreLoads:
     def of_rates(self, rates: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return operations (cores,) and words read (cores,) per step, for spikes per step of every neuron, flattened, by node."""
         operations, reads = np.zeros(self.resources.cores), np.zeros(self.resources.cores)
-        for connection, words in zip(self.program.connections, self._words):
+        for connection, words in zip(self._connections, self._words):
             here, rate = self.first[connection.target], rates[connection.source]
             cores = slice(here, here + self._by_core[connection.target].shape[0])
             arrived = connection.synapse.arrivals(np.rint(rate * COUNTED_IN)[None].astype(np.int64))[0] / COUNTED_IN

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from random_programs import Case, cases
 
-from snnfuse.hardware import Connection, Conv2d, Dense, Lif, Output, Program, SpikeInput, emulate
+from snnfuse.hardware import BiasedLif, BiasInput, Connection, Conv2d, Dense, Diagonal, Lif, Output, Program, SpikeInput, emulate
 from snnfuse.hardware.chip import Demands, count, find_board
 from snnfuse.hardware.chip.resources import divided
 from snnfuse.hardware.chip.traffic import spike_rates
@@ -31,6 +31,14 @@ def test_the_busiest_core_by_hand() -> None:
     assert found.us == found.core_us and found.link.bits == 0  # both layers on one tile
     quiet = step_load(program, count(program, BOARD), {"x": np.full(100, 0.01), "n": np.zeros(200), "o": np.zeros(2)})
     assert quiet.operations == pytest.approx(200, rel=1e-4) and quiet.decided_by == "the barrier" and quiet.us == times["barrier_us"]
+
+
+def test_what_a_host_writes_is_no_load() -> None:
+    nodes = {"x": BiasInput((40,), 0.1), "n": BiasedLif((40,), 4095, 0, 99), "o": Lif((2,), 4095, 0, 99)}
+    links = Connection("x", "n", Diagonal(np.ones(40, np.int32)), port=1), Connection("n", "o", Dense(np.ones((2, 40), np.int32)))
+    program = Program(nodes, links, {"y": Output("o")})
+    operations, reads = CoreLoads(program, count(program, BOARD)).of_rates({"x": np.ones(40), "n": np.full(40, 0.5), "o": np.zeros(2)})
+    assert operations.tolist() == [0, 40] and reads[0] == 0 < reads[1]
 
 
 def test_balance_divides_the_busiest_layer() -> None:
