@@ -40,7 +40,7 @@ FILE_LIMITS = MappingProxyType(
         "nodes": FileLimit("nodes of a graph, or objects of an HDF5 file", 200_000),
         "edges": FileLimit("edges of a graph, or links of an HDF5 file", 1_000_000),
         "depth": FileLimit("groups within each other", 64),
-        "neurons": FileLimit("neurons and inputs of one program", 1 << 26),
+        "neurons": FileLimit("neurons and inputs of one program", 1 << 23),
         "time-steps": FileLimit("time steps of samples", 1 << 22),
         "padding": FileLimit("zeros on each side of a convolution's or pooling's input", 1 << 12),
         "archive-members": FileLimit("members of an archive", 100_000),

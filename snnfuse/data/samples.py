@@ -89,7 +89,9 @@ class Samples(Summarised):
         raise InputError(f"{self.source}: {what}, and time_steps says {steps}; {way_out}")
 
     def renamed(self, names: Sequence[str]) -> "Samples":
-        """The same inputs in their order, by other names, as many."""
+        """The same inputs in their order, by other names; InputError unless there are as many."""
+        if len(names) != len(self.inputs):
+            raise InputError(f"{self.source}: holds {len(self.inputs)} arrays of inputs, and the network has {len(names)}")
         return replace(self, inputs=dict(zip(names, self.inputs.values(), strict=True)))
 
     def named(self, names: Sequence[str]) -> "Samples":
