@@ -130,7 +130,7 @@ def start(tests: Sequence[str], plugins: list[object], quiet: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     return int(
         pytest.main(
-            ["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", "--rootdir", str(ROOT), *tests],
+            ["-x", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:terminal", "--rootdir", str(ROOT), *tests],
             plugins,
         )
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.hardware.ir.synapses import Conv2d, Dense, Diagonal, Geometry, Sparse
+from snnfuse.hardware.limits import check_limit
 
 PATCHES = 1 << 23  # values under a kernel that are copied at once
 MOSTLY = 0.25  # share of a kernel that is not zero below which only that share is written out
@@ -107,6 +108,8 @@ class ConvWeights:
         if plain and np.count_nonzero(self.kernel) < MOSTLY * self.kernel.size:
             mixture, places = sparse.csr_matrix(self.kernel[:, :, 0, 0]), sparse.identity(int(np.prod(self.input_shape[1:])))
             return sparse.kron(mixture, places, format="csr")
+        listed = int(np.prod(self.output_shape)) * self.kernel[0].size
+        check_limit("array-bytes", 8 * listed, f"a convolution of {self.input_shape}, written out to be composed with another layer,")
         return self.geometry.matrix(self.kernel)
 
     def times(self, rows: NDArray) -> NDArray[np.float64]:
