@@ -7,7 +7,7 @@ import torch
 from lowering_graphs import RNG, chain, lif
 
 from snnfuse.export.lowering.nir_to_network import lower
-from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedError
 
 
 @pytest.mark.parametrize(
@@ -110,3 +110,11 @@ def test_damaged_metadata_is_one_error(metadata: str | bytes) -> None:
     damaged.metadata["snnfuse"] = metadata
     with pytest.raises(InputError, match="the graph's metadata is damaged: .*; export the model again"):
         lower(damaged)
+
+
+def test_convolutions_that_would_be_written_out_beyond_the_limit() -> None:
+    first = nir.Conv2d((4000, 4000), np.ones((1, 1, 5, 5)), (1, 1), (2, 2), (1, 1), 1, np.zeros(1))
+    second = nir.Conv2d((4000, 4000), np.ones((1, 1, 5, 5)), (4000, 4000), (2, 2), (1, 1), 1, np.zeros(1))
+    graph = chain(first, second, nir.Flatten({"input": np.array((1, 1, 1))}, 0), nir.Linear(np.ones((1, 1))), lif(1), size=(1, 4000, 4000))
+    with pytest.raises(UnsafeFileError, match="asks for .* neurons and inputs of one program|written out to be composed"):
+        lower(graph)
