@@ -158,7 +158,7 @@ class Mutants(Failed):
     def pytest_runtestloop(self, session: Any) -> bool:
         traced = ROOT / "build" / "mutants.json"
         traced.parent.mkdir(exist_ok=True)
-        if not _is_new(traced) and in_child(lambda: self.trace(session, traced), 1800) != 0:
+        if in_child(lambda: self.trace(session, traced), 1800) != 0:
             print("the tests fail before anything is changed", file=sys.stderr)
             os._exit(2)
         self.ran = {
@@ -175,10 +175,11 @@ class Mutants(Failed):
         return True
 
     def trace(self, session: Any, file: Path) -> int:
-        tracer = Tracer()
+        tracer, known = Tracer(), recorded(file)
         session.config.pluginmanager.register(tracer)
-        run_items(list(self.items.values()))
-        found = {
+        run_items([item for name, item in self.items.items() if name not in known])
+        found = {name: ran for name, ran in known.items() if name in self.items}
+        found |= {
             name: [ran.seconds, {f: sorted(lines) for f, lines in ran.lines.items()}, ran.compiled] for name, ran in tracer.ran.items()
         }
         file.write_text(json.dumps(found))
@@ -202,10 +203,12 @@ class Mutants(Failed):
         return bool(tests) and in_child(work, longest + 20) != 0
 
 
-def _is_new(traced: Path) -> bool:
-    """Whether nothing was written after what the tracer found."""
-    sources = [ROOT / file for file in FILES] + [path for test in TESTS for path in (ROOT / test, *(ROOT / test).rglob("*.py"))]
-    return traced.exists() and traced.stat().st_mtime > max(path.stat().st_mtime for path in sources if path.is_file())
+def recorded(traced: Path) -> dict[str, list]:
+    """What the tracer found of tests that were not written since; nothing where a file that is changed was."""
+    if not traced.exists() or traced.stat().st_mtime < max((ROOT / file).stat().st_mtime for file in FILES):
+        return {}
+    found = json.loads(traced.read_text())
+    return {name: ran for name, ran in found.items() if (ROOT / name.partition("::")[0]).stat().st_mtime < traced.stat().st_mtime}
 
 
 def run_items(items: list[Any]) -> None:

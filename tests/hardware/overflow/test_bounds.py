@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Product, Program, SpikeInput
+from snnfuse.hardware import Connection, Dense, GradedInput, InverseRoot, Lif, Maximum, Output, Product, Program, SpikeInput
 from snnfuse.hardware.overflow import state_bounds
 from snnfuse.hardware.overflow.bounds import BEYOND, Event, Interval, spikes
+from snnfuse.hardware.overflow.graded import INVERSE_ROOT, MAXIMUM
 from snnfuse.hardware.overflow.intervals import _Arriving
 from snnfuse.hardware.overflow.lif import LIF, charge, leak
 from snnfuse.hardware.overflow.rates import every_step
@@ -94,3 +95,43 @@ def test_products_at_the_edge_of_32_bits() -> None:
         found = state_bounds(program)["p"].payload
         assert found.high.tolist() == [expected]
         assert found.low.tolist() == [-BEYOND if expected == BEYOND else -(32767**2) >> exponent]
+
+
+def test_sums_that_may_wrap_may_be_anything() -> None:
+    node, one = Lif((1,), du=4095, dv=0, vth=1), Connection("g", "n", Dense(np.array([[254, 254]], np.int32), 3))
+    for bits, expected in ((22, 2 * 254 * (2**21 - 1) * 8), (24, BEYOND)):
+        program = Program({"g": GradedInput((2,), bits, 1.0), "n": node}, (one,), {})
+        bound = _arriving_of(program)
+        assert (bound.low.tolist(), bound.high.tolist()) == ([-expected], [expected])
+
+
+def _arriving_of(program: Program) -> Interval:
+    low, high = program.inputs["g"].payloads
+    return _Arriving(program, "n", {"g": Interval(np.full(2, low), np.full(2, high))}, {}, {}).drive()
+
+
+def test_the_slowest_neuron_leaks_least() -> None:
+    each = Lif((2,), np.array([5, 9], np.int32), np.array([7, 3], np.int32), 1)
+    assert LIF.leaks(each) == (6, 3)
+    for reset, vth, event, harmless in (
+        ("zero", 2**17 - 1, "v clips high", True), ("zero", 2**17, "v clips high", False), ("subtract", 1, "v clips high", False),
+        ("zero", 1, "v clips low", False), ("zero", 1, "u wraps", False),
+    ):  # fmt: skip
+        assert LIF.is_harmless(Lif((1,), 0, 0, vth, reset=reset), event) is harmless
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(-(2**31), 2**31 - 1, (-3, 2**31 - 1)), (-(2**31) - 1, 5, (-BEYOND, BEYOND)), (-7, 2**31, (-BEYOND, BEYOND)), (-7, 5, (-3, 9))],
+)
+def test_the_largest_of_sums_that_may_wrap(low: int, high: int, expected: tuple[int, int]) -> None:
+    ports = [Interval(np.array([low]), np.array([high])), Interval(np.array([-3]), np.array([9]))]
+    for inputs in (ports, ports[::-1]):
+        found = MAXIMUM.payload(Maximum((1,), 2), inputs)
+        assert (found.low[0], found.high[0]) == expected
+
+
+def test_roots_of_what_may_be_positive() -> None:
+    node = InverseRoot((4,), 2047)
+    found = INVERSE_ROOT.payload(node, [Interval(np.array([-5, -5, 0, -(2**31) - 1]), np.array([-1, 0, 1, -1]))])
+    assert (found.low.tolist(), found.high.tolist()) == ([0, 0, 0, 0], [0, 0, 2047, 2047])
