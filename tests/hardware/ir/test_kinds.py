@@ -21,11 +21,13 @@ from snnfuse.hardware.backends.verify import verify
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir import kinds
 from snnfuse.hardware.ir.json_fields import SHAPE
-from snnfuse.hardware.ir.kinds import NEURONS, NeuronKind, register_neuron
+from snnfuse.hardware.ir.kinds import NEURONS, SYNAPSES, NeuronKind, register_neuron
 from snnfuse.hardware.ir.lif import Lif as BuiltIn
 from snnfuse.hardware.ir.nodes import Neuron
 from snnfuse.hardware.ir.storage import load_program, save_program
+from snnfuse.hardware.ir.synapses.geometry import Axis, Geometry
 from snnfuse.hardware.overflow import prove
+from snnfuse.hardware.overflow.bounds import Event, Peaks
 from snnfuse.hardware.overflow.observed import payloads
 
 HELPERS = Path(__file__).parents[2] / "helpers"
@@ -209,3 +211,10 @@ def test_a_backend_of_another_package_runs_and_is_verified(registry_kept: None) 
         run_on("theirs", program(), fed)
     with pytest.raises(InputError, match="mine runs on the CPU only"):
         run_on("mine", program(), fed, device="cuda")
+
+
+def test_what_describes_the_target_cannot_be_changed() -> None:
+    """Parts of programs are shared and hashed by what they are; a population is itself only."""
+    kinds = [kind.type for kind in (*NEURONS, *SYNAPSES) if kind.is_own]
+    assert all(kind.__dataclass_params__.frozen for kind in (Axis, Geometry, Event, Peaks, Connection, Output, *kinds))
+    assert not any(kind.__dataclass_params__.eq for kind in kinds)
