@@ -217,4 +217,4 @@ def test_what_describes_the_target_cannot_be_changed() -> None:
     """Parts of programs are shared and hashed by what they are; a population is itself only."""
     kinds = [kind.type for kind in (*NEURONS, *SYNAPSES) if kind.is_own]
     assert all(kind.__dataclass_params__.frozen for kind in (Axis, Geometry, Event, Peaks, Connection, Output, *kinds))
-    assert not any(kind.__dataclass_params__.eq for kind in kinds)
+    assert not any(kind.type.__dataclass_params__.eq for kind in NEURONS if kind.is_own)
