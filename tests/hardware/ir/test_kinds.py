@@ -214,7 +214,6 @@ def test_a_backend_of_another_package_runs_and_is_verified(registry_kept: None) 
 
 
 def test_what_describes_the_target_cannot_be_changed() -> None:
-    """Parts of programs are shared and hashed by what they are; a population is itself only."""
+    """Parts of programs are shared, and kept by what they are."""
     kinds = [kind.type for kind in (*NEURONS, *SYNAPSES) if kind.is_own]
     assert all(kind.__dataclass_params__.frozen for kind in (Axis, Geometry, Event, Peaks, Connection, Output, *kinds))
-    assert not any(kind.type.__dataclass_params__.eq for kind in NEURONS if kind.is_own)
