@@ -141,7 +141,8 @@ def asked(site: Site, ran: dict[str, Ran]) -> list[str]:
     if site.function:
         found = [name for name, test in ran.items() if test.lines.get(site.file, set()) & set(site.lines)]
     else:
-        found = [name for name, test in ran.items() if site.file in test.lines and not test.compiled]
+        own = f"tests/{Path(site.file).parent}/test_{Path(site.file).stem}.py::"
+        found = [name for name, test in ran.items() if (site.file in test.lines or name.startswith(own)) and not test.compiled]
     quickest = sorted(found, key=lambda name: ran[name].seconds)
     until = accumulate(ran[name].seconds for name in quickest)
     return [name for name, seconds in zip(quickest, until, strict=True) if seconds < MOST_S] or quickest[:1]
