@@ -33,8 +33,10 @@ class Kept:
     def add(self, row: Row) -> None:
         """Append a row."""
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            with self.path.open("a+b") as file:
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)  # a line that was broken off
+                file.write(json.dumps(row).encode() + b"\n")
 
     def measured(self, wanted: Sequence[Row], measure: Callable[[Row], Iterator[Row]], minutes: float | None = None) -> list[Row]:
         """The rows of everything wanted: `measure` gives those of one, which is done where `read` has them marked as done; after so many
