@@ -21,7 +21,7 @@ CLASSES = (
     "air_conditioner", "car_horn", "children_playing", "dog_bark", "drilling", "engine_idling", "gun_shot", "jackhammer", "siren",
     "street_music",
 )  # fmt: skip
-PLACES = ("audio", "UrbanSound8K", "urbansound8k", "fold1", "UrbanSound8K.zip", "urbansound8k.zip")
+PLACES = ("UrbanSound8K", "urbansound8k", "audio", "fold1", "UrbanSound8K.zip", "urbansound8k.zip")
 FOLD = re.compile(r"fold(\d+)")
 KIND = Kind(
     name="urbansound8k",
@@ -50,7 +50,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
 def read_folds(root: Path) -> tuple[list[Sample], np.ndarray, np.ndarray]:
     """Every sound, sorted by class and name, its fold and its recording."""
     archives = [root / name for name in PLACES if name.endswith(".zip") and (root / name).is_file()]
-    place = archives[0] if archives else root
+    place = archives[0] if archives else next((root / name for name in PLACES[:3] if (root / name).is_dir()), root)
     rows = []
     for name, entry in listing(place).items():
         folder = FOLD.fullmatch(name.split("/")[-2]) if "/" in name else None
