@@ -72,12 +72,12 @@ def fewer(data: AudioVisual, pairs: int, tests: int) -> AudioVisual:
     for label in np.unique(pool.labels):
         chosen[np.flatnonzero(pool.labels == label)[:each]] = True
     test = replace(data.test, index=data.test.index[np.sort(np.random.default_rng(0).permutation(len(data.test))[:tests])])
-    if data.train.is_fixed or chosen.all():
+    if data.train.is_fixed:
         return replace(data, test=test)
     from snnfuse.data import draw_pairs
 
     pools = {**data.train.pools, first: pool.part(chosen)}
-    return replace(data, train=replace(data.train, pools=pools, index=draw_pairs(pools, data.settings.seed)), test=test)
+    return replace(data, train=replace(data.train, pools=pools, index=draw_pairs(pools, data.settings.seed), rounds=1), test=test)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ FUSION = "fd-fusion"
 # What help lists. Its sources import NumPy and torch, which takes seconds; a test compares.
 DATA_SETS = (
     "av-digits", "mnist-fsdd", "mnistdvs-ntidigits", "nmnist-fsdd", "cifar10", "cifar10-av", "urbansound8k-av", "crema-d", "esc10",
-    "cifar-esc", "urbansound8k",
+    "cifar-esc", "urbansound8k", "crema-d-published", "urbansound8k-av-published", "mnistdvs-ntidigits-published",
 )  # fmt: skip
 L2_RULES = ("none", "per-step", "per-step-host", "membrane", "time-average")
 PRESETS = "small, narrow, narrow-cifar or full of fd-fusion; crema-d, urbansound8k-av, mnistdvs-ntidigits or mnist-fsdd of s-cmrl"

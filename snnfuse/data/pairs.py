@@ -26,10 +26,10 @@ class Pool(Summarised):
 
     Attributes:
         items: (items, *shape), the same on every time step, or (items, time, *shape) where `timed`; float32, or integers (uint8 for
-            images, to save memory), of which one unit is worth `scale`.
+            images, to save memory), of which one unit is worth `scale`, and 0 is worth `offset`.
         labels: int64 (items,), class of each item.
         timed: whether the items' first axis is time.
-        scale: value of one unit of `items`.
+        scale, offset: value of one unit of `items`, and of 0; numbers, or arrays that broadcast with an item, such as one for each channel.
         groups: int64 (items,), what must stay on one side of a split; None: every item for itself.
         signal: what the values are.
     """
@@ -37,9 +37,10 @@ class Pool(Summarised):
     items: NDArray
     labels: Ints
     timed: bool = False
-    scale: float = 1.0
+    scale: float | Floats = 1.0
     groups: Ints | None = None
     signal: Signal = Signal()
+    offset: float | Floats = 0.0
 
     def __post_init__(self) -> None:
         if len(self.items) != len(self.labels) or (self.groups is not None and len(self.groups) != len(self.labels)):
@@ -56,7 +57,9 @@ class Pool(Summarised):
     def read(self, select: Ints | slice = slice(None)) -> Floats:
         """The values of some items, float32 (items, [time,] *shape)."""
         items = self.items[select]
-        return items if items.dtype == np.float32 and self.scale == 1 else items.astype(np.float32) * np.float32(self.scale)
+        if items.dtype != np.float32 or np.any(self.scale != 1):
+            items = items.astype(np.float32) * np.asarray(self.scale, np.float32)
+        return items + np.asarray(self.offset, np.float32) if np.any(self.offset != 0) else items
 
     def summary(self) -> Summary:
         """How many items of which shape, and classes."""
@@ -80,6 +83,7 @@ class Pairs(Summarised):
         is_fixed: whether the pairs are given (image and sound of one recording), so that they must not be drawn anew.
         encoding: how values become inputs over time.
         rounds: in how many pairs each item of the first pool stands where they are drawn.
+        copies: by modality, how many items in a row are the same one, changed at random when they were read; each epoch takes one of them.
 
     Raises:
         InputError: a pair joins two classes, a timed pool has another number of steps, or a pool cannot be encoded so.
@@ -91,6 +95,7 @@ class Pairs(Summarised):
     is_fixed: bool = False
     encoding: Encoding = Encoding()
     rounds: int = 1
+    copies: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         labels = np.stack([pool.labels[column] for pool, column in zip(self.pools.values(), self.index.T)])
@@ -215,8 +220,16 @@ def make_pairs(pools: Mapping[str, Pool], time: int, seed: int, encoder: str | N
 
 
 def redraw(pairs: Pairs, seed: int) -> Pairs:
-    """Return the same items paired anew, or unchanged where the pairs are fixed."""
-    return pairs if pairs.is_fixed else replace(pairs, index=draw_pairs(pairs.pools, seed, pairs.rounds))
+    """Return the same items paired anew; where the pairs are fixed they stay, but for which copy of an item is taken."""
+    if not pairs.is_fixed:
+        return replace(pairs, index=draw_pairs(pairs.pools, seed, pairs.rounds))
+    if not pairs.copies:
+        return pairs
+    rng, index = np.random.default_rng(seed), pairs.index.copy()
+    for column, name in enumerate(pairs.pools):
+        copies = pairs.copies.get(name, 1)
+        index[:, column] += rng.integers(0, copies, len(index)) - index[:, column] % copies
+    return replace(pairs, index=index)
 
 
 def hold_out(pairs: Pairs, fraction: float, seed: int) -> tuple[Pairs, Pairs]:

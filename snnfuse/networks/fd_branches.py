@@ -72,16 +72,16 @@ def vision_net(c: FDFusionConfig) -> nn.Module:
 
 
 class AudioNet(nn.Sequential):
-    """Features of one time step (batch, audio) -> embedding spikes (batch, embedding).
+    """Features of one time step (batch, audio), or of any shape that the configuration says -> embedding spikes (batch, embedding).
 
     Layers: (hidden[0],), (hidden[1],), ..., (embedding,), each linear, batch norm, neurons.
     """
 
     def __init__(self, c: FDFusionConfig) -> None:
-        layers: list[nn.Module] = []
-        for before, after in zip((c.audio, *c.hidden), c.hidden, strict=False):
+        layers: list[nn.Module] = [nn.Flatten()] if isinstance(c.audio, tuple) else []
+        for before, after in zip((c.heard, *c.hidden), c.hidden, strict=False):
             layers += [nn.Linear(before, after, bias=False), nn.BatchNorm1d(after), c.audio_neuron.layer()]
-        last = nn.Linear((c.audio, *c.hidden)[-1], c.embedding, bias=False)
+        last = nn.Linear((c.heard, *c.hidden)[-1], c.embedding, bias=False)
         super().__init__(*layers, last, nn.BatchNorm1d(c.embedding), *spiking(c, c.audio_neuron))
 
 

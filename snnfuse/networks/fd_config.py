@@ -1,6 +1,7 @@
 """What an FD-fusion network looks like, and which combinations make sense."""
 
 from dataclasses import dataclass, field
+from math import prod
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.networks.checks import check_above_zero, check_share
@@ -20,7 +21,7 @@ class FDFusionConfig:
     Attributes:
         modality: "fusion", or one branch with a head of its own: "vision", "audio".
         image: (channels, height, width) of one image.
-        audio: features of one time step of audio.
+        audio: features of one time step of audio; or a shape, as (channels, height, width) of a spectrogram or of events, read as one row.
         classes: outputs.
         channels: output channels of the two convolutions of vision "conv" (kernel 5, stride 2, padding 2: each halves height and
             width).
@@ -48,7 +49,7 @@ class FDFusionConfig:
 
     modality: str = "fusion"
     image: tuple[int, int, int] = (1, 28, 28)
-    audio: int = 144
+    audio: int | tuple[int, ...] = 144
     classes: int = 10
     channels: tuple[int, int] = (8, 16)
     hidden: tuple[int, ...] = (128,)
@@ -84,9 +85,15 @@ class FDFusionConfig:
         if self.stem[0] % 2 == 0:
             raise InputError(f"the stem's kernel must be odd, so that its padding is the same on all sides, not {self.stem[0]}")
 
+    @property
+    def heard(self) -> int:
+        """Numbers of one time step of audio."""
+        return prod(self.audio) if isinstance(self.audio, tuple) else self.audio
+
 
 CHOICES = {"modality": MODALITIES, "l2": L2_RULES, "vision": VISIONS, "block": BLOCKS, "fusion": FUSIONS}
-SEQUENCES = ("image", "channels", "hidden", "blocks", "stem")  # fields that JSON gives back as lists
+SEQUENCES = ("image", "channels", "hidden", "blocks", "stem")
+LISTED = (*SEQUENCES, "audio")  # fields that JSON gives back as lists
 LENGTHS = {"image": 3, "channels": 2, "stem": 2}
 
 

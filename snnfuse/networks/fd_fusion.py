@@ -15,7 +15,7 @@ from torch import nn
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.networks.checks import listed
-from snnfuse.networks.fd_config import SEQUENCES, FDFusionConfig
+from snnfuse.networks.fd_config import LISTED, FDFusionConfig
 from snnfuse.networks.fd_networks import FDAudio, FDEarly, FDFusion, FDVision
 from snnfuse.networks.fd_stages import REDUCTIONS, FDAudioInStages, FDEarlyInStages, FDFusionInStages, FDVisionInStages
 from snnfuse.networks.neurons import Neuron
@@ -37,7 +37,7 @@ def fd_fusion(**config: Any) -> nn.Module:
     """
     try:
         neurons = {name: Neuron(**config[name]) for name in ("neuron", "audio_neuron") if isinstance(config.get(name), dict)}
-        tuples = {name: listed(config[name]) for name in SEQUENCES if name in config}
+        tuples = {name: listed(config[name]) for name in LISTED if name in config}
         made = FDFusionConfig(**{**config, **neurons, **tuples})
     except TypeError as error:
         raise InputError(f"{NAME} does not take this configuration: {error}") from error

@@ -106,9 +106,9 @@ class JoinedVision(nn.Module):
     def __init__(self, c: FDFusionConfig) -> None:
         super().__init__()
         channels, height, width = c.image
-        self.join = Sheet(c.audio, height, width)
+        self.join = Sheet(c.heard, height, width)
         self.net = vision_net(replace(c, image=(channels + self.join.channels, height, width)))
 
     def forward(self, image: Tensor, audio: Tensor) -> Tensor:
         """One time step."""
-        return self.net(self.join(image, audio))
+        return self.net(self.join(image, audio.flatten(1) if audio.dim() > 2 else audio))

@@ -173,11 +173,7 @@ def calibration_of(model: nn.Module | nir.NIRGraph, data: AudioVisual, seed: int
 
 
 def inputs_of(architecture: str, data: AudioVisual) -> dict[str, Any]:
-    """The part of a configuration that the data decides.
-
-    Raises:
-        InputError: the architecture reads audio frame by frame, or as a picture, and the data have it the other way.
-    """
+    """The part of a configuration that the data decides."""
     shapes, own = data.shapes, {"classes": len(data.classes)}
     if architecture == "s-cmrl":
         image, audio = shapes.get("image"), shapes.get("audio")
@@ -185,7 +181,5 @@ def inputs_of(architecture: str, data: AudioVisual) -> dict[str, Any]:
         return own | {"image": image or audio, "audio": audio or (1, *shapes["image"][1:]), "steps": data.time}
     if architecture != "fd-fusion":
         return taken(architecture, own | shapes | {"steps": data.time})
-    if "audio" in shapes and len(shapes["audio"]) != 1:
-        raise InputError(f"{architecture} reads audio as features per time step, not of shape {shapes['audio']}: take audio frames")
     image = {"image": shapes["image"]} if "image" in shapes else {}
-    return own | image | ({"audio": shapes["audio"][0]} if "audio" in shapes else {})
+    return own | image | ({"audio": shapes["audio"][0] if len(shapes["audio"]) == 1 else shapes["audio"]} if "audio" in shapes else {})

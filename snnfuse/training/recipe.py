@@ -111,6 +111,7 @@ def _check_kind(name: str, value: object, declared: object) -> None:
         raise InputError(f"{name} must be {word}, not {value!r}")
 
 
+PUBLISHED = "-published"  # data sets read as S-CMRL's authors do, crops and flips included
 FINE_TUNING = Recipe(epochs=3, lr=0.02, weight_decay=0.0)
 
 
@@ -123,10 +124,10 @@ def s_cmrl(data: str) -> Recipe:
     """The published one. Its readout gives logits, not spike counts; no modality is ever missing in it."""
     from snnfuse.networks.s_cmrl.recipe import RECIPES, PublishedRecipe
 
-    published = RECIPES.get(data, PublishedRecipe())
+    published = RECIPES.get(data.removesuffix(PUBLISHED), PublishedRecipe())
     return Recipe(
         epochs=published.epochs, batch_size=published.batch_size, lr=published.lr, weight_decay=published.weight_decay, drop_modality=0.0,
         sharpness=1.0, schedule="cosine", warmup=published.warmup_epochs, warmup_lr=published.warmup_lr, final_lr=published.min_lr,
         label_smoothing=published.losses.label_smoothing, alignment=published.losses.alignment,
-        temperature=published.losses.temperature,
+        temperature=published.losses.temperature, augment=not data.endswith(PUBLISHED),
     )  # fmt: skip

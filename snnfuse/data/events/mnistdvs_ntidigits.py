@@ -39,7 +39,7 @@ def load(given: str | Path | None = None, settings: Settings = Settings()) -> Au
         InputError: a file or folder is missing or damaged, or it does not offer a setting.
     """
     only(settings, NAME, audio=("events",), time=(), size=(), encoder=("direct", "rate"), split=tuple(SPLITS))
-    folder = _folder(given)
+    folder = folder_of(given)
     time, size = settings.time or STEPS, settings.size or SIZE
     images = _images(folder / IMAGES, SPLITS[settings.split or SPLIT], time, size)
     seen = hold_out(make_pairs({"image": images}, time, TEST_SEED), TEST_FRACTION, TEST_SEED)
@@ -61,7 +61,8 @@ def _side(images: Pool, sounds: Pool, settings: Settings) -> Pairs:
     return make_pairs({"image": images, "audio": sounds}, images.items.shape[1], settings.seed, settings.encoder)
 
 
-def _folder(given: str | Path | None) -> Path:
+def folder_of(given: str | Path | None) -> Path:
+    """The folder that holds both; InputError with what is expected where one is missing."""
     folder = data_folder(given)
     for path, there in ((folder / IMAGES, (folder / IMAGES).is_dir()), (folder / SOUNDS, (folder / SOUNDS).is_file())):
         if not there:

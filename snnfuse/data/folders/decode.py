@@ -17,7 +17,7 @@ from snnfuse.data.corruptions import noisy_wave
 from snnfuse.data.features import Floats
 from snnfuse.data.folders import cache
 from snnfuse.data.folders.entries import Entry
-from snnfuse.data.folders.images import read_image, require_pillow
+from snnfuse.data.folders.images import read_centre, read_crops, read_image, require_pillow
 from snnfuse.data.folders.sounds import read_sound, require_soundfile
 from snnfuse.data.recipes import SoundRecipe
 from snnfuse.hardware.errors import DataWarning
@@ -30,6 +30,27 @@ def image_array(name: str, entries: Sequence[Entry], size: tuple[int, int]) -> N
     """uint8 (entries, 3, *size), in the order of the entries."""
     digest = cache.key({"form": "image", "size": size}, entries, {"pillow": require_pillow()})
     return _told(cache.cached(f"{name}-images", digest, lambda: _collect(f"{name}: images", entries, lambda e: read_image(e, size))), name)
+
+
+def crop_array(name: str, entries: Sequence[Entry], size: tuple[int, int], copies: int, seed: int) -> NDArray[np.uint8]:
+    """uint8 (entries * copies, 3, *size): of each entry random parts, one after the other (`read_crops`)."""
+    digest = cache.key({"form": "crops", "size": size, "copies": copies, "seed": seed}, entries, {"pillow": require_pillow()})
+
+    def read(entry: Entry) -> tuple[NDArray, str | None]:
+        return read_crops(entry, size, copies, seed)
+
+    found = _told(cache.cached(f"{name}-crops", digest, lambda: _collect(f"{name}: images", entries, read)), name)
+    return found.reshape(-1, *found.shape[2:])
+
+
+def centre_array(name: str, entries: Sequence[Entry], shorter: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """uint8 (entries, 3, *size), each the centre of an image whose shorter side is `shorter` pixels."""
+    digest = cache.key({"form": "centre", "size": size, "shorter": shorter}, entries, {"pillow": require_pillow()})
+
+    def read(entry: Entry) -> tuple[NDArray, str | None]:
+        return read_centre(entry, shorter, size)
+
+    return _told(cache.cached(f"{name}-centres", digest, lambda: _collect(f"{name}: images", entries, read)), name)
 
 
 def sound_array(name: str, entries: Sequence[Entry], recipe: SoundRecipe, snr_db: float | None = None, seed: int = 0) -> Floats:
