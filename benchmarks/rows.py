@@ -41,9 +41,9 @@ class Kept:
     def measured(self, wanted: Sequence[Row], measure: Callable[[Row], Iterator[Row]], minutes: float | None = None) -> list[Row]:
         """The rows of everything wanted: `measure` gives those of one, which is done where `read` has them marked as done; after so many
         minutes nothing more is begun."""
-        rows, end = self.read(), time.monotonic() + 60 * (minutes or 1e9)
+        rows, end = self.read(), time.monotonic() + (float("inf") if minutes is None else 60 * minutes)
         for one in wanted:
-            if time.monotonic() > end or any(row.get("done") and one.items() <= row.items() for row in rows):
+            if time.monotonic() >= end or any(row.get("done") and one.items() <= row.items() for row in rows):
                 continue
             start = time.process_time()
             for row in (*measure(one), {"done": True, "seconds": round(time.process_time() - start, 1)}):
