@@ -17,7 +17,16 @@ import numpy as np
 
 from benchmarks.braille import load, percent_right, report, split
 from snnfuse.export import lower, measure_agreement, quantize
-from snnfuse.export.quantization import calibration, candidates, channel_scaling, error_feedback, fed_population
+from snnfuse.export.quantization import (
+    calibration,
+    candidates,
+    channel_scaling,
+    error_feedback,
+    fed_population,
+    membrane_moments,
+    output_distance,
+    output_search,
+)
 from snnfuse.hardware import emulate
 
 # module, constant, and what it is changed to; one that error feedback reads changes nothing where no input is analog, as here
@@ -37,7 +46,14 @@ VARIED: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
     (fed_population, "WINDOW", (8, 128)),
     (calibration, "NOISE", (1.0, 1.5)),
     (channel_scaling, "LEAST_REACH", (1 / 32, 1 / 2)),
+    (calibration, "SHORT", (1, 4)),
+    (membrane_moments, "SLOPE", (0.0, 25.0)),
+    (membrane_moments, "DAMPING", (0.001, 0.1)),
+    (error_feedback, "SWEEPS", (0, 16)),
     (error_feedback, "DAMPING", (0.001, 0.1)),
+    (output_distance, "NEAR", (0.0, 1e9)),
+    (output_search, "MATTERS", (0.0, 0.5)),
+    (output_search, "ROUNDS", (1, 3)),
 )
 
 

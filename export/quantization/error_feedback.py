@@ -128,7 +128,7 @@ def met_by(weights: Weights, payloads: NDArray) -> Array | None:
     return patches(weights, frames) if is_conv else frames.reshape(len(frames), -1)
 
 
-def in_turn_each(wanted: Array, moments: Moments, nearest_of: Sequence[Callable[[Array], Array]], sweeps: int = SWEEPS) -> Array:
+def in_turn_each(wanted: Array, moments: Moments, nearest_of: Sequence[Callable[[Array], Array]]) -> Array:
     """As `in_turn`, with moments of each neuron's own. All weights are then moved again, one after the other, to where the error of all
     others asks for them. (neurons, inputs).
 
@@ -143,7 +143,7 @@ def in_turn_each(wanted: Array, moments: Moments, nearest_of: Sequence[Callable[
         held[:, column] = _taken(left[:, i], column, moments, nearest_of)
         error = (left[:, i] - held[:, column]) / factor[:, i, i]
         left[:, i + 1 :] -= error[:, None] * factor[:, i, i + 1 :]
-    for _ in range(sweeps):
+    for _ in range(SWEEPS):
         for column in order:
             slope = ((held - wanted) * matrix[:, column]).sum(1)
             held[:, column] = _taken(held[:, column] - slope / matrix[:, column, column], column, moments, nearest_of)

@@ -25,7 +25,7 @@ from snnfuse.export.quantization.fitting import effective, rounded_decays
 if TYPE_CHECKING:
     from snnfuse.export.quantization.fed_population import FedPopulation
 
-# Plain choices, but SLOPE, which is that of training.
+# Plain choices, but SLOPE, which is that of training; `python -m benchmarks.calibration` varies it and DAMPING.
 SLOPE = 5.0
 LARGEST = 2048  # inputs of a neuron: beyond, the factorisation takes longer than everything else
 ROWS = 1 << 13  # of steps and samples, or of these and places, that moments are taken of
