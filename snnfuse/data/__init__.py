@@ -9,12 +9,13 @@ from snnfuse.data.registry import is_own, load, names, register_data_set, same_r
 from snnfuse.data.settings import Settings
 from snnfuse.data.signals import Signal
 
-for _module in (av_digits, mnist_fsdd, mnistdvs_ntidigits, nmnist_fsdd, published_events):
+for _module in (av_digits, mnist_fsdd, mnistdvs_ntidigits, nmnist_fsdd):
     register_data_set(_module.NAME, _module.load)
 for _module in (cifar10, cifar10_av, urbansound8k_av, crema_d, esc10, cifar_esc, urbansound8k):
     register_data_set(_module.KIND.name, _module.load)
 for _set in published.SETS:
     register_data_set(_set.name, _set.load)
+register_data_set(published_events.NAME, published_events.load)
 
 __all__ = [
     "AudioVisual",
