@@ -13,7 +13,7 @@ from snnfuse.export.bundle.microcode import MICROCODE
 from snnfuse.export.targets import TARGETS
 from snnfuse.hardware.chip import Resources
 from snnfuse.hardware.errors import InputError, UnsafeFileError, VerificationError
-from snnfuse.hardware.files import sha256
+from snnfuse.hardware.files import list_files, sha256
 from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
 from snnfuse.hardware.ir.pipeline_storage import FILE as PIPELINE
@@ -115,16 +115,25 @@ def describe_outputs(program: Program) -> dict[str, Any]:
     }
 
 
+CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".pth", ".egg", ".whl")
+"""Ends of names that Python imports or runs."""
+
+
 def check_seal(raw: bytes, manifest: Mapping[str, Any], path: Path) -> None:
     """Compare a manifest with the hash that it carries; those of older versions carry none.
 
     Raises:
         VerificationError: a bit of it is not as it was written.
-        UnsafeFileError: it lists a file that lies there and that snnfuse writes into no bundle: that is no damage.
+        UnsafeFileError: it lists a file that lies there and that snnfuse writes into no bundle, or code lies there that it does not list:
+            that is no damage.
     """
     files, stages = manifest.get("files"), manifest.get("stages")
     lying = {name: "" for name in files if _lies(path.parent / name)} if isinstance(files, dict) else {}
     _check_held(lying, _held_by(stages) if isinstance(stages, list) else HELD, path)
+    planted = [name for name in list_files(path.parent) if name.endswith(CODE) and name not in lying]
+    if planted:
+        name = "".join(c if c.isprintable() else "?" for c in planted[0][:80])
+        raise UnsafeFileError(f"{path.parent}: holds {name!r}, code that is not of this bundle; do not run anything in this folder")
     version = manifest.get("format_version")
     if KEY not in manifest and not (isinstance(version, int) and version in (VERSION, PIPELINE_VERSION)):
         return

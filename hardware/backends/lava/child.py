@@ -33,6 +33,7 @@ ERROR = "error.txt"  # what went wrong, written by the child
 GRACE_S = 5.0  # for the resource tracker
 SPARE_S = 300.0  # that a child waits for its next job; it holds 110 MB meanwhile
 LONGEST_WAIT_S = 86400.0  # of one call of select, whose milliseconds are an int
+FOLDERS = "snnfuse-lava-"  # how names of temporary folders begin, before the number of the process that made it
 SOCKET_FOLDER_CHARACTERS = 72  # multiprocessing adds up to 32 for a socket, whose path may have 107
 
 
@@ -43,14 +44,29 @@ class LavaFailed(Exception):
 @contextmanager
 def job_folder() -> Iterator[Path]:
     """A temporary folder, gone afterwards; EnvironmentProblem where none can be made."""
+    _clear_up()
     try:
-        folder = Path(tempfile.mkdtemp(prefix="snnfuse-lava-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"{FOLDERS}{os.getpid()}-"))
     except OSError as error:
         raise EnvironmentProblem(f"cannot make a temporary folder for Lava: {error}") from error
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_up() -> None:
+    """Remove the folders of runs that were killed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*-*"):
+        owner = left.name.removeprefix(FOLDERS).partition("-")[0]
+        if not owner.isdecimal():
+            continue
+        try:
+            os.kill(int(owner), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except OSError:  # of another user
+            continue
 
 
 def run_module(module: str, folder: Path, timeout: float, what: str) -> None:

@@ -408,3 +408,16 @@ def test_what_a_job_started_in_a_session_of_its_own_ends_with_it(
             run_module("stray_jobs", folder, 3, "it")
     stray = PROC / (temporary / "stray").read_text() / "stat"
     wait_for(lambda: not stray.exists() or ") Z" in stray.read_text(), 10)
+
+
+def test_a_run_clears_up_after_one_that_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    left, running, other = (tmp_path / f"snnfuse-lava-{name}" for name in (f"{gone.pid}-x", f"{os.getpid()}-x", "x"))
+    for folder in (left, running, other):
+        folder.mkdir()
+        (folder / "job.json").write_text("{}")
+    with job_folder() as folder:
+        assert folder.parent == tmp_path and not left.exists() and running.exists() and other.exists()
+    assert not folder.exists()

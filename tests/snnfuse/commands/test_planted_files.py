@@ -136,3 +136,11 @@ def test_a_hash_cannot_be_left_out(snn: Cli, bundle: Path) -> None:
     del manifest["sha256"]
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     assert snn("verify", bundle).code == 1
+
+
+@pytest.mark.parametrize("planted", ["click.py", "golden/sitecustomize.py", "numpy/__init__.py", "x.pth", "torch.so"])
+def test_code_that_lies_beside_a_bundle_unlisted(snn: Cli, bundle: Path, planted: str) -> None:
+    (bundle / planted).parent.mkdir(exist_ok=True)
+    (bundle / planted).write_text("raise SystemExit('planted')")
+    for command in (("map", bundle), ("verify", bundle), ("simulate", bundle, "--input", "calib.npz")):
+        assert_error(snn(*command), 5, planted, "code that is not of this bundle")
