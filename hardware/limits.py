@@ -48,7 +48,7 @@ FILE_LIMITS = MappingProxyType(
         "audio-rate": FileLimit("samples of sound per second", 1_000_000),
         "pixels": FileLimit("pixels of one image", 1 << 25),
         "shared-links": FileLimit("names of one object of an HDF5 file", 16),
-        "json-bytes": FileLimit("of JSON in one file", 1 << 25, True),
+        "json-bytes": FileLimit("of JSON in one file", 1 << 24, True),
         "json-depth": FileLimit("lists and objects within each other in JSON", 64),
         "json-digits": FileLimit("characters of one number in JSON", 400),
     }

@@ -36,7 +36,7 @@ def program() -> Program:
     """Every primitive, every kind of parameter, two inputs, a delay and a recurrence."""
     rng = np.random.default_rng(0)
     even = lambda *shape: 2 * rng.integers(-128, 128, shape, dtype=np.int32)  # noqa: E731
-    csr = sparse.random(12, 18, 0.3, "csr", rng=rng, data_rvs=lambda n: 2 * rng.integers(1, 100, n)).astype(np.int32)
+    csr = sparse.random(12, 18, 0.3, "csr", random_state=rng, data_rvs=lambda n: 2 * rng.integers(1, 100, n)).astype(np.int32)
     nodes = {
         "image": SpikeInput((2, 3, 3)),
         "sound": GradedInput((5,), bits=12, scale=0.1),
