@@ -14,7 +14,7 @@ from torch import nn
 from snnfuse.checkpoints.import_path import current_folder_importable
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsafeFileError, UnsupportedError
 from snnfuse.hardware.limits import check_limit, check_unpacked
-from snnfuse.hardware.reading import check_whole
+from snnfuse.hardware.reading import check_regular, check_whole
 
 ZIP = b"PK"
 FIX = "save it again where it was made with torch.save(model.state_dict(), {path!r}) and give model='package.module:factory'"
@@ -28,6 +28,7 @@ def read_torch_file(path: Path, allow_pickle: bool, data: Sequence[type] = ()) -
 
     data: further classes that it may hold, whose making runs nothing but the setting of attributes.
     """
+    check_regular(path)
     _check_container(path)
     if not allow_pickle:
         _check_pickles(path)

@@ -151,6 +151,7 @@ def read_array(path: Path) -> NDArray:
 
 def read_arrays(path: str | Path) -> dict[str, NDArray]:
     """Read every array of an .npz file, as `snnfuse simulate -o` writes it; errors as of `read_samples`, but for shapes that disagree."""
+    check_regular(Path(path))
     return _read(Path(path))
 
 

@@ -1,5 +1,6 @@
 """Checkpoints whose few bytes ask torch's own unpickler for memory or time without end."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from snnfuse.checkpoints.torch_file import read_torch_file
+from snnfuse.data.samples import read_arrays
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsafeFileError
 
 PROTOCOL = b"\x80\x02"
@@ -42,3 +44,12 @@ def test_views_that_repeat_what_is_stored(tmp_path: Path) -> None:
     torch.save({f"w{number}": torch.zeros(1).expand(1 << 22) for number in range(5)}, tmp_path / "x.pt")
     with pytest.raises(UnsafeFileError, match="asks for 80MiB of memory for all arrays of one file that is less than 1/32 as large"):
         read_torch_file(tmp_path / "x.pt", allow_pickle=False)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.pt")
+    with pytest.raises(InputError, match="x.pt: is no regular file"):
+        read_torch_file(tmp_path / "x.pt", allow_pickle=False)
+    os.mkfifo(tmp_path / "x.npz")
+    with pytest.raises(InputError, match="x.npz: is no regular file"):
+        read_arrays(tmp_path / "x.npz")
