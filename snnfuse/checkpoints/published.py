@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -12,6 +12,7 @@ from snnfuse import networks
 from snnfuse.checkpoints.torch_file import read_torch_file
 from snnfuse.checkpoints.weights import find_weights
 from snnfuse.hardware.errors import InputError
+from snnfuse.networks.s_cmrl.config import SCMRLConfig
 from snnfuse.networks.s_cmrl.published import Mapped, fusion_of, map_weights, shape_of
 
 FORMS = {
@@ -92,7 +93,7 @@ def read_published(
             if chosen[name] == published and own is None and said is None:
                 assumed[name] = published
         model = built(shape, fusion, form, chosen)
-        mapped = map_weights(weights, model.config)
+        mapped = map_weights(weights, cast(SCMRLConfig, model.config))  # every network of the architecture has one
         _load(model, mapped.state)
     except InputError as error:
         raise type(error)(f"{path}: {error}") from error

@@ -54,7 +54,7 @@ def load(data_dir: str | Path | None = None, settings: Settings = Settings()) ->
         sides.append(paired(images, heard(folder / mnistdvs_ntidigits.SOUNDS, side), settings.seed))
     used = replace(settings, audio="events", split="published")
     about = "MNIST-DVS (IMSE-CNM) and N-TIDIGITS18 (INI Zurich), split and paired as S-CMRL's code does"
-    return AudioVisual(NAME, tuple("0123456789"), *sides, about, "recorded", used)
+    return AudioVisual(NAME, tuple("0123456789"), sides[0], sides[1], about, "recorded", used)
 
 
 def seen(folder: Path) -> tuple[NDArray, Ints]:

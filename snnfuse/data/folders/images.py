@@ -67,7 +67,7 @@ def resized(image: "Image", size: tuple[int, int], box: tuple[int, int, int, int
     from PIL import Image
 
     part = image if box is None else image.crop(box)
-    part = part if part.size == size[::-1] else part.resize(size[::-1], Image.Resampling.BILINEAR)
+    part = part if part.size == size[::-1] else part.resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.asarray(part, np.uint8).transpose(2, 0, 1)
 
 

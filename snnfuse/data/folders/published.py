@@ -67,7 +67,7 @@ class Published:
             self.side([s for s, trains in zip(samples, training) if trains == side], settings.seed, steps, side) for side in (True, False)
         ]
         used = replace(settings, audio="picture", features="log-stft", split="published")
-        return AudioVisual(self.name, classes, *sides, self.kind.source, self.kind.speech, used)
+        return AudioVisual(self.name, classes, sides[0], sides[1], self.kind.source, self.kind.speech, used)
 
     def side(self, samples: Sequence[Sample], seed: int, steps: int, trains: bool) -> Pairs:
         """Images and sounds of the training side or of the test side."""
