@@ -68,7 +68,7 @@ def _with(found: Written, name: str) -> Written:
     network, leaving = found.network, [p for p in found.network.projections if p.source == name]
     target, population = _only_target(network, name, leaving)
     rows = (population.gain * population.current_gain).ravel()
-    total = sum(_listed(p) for p in leaving)
+    total: Any = sum((_listed(p) for p in leaving[1:]), _listed(leaving[0]))
     weights = sparse.csr_matrix(sparse.diags(rows) @ total)
     weights.sort_indices()
     bias = rows * population.bias.ravel() + population.voltage_bias.ravel()
@@ -127,7 +127,7 @@ def _fit(population: Population, values: NDArray) -> tuple[Fit, float]:
     kept = float(population.beta.max(initial=0))
     charge = peak * min(steps, 1 / (1 - kept) if kept < 1 else steps)
     theta = float(np.max(population.theta, where=np.isfinite(population.theta), initial=0))
-    largest = max(charge + theta, np.finfo(np.float64).tiny)
+    largest = max(charge + theta, float(np.finfo(np.float64).tiny))
     most = LARGEST << BIAS_EXPONENT_RANGE[1]
     scale = min(ROOM * STATE_LIMIT / largest, most / peak if peak else np.inf) / (1 << ALIGN_BITS)
     scale = min(scale, (NEVER - 1) / theta) if theta else scale

@@ -34,6 +34,7 @@ WEIGHT_LIMIT = 127
 SUM_BITS, PAYLOAD_BITS = 21, 12  # of the largest sum and activation on calibration data: four times as much still fits 24 bits
 INPUT, ENCODER, OUTPUT = "input", "delta", "output"
 DT = 1e-3
+TINY = float(np.finfo(np.float64).tiny)
 
 
 class SigmaDeltaNetwork(nn.Module):
@@ -75,7 +76,7 @@ class SigmaDeltaNetwork(nn.Module):
         nodes: dict[str, Node] = {INPUT: GradedInput(shape, self.input_bits, unit)}
         nodes[ENCODER] = Delta(shape, _threshold(self.threshold, float(np.abs(x).max()), unit))
         links = [Connection(INPUT, ENCODER, Diagonal(np.ones(int(np.prod(shape)), np.int32)))]
-        last, ledger = ENCODER, []
+        last, ledger, sums = ENCODER, list[LedgerEntry](), unit
         for layer in layers:
             name = layer.name if layer.name not in nodes else f"{layer.name}_"
             neurons, synapses, sums, error = _fitted(layer, unit, self.threshold if layer.rectified else None)
@@ -119,7 +120,7 @@ def _fitted(layer: ReluLayer, unit: float, threshold: float | None) -> tuple[Sig
         The neurons, their synapse groups, the value of 1 in their sums, and the relative error of weights and bias.
     """
     values = layer.weights.values
-    step = max(float(np.abs(values).max(initial=0)) / WEIGHT_LIMIT, layer.sum_peak / unit / 2**SUM_BITS, np.finfo(np.float64).tiny)
+    step = max(float(np.abs(values).max(initial=0)) / WEIGHT_LIMIT, layer.sum_peak / unit / 2**SUM_BITS, TINY)
     whole = np.rint(values / step).astype(np.int64)
     synapses = [layer.weights.synapse(part, exponent, WEIGHT_BITS) for part, exponent in split_weights(whole, 0, layer.name)]
     sums = unit * step
@@ -133,7 +134,7 @@ def _fitted(layer: ReluLayer, unit: float, threshold: float | None) -> tuple[Sig
     )
     lost = np.concatenate([(whole * step - values).ravel(), (bias * payload - layer.bias).ravel()])
     wanted = np.concatenate([values.ravel(), layer.bias.ravel()])
-    return neurons, synapses, sums, float(np.linalg.norm(lost) / max(np.linalg.norm(wanted), np.finfo(np.float64).tiny))
+    return neurons, synapses, sums, float(np.linalg.norm(lost) / max(np.linalg.norm(wanted), TINY))
 
 
 def _measured(program: Program, net: SigmaDeltaNetwork, x: NDArray) -> Program:
@@ -144,7 +145,7 @@ def _measured(program: Program, net: SigmaDeltaNetwork, x: NDArray) -> Program:
     found = run.states[output.node]["act"].reshape(*x.shape[:2], -1) * output.unit
     with torch.no_grad():
         expected = net(torch.from_numpy(x.reshape(-1, *x.shape[2:]))).double().numpy().reshape(found.shape)
-    error = np.linalg.norm(found - expected) / max(np.linalg.norm(expected), np.finfo(np.float64).tiny)
+    error = np.linalg.norm(found - expected) / max(np.linalg.norm(expected), TINY)
     classes = int((found.argmax(-1) != expected.argmax(-1)).sum()) if found.shape[-1] > 1 else 0
     sent = sum(int(np.count_nonzero(run.spikes[name])) for name in program.neurons)
     of = sum(run.spikes[name].size for name in program.neurons if name != output.node)
