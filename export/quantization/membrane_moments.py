@@ -11,7 +11,7 @@ tried, and brought nothing on other data.)
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -163,9 +163,9 @@ def _solved(matrix: Array, toward: Array | None, wanted: Array) -> Moments:
     matrix = matrix + size[:, None, None] * np.eye(matrix.shape[1])
     if toward is None:
         return Moments(matrix, wanted, wanted != 0)
-    toward = toward + size[:, None] * wanted
+    goal: Array = toward + size[:, None] * wanted
     own = len(matrix) == len(wanted)
-    best = np.linalg.solve(matrix, toward[:, :, None])[:, :, 0] if own else np.linalg.solve(matrix[0], toward.T).T
+    best = np.linalg.solve(matrix, goal[:, :, None])[:, :, 0] if own else np.linalg.solve(matrix[0], goal.T).T
     return Moments(matrix, best, wanted != 0)
 
 
@@ -201,7 +201,8 @@ def patches(weights: ConvWeights, frames: Array) -> Array:
     (rows, columns), (down, across), dilation = weights.padding, weights.stride, weights.dilation
     padded = np.pad(frames.reshape(-1, *weights.input_shape), ((0, 0), (0, 0), (rows, rows), (columns, columns)))
     spans = tuple(d * (k - 1) + 1 for d, k in zip(dilation, weights.kernel.shape[2:]))
-    windows = sliding_window_view(padded, spans, axis=(2, 3))[:, :, ::down, ::across, :: dilation[0], :: dilation[1]]
+    axes: Any = (2, 3)  # its stub takes a single one
+    windows = sliding_window_view(padded, spans, axis=axes)[:, :, ::down, ::across, :: dilation[0], :: dilation[1]]
     return windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, weights.kernel[0].size)
 
 

@@ -103,7 +103,7 @@ def parse_bits(given: str) -> "WeightBits":
     found: dict[str, int | tuple[int, int]] = {}
     for part in given.split(","):
         name, _, bits = part.rpartition("=")
-        pair = tuple(_bits(each, given) for each in bits.split(":"))
+        pair = [_bits(each, given) for each in bits.split(":")]
         if not name.strip() or len(pair) > 2:
             raise _no_bits(given)
         found[name.strip()] = pair[0] if len(pair) == 1 else (pair[0], pair[1])
