@@ -1,7 +1,6 @@
 """What tracing changed, measured: what the model itself computes against what its graph does, at the outputs and at every neuron."""
 
 import json
-import operator
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -107,8 +106,8 @@ def _run(model: nn.Module, inputs: Mapping[str, NDArray], form: Form) -> list[ND
         _rest(model)
         try:
             if form.layout != "step":
-                values = _values(call(root, bind(root, arguments(form, tensors), steps)))
-                found = [reduce(operator.getitem, reading.path or (at,), values) for at, reading in enumerate(form.readings)]
+                values: Any = _values(call(root, bind(root, arguments(form, tensors), steps)))
+                found = [reduce(lambda part, key: part[key], reading.path or (at,), values) for at, reading in enumerate(form.readings)]
                 return [_in_time(value, reading) for value, reading in zip(found, form.readings, strict=True)]
             each = [_values(call(root, bind(root, [x[t] for x in tensors.values()]))) for t in range(steps)]
         except SnnfuseError:

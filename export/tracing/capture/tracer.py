@@ -90,8 +90,8 @@ class ConcreteTracer(fx.Tracer):
             node = self.create_node("get_attr", f"constant_{len(self.graph.nodes)}", (), {})
             self._record(node, a, "constant", f"{self.here()}: a constant tensor of shape {tuple(a.shape)}")
             return node
-        if isinstance(a, tuple) and hasattr(a, "_fields"):  # of a named tuple fx would record its making
-            return super().create_arg(dict(zip(a._fields, a, strict=True)))
+        if isinstance(a, tuple) and (names := getattr(a, "_fields", ())):  # of a named tuple fx would record its making
+            return super().create_arg(dict(zip(names, a, strict=True)))
         return super().create_arg(a)
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **more: Any) -> Any:

@@ -183,7 +183,8 @@ def _recorded(node: fx.Node, steps: int, step_of: Mapping[fx.Node, int]) -> tupl
     if node.meta["op"] == "cat":
         parts = [_before_unsqueeze(part, axis) for part in parts]
     in_order = all(part is not None and step_of[part] in (t, t - 1) for t, part in enumerate(parts))
-    in_order = in_order or parts[0] is not None and len(set(parts)) == 1 and step_of[parts[0]] == -1  # one input, for all steps
+    first = parts[0]
+    in_order = in_order or isinstance(first, fx.Node) and len(set(parts)) == 1 and step_of[first] == -1  # one input, for all steps
     return (axis, parts) if in_order or steps == 1 and None not in parts else None
 
 
