@@ -1,7 +1,7 @@
 """Networks of every form as integers: Lava and the emulator give the same spikes and states, and a pool before a neuron keeps them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ READ: dict[str, Callable[[], Any]] = {
     "Leaky never": lambda: snn.Leaky(beta=0.75, threshold=20000),
     "Synaptic zero": lambda: snn.Synaptic(alpha=0.5, beta=0.75, threshold=0.5, reset_mechanism="zero"),
     "Synaptic subtract": lambda: snn.Synaptic(alpha=0.5, beta=0.75, threshold=0.5),
-    "Lapicque zero": lambda: snn.Lapicque(beta=0.75, threshold=0.5, reset_mechanism="zero"),
+    "Lapicque zero": lambda: cast(Any, snn.Lapicque)(beta=0.75, threshold=0.5, reset_mechanism="zero"),
     "Alpha": lambda: snn.Alpha(alpha=0.75, beta=0.5, threshold=0.05),
 }
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -293,7 +293,7 @@ def test_the_largest_membrane_over_time_is_a_decoder(pick: Any) -> None:
 
 SQUASHED = {
     "softmax": lambda each: F.softmax(torch.stack(each).sum(0), dim=1), "log_softmax": lambda each: F.log_softmax(each[-1], -1),
-    "method": lambda each: torch.stack(each).mean(0).softmax(1), "sigmoid": lambda each: torch.sigmoid(sum(each)),
+    "method": lambda each: torch.stack(each).mean(0).softmax(1), "sigmoid": lambda each: torch.sigmoid(cast(Any, sum(each))),
 }  # fmt: skip
 
 
