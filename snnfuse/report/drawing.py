@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from snnfuse.export.bundle.manifest import EVENTS, GRAPH, PROGRAM_FILES
 from snnfuse.hardware.errors import EnvironmentProblem, SnnfuseError
@@ -129,7 +130,7 @@ def _of_runs(runs: "Runs") -> Iterator[Picture]:
 
     program, floats = runs.program, replace(runs.recording, spikes={**runs.recording.spikes, **runs.run.spikes})
     wrong = {name: (runs.run.spikes[name] != runs.recording.spikes[name]) for name in runs.network.order}
-    by_sample = sum(w.sum((0, *range(2, w.ndim))) for w in wrong.values())
+    by_sample: NDArray = np.sum([w.sum((0, *range(2, w.ndim))) for w in wrong.values()], axis=0)
     sample = int(np.argmax(by_sample))
     order = [name for name in program.neurons if name in wrong]
     shown = chosen_layers(floats, runs.recording, _spread(order))
