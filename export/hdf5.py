@@ -8,6 +8,7 @@ holds, without attributes, into a new one, and only that is opened here. It dies
 
 import faulthandler
 import json
+import math
 import os
 import sys
 import tempfile
@@ -188,7 +189,7 @@ def _copy_members(group: h5py.Group, copy: h5py.Group, path: Path) -> None:
 def _texts(data: h5py.Dataset, path: Path) -> np.ndarray:
     """Return the texts of an array, which may all be one that is as long as the file."""
     size = path.stat().st_size
-    step = max(1, TEXTS * data.shape[0] // (max(data.size, 1) * size))
+    step = max(1, TEXTS * data.shape[0] // (max(math.prod(data.shape), 1) * size))
     found, held = np.empty(data.shape, object), 0
     for start in range(0, data.shape[0], step):
         part = found[start : start + step] = data[start : start + step]

@@ -52,5 +52,6 @@ def _columns(program: Program, recording: Recording | None, names: list[str]) ->
     """What is shown: title, bits that its register holds, and values by layer."""
     weights = [[np.asarray(c.synapse.values).ravel() for c in program.into(name)] for name in names]
     yield "weights", WEIGHT_BITS, [np.concatenate(w) if w else np.zeros(0, int) for w in weights]
-    for state, title in (("u", "currents u"), ("v", "voltages v")) if recording is not None and recording.states else ():
-        yield title, STATE_BITS, [np.asarray(recording.states.get(n, {}).get(state, np.zeros(0, int))) for n in names]
+    if recording is not None and recording.states:
+        for state, title in (("u", "currents u"), ("v", "voltages v")):
+            yield title, STATE_BITS, [np.asarray(recording.states.get(n, {}).get(state, np.zeros(0, int))) for n in names]

@@ -62,7 +62,7 @@ def draw_raster(
         axes.axhline(float(edge) - (GAP + 1) / 2, color="0.8", lw=0.8)
     axes.set_yticks(places, [words for _, _, words in bands], parse_math=False)
     axes.set(xlabel="time step", xlim=(-0.5, steps - 0.5), ylim=(rows - 0.5, -0.5))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=3)
     return figure
 

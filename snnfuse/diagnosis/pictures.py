@@ -44,8 +44,7 @@ def draw_confusion(counts: ArrayLike, title: str = "", names: tuple[str, str] = 
         color = "white" if 2 * matrix[i, j] > matrix.max() else "black"
         axes.text(j, i, str(matrix[i, j]), ha="center", va="center", fontsize=7, color=color)
     axes.set(xlabel=names[1], ylabel=names[0])
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+    axes.locator_params(integer=True)
     axes.set_title(title, parse_math=False, fontsize="medium")
     return figure
 

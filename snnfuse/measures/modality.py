@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from snnfuse.data.samples import Samples
 from snnfuse.hardware.errors import InputError
 from snnfuse.measures.conditions import CLEAN, Condition
@@ -47,39 +50,40 @@ def measure_modalities(
     rows, features = [], []
     for number, condition in enumerate(conditions):
         samples = read(condition.snr_db)
-        if samples.labels is None:
+        labels = samples.labels
+        if labels is None:
             raise InputError(f"{samples.source}: accuracy needs labels")
         inputs = condition.apply(samples.inputs, seed)
         row: dict[str, Any] = condition.to_json() | {"samples": len(samples), "float": None, "deployed": None}
         runs: dict[str, Run] = {}
         if floats is not None:
             runs["float"] = floats(inputs)
-            row["float"] = _figures(runs["float"], samples, condition)
+            row["float"] = _figures(runs["float"], labels, condition)
         if deployed is not None:
             runs["deployed"], more = deployed(inputs)
-            row["deployed"] = _figures(runs["deployed"], samples, condition) | more
+            row["deployed"] = _figures(runs["deployed"], labels, condition) | more
         rows.append(row)
         if condition.kind == CLEAN:
-            features += _features(runs, samples, embeddings or {})
+            features += _features(runs, labels, embeddings or {})
         if progress is not None:
             progress(number + 1, len(conditions))
     return {"rows": rows, "features": features}
 
 
-def _figures(run: Run, samples: Samples, condition: Condition) -> dict[str, Any]:
-    layers, counts = run.spikes, confusion(samples.labels, run.classes)
-    found = {"accuracy": run.accuracy(samples.labels), "spikes": sum(layers.values()), "layers": layers}
+def _figures(run: Run, labels: NDArray[np.int64], condition: Condition) -> dict[str, Any]:
+    layers, counts = run.spikes, confusion(labels, run.classes)
+    found = {"accuracy": run.accuracy(labels), "spikes": sum(layers.values()), "layers": layers}
     return found | ({"confusion": counts.tolist()} if condition.kind == CLEAN and len(counts) <= CLASSES else {})
 
 
-def _features(runs: Mapping[str, Run], samples: Samples, embeddings: Mapping[str, str]) -> list[dict[str, Any]]:
+def _features(runs: Mapping[str, Run], labels: NDArray[np.int64], embeddings: Mapping[str, str]) -> list[dict[str, Any]]:
     """A row per embedding; a kind of run that has no such node, None."""
     return [
         {"embedding": name, "node": node}
-        | {kind: _discriminated(runs[kind], node, samples) if kind in runs else None for kind in ("float", "deployed")}
+        | {kind: _discriminated(runs[kind], node, labels) if kind in runs else None for kind in ("float", "deployed")}
         for name, node in embeddings.items()
     ]
 
 
-def _discriminated(run: Run, node: str, samples: Samples) -> dict[str, Any] | None:
-    return discriminate(run.counts[node], samples.labels).to_json() if node in run.counts else None
+def _discriminated(run: Run, node: str, labels: NDArray[np.int64]) -> dict[str, Any] | None:
+    return discriminate(run.counts[node], labels).to_json() if node in run.counts else None

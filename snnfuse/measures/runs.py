@@ -176,10 +176,10 @@ class Deployed:
 
 def _plus(energy: dict[str, list[float]] | None, program: Program, recordings: Iterator[Recording], board: Any) -> dict[str, list[float]]:
     """What was known, and a stage more."""
-    from snnfuse.hardware.energy import energy_of
+    from snnfuse.hardware.energy import Range, energy_of
 
     models = {model.model: model.dynamic_uj for model in energy_of(program, recordings, board).models if model.layers}
-    return {name: list(span if energy is None else span + tuple(energy[name])) for name, span in models.items()}
+    return {name: list(span if energy is None else span + Range(*energy[name])) for name, span in models.items()}
 
 
 def _neurons(pipeline: Pipeline) -> int:

@@ -22,6 +22,7 @@ from snnfuse.hardware.ir.fixed_point import (
     INT32,
     WEIGHT_BITS,
 )
+from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.synapses import Dense, Synapse
 from snnfuse.nn.gradients import Bounded, Fire, StandIn, trunc_through
 from snnfuse.nn.groups import grids, integers, reach
@@ -87,6 +88,7 @@ class FixedPointLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.name, self.fitted, self.incoming, self.column, self.slope = name, fit, incoming, column, slope
+        assert isinstance(fit.lif, Lif)  # populations of other kinds are refused before layers are made
         self.lif, self.scale = fit.lif, fit.scale
         self.synapses = [Synapses(operator(i.projection.weights), i.rounds, i.payload) for i in incoming]
         self.weights = nn.ParameterList(_weights(i.projection) for i in incoming)
@@ -95,7 +97,7 @@ class FixedPointLayer(nn.Module):
         self.bias = _shared(biases[0])
         self.current_bias = _shared(biases[1]) if column else None
         drive = min(sum(s.drive for s in self.synapses) + int(sum(FULL_SCALE * 2.0 ** max(g.exponent, 0) for g in grids(column))), INT32)
-        self._wraps = needs_wrap32(fit.lif, drive), needs_wrap24(fit.lif, drive)
+        self._wraps = needs_wrap32(self.lif, drive), needs_wrap24(self.lif, drive)
 
     @property
     def neurons(self) -> int:

@@ -8,6 +8,7 @@ compiled alone, when a program first has such a connection, and called by its ad
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from numba import njit, types
 from numpy import int32
@@ -16,7 +17,8 @@ from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
 from snnfuse.hardware.backends.emulator.vectors import LANES, append_nonzero, constants, get, loader, plus, plus_scaled, plus_times, store
 
 WIDE_TILE = 4 * LANES  # targets whose sums are held in registers at once
-INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # called by compiled code only; wrappers took a quarter of compiling
+# called by compiled code only; wrappers took a quarter of compiling
+INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": BOUNDS_CHECKED, **INNER}  # nothing is allocated: no references are counted
 kernel_part = njit(**OPTIONS)
 inlined = njit(forceinline=True, **OPTIONS)  # what is called once per step with many arrays, which a call would copy

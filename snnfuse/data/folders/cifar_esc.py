@@ -66,7 +66,7 @@ def _images(data_dir: str | Path | None, size: tuple[int, int]) -> tuple[Pool, P
     """Training and test images."""
     root = KIND.root(data_dir, "cifar10") / "cifar10"
     place = root / ZIP if (root / ZIP).exists() else root
-    found: dict[tuple[str, str], list[Entry]] = {(side, name): [] for side in SIDES for name in PAIRS}
+    found: dict[tuple[str, ...], list[Entry]] = {(side, name): [] for side in SIDES for name in PAIRS}
     for name, entry in listing(place).items():
         place_in = tuple(name.split("/")[-3:-1])
         if place_in in found and entry.suffix in IMAGES:
