@@ -99,7 +99,7 @@ def fit_population(fed: FedPopulation, width: Width, max_groups: int, feedback: 
 def search_population(fed: FedPopulation, width: Width, max_groups: int, feedback: bool = True) -> Searched:
     """`fit_population`, with what else was tried; arguments and errors as there."""
     best: Fit | None = None
-    tried = []
+    tried, enough = [], 0.0 if fed.network.membranes else ENOUGH  # one spike more or less moves a value that is read
     for own, form in ways(fed, width, max_groups):
         fits = every_scale(fed, [form] * fed.fan_in, own)
         if not fits:
@@ -108,7 +108,7 @@ def search_population(fed: FedPopulation, width: Width, max_groups: int, feedbac
         found = _chosen(fed, fits, own)
         if best is None or _is_worth_it(found, best):
             best = found
-        if best.mismatch + best.deviation <= ENOUGH:
+        if best.mismatch + best.deviation <= enough:
             break
     if best is None:
         raise UnsupportedError(_no_scale(fed))

@@ -51,14 +51,12 @@ class Entry:
         read: what of the float model's results is compared: scores of classes, or values over time.
         is_value: whether values are compared, not classes.
         returns: what its user had to add, as the refusal says.
-        missed: why it is known to lose more than the others may; empty for none.
     """
 
     options: tuple[str, ...] = ()
     read: Reader = counts
     is_value: bool = False
     returns: str = ""
-    missed: str = ""
 
 
 ZOO: Mapping[str, Entry] = {
@@ -67,7 +65,7 @@ ZOO: Mapping[str, Entry] = {
     "m06_reg1": Entry(read=first, is_value=True), "m07_reg2": Entry(), "m08_quickfc": Entry(), "m10_exoplanet": Entry(),
     "m11_bsnn": Entry(),
     "m13_gsc": Entry(), "m15_csnn": Entry(), "m17_builder": Entry(returns="self.mem_rec['lif2']"), "m19_dvs": Entry(read=last_membrane),
-    "m20_sum": Entry(), "m24_sae": Entry(read=second, is_value=True, missed="one of its 32 latent spikes changes a whole image"),
+    "m20_sum": Entry(), "m24_sae": Entry(read=second, is_value=True),
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 import re
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cli_calls import Cli, assert_error
@@ -27,14 +26,8 @@ def command(zoo: Path, name: str) -> tuple[object, ...]:
     return ("export", data / f"{name}.pt", *model, "--target", "loihi2", "--calib", data / f"{name}_calib.npz", "--prove", "off")
 
 
-def marked(name: str) -> Any:
-    """A case; what is known to miss its limit has to, so that nobody forgets it when it no longer does."""
-    missed = ZOO[name].missed
-    return pytest.param(name, marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason=missed)) if missed else name
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [marked(name) for name in ZOO])
+@pytest.mark.parametrize("name", list(ZOO))
 def test_the_first_command_keeps_it(snn: Cli, zoo: Path, name: str) -> None:
     entry, call = ZOO[name], command(zoo, name)
     if entry.returns:
