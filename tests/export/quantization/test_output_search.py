@@ -10,12 +10,12 @@ from quantization_graphs import binary, chain, cuba, lif
 from snnfuse.export import lower, quantize, simulate
 from snnfuse.export.quantization import output_search
 from snnfuse.export.quantization.assembly import assemble
-from snnfuse.export.quantization.calibration import quality
+from snnfuse.export.quantization.calibration import ENOUGH, quality
 from snnfuse.export.quantization.error_feedback import compensated
 from snnfuse.export.quantization.fed_population import measured
 from snnfuse.export.quantization.membrane_moments import SLOPE, membrane_moments
 from snnfuse.export.quantization.output_search import Judge, judging, search_by_output
-from snnfuse.export.quantization.population_fits import Context, calibrate, search_all
+from snnfuse.export.quantization.population_fits import Context, calibrate, search_all, search_one
 from snnfuse.export.quantization.quantize_network import prepare
 from snnfuse.export.quantization.reading import EACH_OWN
 from snnfuse.export.quantization.settings import QuantizationSettings
@@ -134,3 +134,12 @@ def test_errors_that_cancel_cost_fewer_spikes_in_the_same_groups(layer: str) -> 
     assert (other.rounds, other.scale, other.forms) == (fit.rounds, fit.scale, fit.forms)
     own = fed.counted_in(fit.units)
     assert quality(measured(own, replace(other, units=fit.units))) < quality(fit)
+
+
+def test_where_a_value_is_read_one_wrong_spike_asks_for_a_further_group() -> None:
+    """Of its own population one in a thousand is nearly right; what is read behind it moves with every spike."""
+    context = context_of(recurrent(9), binary(30, 24, INPUTS), QuantizationSettings())
+    values = replace(context, network=replace(context.network, membranes=frozenset(context.network.outputs)))
+    spikes_only, read = (search_one(c, "loop", 8, max_groups=4) for c in (context, values))
+    assert 0 < spikes_only.best.mismatch <= ENOUGH
+    assert len(read.tried) > len(spikes_only.tried)
