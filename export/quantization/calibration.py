@@ -35,6 +35,7 @@ WORTH = 0.8  # a form that takes more memory, or other integers than the nearest
 GAIN = 0.03  # by which, besides, a threshold per neuron must, or relays instead of fewer groups: less may be the calibration data's luck
 SHORT = 2  # fits of a form that are judged by the network's outputs, besides
 HOPELESS = 2.0  # times the best's quality, and so much more, beyond which a fit is not
+CANCELLED = 2 * 10**8  # neurons times squared inputs, summed over the alternatives of a population whose errors are made to cancel
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
 
 
@@ -70,7 +71,8 @@ class Searched:
         others = [tried.get((own is not None, form)) or _shortest(every_scale(fed, [form] * fed.fan_in, own))
                   for own, form in ways(fed, self.width, self.max_groups)]  # fmt: skip
         nearest = [fit for fits in others for fit in fits if quality(fit) <= HOPELESS + HOPELESS * quality(best)]
-        return (*self._compensated(fed, nearest), *nearest)
+        made = 0 if self._moments is None else CANCELLED // max(self._moments.best.size * self._moments.best.shape[1], 1)
+        return (*self._compensated(fed, nearest[:made]), *nearest)
 
     @cached_property
     def _moments(self) -> Moments | None:

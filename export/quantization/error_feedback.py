@@ -143,10 +143,12 @@ def in_turn_each(wanted: Array, moments: Moments, nearest_of: Sequence[Callable[
         held[:, column] = _taken(left[:, i], column, moments, nearest_of)
         error = (left[:, i] - held[:, column]) / factor[:, i, i]
         left[:, i + 1 :] -= error[:, None] * factor[:, i, i + 1 :]
+    error = held - wanted
     for _ in range(SWEEPS):
         for column in order:
-            slope = ((held - wanted) * matrix[:, column]).sum(1)
+            slope = error @ matrix[0, column] if len(matrix) == 1 else np.einsum("ni,ni->n", error, matrix[:, column])
             held[:, column] = _taken(held[:, column] - slope / matrix[:, column, column], column, moments, nearest_of)
+            error[:, column] = held[:, column] - wanted[:, column]
     return held
 
 
