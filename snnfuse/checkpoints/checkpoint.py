@@ -19,10 +19,11 @@ import torch
 from torch import nn
 
 from snnfuse import networks
+from snnfuse.checkpoints.building import bounded_by
 from snnfuse.checkpoints.torch_file import first_line, read_torch_file, some
 from snnfuse.checkpoints.user_model import architecture_of, call_factory
 from snnfuse.checkpoints.weights import fill, find_weights, is_state_dict, refuse_content
-from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedError
 from snnfuse.hardware.files import write_whole
 
 FORMAT = 1
@@ -163,7 +164,10 @@ def _fixed_point(content: dict[str, Any], path: Path) -> nn.Module:
 
 def _built(content: Any, path: Path, architecture: str | None) -> nn.Module:
     try:
-        return networks.build(architecture or content["architecture"], json.loads(content["config"]))
+        with bounded_by(content["state_dict"].values()):
+            return networks.build(architecture or content["architecture"], json.loads(content["config"]))
+    except UnsafeFileError as error:
+        raise UnsafeFileError(f"{path}: {first_line(error)}") from error
     except (ValueError, TypeError, RuntimeError) as error:  # InputError and JSONDecodeError are ValueErrors
         raise InputError(f"{path}: {first_line(error)}") from error
 

@@ -80,8 +80,8 @@ class FDFusionConfig:
             _check_length(name, getattr(self, name), LENGTHS.get(name))
         for name in ("image", "audio", "classes", "channels", "hidden", "embedding", "fused", "width", "blocks", "stem"):
             _check_positive(name, getattr(self, name))
-        if not self.blocks:
-            raise InputError("blocks must name at least one stage, for instance (2, 2, 2, 2)")
+        if not 0 < len(self.blocks) <= STAGES:
+            raise InputError(f"blocks must name 1 to {STAGES} stages, for instance (2, 2, 2, 2), not {len(self.blocks)}")
         if self.stem[0] % 2 == 0:
             raise InputError(f"the stem's kernel must be odd, so that its padding is the same on all sides, not {self.stem[0]}")
 
@@ -94,6 +94,7 @@ class FDFusionConfig:
 CHOICES = {"modality": MODALITIES, "l2": L2_RULES, "vision": VISIONS, "block": BLOCKS, "fusion": FUSIONS}
 SEQUENCES = ("image", "channels", "hidden", "blocks", "stem")
 LISTED = (*SEQUENCES, "audio")  # fields that JSON gives back as lists
+STAGES = 32  # of a ResNet at most, for the last has 2**31 times as many channels as the first
 LENGTHS = {"image": 3, "channels": 2, "stem": 2}
 
 

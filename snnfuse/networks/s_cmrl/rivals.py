@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from snnfuse.hardware.limits import check_limit
 from snnfuse.networks.neurons import run_folded
 from snnfuse.networks.s_cmrl.attention import Attended, QueryKeyValue, Spatial
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
@@ -79,7 +80,8 @@ class BiasedSpatial(nn.Module):
         super().__init__()
         self.read, self.neurons, self.attended = QueryKeyValue(c), spiking(c), Attended(c)
         height, width = c.grid
-        self.bias = nn.Parameter(torch.randn((2 * height - 1) * (2 * width - 1)))
+        self.bias = nn.Parameter(torch.empty((2 * height - 1) * (2 * width - 1)))
+        nn.init.normal_(self.bias)
         self.register_buffer("distance", distances(height, width), persistent=False)
 
     def forward(self, own: Tensor, other: Tensor) -> Tensor:
@@ -90,6 +92,7 @@ class BiasedSpatial(nn.Module):
 
 def distances(height: int, width: int) -> Tensor:
     """For every two tokens the number of their distance, int64 (N, N): a row of keys, a column of queries."""
+    check_limit("array-bytes", 2 * 8 * (height * width) ** 2, f"a bias for every two of {height} x {width} tokens")
     at = torch.cartesian_prod(torch.arange(height), torch.arange(width))
     apart = at[None, :, :] - at[:, None, :] + torch.tensor([height - 1, width - 1])
     return apart[..., 0] * (2 * width - 1) + apart[..., 1]

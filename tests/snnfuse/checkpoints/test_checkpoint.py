@@ -1,6 +1,8 @@
 """Checkpoints: the same network comes back, nothing is executed, and every unusable file is named in one line."""
 
+import json
 import os
+import resource
 import subprocess
 import sys
 import zipfile
@@ -96,8 +98,8 @@ def test_what_cannot_be_saved_is_named(model: nn.Module, tmp_path: Path) -> None
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
-    refuse(tmp_path / "no.pt", "cannot be read")
-    refuse(tmp_path, "cannot be read")
+    refuse(tmp_path / "no.pt", "no such file")
+    refuse(tmp_path, "is a folder, not a file")
 
 
 @pytest.mark.parametrize("keep", [0, 1, 0.5, 0.99])
@@ -157,6 +159,37 @@ def test_a_checkpoint_that_does_not_fit_is_named(saved: Path, name: str) -> None
     change, message = CHANGES[name]
     rewrite(saved, change)
     refuse(saved, message)
+
+
+HUGE = {
+    "classes": {"classes": 10**7},
+    "channels": {"channels": [10**5, 10**5]},
+    "hidden": {"hidden": [10**5, 10**5]},
+    "many layers": {"hidden": [1] * 10**5},
+    "image": {"image": [1, 10**5, 10**5]},
+    "audio": {"audio": [10**4, 10**4]},
+    "width": {"vision": "resnet", "width": 10**4},
+    "stages": {"vision": "resnet", "blocks": [1] * 10**5},
+    "depth": {"vision": "resnet", "width": 1, "blocks": [10**6]},
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_a_configuration_takes_no_more_than_the_files_weights(saved: Path, name: str) -> None:
+    """Refused while it is built, before the numbers beyond are given values: so no page of memory is theirs."""
+    rewrite(saved, lambda content: content.update(config=json.dumps({**json.loads(content["config"]), **HUGE[name]})))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refuse(saved, "asks for more|blocks must name 1 to 32")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 128 << 10  # KiB
+    networks.build("fd-fusion", {**SMALL, "hidden": (2000, 2000)})  # what others build is not counted
+
+
+def test_a_table_of_all_pairs_of_tokens_is_within_a_limit(tmp_path: Path) -> None:
+    shape = {"channels": 16, "heads": 4, "fusion": "sca"}
+    save_checkpoint(networks.build("s-cmrl", {**shape, "image": (1, 8, 8), "audio": (1, 8, 8)}), tmp_path / "sca.pt")
+    size = {"image": [1, 800, 800], "audio": [1, 800, 800]}  # 160801 distances, and 1.6e9 pairs
+    rewrite(tmp_path / "sca.pt", lambda content: content.update(config=json.dumps({**json.loads(content["config"]), **size})))
+    refuse(tmp_path / "sca.pt", "array-bytes", UnsafeFileError)
 
 
 def test_many_missing_names_are_counted(saved: Path) -> None:

@@ -185,7 +185,7 @@ def test_a_rule_that_weights_do_not_fit_is_refused() -> None:
         ({"fusion": "middle"}, "fusion must be one of smlp, embedding, late, early, not 'middle'"),
         ({"width": 0}, "width must be whole numbers from 1 on, not 0"),
         ({"blocks": (2, 0)}, r"blocks must be whole numbers from 1 on, not \(2, 0\)"),
-        ({"blocks": ()}, "blocks must name at least one stage"),
+        ({"blocks": ()}, "blocks must name 1 to 32 stages"),
         ({"stem": (4, 1)}, "the stem's kernel must be odd"),
         ({"stem": (3,)}, "stem must hold 2 numbers"),
         ({"image": (28, 28)}, "image must hold 3 numbers"),

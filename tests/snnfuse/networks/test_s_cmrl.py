@@ -295,7 +295,7 @@ def test_biases_of_sca_depend_on_distance_alone() -> None:
         ({"attention": "future"}, "attention must be one of"),
         ({"order": "vk"}, "order must be one of"),
         ({"legacy": True}, 'needs attention="exact"'),
-        ({"legacy": True, "fusion": "sca"}, "not for 'sca'"),
+        ({"legacy": True, "fusion": "sca"}, "not known for fusion 'sca'"),
         ({"attention_threshold": 0.0}, "attention_threshold must be positive"),
         ({"attention_threshold": float("inf")}, "attention_threshold must be positive and finite, not inf"),
         ({"attention_threshold": "x"}, "attention_threshold must be positive and finite, not 'x'"),
