@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,21 @@ def read_bytes(path: Path, most: str | None = None) -> bytes:
         if isinstance(error, SnnfuseError):
             raise
         raise InputError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def check_names(names: Iterable[object], what: str) -> None:
+    """Refuse names that would steer a terminal, or that nobody could tell apart by what is seen.
+
+    Args:
+        names: those that are no strings are left to others.
+        what: they are names of, as "a node".
+
+    Raises:
+        InputError: one holds a control character or another that is not printed; shows it escaped.
+    """
+    for name in names:
+        if isinstance(name, str) and not name.isprintable():
+            raise InputError(f"the name {ascii(name[:SHOWN])} of {what} holds a character that is not printed; rename it")
 
 
 def parse_json(content: bytes, where: str) -> Any:

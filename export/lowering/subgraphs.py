@@ -10,6 +10,7 @@ import numpy as np
 
 from snnfuse.export.lowering.graph import Graph
 from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.reading import check_names
 
 DEEPEST = 32  # subgraphs within each other; a graph that holds itself has no end
 
@@ -18,12 +19,13 @@ def inlined(graph: nir.NIRGraph) -> Graph:
     """The nodes and edges of a graph without subgraphs; each edge once.
 
     Raises:
-        InputError: an edge names no node, or a node is none of NIR's.
+        InputError: an edge names no node, a node is none of NIR's, or its name cannot be printed.
         UnsupportedError: an edge leads to a subgraph with several inputs or from one with several outputs, so that it could mean any.
     """
     flat, ports = _written_out(graph)
     for name in ports:
         _pass_on(name, flat)
+    check_names(flat.nodes, "a node")
     return flat
 
 

@@ -30,6 +30,7 @@ from snnfuse.hardware.ir.summaries import of_program
 from snnfuse.hardware.ir.synapses import Diagonal, Synapse
 from snnfuse.hardware.ledger import Entries, Ledger, LedgerEntry
 from snnfuse.hardware.limits import check_limit
+from snnfuse.hardware.reading import check_names
 from snnfuse.hardware.shown import Summarised, Summary
 
 
@@ -46,8 +47,8 @@ class Program(Summarised):
         decision: of several outputs the one that classes are read from where none is named; None where none is.
 
     Raises:
-        InputError: a connection or output names no node or port, sizes disagree, a population is empty, a product lacks a factor,
-            paths are not matched, or a loop is longer than one synapse.
+        InputError: a name cannot be printed, a connection or output names no node or port, sizes disagree, a population is empty, a
+            product lacks a factor, paths are not matched, or a loop is longer than one synapse.
     """
 
     nodes: Mapping[str, Node]
@@ -65,6 +66,8 @@ class Program(Summarised):
             ("ledger", Entries),
         ):  # what is checked here stays as it is
             object.__setattr__(self, name, made(getattr(self, name)))
+        check_names(self.nodes, "a node")
+        check_names(self.outputs, "an output")
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise InputError(f"dt must be a positive number of seconds, not {self.dt}")
         for name, node in self.nodes.items():
