@@ -45,6 +45,7 @@ from snnfuse.export.bundle.manifest import (
     REPORT,
     check_file,
     check_manifest,
+    check_plain,
     check_seal,
 )
 from snnfuse.export.targets import find_target
@@ -276,6 +277,7 @@ def read_bundle(path: str | Path) -> Bundle:
     Raises:
         InputError: it is missing, or no bundle that this version reads.
         VerificationError: a file is missing or is not the one that was written; names it.
+        UnsafeFileError: it holds links, code or listed files that snnfuse writes into no bundle, or asks for more than the limits allow.
     """
     path = Path(path)
     recover(resolved(path))
@@ -283,6 +285,7 @@ def read_bundle(path: str | Path) -> Bundle:
         raise InputError(f"{path} is a file; a bundle is a folder" if os.path.exists(path) else f"{path}: no such folder")
     if not os.path.lexists(path / MANIFEST):
         raise InputError(f"{path}: no bundle, for it holds no {MANIFEST}")
+    check_plain(path)
     raw = read_bytes(path / MANIFEST, "json-bytes")
     manifest = parse_json(raw, str(path / MANIFEST))
     if not isinstance(manifest, dict):

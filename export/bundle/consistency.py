@@ -1,7 +1,6 @@
 """Whether a bundle's manifest tells the truth about its program, beyond the hashes: both can be edited together."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -30,8 +29,7 @@ def check_consistency(bundle: Bundle) -> None:
         VerificationError: names the files, or the field.
         InputError: a file of the bundle cannot be read.
     """
-    later = set() if os.path.islink(bundle.path / VERIFIED) else {VERIFIED}
-    unlisted = sorted(set(list_files(bundle.path)) - later - {MANIFEST, *bundle.manifest["files"]})
+    unlisted = sorted(set(list_files(bundle.path)) - {VERIFIED, MANIFEST, *bundle.manifest["files"]})
     if unlisted:
         raise VerificationError(f"{bundle.path} holds what its manifest does not list: {', '.join(unlisted)}")
     for field, found, expected in _stage_differences(bundle) if bundle.is_staged else _differences(bundle):

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import stat
 from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +19,7 @@ from snnfuse.hardware.ir.nodes import Input
 from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
 from snnfuse.hardware.ir.pipeline_storage import FILE as PIPELINE
 from snnfuse.hardware.ir.program import Program
+from snnfuse.hardware.reading import check_names
 from snnfuse.hardware.seal import KEY, is_intact
 
 FORMAT = "snnfuse bundle"
@@ -115,6 +117,21 @@ def describe_outputs(program: Program) -> dict[str, Any]:
     }
 
 
+def check_plain(folder: Path) -> None:
+    """Refuse a bundle in which something lies that is neither a file nor a folder, listed or not, before anything of it is read.
+
+    Raises:
+        UnsafeFileError: names the first; snnfuse writes no links, pipes or devices.
+    """
+    for name in list_files(folder):
+        if not stat.S_ISREG(os.lstat(folder / name).st_mode):
+            raise UnsafeFileError(f"{folder / _shown(name)} is a link or a device, which snnfuse writes into no bundle; delete it")
+
+
+def _shown(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name[:80])
+
+
 CODE = (".py", ".pyc", ".pyd", ".so", ".dll", ".dylib", ".pth", ".egg", ".whl")
 """Ends of names that Python imports or runs."""
 
@@ -132,8 +149,9 @@ def check_seal(raw: bytes, manifest: Mapping[str, Any], path: Path) -> None:
     _check_held(lying, _held_by(stages) if isinstance(stages, list) else HELD, path)
     planted = [name for name in list_files(path.parent) if name.endswith(CODE) and name not in lying]
     if planted:
-        name = "".join(c if c.isprintable() else "?" for c in planted[0][:80])
-        raise UnsafeFileError(f"{path.parent}: holds {name!r}, code that is not of this bundle; do not run anything in this folder")
+        raise UnsafeFileError(
+            f"{path.parent}: holds {_shown(planted[0])!r}, code that is not of this bundle; do not run anything in this folder"
+        )
     version = manifest.get("format_version")
     if KEY not in manifest and not (isinstance(version, int) and version in (VERSION, PIPELINE_VERSION)):
         return
@@ -159,6 +177,7 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path}: target is {manifest.get('target')!r}, none of {', '.join(TARGETS)}")
     if ("stages" in manifest) != (manifest["format_version"] in STAGED):
         raise InputError(f"{path}: format_version {' or '.join(map(str, STAGED))} and stages go together")
+    _check_names(manifest, path)
     if "stages" in manifest:
         _check_stages(manifest, path)
         return
@@ -172,6 +191,18 @@ def check_manifest(manifest: Mapping[str, Any], path: Path) -> None:
     needed += [NET] if NET in target.holds else []
     if not isinstance(files, dict) or not all(name in files for name in needed):
         raise InputError(f"{path}: files must list {', '.join(needed)}")
+
+
+def _check_names(manifest: Mapping[str, Any], path: Path) -> None:
+    """As those of the program, of which commands that only read the manifest know nothing."""
+    resources = manifest.get("resources")
+    rows = resources.get("layers") if isinstance(resources, dict) else None
+    names = [row.get("name") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    names += [name for field in ("inputs", "outputs", "latency") if isinstance(each := manifest.get(field), dict) for name in each]
+    try:
+        check_names(names, "a layer")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _check_stages(manifest: Mapping[str, Any], path: Path) -> None:
@@ -193,8 +224,9 @@ def _check_held(files: object, held: Collection[str], path: Path) -> None:
     """Raise UnsafeFileError for a listed file that snnfuse does not write into bundles."""
     foreign = sorted(str(name) for name in files if name not in held) if isinstance(files, dict) else []
     if foreign:
-        name = "".join(c if c.isprintable() else "?" for c in foreign[0][:80])
-        raise UnsafeFileError(f"{path}: files lists {name!r}, which snnfuse writes into no bundle; do not run anything in this folder")
+        raise UnsafeFileError(
+            f"{path}: files lists {_shown(foreign[0])!r}, which snnfuse writes into no bundle; do not run anything in this folder"
+        )
 
 
 def check_file(folder: Path, name: str, expected: object) -> None:

@@ -152,13 +152,12 @@ def test_a_bundle_is_read_from_inside(tmp_path: Path, monkeypatch: pytest.Monkey
     check_consistency(read_bundle("."))
 
 
-@pytest.mark.parametrize("name", ["extra.txt", "golden/extra.bin", "folder/link"])
+@pytest.mark.parametrize("name", ["extra.txt", "golden/extra.bin"])
 def test_a_file_that_is_not_listed_is_named(parts: dict, tmp_path: Path, name: str) -> None:
     write_bundle(tmp_path / "bundle", **parts)
     check_consistency(read_bundle(tmp_path / "bundle"))
     path = tmp_path / "bundle" / name
-    path.parent.mkdir(exist_ok=True)
-    path.symlink_to("nowhere") if name.endswith("link") else path.write_text("")
+    path.write_text("")
     with pytest.raises(VerificationError, match=f"does not list: {name}"):
         check_consistency(read_bundle(tmp_path / "bundle"))
 

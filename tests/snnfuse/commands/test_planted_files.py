@@ -144,3 +144,56 @@ def test_code_that_lies_beside_a_bundle_unlisted(snn: Cli, bundle: Path, planted
     (bundle / planted).write_text("raise SystemExit('planted')")
     for command in (("map", bundle), ("verify", bundle), ("simulate", bundle, "--input", "calib.npz")):
         assert_error(snn(*command), 5, planted, "code that is not of this bundle")
+
+
+READERS = (("map",), ("report",), ("energy",), ("verify",), ("simulate", "--input", "calib.npz"))
+
+
+def swap(file: Path) -> None:
+    """A link in place of a file, to the same bytes."""
+    file.rename(file.parent.parent / "aside")
+    file.symlink_to(file.parent.parent / "aside")
+
+
+PLANTS = {
+    "unlisted": lambda bundle: (bundle / "notes.txt").symlink_to("/etc/passwd"),
+    "dangling": lambda bundle: (bundle / "golden/more").symlink_to("nowhere"),
+    "folder": lambda bundle: (bundle / "more").symlink_to("/", target_is_directory=True),
+    "listed": lambda bundle: swap(bundle / "report.json"),
+    "manifest": lambda bundle: swap(bundle / "manifest.json"),
+    "verified": lambda bundle: (bundle / "verified.json").symlink_to("/etc/passwd"),
+    "pipe": lambda bundle: os.mkfifo(bundle / "notes.txt"),
+}
+
+
+@pytest.mark.parametrize("plants", PLANTS)
+def test_no_reader_opens_a_bundle_that_holds_links(snn: Cli, bundle: Path, plants: str) -> None:
+    PLANTS[plants](bundle)
+    for command, *more in READERS:
+        assert_error(snn(command, bundle, *more), 5, "is a link or a device, which snnfuse writes into no bundle")
+
+
+def test_notes_beside_a_bundle_open_and_fail_verification(snn: Cli, bundle: Path, lava: None) -> None:
+    assert snn("verify", bundle).code == 0 and (bundle / "verified.json").is_file()
+    assert snn("verify", bundle).code == 0, "what verify left is no stranger"
+    (bundle / "notes.txt").write_text("mine")
+    assert snn("map", bundle).code == 0
+    result = snn("verify", bundle)
+    assert result.code == 1 and "holds what its manifest does not list: notes.txt" in result.out
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "\u202eback", "\x00", "tab\there"])
+@pytest.mark.parametrize("place", ["program", "manifest"])
+def test_names_that_cannot_be_printed(snn: Cli, bundle: Path, name: str, place: str) -> None:
+    """Every hash is computed anew, and nothing of the name reaches the terminal."""
+    known = sorted(json.loads((bundle / "program.json").read_text())["nodes"])[-1]
+    changed = bundle / ("program.json" if place == "program" else "manifest.json")
+    changed.write_text(changed.read_text().replace(json.dumps(known), json.dumps(name)))
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for file in ("program.json",):
+        manifest["files"][file] = hashlib.sha256((bundle / file).read_bytes()).hexdigest()
+    write_manifest(bundle, manifest)
+    for command, *more in READERS:
+        result = snn(command, bundle, *more)
+        assert_error(result, 2, "holds a character that is not printed; rename it")
+        assert name not in result.err

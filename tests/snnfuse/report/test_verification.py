@@ -53,7 +53,7 @@ def test_no_link_is_followed(bundle: Path, tmp_path: Path, snn: Cli) -> None:
         record_verification(bundle, True, 10, [CHECK])
     with pytest.raises(UnsafeFileError):
         read_verification(bundle)
-    assert (tmp_path / "other").read_text() == "mine" and snn("verify", bundle).code == 1
+    assert (tmp_path / "other").read_text() == "mine" and snn("verify", bundle).code == 5
 
 
 def test_a_read_only_bundle_is_verified_and_says_that_it_is_not_recorded(bundle: Path, snn: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
