@@ -18,6 +18,7 @@ from snnfuse.hardware.overflow.observed import Peaks
 Encoding = Callable[[], Iterable[tuple[str, Difference]]]
 Saturation = Callable[[], Difference | None]
 REASON = "the chip holds integers"
+CANCELLING = "errors cancelling in the membrane"  # weights as of `error_feedback.compensated`
 WHOLE = 1e-9  # of a unit: what float64 may lose of a whole number of them
 
 
@@ -62,7 +63,8 @@ def layer_entries(
     if not (layer.exact and fit.faithful):
         held = f"weights {'trained ' * fit.is_trained}in {describe_forms(fit)}, {describe_groups(fit)}"
         scale = "payload" if isinstance(layer, PayloadAgreement) else "threshold"
-        change = f"{held}, {scale} scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
+        cancelling = f", {CANCELLING}" if fit.held is not None and not fit.is_trained else ""
+        change = f"{held}{cancelling}, {scale} scale {fit.scale:.6g}, rounding {fit.rounding:.2%} of them"
         entries.append(LedgerEntry(layer.node, change, REASON, effect))
     for position in fit.vanished:
         source = network.into(layer.node)[position].source

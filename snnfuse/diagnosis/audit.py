@@ -86,7 +86,8 @@ def layer_of(subject: Subject, name: str) -> Layer:
         mine = _of(left, projection.source, projection.port, projection.lag, several=_siblings(own, projection) > 1)
         left = [c for c in left if c not in mine]
         payloads = tuple(_payloads(subject, name, projection.source, x) for x in subject.data if projection.source in x)
-        held.append(hold(effective(own, projection, inputs), mine, sends_numbers(own, projection.source, inputs), payloads))
+        graded = sends_numbers(own, projection.source, inputs)
+        held.append(hold(effective(own, projection, inputs), mine, graded, payloads, name in subject.recorded.cancelling))
     known = {*subject.written.populations, *inputs}
     biases = tuple(c for c in program.into(name) if isinstance(program.nodes[c.source], Constant))
     return Layer(name, own.populations[name], tuple(held), biases, tuple(c for c in left if c.source in known))

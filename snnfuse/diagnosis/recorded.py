@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from snnfuse.export.quantization.ledger_entries import CANCELLING
 from snnfuse.hardware.ledger import Ledger
 
 SCALE = re.compile(r"(?:threshold|payload) scale ([-+.e\d]+)")
@@ -13,6 +14,7 @@ INPUT = re.compile(r"-bit graded spikes of ([-+.e\d]+) each")
 RESET = re.compile(r"^reset (\w+) becomes (\w+)$")
 SAMPLES = re.compile(r"on (\d+) samples")
 TRAINED = "weights trained in "
+CHOSEN = "weights in "
 POOLING = re.compile(r"pool|maximum", re.I)
 
 
@@ -29,6 +31,7 @@ class Recorded:
         resets: by layer, what `--reset` made of its rule.
         samples: that calibrated it.
         trained: layers whose weights were trained in integers.
+        cancelling: layers whose weights were chosen so that their errors cancel in the membrane.
         read_after_reset: layers that reset at once, because their membrane is read.
         pooled: layers whose pooling was changed on the way, with the ledger's words.
     """
@@ -41,6 +44,7 @@ class Recorded:
     resets: Mapping[str, str] = field(default_factory=dict)
     samples: int | None = None
     trained: frozenset[str] = frozenset()
+    cancelling: frozenset[str] = frozenset()
     read_after_reset: frozenset[str] = frozenset()
     pooled: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,6 +65,7 @@ def read_recorded(ledger: Ledger, report: Mapping[str, Any] | None = None) -> Re
         resets={e.node: found[2] for e in ledger if (found := RESET.match(e.change))},
         samples=known if isinstance(known, int) else max(from_ledger, default=None),
         trained=frozenset(e.node for e in ledger if e.change.startswith(TRAINED)),
+        cancelling=frozenset(e.node for e in ledger if e.change.startswith(CHOSEN) and CANCELLING in e.change),
         read_after_reset=frozenset(e.node for e in ledger if e.change == "its membrane is read after its reset"),
         pooled={e.node: e.change for e in ledger if POOLING.search(e.change)},
     )

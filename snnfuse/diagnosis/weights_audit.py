@@ -21,6 +21,7 @@ LOOSE = 1e-3  # of a step: what an inexact scale may move
 SPREAD, TURNED = 8.0, 4.0  # times the usual rest, and the finest step, that weights rounded in turn keep to
 STRANGE = 0.2  # of the weights, rms, that no rounding in turn leaves: weights of another network, or in other places
 NEARER = 0.7  # of the distance to the float weights, that other exponents must bring
+MOVED = 2.5  # steps from the nearest number, that weights whose errors cancel keep to; 1 or 2 on all data here
 NAMED = 3  # single weights that are named
 
 
@@ -34,6 +35,7 @@ class Held:
         groups: their weights in the projection's layout; None for one that connects otherwise.
         graded: whether the source sends numbers.
         payloads: what the source sends on data that may have calibrated it, integers (time, batch, *shape) each.
+        cancelling: whether weights were chosen so that their errors cancel in the membrane, and not each the nearest.
     """
 
     projection: Projection
@@ -41,6 +43,7 @@ class Held:
     groups: tuple[Placed | None, ...]
     graded: bool
     payloads: tuple[NDArray, ...] = ()
+    cancelling: bool = False
 
     @property
     def is_placed(self) -> bool:
@@ -67,10 +70,16 @@ class Held:
         return weight_votes(self.projection.weights.values, self.total, self.step) if self.is_placed else None
 
 
-def hold(projection: Projection, connections: Sequence[Connection], graded: bool, payloads: tuple[NDArray, ...] = ()) -> Held:
-    """A projection beside its connections; payloads: as of `Held`."""
+def hold(
+    projection: Projection,
+    connections: Sequence[Connection],
+    graded: bool,
+    payloads: tuple[NDArray, ...] = (),
+    cancelling: bool = False,
+) -> Held:
+    """A projection beside its connections; payloads, cancelling: as of `Held`."""
     groups = tuple(place(projection.weights, c.synapse) for c in connections)
-    return Held(projection, tuple(connections), groups, graded, payloads)
+    return Held(projection, tuple(connections), groups, graded, payloads, cancelling)
 
 
 def rounded_as(held: Held, scale: float, bits: int | None = None) -> Rounded | None:
@@ -147,7 +156,7 @@ def audit_weights(held: Held, scale: float, exact: bool, recorded_bits: int | No
 
 def _in_turn(held: Held, made: Rounded, scale: float) -> Rounded | None:
     """The same weights rounded one after the other on some of the data, where nearly all are then what is held; else None."""
-    if not held.graded or held.projection.is_fixed or (held.total == made.wanted - made.rest).mean() >= SURELY:
+    if not held.graded or held.cancelling or held.projection.is_fixed or (held.total == made.wanted - made.rest).mean() >= SURELY:
         return None
     for payloads in held.payloads:
         turned = round_in_turn(held.projection, payloads, scale, made.rounds)
@@ -199,11 +208,14 @@ def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_
     """Weights that are not what rounding gives; rest, usual: what is held, and minus what rounding leaves, beyond the float ones."""
     off = np.abs(rest + usual)  # the same numbers again, where nothing was changed
     off = np.where(np.abs(rest) > np.abs(usual) + 1e-6 * held.step, off, 0.0)  # a number as near as the expected one is none to blame
-    many = np.count_nonzero(off > held.step / 2)
+    other = off > held.step / 2
+    many = np.count_nonzero(other)
+    if held.cancelling or (held.graded and not held.projection.is_fixed and many <= NAMED):  # in turn may move as few
+        return _beyond(off / held.step)
     if many > NAMED and (held.graded or many > FEW * off.size):  # rounded in turn: only what no such rounding leaves
         apart, wanted = _apart(np.abs(rest), held.step), held.total - rest
         strange = not apart.any() and _rms(rest) > max(SPREAD * held.step, STRANGE * _rms(wanted))
-        return off > held.step / 2 if strange else apart
+        return other if strange else apart & other
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
 
 
@@ -219,6 +231,14 @@ def _apart(size: Array, step: float) -> NDArray[np.bool_]:
     largest = np.sort(relative, axis=None)[::-1]
     next_ones = float(largest[NAMED]) if largest.size > NAMED else 0.0
     return relative > (1.0 if next_ones <= 1 else 2 * next_ones)
+
+
+def _beyond(steps: Array) -> NDArray[np.bool_]:
+    """Weights that are more steps from the nearest number than those that cancel errors of others, and than twice as many as all but a
+    few of these are."""
+    largest = np.sort(steps, axis=None)[::-1]
+    next_ones = float(largest[NAMED]) if largest.size > NAMED else 0.0
+    return steps > max(MOVED, 2 * next_ones + 0.5)
 
 
 def _coarser(groups: list[Placed]) -> int:
@@ -238,5 +258,5 @@ def _words(held: Held, made: Rounded, bad: NDArray[np.bool_]) -> str:
     total, expected = held.total, made.wanted - made.rest
     largest = np.argsort(-np.abs(np.where(bad, total - expected, 0)).ravel())[: min(NAMED, int(bad.sum()))]
     places = [tuple(int(i) for i in np.unravel_index(k, bad.shape)) for k in largest]
-    named = ", ".join(f"{list(at)} is {total[at]:g}, not {expected[at]:g}" for at in places)
+    named = ", ".join(f"{list(at)} is {total[at]:.12g}, not {expected[at]:.12g}" for at in places)
     return f"{int(bad.sum())} of {bad.size} weights from {held.projection.source} are not what rounding gives: {named}"

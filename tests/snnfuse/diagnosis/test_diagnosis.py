@@ -1,7 +1,9 @@
 """A diagnosis names the layer and the cause of what was broken, blames nothing that is sound, and tells own errors from inherited ones."""
 
+from ast import literal_eval
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cache
 from typing import Any
 
 import nir
@@ -34,6 +36,7 @@ GRAPH = chain(
 )
 ANALOG = np.random.default_rng(4).normal(0.3, 0.7, (16, 24, 12))
 SPIKES = binary(16, 24, 12)
+CANCELLING = {"weight_bits": 3, "max_groups": 1}  # so few that weights are chosen whose errors cancel
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +70,24 @@ def removed(p: Program) -> Program:
     return replace(p, connections=tuple(c for c in p.connections if c.target != "n1" or c.source in p.inputs))
 
 
+@cache
+def measured(is_analog: bool, options: str) -> Any:
+    return quantize_measured(GRAPH, ANALOG if is_analog else SPIKES, QuantizationSettings(**literal_eval(options)))
+
+
 @pytest.mark.parametrize("known", ["report", "ledger", "nothing"])
 @pytest.mark.parametrize("x", [ANALOG, SPIKES], ids=["analog", "spikes"])
-@pytest.mark.parametrize("options", [{}, {"weight_bits": 4}, {"weight_bits": 1}, {"max_groups": 1}, {"weight_bits": {"n3": (3, 5)}}])
+@pytest.mark.parametrize(
+    "options", [{}, {"weight_bits": 4}, {"weight_bits": 1}, {"max_groups": 1}, CANCELLING, {"weight_bits": {"n3": (3, 5)}}]
+)
 def test_nothing_of_a_sound_program_is_blamed(options: dict, x: np.ndarray, known: str) -> None:
-    made = quantize_measured(GRAPH, x, QuantizationSettings(**options))
+    made = measured(x is ANALOG, repr(options))
     report = {"layers": [asdict(layer) for layer in made.layers]}
-    recorded = {"report": lambda: read_recorded((), report), "ledger": lambda: read_recorded(made.program.ledger), "nothing": Recorded}[
-        known
-    ]()
+    recorded = {
+        "report": lambda: read_recorded(made.program.ledger, report),
+        "ledger": lambda: read_recorded(made.program.ledger),
+        "nothing": Recorded,
+    }[known]()
     assert audit(pair(GRAPH, made.program, recorded)) == []
 
 
@@ -102,6 +114,21 @@ def test_one_fault_is_named(sound: Program, broken: Callable[[Program], Program]
     found = diagnose(broken(sound), ANALOG, graph=GRAPH)
     assert (found.layer, found.cause) == (layer, cause), found
     assert found.advice and cause in str(found)
+
+
+def one_reversed(c: Any) -> Any:
+    values = c.synapse.weights.copy()
+    values.flat[values.argmin()] *= -1
+    return replace(c, synapse=replace(c.synapse, weights=np.minimum(values, 192)))
+
+
+def test_a_fault_among_weights_whose_errors_cancel_is_found() -> None:
+    program = measured(False, repr(CANCELLING)).program
+    recorded = read_recorded(program.ledger)
+    assert recorded.cancelling and audit(pair(GRAPH, program, recorded)) == []
+    for layer in recorded.cancelling:
+        (found,) = audit(pair(GRAPH, connection(layer, one_reversed)(program), recorded))
+        assert (found.node, found.cause) == (layer, "weight value") and found.what.startswith("1 of "), found
 
 
 def test_what_a_layer_inherits_is_not_its_own() -> None:
