@@ -157,5 +157,5 @@ def test_a_file_of_wrong_content_is_one_line(tmp_path_factory, seed: int) -> Non
 def test_a_file_cut_short_is_one_line(tmp_path, keep: int) -> None:
     nir.write(tmp_path / "graph.nir", random_graph(0))
     (tmp_path / "graph.nir").write_bytes((tmp_path / "graph.nir").read_bytes()[:keep])
-    with pytest.raises(InputError, match=r"graph\.nir: (no readable NIR graph: |is cut off, |it is empty)[^\n]*$"):
+    with pytest.raises(InputError, match=r"graph\.nir: (no readable (NIR graph|HDF5 file): |is cut off, |it is empty)[^\n]*$"):
         read_graph(tmp_path / "graph.nir")
