@@ -54,7 +54,7 @@ def opened(path: Path, what: str = "HDF5 file") -> Iterator[h5py.File]:
     check_regular(path)
     try:
         with tempfile.TemporaryFile() as clean:  # has no name, so that nothing of it is left
-            copy_apart(path, clean)
+            copy_apart(path, clean, what)
             with h5py.File(clean, "r") as file:
                 yield file
     except SnnfuseError:
@@ -70,10 +70,10 @@ def _refuse(path: Path, what: str, error: Exception) -> NoReturn:
     raise InputError(f"{path}: no readable {what}: {type(error).__name__}: {said}") from error
 
 
-def copy_apart(path: Path, clean: IO[bytes]) -> None:
+def copy_apart(path: Path, clean: IO[bytes], what: str = "HDF5 file") -> None:
     """Check a file and copy what it holds in a process of its own, where the system can fork; errors as of `opened`."""
     if not hasattr(os, "fork"):
-        return _copy(path, clean)
+        return _copy(path, clean, what)
     reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -81,7 +81,7 @@ def copy_apart(path: Path, clean: IO[bytes]) -> None:
         warnings.simplefilter("ignore")  # of other threads, whose locks the child does not take
         child = os.fork()
     if child == 0:
-        _copy_and_exit(path, clean, writer)
+        _copy_and_exit(path, clean, what, writer)
     os.close(writer)
     with open(reader, "rb") as file:
         said = file.read()
@@ -93,7 +93,7 @@ def copy_apart(path: Path, clean: IO[bytes]) -> None:
         raise InputError(f"{path}: is so damaged that HDF5 ends or never does; write or copy it again")
 
 
-def _copy_and_exit(path: Path, clean: IO[bytes], writer: int) -> NoReturn:
+def _copy_and_exit(path: Path, clean: IO[bytes], what: str, writer: int) -> NoReturn:
     """In the child: never returns, and leaves no core file."""
     import resource  # where there is no fork, there is none
 
@@ -104,7 +104,7 @@ def _copy_and_exit(path: Path, clean: IO[bytes], writer: int) -> NoReturn:
         resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         try:
-            _copy(path, clean)
+            _copy(path, clean, what)
             code = 0
         except SnnfuseError as error:
             os.write(writer, json.dumps([type(error).__name__, str(error)]).encode())
@@ -114,7 +114,7 @@ def _copy_and_exit(path: Path, clean: IO[bytes], writer: int) -> NoReturn:
         os._exit(code)
 
 
-def _copy(path: Path, clean: IO[bytes]) -> None:
+def _copy(path: Path, clean: IO[bytes], what: str) -> None:
     try:
         with h5py.File(path, "r") as file, h5py.File(clean, "w") as copy:
             check_unpacked(check(file, str(path)), path.stat().st_size, str(path))
@@ -122,7 +122,7 @@ def _copy(path: Path, clean: IO[bytes]) -> None:
     except SnnfuseError:
         raise
     except DAMAGE as error:
-        _refuse(path, "HDF5 file", error)
+        _refuse(path, what, error)
 
 
 def check(file: h5py.File, where: str) -> int:

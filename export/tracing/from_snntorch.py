@@ -95,19 +95,19 @@ def traced(model: nn.Module, sample: Any, dt: float = DT, steps: int | None = No
         loop = capture(model, sample, steps)
         found = finish(loop, dt)
     except InputError as problem:
-        raise _whole_sequence(model, sample, problem) from problem
+        raise _whole_sequence(model, sample, dt, problem) from problem
     for text in doubtful_sample(found.step, loop.model):
         warnings.warn(text, DataWarning, stacklevel=3)
     return found
 
 
-def _whole_sequence(model: nn.Module, sample: Any, problem: InputError) -> InputError:
+def _whole_sequence(model: nn.Module, sample: Any, dt: float, problem: InputError) -> InputError:
     """The problem, or what is wrong with a sample that one step of it would not have."""
     tensors = sample if isinstance(sample, tuple | list) else (sample,)
     if not all(isinstance(x, torch.Tensor) and x.ndim > 2 for x in tensors):
         return problem
     try:
-        capture(model, tuple(x[0] for x in tensors))
+        finish(capture(model, tuple(x[0] for x in tensors)), dt)
     except SnnfuseError:
         return problem
     shapes = ", ".join(str(tuple(x.shape)) for x in tensors)

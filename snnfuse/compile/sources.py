@@ -100,7 +100,7 @@ def of_sigma_delta(net: "SigmaDeltaNetwork") -> Source:
 
     def integers(floats: StagedGraph | None, samples: Samples | None, settings: Settings, target: Target) -> Integers:
         if samples is None:
-            raise InputError("a ReLU network is calibrated on frames (time, batch, *shape): give samples, as --calib")
+            raise InputError("a ReLU network is calibrated on frames (time, batch, *shape): give samples (--calib)")
         program = net.program(next(iter(samples.inputs.values())))
         return Integers(as_pipeline(program), (None,), samples.named(tuple(program.inputs)))
 

@@ -67,8 +67,8 @@ def pair(graph: "nir.NIRGraph", program: Program, recorded: Recorded) -> Subject
         raise first
     if any(isinstance(node, ProjectedInput) for node in program.inputs.values()):
         raise UnsupportedError(
-            "its host computes the first layer and writes biases, which the graph does not: diagnose an export without --encode bias, "
-            "whose other layers are made alike"
+            "its host computes the first layer and writes biases, which the graph does not: diagnose an export without encode='bias' "
+            "(--encode bias), whose other layers are made alike"
         )
     raise InputError(
         f"the program was not made from this graph: its populations are {', '.join(program.neurons)}, in other shapes or under other names"

@@ -130,7 +130,7 @@ def _few_bits(content: Json, stages: Sequence[Json]) -> Iterator[str]:
     rows = [row for stage in stages for row in stage.get("layers") or () if min(row.get("bits", (WEIGHT_BITS,))) < WEIGHT_BITS]
     tuned = any(entry.get("reason") == TUNED for entry in _entries(content, stages))
     if not tuned and any(_judged(row) and _lost(row) > MUCH for row in rows):
-        yield "few bits: --tune repairs them on the same samples, without labels, in minutes"
+        yield "few bits: an export with tune=True (--tune) repairs them on the same samples, without labels, in minutes"
 
 
 def _changes(content: Json, stages: Sequence[Json]) -> tuple[str, ...]:

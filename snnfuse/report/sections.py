@@ -228,7 +228,7 @@ def samples(content: Json) -> Section | None:
     """What calibrated it, or made its golden vectors, and the accuracy there."""
     lines = [f"{words} {about['source']}: {about['samples']} samples of {about['time_steps']} steps"
              for key, words in (("golden_vectors", "golden vectors from"), ("calibration", "calibrated on"))
-             if (about := content.get(key))]  # fmt: skip
+             if (about := content.get(key)) and "source" in about]  # fmt: skip
     if content.get("forward"):
         lines.append(f"forward takes {content['forward']}")
     measured = content.get("calibration_accuracy")

@@ -17,7 +17,8 @@ def accuracies(clean: float, noisy: float) -> dict:
 
 
 def bench(keep: Path | None, **options: int) -> s_cmrl.Bench:
-    return s_cmrl.Bench(argparse.Namespace(**{"epochs": 2, "samples": 20, "states": 4, "lava": 0, "keep": keep, **options}))
+    given = {"epochs": 2, "samples": 20, "states": 4, "lava": 0, "keep": keep, "data": "mnist-fsdd", "channels": None}
+    return s_cmrl.Bench(argparse.Namespace(**given | options))
 
 
 def test_points_are_differences_of_means_over_seeds() -> None:

@@ -222,7 +222,7 @@ def test_every_exact_row_is_among_the_cases() -> None:
     assert kinds >= set(BY_KIND)
     traces = [trace(model.double(), (sample,)) for model, sample in models]
     named = {node.meta["op"] for found in traces for node in found.graph.nodes if node.op != "output"}
-    assert not [op.names for op in OPERATIONS if not named.intersection(op.names)]
+    assert not [op.names for op in OPERATIONS if op.family != "last" and not named.intersection(op.names)]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")

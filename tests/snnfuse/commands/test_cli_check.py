@@ -37,7 +37,7 @@ def test_what_is_approximate_says_why(snn: Cli, graph: Path, calib: Path) -> Non
     ("arguments", "code", "part"),
     [
         (("subtract.pt", "--model", "users_models:subtract", "--sample", "4", "--tier", "A"), 3, "only stock neurons"),
-        (("users_models:subtract",), 2, "give --calib FILE.npz, --data NAME or --sample SHAPE"),
+        (("users_models:subtract",), 2, "give samples, or their shapes (--calib FILE.npz, --data NAME or --sample SHAPE)"),
         (("users_models:nothing", "--sample", "4"), 2, "users_models has no nothing"),
         (("missing.nir",), 2, "missing.nir"),
     ],

@@ -119,7 +119,7 @@ def test_an_unexpected_error_keeps_its_trace(capfd: pytest.CaptureFixture[str]) 
 def test_an_error_is_json_too(snn: Cli, graph: Path, calib: Path) -> None:
     result = snn(*GOOD, "--json", "-", "-o", "/proc/b")
     content = json.loads(result.out)
-    assert content["exit_code"] == result.code == 2 and result.err == f"error: {content['error']}\n"
+    assert content["exit_code"] == result.code == 2 and result.err.endswith(f"\nerror: {content['error']}\n")
     assert json.loads(snn("verify", "b", "--timeout", "x", "--json=-").out)["exit_code"] == 2
 
 

@@ -49,10 +49,18 @@ def checkpoint() -> tuple[str, ...]:
     return ("export", "zero.pt", "--model", "users_models:zero", *FOR, "--dry-run")
 
 
+def flat() -> tuple[str, ...]:
+    with np.load("calib.npz") as arrays:
+        np.savez_compressed("flat.npz", x=np.zeros_like(np.repeat(arrays["x"], 50, axis=0)))
+    return ("simulate", "b", "--input", "flat.npz")
+
+
 SAMPLES = ("simulate", "b", "--input", "calib.npz")
 CASES = {
     "array-bytes": (100, lambda: SAMPLES),
     "file-bytes": (100, lambda: SAMPLES),
+    "unpacked-bytes": (100, flat),
+    "pickle-bytes": (10, checkpoint),
     "nodes": (3, lambda: (*GOOD, "--dry-run")),
     "edges": (3, lambda: (*GOOD, "--dry-run")),
     "depth": (2, lambda: (*GOOD, "--dry-run")),
