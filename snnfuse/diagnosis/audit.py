@@ -22,6 +22,7 @@ from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.hardware.ir.nodes import Connection, Constant, GradedInput, Input
 
 TURNED = 5e-3  # how far weights that were rounded in turn may mislead about their scale
+CANCELLED = 0.3  # and such as cancel errors of others at few bits
 NEAR = 0.02  # how far apart what a layer's parts say of its scale may be, where they are rounded coarsely
 RECORDED = 1e-5  # relative: of a scale that is written with six digits
 POWER = 1e-3  # how near to a power of two a ratio of scales is one
@@ -145,16 +146,35 @@ def _values(subject: Subject, layer: Layer) -> Iterator[Finding]:
     if scale is None:
         return
     yield from audit_neurons(layer.population, node, scale, exact, layer.biases, layer.name)
-    for held in layer.held:
+    for held in _beside_coarser(subject, layer.held):
         found = list(audit_weights(held, scale, exact, subject.recorded.bits.get(layer.name)))
         other = _as_other_unit(subject, held, scale)
         yield from found if other is None else [other]
 
 
+def _beside_coarser(subject: Subject, layer: tuple[Held, ...]) -> tuple[Held, ...]:
+    """With what rounding of coarser weights from elsewhere may leave for finer ones to cancel."""
+
+    def left(held: Held) -> float:
+        node, values = subject.program.inputs.get(held.projection.source), held.projection.weights.values
+        largest = 1 if not held.graded else node.limit if node is not None else 1 << (MESSAGE_BITS - 1)
+        fan_in = values[0].size if values.ndim > 1 else values.size / subject.program.neurons[held.projection.target].size
+        return held.step * largest * max(1.0, fan_in) ** 0.5
+
+    placed = [held for held in layer if held.is_placed]
+    return tuple(replace(h, coarser=max((left(other) for other in placed if other.step > h.step), default=0.0)) for h in layer)
+
+
 def _as_other_unit(subject: Subject, held: Held, scale: float) -> Finding | None:
     """Wrong weights from an analog input that would be right if one unit of it were another; judged over all readers later."""
     source, votes = subject.program.inputs.get(held.projection.source), held.votes()
-    if source is None or not source.sends_numbers or votes is None or votes.agrees(scale) or abs(votes.scale / scale - 1) < TURNED:
+    if (
+        source is None
+        or not source.sends_numbers
+        or votes is None
+        or votes.agrees(scale)
+        or abs(votes.scale / scale - 1) < (CANCELLED if held.cancelling else TURNED)
+    ):
         return None
     if not is_shifted(held, votes.scale) or not _all_at(held, votes.scale):
         return None

@@ -36,6 +36,7 @@ class Held:
         graded: whether the source sends numbers.
         payloads: what the source sends on data that may have calibrated it, integers (time, batch, *shape) each.
         cancelling: whether weights were chosen so that their errors cancel in the membrane, and not each the nearest.
+        coarser: what rounding of coarser weights into the same layer leaves for these to cancel, rms; 0 for none.
     """
 
     projection: Projection
@@ -44,6 +45,7 @@ class Held:
     graded: bool
     payloads: tuple[NDArray, ...] = ()
     cancelling: bool = False
+    coarser: float = 0.0
 
     @property
     def is_placed(self) -> bool:
@@ -211,7 +213,7 @@ def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_
     other = off > held.step / 2
     many = np.count_nonzero(other)
     if held.cancelling or (held.graded and not held.projection.is_fixed and many <= NAMED):  # in turn may move as few
-        return _beyond(off / held.step)
+        return _beyond(off / max(held.step, held.coarser * held.cancelling))
     if many > NAMED and (held.graded or many > FEW * off.size):  # rounded in turn: only what no such rounding leaves
         apart, wanted = _apart(np.abs(rest), held.step), held.total - rest
         strange = not apart.any() and _rms(rest) > max(SPREAD * held.step, STRANGE * _rms(wanted))
