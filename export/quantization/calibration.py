@@ -98,10 +98,13 @@ def fit_population(fed: FedPopulation, width: Width, max_groups: int, feedback: 
     return search_population(fed, width, max_groups, feedback).best
 
 
-def search_population(fed: FedPopulation, width: Width, max_groups: int, feedback: bool = True) -> Searched:
-    """`fit_population`, with what else was tried; arguments and errors as there."""
+def search_population(fed: FedPopulation, width: Width, max_groups: int, feedback: bool = True, enough: float = ENOUGH) -> Searched:
+    """`fit_population`, with what else was tried; arguments and errors as there.
+
+    enough: wrong share of spikes at which no further synapse group is looked for.
+    """
     best: Fit | None = None
-    tried, enough = [], 0.0 if fed.network.membranes else ENOUGH  # one spike more or less moves a value that is read
+    tried = []
     for own, form in ways(fed, width, max_groups):
         fits = every_scale(fed, [form] * fed.fan_in, own)
         if not fits:

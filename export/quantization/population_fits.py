@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.weights import count_connections
-from snnfuse.export.quantization.calibration import Searched, fit_forms, search_population
+from snnfuse.export.quantization.calibration import ENOUGH, Searched, fit_forms, search_population
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fed_population import FedPopulation
 from snnfuse.export.quantization.fitting import Fit, Input
 from snnfuse.export.quantization.maxima import Readers, payloads
+from snnfuse.export.quantization.reading import decision
 from snnfuse.export.quantization.rounding import Form
 from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits, Width
 from snnfuse.export.targets import LAVA, Target
@@ -91,16 +92,18 @@ def fit_all(context: Context, settings: QuantizationSettings, target: Target = L
 def search_all(context: Context, settings: QuantizationSettings, target: Target = LAVA, feedback: bool = True) -> dict[str, Searched]:
     """`fit_all`, with what else there is of each."""
     widths = widths_of(context.network, settings.weight_bits, target.weight_bits)
-    return {name: search_one(context, name, widths[name], settings.max_groups, feedback) for name in context.network.order}
+    is_value = decision(context.network, settings.reading) in context.network.membranes  # which moves with every spike
+    enough = 0.0 if is_value else ENOUGH
+    return {name: search_one(context, name, widths[name], settings.max_groups, feedback, enough) for name in context.network.order}
 
 
-def search_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True) -> Searched:
+def search_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True, enough: float = ENOUGH) -> Searched:
     """One population's; products and relays are exact. Arguments and errors as of `search_population`."""
     if name in context.settled:
         return Searched(context.settled[name])
     if context.network.populations[name].counts:
         return Searched(fit_exactly(context.network, name))
-    return search_population(context.fed(name), width, max_groups, feedback)
+    return search_population(context.fed(name), width, max_groups, feedback, enough)
 
 
 def fit_one(context: Context, name: str, width: Width, max_groups: int, feedback: bool = True) -> Fit:
