@@ -216,7 +216,8 @@ def _bad(held: Held, rest: Array, usual: Array, exact: bool) -> NDArray[np.bool_
         return _beyond(off / max(held.step, held.coarser * held.cancelling))
     if many > NAMED and (held.graded or many > FEW * off.size):  # rounded in turn: only what no such rounding leaves
         apart, wanted = _apart(np.abs(rest), held.step), held.total - rest
-        strange = not apart.any() and _rms(rest) > max(SPREAD * held.step, STRANGE * _rms(wanted))
+        beyond = min(max(SPREAD * held.step, STRANGE * _rms(wanted)), _rms(wanted))  # no weights at all would be as near
+        strange = not apart.any() and _rms(rest) > beyond
         return other if strange else apart & other
     return off > (1e-9 if exact else 2 + LOOSE) * held.step
 
