@@ -64,3 +64,18 @@ class Losses(nn.Module):
         if len(features) == 2 and settings.alignment:  # audio's features in rows, as published: softmax runs over the images
             terms["alignment"] = settings.alignment * alignment_loss(features["audio"], features["image"], labels, settings.temperature)
         return LossTerms(summed(terms.values()), terms)
+
+
+class TwoFeatures(Losses):
+    """Base of those whose forward, where `gives_features` says so, returns a step's features of image and audio behind the scores."""
+
+    gives_features = False
+
+    def training_outputs(self, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `Losses`. The features are the mean over time of what forward returns."""
+        self.gives_features = True
+        try:
+            scores, image, audio = run_folded(self, *inputs)
+        finally:
+            self.gives_features = False
+        return scores, {"image": image.mean(0), "audio": audio.mean(0)}

@@ -18,10 +18,9 @@ Above half of that is the same for whole numbers, strictly.
 import torch
 from torch import Tensor, nn
 
-from snnfuse.networks.neurons import run_folded
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
 from snnfuse.networks.s_cmrl.layers import Head, Patches, Perceptron, Projection, spiking, summed, tokens_mean
-from snnfuse.networks.s_cmrl.losses import Losses
+from snnfuse.networks.s_cmrl.losses import TwoFeatures
 
 MASK_THRESHOLD = 0.25  # half of the published 0.5, in the units of the published neuron
 GAIN = 2.0  # that fresh norms of queries and keys start with: two spikes must meet, see `attention.QueryKeyValue`
@@ -45,15 +44,14 @@ class QueryKey(nn.Module):
         return self.project(masked.flatten(1, 2))
 
 
-class CrossModalQueryKey(Losses):
-    """Either modality masks the other's keys with its queries; with `losses` its residuals are aligned as S-CMRL's are."""
+class CrossModalQueryKey(TwoFeatures):
+    """Either modality masks the other's keys with its queries; its residuals, mean over tokens, are aligned as S-CMRL's are."""
 
     inputs = ("image", "audio")
 
     def __init__(self, config: SCMRLConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.gives_features = False
         self.image, self.audio = Patches(c, c.image[0]), Patches(c, c.audio[0])
         self.of_image, self.of_audio = QueryKey(c), QueryKey(c)
         self.image_alpha, self.audio_alpha = (nn.Parameter(torch.tensor(float(c.alpha))) for _ in range(2))
@@ -67,12 +65,3 @@ class CrossModalQueryKey(Losses):
         seen, heard = seen + self.image_alpha * of_image, heard + self.audio_alpha * of_audio
         scores = self.head((seen + self.image_mlp(seen)) + (heard + self.audio_mlp(heard)))
         return (scores, tokens_mean(of_image), tokens_mean(of_audio)) if self.gives_features else scores
-
-    def training_outputs(self, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Losses`. The features are the residuals', mean over tokens and time."""
-        self.gives_features = True
-        try:
-            scores, image, audio = run_folded(self, *inputs)
-        finally:
-            self.gives_features = False
-        return scores, {"image": image.mean(0), "audio": audio.mean(0)}

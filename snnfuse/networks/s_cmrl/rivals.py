@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnfuse.hardware.limits import check_limit
-from snnfuse.networks.neurons import run_folded
 from snnfuse.networks.s_cmrl.attention import Attended, QueryKeyValue, Spatial
 from snnfuse.networks.s_cmrl.config import SCMRLConfig
 from snnfuse.networks.s_cmrl.layers import Head, Patches, Perceptron, spiking, summed, tokens_mean
-from snnfuse.networks.s_cmrl.losses import Losses, LossNumbers, LossTerms
+from snnfuse.networks.s_cmrl.losses import Losses, LossNumbers, LossTerms, TwoFeatures
 from snnfuse.networks.s_cmrl.recipe import LossSettings
 
 
@@ -109,11 +108,11 @@ class SCA(Rival):
         return self.of_image(image, audio), self.of_audio(audio, image)
 
 
-class CMCI(Losses):
+class CMCI(TwoFeatures):
     """Cross-modal currents: both modalities drive neurons of their own by linear maps; a perceptron and the head read those.
 
-    In training each modality has a head beside it, whose cross entropy is added. The published code makes these currents twice and
-    reads one; here they are made once.
+    In training each modality has a head beside it, whose scores are the features and whose cross entropy is added. The published code makes
+    these currents twice and reads one; here they are made once.
     """
 
     inputs = ("image", "audio")
@@ -121,7 +120,6 @@ class CMCI(Losses):
     def __init__(self, config: SCMRLConfig) -> None:
         super().__init__()
         c = self.config = config
-        self.gives_features = False
         self.image, self.audio = Patches(c, c.image[0]), Patches(c, c.audio[0])
         self.of_image, self.of_audio = nn.Conv2d(c.channels, c.channels, 1), nn.Conv2d(c.channels, c.channels, 1)
         self.neurons, self.mlp, self.head = spiking(c), Perceptron(c), Head(c)
@@ -136,15 +134,6 @@ class CMCI(Losses):
         if not self.gives_features:
             return scores
         return scores, self.image_head(seen + self.image_mlp(seen)), self.audio_head(heard + self.audio_mlp(heard))
-
-    def training_outputs(self, *inputs: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `Losses`; here the features are the auxiliary heads' scores, mean over time, (batch, classes)."""
-        self.gives_features = True
-        try:
-            scores, image, audio = run_folded(self, *inputs)
-        finally:
-            self.gives_features = False
-        return scores, {"image": image.mean(0), "audio": audio.mean(0)}
 
     def losses(self, outputs: Tensor, features: Mapping[str, Tensor], labels: Tensor, settings: LossNumbers | None = None) -> LossTerms:
         """Cross entropy of all three heads."""
