@@ -1,6 +1,6 @@
 """How forward returns what a loop over time computed, of neurons or of groups: all steps, their sum, mean or maximum, or the last one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,13 +8,16 @@ import torch
 from torch import fx, nn
 
 from snnfuse.export.tracing.capture.fx_types import module_path
-from snnfuse.export.tracing.capture.trace_ops import BY_NAME, SAME
-from snnfuse.export.tracing.step.fx_nodes import factors, first_input, operands
+from snnfuse.export.tracing.capture.trace_ops import BY_NAME, SAME, TIME_ADVICE
+from snnfuse.export.tracing.nodes.refusal import Refusal, refusal
+from snnfuse.export.tracing.step.fx_nodes import SHARED_ADVICE, factors, first_input, operands
 from snnfuse.export.tracing.step.sequences import Sequences
 from snnfuse.export.tracing.step.step import Reading, Reduction
 
 REDUCTIONS: Mapping[str, Reduction] = {"sum": "sum", "mean": "mean", "amax": "max"}
 SQUASHING, SQUASHING_LAYERS = ("softmax", "log_softmax", "sigmoid", "argmax"), (nn.Softmax, nn.LogSoftmax, nn.Sigmoid)
+
+Path = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,27 @@ class Recorded:
     each: tuple[fx.Node, ...] = ()
     whole: fx.Node | None = None
     last: fx.Node | None = None
+
+
+def leaves(values: Sequence[Any], names: tuple[str, ...], found: Sequences) -> tuple[list[tuple[Path, Any]], tuple[str, ...]]:
+    """What is returned, one by one, with where it stands, and names; lists of values over time, not of steps, are taken apart.
+
+    Args:
+        values: what forward returns.
+        names: of each, where it returns a dict; else empty.
+        found: the values over time.
+    """
+    each = [((at, *inner), leaf) for at, value in enumerate(values) for inner, leaf in _apart(value, found)]
+    return each, tuple("_".join(map(str, (names[path[0]], *path[1:]))) for path, _ in each) if names else ()
+
+
+def _apart(value: Any, found: Sequences) -> list[tuple[Path, Any]]:
+    items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list | tuple) else []
+    nodes = [each for _, each in items if isinstance(each, fx.Node)]
+    each_over_time = len(nodes) == len(items) and all(node in found.axes for node in nodes)
+    if found.steps == 1 or not items or not (isinstance(value, dict) or each_over_time or len(nodes) < len(items)):
+        return [((), value)]
+    return [((key, *inner), leaf) for key, part in items for inner, leaf in _apart(part, found)]
 
 
 def recorded(value: Any, model: nn.Module, found: Sequences, step_of: Mapping[fx.Node, int]) -> Recorded | None:
@@ -208,3 +232,13 @@ def _is_zero(value: Any) -> bool:
     if isinstance(value, fx.Node):
         return value.meta["op"] == "constant" and not value.meta["value"].any()
     return value == 0
+
+
+def refused_output(value: Any, steps: int) -> Refusal:
+    """Why what forward returns is none of these ways; `steps` of its loop."""
+    if isinstance(value, list):
+        return refusal("forward", "it returns a list", "return a tensor or a tuple of tensors")
+    if not isinstance(value, fx.Node):
+        return refusal("forward", f"it returns {type(value).__name__} inside its outputs", "return a tensor or a tuple of tensors")
+    reason = f"every neuron is called {steps} times, as by a loop over time, and this is returned for all steps at once"
+    return refusal(value.meta["where"], reason, f"{TIME_ADVICE}: torch.stack(spk_rec); without a loop, {SHARED_ADVICE}")

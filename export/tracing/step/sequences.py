@@ -12,33 +12,18 @@ from typing import Any, cast
 import torch
 from torch import fx, nn
 
-from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
-from snnfuse.export.tracing.capture.trace_ops import BY_NAME
+from snnfuse.export.tracing.capture.fx_types import module_path
+from snnfuse.export.tracing.capture.trace_ops import BY_NAME, TIME_ADVICE
+from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.export.tracing.step.fx_nodes import first_input
 from snnfuse.export.tracing.step.operations import data_nodes, double, operation
 from snnfuse.export.tracing.step.places import Place, in_step, places, spread
+from snnfuse.export.tracing.step.step_reads import Read, step_read
 
 Function = Callable[..., torch.Tensor]
 SEED = 0  # of the numbers that a function is tried with
 JOINED = ("stack", "cat")
 REPEATING = ("expand", "repeat", "tile")
-
-
-@dataclass(frozen=True)
-class Read:
-    """One step of a value over time, as a node reads it.
-
-    Attributes:
-        source: the value.
-        axis: which one an index removes.
-        index: of the step, as it is written.
-        rest: what else the node indexes, None for nothing.
-    """
-
-    source: fx.Node
-    axis: int
-    index: int
-    rest: tuple[Any, ...] | None = None
 
 
 @dataclass
@@ -70,6 +55,23 @@ class Sequences:
         """What a node reads, where that is one step of a value over time; its index counted from 0."""
         found = step_read(node, self.axes)
         return None if found is None else Read(found.source, found.axis, found.index % _length(found.source, found.axis), found.rest)
+
+
+def check_step_by_step(node: fx.Node, found: Sequences) -> None:
+    """What is not the same function of every step must not read all steps at once.
+
+    Raises:
+        UnsupportedError: it does.
+    """
+    if node in found.axes:
+        return
+    for source in node.all_input_nodes:
+        if source in found.axes and source.op == "placeholder":
+            raise refusal(
+                source.meta["where"], "it is indexed by time step, and also used as a whole", "use x[t] in every step, everywhere"
+            )
+        if source in found.axes:
+            raise refusal(node.meta["where"], "it reads all steps of a loop at once, and mixes them", TIME_ADVICE)
 
 
 def find_sequences(model: nn.Module, nodes: Sequence[fx.Node], steps: int, step_of: Mapping[fx.Node, int]) -> Sequences:
@@ -104,45 +106,6 @@ def steps_of(nodes: Sequence[fx.Node], calls: Mapping[str, int], steps: int) -> 
         else:
             found[node] = max((found[source] for source in node.all_input_nodes), default=-1)
     return found
-
-
-def step_read(node: fx.Node, axes: Mapping[fx.Node, Place] | None = None) -> Read | None:
-    """How a node takes one index of one axis; with `axes`, of a value that has a time axis, and of that."""
-    op = node.meta.get("op")
-    if op == "select":
-        given: list[Any] = [*node.args, *(node.kwargs[k] for k in ("dim", "index") if k in node.kwargs)]
-        found = _at(given[0], given[1], given[2]) if isinstance(given[0], fx.Node) else None
-    elif op == "piece" and node.args[0] == "unbind":
-        found = _at(argument_node(node, 2), (node.args[3:] or (node.kwargs.get("dim", 0),))[0], cast(int, node.args[1]))
-    elif op == "getitem" and isinstance(node.args[0], fx.Node):
-        found = _item(node, None if axes is None else axes.get(node.args[0]))
-    else:
-        return None
-    if found is None or axes is not None and axes.get(found.source) != found.axis:
-        return None
-    return found
-
-
-def _at(source: fx.Node, dim: Any, index: Any) -> Read | None:
-    return Read(source, dim % source.meta["value"].ndim, index) if isinstance(dim, int) and isinstance(index, int) else None
-
-
-def _item(node: fx.Node, axis: Place | None) -> Read | None:
-    """x[t], x[:, t] and the like; of several numbers that at the axis, or else the first."""
-    if not isinstance(axis, int | None):
-        return None
-    source = argument_node(node)
-    given: tuple[Any, ...] = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
-    if not all(i is Ellipsis or isinstance(i, int | slice) and not isinstance(i, bool) for i in given):
-        return None
-    missing = source.meta["value"].ndim - sum(i is not Ellipsis for i in given)
-    at = next((i for i, each in enumerate(given) if each is Ellipsis), len(given))
-    whole = [*given[:at], *[slice(None)] * missing, *given[at + 1 :]]
-    axis = next((i for i, each in enumerate(whole) if isinstance(each, int)), None) if axis is None else axis
-    if axis is None or not isinstance(whole[axis], int):
-        return None
-    rest = (*whole[:axis], *whole[axis + 1 :])
-    return Read(source, axis, whole[axis], None if all(i == slice(None) for i in rest) else rest)
 
 
 def _length(node: fx.Node, axis: int) -> int:

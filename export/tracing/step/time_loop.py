@@ -20,8 +20,6 @@ from snnfuse.export.tracing.nodes.refusal import refusal
 from snnfuse.export.tracing.step.carried_states import check_states, refuse_restarts
 from snnfuse.export.tracing.step.contractions import CONTRACTIONS, contraction, data_factors, multiplies_data
 from snnfuse.export.tracing.step.fx_nodes import (
-    LOOP_ADVICE,
-    SHARED_ADVICE,
     count_steps,
     factors,
     first_input,
@@ -32,8 +30,8 @@ from snnfuse.export.tracing.step.fx_nodes import (
     returned,
 )
 from snnfuse.export.tracing.step.operations import Constant, Operation, data_nodes, operation
-from snnfuse.export.tracing.step.returns import recorded
-from snnfuse.export.tracing.step.sequences import Read, find_sequences, step_read, steps_of
+from snnfuse.export.tracing.step.returns import leaves, recorded, refused_output
+from snnfuse.export.tracing.step.sequences import check_step_by_step, find_sequences, steps_of
 from snnfuse.export.tracing.step.step import (
     ADD,
     CONSTANT,
@@ -48,11 +46,11 @@ from snnfuse.export.tracing.step.step import (
     ZERO,
     Reading,
     Step,
-    Term,
 )
+from snnfuse.export.tracing.step.step_reads import Read, step_read
+from snnfuse.export.tracing.step.terms import Terms
 
 REDUCING = ("sum", "mean", "cumsum")
-Path = tuple[Any, ...]
 
 
 def one_step(trace: Trace) -> Step:
@@ -65,7 +63,7 @@ def one_step(trace: Trace) -> Step:
 
 
 class Loop:
-    """Terms of all steps of one trace, interned, so that equal expressions have equal indices.
+    """What a trace computes in each step, as terms.
 
     Attributes:
         model: whose forward was traced.
@@ -82,8 +80,7 @@ class Loop:
         self.step_of = steps_of(self.nodes, self.calls, self.steps)
         self.over_time = find_sequences(trace.model, self.nodes, self.steps, self.step_of)
         self.state_inputs, self.fresh = check_states(self.neurons, self.steps)
-        self.terms: list[Term] = []
-        self.index: dict[Term, int] = {}
+        self.terms = Terms()
         self.known: dict[tuple[fx.Node, int], int] = {}
 
     @property
@@ -100,32 +97,18 @@ class Loop:
         values, keys = returned(self.nodes[-1], self.left)
         for node in self.all:
             refuse_shared_in_place(node)
-        leaves, keys = self._leaves(values, keys)
-        outputs, readings = zip(*(self._output(value) for _, value in leaves), strict=True)
-        readings = tuple(replace(r, path=path) if len(path) > 1 else r for (path, _), r in zip(leaves, readings, strict=True))
+        found, keys = leaves(values, keys, self.over_time)
+        outputs, readings = zip(*(self._output(value) for _, value in found), strict=True)
+        readings = tuple(replace(r, path=path) if len(path) > 1 else r for (path, _), r in zip(found, readings, strict=True))
         self._unify_calls()
         kinds = {path: type(self.model.get_submodule(path)) for path in self.fresh}
         reads_steps = any(read is not None and read.source.op == "placeholder" and read.axis == 0 for read in map(step_read, self.nodes))
         refuse_restarts(self.fresh, self.neurons, [self.terms[i] for i in outputs], kinds, reads_steps)
         inputs = [n for n in self.nodes if n.op == "placeholder" and n not in self.state_inputs]
-        self._refuse_unread(inputs)
+        _refuse_unread(inputs, self.terms)
         names = tuple(module_path(n) for n in inputs)
         axes = tuple(map(self._axis, inputs))
         return Step(tuple(self.terms), outputs, names, keys, self.steps, axes, readings, self.fresh)
-
-    def _leaves(self, values: list[Any], keys: tuple[str, ...]) -> tuple[list[tuple[Path, Any]], tuple[str, ...]]:
-        """What is returned, one by one, with where it stands, and names; lists of values over time, not of steps, are taken apart."""
-        found = [((at, *inner), leaf) for at, value in enumerate(values) for inner, leaf in self._apart(value)]
-        names = tuple("_".join(map(str, (keys[path[0]], *path[1:]))) for path, _ in found) if keys else ()
-        return found, names
-
-    def _apart(self, value: Any) -> list[tuple[Path, Any]]:
-        items = list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list | tuple) else []
-        nodes = [each for _, each in items if isinstance(each, fx.Node)]
-        each_over_time = len(nodes) == len(items) and all(node in self.over_time.axes for node in nodes)
-        if self.steps == 1 or not items or not (isinstance(value, dict) or each_over_time or len(nodes) < len(items)):
-            return [((), value)]
-        return [((key, *inner), leaf) for key, part in items for inner, leaf in self._apart(part)]
 
     def term(self, node: fx.Node, step: int) -> int:
         """The index of what `node` is, seen from `step`."""
@@ -165,7 +148,7 @@ class Loop:
             return self._step_read(read, node, step)
         if op == "part":
             return self._part(node, step)
-        self._check_whole(node)
+        check_step_by_step(node, self.over_time)
         if op in ("module", "neuron"):
             self._check_sum(node)
             delay = self._delay(node, step)
@@ -173,18 +156,6 @@ class Loop:
                 return self._delayed(node, delay, "output")
             return self._intern(NEURON if op == "neuron" else MODULE, node.target, self._args(inputs(node), step), node)
         return self._operation(node, step)
-
-    def _check_whole(self, node: fx.Node) -> None:
-        """What is not the same function of every step must not read all steps at once."""
-        if node in self.over_time.axes:
-            return
-        for source in node.all_input_nodes:
-            if source in self.over_time.axes and source.op == "placeholder":
-                raise refusal(
-                    source.meta["where"], "it is indexed by time step, and also used as a whole", "use x[t] in every step, everywhere"
-                )
-            if source in self.over_time.axes:
-                raise refusal(node.meta["where"], "it reads all steps of a loop at once, and mixes them", TIME_ADVICE)
 
     def _check_sum(self, node: fx.Node) -> None:
         """A sum over time is one, fed once per step, of a model whose forward is one step."""
@@ -309,12 +280,7 @@ class Loop:
         return replace(made, given=("over time", made.given), batch=batch, call=function, layer=None)
 
     def _intern(self, op: str, target: Any, args: tuple[int, ...], node: fx.Node, shape: tuple[int, ...] | None = None) -> int:
-        own = self.over_time.shape(node) if shape is None else shape
-        term = Term(op, target, args, own, node.meta["where"])
-        if term not in self.index:
-            self.index[term] = len(self.terms)
-            self.terms.append(term)
-        return self.index[term]
+        return self.terms.intern(op, target, args, self.over_time.shape(node) if shape is None else shape, node.meta["where"])
 
     def _output(self, value: Any) -> tuple[int, Reading]:
         """The term of a returned value in one step, and what it is of the window."""
@@ -323,7 +289,7 @@ class Loop:
         if found is None and self.steps == 1 and isinstance(value, fx.Node):
             return self.term(value, 0), Reading()
         if found is None:
-            raise self._refused_output(value)
+            raise refused_output(value, self.steps)
         if found.each and len(found.each) != self.steps:
             raise refusal("forward", f"it returns {len(found.each)} recorded steps of a loop over {self.steps}", "record every step")
         if found.last is not None:
@@ -331,7 +297,7 @@ class Loop:
         each = [self.term(n, t) for t, n in enumerate(found.each or [found.whole] * self.steps) if n is not None]
         template = each[min(1, len(each) - 1)]
         for step, first in enumerate(each):
-            self._unify(first, template, step)
+            self.terms.check_same(first, template, step)
         return self._read_as(template, found.reading, value)
 
     def _read_as(self, index: int, reading: Reading, value: Any) -> tuple[int, Reading]:
@@ -340,14 +306,6 @@ class Loop:
             reason = "it is the largest of a neuron's spikes over time, which no decoder reads"
             raise refusal(value.meta["where"], reason, "return the stacked spikes, or the largest of the membrane")
         return index, reading
-
-    def _refused_output(self, value: Any) -> Exception:
-        if isinstance(value, list):
-            return refusal("forward", "it returns a list", "return a tensor or a tuple of tensors")
-        if not isinstance(value, fx.Node):
-            return refusal("forward", f"it returns {type(value).__name__} inside its outputs", "return a tensor or a tuple of tensors")
-        reason = f"every neuron is called {self.steps} times, as by a loop over time, and this is returned for all steps at once"
-        return refusal(value.meta["where"], reason, f"{TIME_ADVICE}: torch.stack(spk_rec); without a loop, {SHARED_ADVICE}")
 
     def _unify_calls(self) -> None:
         """Every neuron computes the same in every step, also where only the last is returned."""
@@ -362,29 +320,12 @@ class Loop:
             if path in reached:
                 template = self.term(each[1], 1)
                 for step, node in enumerate(each):
-                    self._unify(self.term(node, step), template, step)
+                    self.terms.check_same(self.term(node, step), template, step)
 
-    def _unify(self, first: int, second: int, step: int) -> None:
-        """The first term, of `step`, must be the second, the template; in the first step zeros may stand for what is delayed."""
-        waiting, seen = [(first, second)], set()
-        while waiting:
-            pair = waiting.pop()
-            if pair[0] == pair[1] or pair in seen:
-                continue
-            seen.add(pair)
-            x, y = (self.terms[i] for i in pair)
-            if step == 0 and x.op == ZERO and y.op == DELAYED:
-                continue
-            if x.op == y.op == OPERATION and x.target != y.target and x.target.name == "getitem":
-                reason = f"steps {step} and 1 of the loop read different parts of {self.terms[x.args[0]].where}"
-                raise refusal(x.where, reason, "put time first, read x[t] of forward's own input in step t, and compute inside the loop")
-            if replace(x, args=()) != replace(y, args=()) or len(x.args) != len(y.args):
-                raise refusal("forward", f"steps {step} and 1 of its loop differ: {x.where} against {y.where}", LOOP_ADVICE)
-            waiting.extend(zip(x.args, y.args, strict=True))
 
-    def _refuse_unread(self, inputs: list[fx.Node]) -> None:
-        """What forward computes and does not return is left out, but an input that nothing reads may be a mistake."""
-        read = {term.target for term in self.terms if term.op == INPUT}
-        for node in inputs:
-            if node.target not in read:
-                raise refusal(node.meta["where"], "it never reaches what forward returns", "remove it from forward")
+def _refuse_unread(inputs: list[fx.Node], terms: Terms) -> None:
+    """What forward computes and does not return is left out, but an input that nothing reads may be a mistake."""
+    read = {term.target for term in terms if term.op == INPUT}
+    for node in inputs:
+        if node.target not in read:
+            raise refusal(node.meta["where"], "it never reaches what forward returns", "remove it from forward")
