@@ -3,11 +3,10 @@
 All raise UnsupportedError, naming the node, where it does not.
 """
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
-from torch import fx, nn
+from torch import fx
 
 from snnfuse.export.tracing.capture.fx_types import module_path
 from snnfuse.export.tracing.capture.trace import Trace
@@ -34,22 +33,6 @@ def live_nodes(trace: Trace) -> list[fx.Node]:
             states = [state for state in node.meta.get("state", ()) if isinstance(state, fx.Node)]
             waiting += [*node.all_input_nodes, *states, *(calls[module_path(node)] if node.op == "call_module" else ())]
     return [node for node in trace.graph.nodes if node in live or node.op == "placeholder"]
-
-
-def count_steps(model: nn.Module, called: Mapping[str, int], neurons: list[fx.Node]) -> int:
-    """1, or the number of iterations of the model's own loop; called: how often each module is."""
-    calls = {module_path(n): called[module_path(n)] for n in neurons} or dict(called)
-    counts = sorted(set(calls.values()))
-    if len(counts) > 1:
-        few, many = (next(p for p, c in calls.items() if c == n) for n in (counts[0], counts[-1]))
-        text = f"it is called {counts[-1]} times, and {few} {counts[0]} times"
-        raise refusal(f"{many} ({type(model.get_submodule(many)).__name__})", text, LOOP_ADVICE)
-    steps = counts[0] if counts else 1
-    for path, count in called.items():
-        if count != 1 and count % steps:
-            kind = type(model.get_submodule(path)).__name__
-            raise refusal(f"{path} ({kind})", f"it is called {count} times in a forward of {steps} time steps", SHARED_ADVICE)
-    return steps
 
 
 def returned(output: fx.Node, left: str = "") -> tuple[list[Any], tuple[str, ...]]:

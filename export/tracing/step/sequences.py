@@ -81,7 +81,7 @@ def find_sequences(model: nn.Module, nodes: Sequence[fx.Node], steps: int, step_
         model: holds the modules that are called.
         nodes: of its trace, in order.
         steps: of its loop.
-        step_of: as of `steps_of`.
+        step_of: as of `Calls.steps_of`.
     """
     found = Sequences(steps)
     for node in nodes:
@@ -94,17 +94,6 @@ def find_sequences(model: nn.Module, nodes: Sequence[fx.Node], steps: int, step_
             found.axes[node], found.recorded[node] = each
         elif any(source in found.axes for source in node.all_input_nodes) and step_read(node, found.axes) is None:
             _derive(model, node, found)
-    return found
-
-
-def steps_of(nodes: Sequence[fx.Node], calls: Mapping[str, int], steps: int) -> dict[fx.Node, int]:
-    """By node, the step of the loop to which it belongs: of a call its own, of anything else the latest of its arguments; -1 for none."""
-    found: dict[fx.Node, int] = {}
-    for node in nodes:
-        if node.op == "call_module" and calls.get(path := module_path(node), 1) > 1:
-            found[node] = node.meta["call"] // (calls[path] // steps)
-        else:
-            found[node] = max((found[source] for source in node.all_input_nodes), default=-1)
     return found
 
 

@@ -6,7 +6,6 @@ its steps are then the same expression, except that in the first one zeros may s
 before.
 """
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +16,10 @@ from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.trace import Trace
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME, PRECISE, PRODUCT_ADVICE, TIME_ADVICE, not_last, over_batch
 from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.export.tracing.step.calls import Calls
 from snnfuse.export.tracing.step.carried_states import check_states, refuse_restarts
 from snnfuse.export.tracing.step.contractions import CONTRACTIONS, contraction, data_factors, multiplies_data
 from snnfuse.export.tracing.step.fx_nodes import (
-    count_steps,
     factors,
     first_input,
     inputs,
@@ -31,7 +30,7 @@ from snnfuse.export.tracing.step.fx_nodes import (
 )
 from snnfuse.export.tracing.step.operations import Constant, Operation, data_nodes, operation
 from snnfuse.export.tracing.step.returns import leaves, recorded, refused_output
-from snnfuse.export.tracing.step.sequences import check_step_by_step, find_sequences, steps_of
+from snnfuse.export.tracing.step.sequences import check_step_by_step, find_sequences
 from snnfuse.export.tracing.step.step import (
     ADD,
     CONSTANT,
@@ -74,10 +73,9 @@ class Loop:
     def __init__(self, trace: Trace) -> None:
         self.model, self.left = trace.model, trace.left
         self.all, self.nodes = list(trace.graph.nodes), live_nodes(trace)
-        self.calls = Counter(module_path(n) for n in self.nodes if n.op == "call_module")
         self.neurons = [n for n in self.nodes if n.meta.get("op") == "neuron"]
-        self.steps = count_steps(trace.model, self.calls, self.neurons)
-        self.step_of = steps_of(self.nodes, self.calls, self.steps)
+        self.calls = Calls(trace.model, self.nodes, self.neurons)
+        self.steps, self.step_of = self.calls.steps, self.calls.steps_of(self.nodes)
         self.over_time = find_sequences(trace.model, self.nodes, self.steps, self.step_of)
         self.state_inputs, self.fresh = check_states(self.neurons, self.steps)
         self.terms = Terms()
@@ -160,8 +158,8 @@ class Loop:
     def _check_sum(self, node: fx.Node) -> None:
         """A sum over time is one, fed once per step, of a model whose forward is one step."""
         path = module_path(node)
-        if self.calls[path] > 1 and hasattr(self.model.get_submodule(path), "accumulates"):
-            reason = f"it sums over time, and forward calls it {self.calls[path]} times"
+        if self.calls.count[path] > 1 and hasattr(self.model.get_submodule(path), "accumulates"):
+            reason = f"it sums over time, and forward calls it {self.calls.count[path]} times"
             raise refusal(node.meta["where"], reason, "let forward be one time step, and give every sum its own module")
 
     def _operation(self, node: fx.Node, step: int) -> int:
@@ -226,12 +224,10 @@ class Loop:
             raise refusal(node.meta["where"], f"it rounds to {node.meta['value'].dtype}", "keep float32 or float64")
         return self.term(first_input(node), step)
 
-    def _delay(self, node: fx.Node, step: int) -> int:
-        """How many steps before `step` a module was called; one that is called k times per step has k calls of each."""
-        calls = self.calls[module_path(node)]
-        if calls == 1:  # computed before the loop, from an input that does not change, or without one
-            return 0
-        return step - node.meta["call"] // (calls // self.steps)
+    def _delay(self, call: fx.Node, step: int) -> int:
+        """How many steps before `step` a module was called; 0 for what is the same in all."""
+        own = self.calls.step_of(call)
+        return 0 if own is None else step - own
 
     def _part(self, node: fx.Node, step: int) -> int:
         call = argument_node(node)
@@ -314,7 +310,7 @@ class Loop:
         reached = {term.target for term in self.terms if term.op == NEURON}
         calls: dict[tuple[str, int], list[fx.Node]] = {}
         for node in self.neurons:
-            place = node.meta["call"] % (self.calls[module_path(node)] // self.steps)
+            place = self.calls.place(node)
             calls.setdefault((module_path(node), place), []).append(node)
         for (path, _), each in calls.items():
             if path in reached:
