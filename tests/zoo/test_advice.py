@@ -10,10 +10,12 @@ import snntorch as snn
 import torch
 import torch.nn.functional as F
 from forms import INPUTS, STEPS, found, graph_spikes, spikes_over_time
+from snntorch import spikegen
 from torch import nn
 
+from snnfuse.export import to_nir
 from snnfuse.export.tracing.measured import run_model
-from snnfuse.hardware.errors import UnsupportedError
+from snnfuse.hardware.errors import InputError, UnsupportedError
 
 HIDDEN = 8
 
@@ -180,3 +182,42 @@ def test_a_hook_that_is_removed() -> None:
         found(model, spikes_over_time())
     hook.remove()
     found(model, spikes_over_time())
+
+
+@pytest.mark.parametrize("encoder", [spikegen.rate, spikegen.latency])
+def test_an_encoder_that_is_called_outside(encoder: Callable[..., torch.Tensor]) -> None:
+    class Encoding(Stepping):
+        def forward(self, x: Any) -> Any:
+            return torch.stack([self.lif(self.fc(each)) for each in encoder(x, num_steps=STEPS)])
+
+    class EncodedBefore(Stepping):
+        def forward(self, x: Any) -> Any:
+            return torch.stack([self.lif(self.fc(x[t])) for t in range(STEPS)])
+
+    name = f"spikegen.{encoder.__name__}"
+    with pytest.raises(UnsupportedError, match=rf"forward encodes its input with {name}.* let forward take the spikes"):
+        to_nir(Encoding(print, dict).eval(), torch.rand(2, INPUTS))
+    torch.manual_seed(3)
+    model, spikes = EncodedBefore(print, dict).double().eval(), encoder(torch.rand(2, INPUTS), num_steps=STEPS).double()
+    graph = to_nir(model, spikes)
+    (output,) = graph.outputs
+    np.testing.assert_array_equal(graph_spikes(graph, spikes, output), model(spikes).detach().numpy())
+
+
+def test_a_state_that_the_neuron_keeps() -> None:
+    class Passed(nn.Module):
+        def __init__(self, **options: Any) -> None:
+            super().__init__()
+            self.fc, self.lif = nn.Linear(INPUTS, HIDDEN), snn.Leaky(beta=0.75, threshold=0.3, **options)
+
+        def forward(self, x: Any, mem: Any) -> Any:
+            return self.lif(self.fc(x), mem)
+
+    class Kept(Passed):
+        def forward(self, x: Any) -> Any:
+            return self.lif(self.fc(x))
+
+    with pytest.raises(InputError, match=r"Passed\.forward also takes mem, .* the neuron keeps it with init_hidden=True"):
+        to_nir(Passed().eval(), torch.rand(2, INPUTS))
+    torch.manual_seed(3)
+    found(Kept(init_hidden=True).double().eval(), spikes_over_time())

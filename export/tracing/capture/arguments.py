@@ -110,6 +110,9 @@ def bind(root: nn.Module, sample: Sequence[Any], steps: int | None = None) -> tu
             bound.append(Bound(p.name, steps, by_name=p.kind is not p.POSITIONAL_ONLY))
         elif count and p.default is p.empty:
             raise InputError(f"{type(root).__name__}.forward takes {p.name}, a number of steps: give it in the sample, in its place")
+        elif p.default is p.empty:
+            what = "give one tensor per argument; a neuron's state it need not take: the neuron keeps it with init_hidden=True"
+            raise InputError(f"{type(root).__name__}.forward also takes {p.name}, and the sample does not have it: {what}")
     if left:
         wanted = sum(p.kind is not p.VAR_POSITIONAL for p in parameters)
         raise InputError(f"the sample has {len(sample)} tensors, and {type(root).__name__}.forward takes {wanted}")

@@ -3,15 +3,13 @@
 from torch import nn
 from torch.nn.utils import parametrize
 
+from snnfuse.export.tracing.capture.trace_ops import CURVED, RAW_ADVICE, SPIKE_ADVICE
 from snnfuse.export.tracing.nodes.refusal import USABLE
 
 OWN_STATISTICS = "it measures each sample's own statistics, which differ from step to step"
-CURVED = "it is not linear, and NIR's only non-linearity is the neuron"
 PRODUCT = "it multiplies values that depend on the input, and NIR has no product"
 HOLDER = "it only holds other modules and computes nothing itself"
 NORM_ADVICE = "use BatchNorm1d or BatchNorm2d: it folds into the layer before or after it"
-SPIKE_ADVICE = "use a spiking neuron (snntorch.Leaky) as the non-linearity"
-RAW_ADVICE = "leave it out: decoding compares the outputs as they are"
 POOL_ADVICE = "use MaxPool2d or AvgPool2d with a fixed kernel"
 LAZY_ADVICE = "run the model once on a sample, which makes it an ordinary layer"
 Decided = tuple[str, str]  # reason, way out

@@ -19,6 +19,7 @@ from torch.fx.node import map_aggregate, map_arg
 
 from snnfuse.export.tracing.capture.arguments import Bound, call, is_leaf, tensors_of
 from snnfuse.export.tracing.capture.concrete_proxy import ConcreteProxy
+from snnfuse.export.tracing.capture.encoders import named_by_encoder
 from snnfuse.export.tracing.capture.fx_types import argument_node, module_path
 from snnfuse.export.tracing.capture.layer_kinds import MAX_POOLS
 from snnfuse.export.tracing.capture.repeated import changed, contents, replaced
@@ -26,7 +27,7 @@ from snnfuse.export.tracing.capture.torch_advice import decided
 from snnfuse.export.tracing.capture.trace_ops import BY_NAME, LIKE, PIECES, PRECISE, SAME, accepted, in_place, op_name
 from snnfuse.export.tracing.capture.written import Records
 from snnfuse.export.tracing.neurons import is_neuron, kind_of, states_of
-from snnfuse.export.tracing.nodes.refusal import refusal
+from snnfuse.export.tracing.nodes.refusal import Refusal, refusal
 from snnfuse.hardware.errors import InputError, SnnfuseError
 
 SPIKES, SPIKE_STATE = "spikes", "spk"  # what a neuron puts out, and that as the state of a recurrent one
@@ -105,8 +106,9 @@ class ConcreteTracer(fx.Tracer):
         try:
             yield
         except SnnfuseError as error:
-            self.refused = self.refused or error
-            raise
+            named = named_by_encoder(error) if isinstance(error, Refusal) else error
+            self.refused = self.refused or named
+            raise named from error.__cause__
 
     def _function(self, kind: str, target: Any, args: Any, kwargs: Any) -> Any:
         if op_name(target) in LIKE:
