@@ -64,12 +64,6 @@ class NetLayer:
         shape: of its output: (n,) or (C, H, W).
         neuron: of a layer that has weights, or of an input that encodes; None of a last layer whose current is read.
         transform: of an input with neurons: x becomes weight * x + bias, these two.
-        weight: (out, in), or (C_out, C_in / groups, kH, kW).
-        weight_rec: (out, out), of dense_rec.
-        bias: per output neuron or channel, in units of 2**6.
-        delay: steps; a scalar, or per output neuron or channel, or per input, or per synapse.
-        stride, padding, dilation: (vertical, horizontal).
-        groups: channel groups.
         ignored: names under its group that lava-dl does not write.
     """
 
@@ -77,7 +71,24 @@ class NetLayer:
     kind: str
     shape: tuple[int, ...]
     neuron: NetNeuron | NetSdnn | None = None
-    weight: Array | None = None
+    transform: tuple[int, int] = (64, 0)
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WeightedLayer(NetLayer):
+    """One with synapses: "dense", "dense_rec" or "conv".
+
+    Attributes:
+        weight: (out, in), or (C_out, C_in / groups, kH, kW).
+        weight_rec: (out, out), of dense_rec.
+        bias: per output neuron or channel, in units of 2**6.
+        delay: steps; a scalar, or per output neuron or channel, or per input, or per synapse.
+        stride, padding, dilation: (vertical, horizontal).
+        groups: channel groups.
+    """
+
+    weight: Array
     weight_rec: Array | None = None
     bias: Array | None = None
     delay: Array | None = None
@@ -85,8 +96,6 @@ class NetLayer:
     padding: tuple[int, int] = (0, 0)
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
-    transform: tuple[int, int] = (64, 0)
-    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,11 +1,12 @@
 """A netx file (HDF5) to its contents: h5py alone, nothing executed, every dataset checked before it is believed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnfuse.export.netx.contents import Array, Net, NetLayer
+from snnfuse.export.netx.contents import Array, Net, NetLayer, WeightedLayer
 from snnfuse.export.netx.datasets import MOST, group_of, integers, numbers, one, text, unknown, where
 from snnfuse.export.netx.neurons_in import known_names, read_neuron
 from snnfuse.export.netx.table import REFUSED_LAYERS
@@ -91,16 +92,16 @@ def _layer(group: "h5py.Group | None", name: str) -> NetLayer:
         return NetLayer(name, kind, shape, neuron, transform=(weight, bias), ignored=ignored)
     if neuron is None and kind != "dense":
         raise UnsupportedError(f"{name}: has no neuron, and netx takes that of dense layers only; export the block with dynamics=True")
-    optional = {key: integers(group, key) for key in ("bias", "delay") if key in group}
+    bias, delay = (integers(group, key) if key in group else None for key in ("bias", "delay"))
     if kind == "conv":
-        limits = (("stride", 1), ("padding", 0), ("dilation", 1))
-        geometry = {key: _pair(group, key, least) for key, least in limits if key in group}
-        weight, groups = _kernels(group), one(group, "groups") if "groups" in group else 1
-        return NetLayer(name, kind, shape, neuron, weight, groups=groups, **geometry, **optional, ignored=ignored)
+        stride, dilation = (_pair(group, key, 1) if key in group else (1, 1) for key in ("stride", "dilation"))
+        padding = _pair(group, "padding", 0) if "padding" in group else (0, 0)
+        groups = one(group, "groups") if "groups" in group else 1
+        layer = WeightedLayer(name, kind, shape, neuron, ignored=ignored, weight=_kernels(group), bias=bias, delay=delay)
+        return replace(layer, stride=stride, padding=padding, dilation=dilation, groups=groups)
     rows = int(np.prod(shape))
-    if kind == "dense_rec":
-        optional["weight_rec"] = _matrix(group, "weight_rec", rows)
-    return NetLayer(name, kind, (rows,), neuron, _matrix(group, "weight", rows), **optional, ignored=ignored)
+    layer = WeightedLayer(name, kind, (rows,), neuron, ignored=ignored, weight=_matrix(group, "weight", rows), bias=bias, delay=delay)
+    return replace(layer, weight_rec=_matrix(group, "weight_rec", rows)) if kind == "dense_rec" else layer
 
 
 def _shape(group: "h5py.Group") -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from snnfuse.export.netx.contents import Net, NetLayer, NetNeuron, NetSdnn
+from snnfuse.export.netx.contents import Net, NetLayer, NetNeuron, NetSdnn, WeightedLayer
 
 if TYPE_CHECKING:
     import h5py
@@ -29,7 +29,7 @@ def to_bytes(net: Net) -> bytes:
 def _write_layer(group: "h5py.Group", layer: NetLayer) -> None:
     group.create_dataset("type", (1,), KIND_BYTES, [layer.kind.encode("ascii")])
     group.create_dataset("shape", data=np.array(layer.shape, np.int64))
-    if layer.weight is None:
+    if not isinstance(layer, WeightedLayer):
         if layer.neuron is not None:  # an input that encodes
             for key, value in zip(("weight", "bias"), layer.transform):
                 group.create_dataset(key, data=np.array([value], np.float32))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from snnfuse.export.netx.contents import Array, Net, NetLayer, NetNeuron, NetSdnn
+from snnfuse.export.netx.contents import Array, Net, NetLayer, NetNeuron, NetSdnn, WeightedLayer
 from snnfuse.export.netx.first_layer import STATE_EXP, encoder, is_encoder, one_to_one, plain_input
 from snnfuse.export.netx.last_layer import averages, decoder_of, readout
 from snnfuse.export.netx.neuron_registers import lif_of, sigma_delta_of
@@ -51,11 +51,11 @@ def to_program(net: Net, dt: float | None = None, input_shape: tuple[int, ...] |
     """Build it; errors and arguments as of `read_net`."""
     chain, layers = _begin(net, input_shape, options)
     for layer in layers:
-        if layer.kind == "average":
-            _append_averages(chain, layer)
-        else:
+        if isinstance(layer, WeightedLayer):
             _append(chain, layer, options)
             _check_end(layer, layers)
+        else:
+            _append_averages(chain, layer)
     if chain.spikes_lag is not None:
         _append_relay(chain)
     return Program(
@@ -92,11 +92,14 @@ def _ignored(layers: tuple[NetLayer, ...]) -> list[LedgerEntry]:
 
 
 def _input_shape(before: NetLayer | None, first: NetLayer, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    if before is None and given is None and first.kind == "conv":
+    if before is None and given is None and first.kind not in ("dense", "dense_rec"):
         raise InputError(f"{first.name}: no input layer says the shape (C, H, W) of its input; give it with input_shape=(C, H, W)")
     if before and given and tuple(given) != before.shape:
         raise InputError(f"{before.name}/shape: is {before.shape}, not the input shape {tuple(given)} that was given")
-    return tuple(given or (before.shape if before else (first.weight.shape[1],)))
+    if given or before:
+        return tuple(given or (before.shape if before else ()))
+    assert isinstance(first, WeightedLayer), first
+    return (first.weight.shape[1],)
 
 
 def _check_end(layer: NetLayer, layers: list[NetLayer]) -> None:
@@ -121,7 +124,7 @@ def _append_averages(chain: Chain, layer: NetLayer) -> None:
     chain.last = name
 
 
-def _append(chain: Chain, layer: NetLayer, options: NetOptions) -> None:
+def _append(chain: Chain, layer: WeightedLayer, options: NetOptions) -> None:
     name, source = layer.name.replace("/", ""), chain.nodes[chain.last]
     make = _maker(layer, source.shape)
     shape = layer.shape if layer.kind == "conv" else (len(layer.weight),)
@@ -142,7 +145,7 @@ def _append(chain: Chain, layer: NetLayer, options: NetOptions) -> None:
     chain.last, chain.spikes_lag = name, None if early else per_neuron
 
 
-def _neurons(layer: NetLayer, shape: tuple[int, ...], options: NetOptions) -> tuple[Node, list[LedgerEntry]]:
+def _neurons(layer: WeightedLayer, shape: tuple[int, ...], options: NetOptions) -> tuple[Node, list[LedgerEntry]]:
     """A layer's population, and what had to be changed."""
     if isinstance(layer.neuron, NetNeuron):
         return lif_of(layer, layer.neuron, shape)
@@ -153,7 +156,7 @@ def _neurons(layer: NetLayer, shape: tuple[int, ...], options: NetOptions) -> tu
     return readout(shape), []
 
 
-def _maker(layer: NetLayer, source: tuple[int, ...]) -> Maker:
+def _maker(layer: WeightedLayer, source: tuple[int, ...]) -> Maker:
     """What makes a synapse group of the layer's kind, once its sizes are checked."""
     if layer.weight_rec is not None and layer.weight_rec.shape != (len(layer.weight),) * 2:
         raise InputError(f"{layer.name}/weight_rec: expected {(len(layer.weight),) * 2}, found {layer.weight_rec.shape}")
@@ -167,7 +170,7 @@ def _maker(layer: NetLayer, source: tuple[int, ...]) -> Maker:
     return lambda weights, exponent: replace(conv, weights=weights, exponent=exponent)
 
 
-def _conv(layer: NetLayer, source: tuple[int, ...]) -> Conv2d:
+def _conv(layer: WeightedLayer, source: tuple[int, ...]) -> Conv2d:
     """The geometry, with empty weights of the right shape."""
     if len(source) != 3:
         raise InputError(f"{layer.name}: a convolution needs an input of shape (C, H, W), found {source}")
@@ -181,7 +184,7 @@ def _conv(layer: NetLayer, source: tuple[int, ...]) -> Conv2d:
     return Conv2d(empty, source, layer.stride, layer.padding, layer.dilation, layer.groups)
 
 
-def _delays(layer: NetLayer, shape: tuple[int, ...]) -> tuple[Array | None, Array | None]:
+def _delays(layer: WeightedLayer, shape: tuple[int, ...]) -> tuple[Array | None, Array | None]:
     """The delay as steps per synapse (broadcastable to (out, in)), and as steps per output neuron; None where there is none."""
     delay = layer.delay
     if delay is None or not delay.any():
@@ -256,6 +259,7 @@ def by_lag(matrix: sparse.csr_matrix, lags: Array) -> list[tuple[int, sparse.csr
 
 def _append_relay(chain: Chain) -> None:
     """Neurons that fire where something arrives: no current or voltage is left for the next step."""
+    assert chain.spikes_lag is not None
     size, name = len(chain.spikes_lag), f"{chain.last}.delay"
     if chain.nodes[chain.last].sends_numbers:
         raise UnsupportedError(f"{chain.last}: delays of a last layer that has a bias and sends numbers; leave it out with num_layers")

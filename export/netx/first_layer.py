@@ -3,7 +3,7 @@
 import numpy as np
 
 from snnfuse.export.netx.contents import NetLayer, NetNeuron, NetSdnn
-from snnfuse.export.netx.neuron_registers import BIAS_SHIFT, FULL, changes, registers
+from snnfuse.export.netx.neuron_registers import BIAS_SHIFT, FULL, capped, changes, registers
 from snnfuse.export.netx.options import NetOptions
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.bias_input import BiasedLif, BiasInput
@@ -41,7 +41,7 @@ def encoder(layer: NetLayer, options: NetOptions) -> Encoder:
     if np.min(current) < FULL:
         change = "its input is a bias of the voltage, as in netx, and is not added to the current, which fades"
         entries.append(LedgerEntry(layer.name, change, "SLAYER adds it to the current, for which the chip has no register"))
-    lif = BiasedLif(layer.shape, current - 1, np.minimum(voltage, FULL - 1), threshold, 0, BIAS_SHIFT)
+    lif = BiasedLif(layer.shape, current - 1, capped(voltage, FULL - 1), threshold, 0, BIAS_SHIFT)
     return BiasInput(layer.shape, 1.0 / weight, bias), lif, 1, entries
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.netx.contents import Array, NetLayer, NetSdnn
+from snnfuse.export.netx.contents import Array, NetLayer, NetSdnn, WeightedLayer
 from snnfuse.hardware.ir.synapses import LIMITS, sign_mode
 from snnfuse.hardware.ledger import LedgerEntry
 
@@ -68,13 +68,13 @@ def differences(layers: tuple[NetLayer, ...]) -> tuple[LedgerEntry, ...]:
     for layer in layers:
         if layer.kind == "average":
             found.append(LedgerEntry(layer.name, f"cannot build it; give it num_layers={layer.name[6:]}", REASON))
-        if layer.weight is not None:
+        if isinstance(layer, WeightedLayer):
             changes = [*_weight_changes(layer), *_neuron_changes(layer), *_delay_changes(layer)]
             found += [LedgerEntry(layer.name, change, REASON) for change in changes]
     return tuple(found)
 
 
-def _weight_changes(layer: NetLayer) -> list[str]:
+def _weight_changes(layer: WeightedLayer) -> list[str]:
     if layer.kind == "conv":
         return []
     parts = [layer.weight] if layer.weight_rec is None else [layer.weight, layer.weight_rec]
@@ -113,7 +113,7 @@ def _neuron_changes(layer: NetLayer) -> list[str]:
     return changes
 
 
-def _delay_changes(layer: NetLayer) -> list[str]:
+def _delay_changes(layer: WeightedLayer) -> list[str]:
     if layer.delay is None or not layer.delay.any():
         return []
     if layer.kind == "conv":

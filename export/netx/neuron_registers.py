@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.export.netx.contents import NetLayer, NetNeuron, NetSdnn, Register
+from snnfuse.export.netx.contents import NetLayer, NetNeuron, NetSdnn, Register, WeightedLayer
 from snnfuse.hardware.errors import FixedPointError, InputError, UnsupportedError
-from snnfuse.hardware.ir.fixed_point import BIAS_EXPONENT_RANGE, BIAS_MANTISSA_RANGE, CURRENT_DECAY_OFFSET, NEVER
+from snnfuse.hardware.ir.fixed_point import BIAS_EXPONENT_RANGE, BIAS_MANTISSA_RANGE, CURRENT_DECAY_OFFSET, NEVER, Int
 from snnfuse.hardware.ir.lif import Lif
 from snnfuse.hardware.ir.sigma_delta import Sigma, SigmaDelta
 from snnfuse.hardware.ledger import LedgerEntry
@@ -14,7 +14,7 @@ FULL = 4096  # a decay of everything
 BIAS_SHIFT = 6  # netx's bias_exp, and SLAYER's scale between weights and states
 
 
-def lif_of(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Lif, list[LedgerEntry]]:
+def lif_of(layer: WeightedLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Lif, list[LedgerEntry]]:
     """A layer's neurons in registers, and what had to be changed.
 
     Raises:
@@ -23,20 +23,20 @@ def lif_of(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[
     """
     current, voltage, threshold = registers(layer, neuron, shape)
     mantissa, exponent = bias_of(layer, neuron, shape)
-    lif = Lif(shape, current - CURRENT_DECAY_OFFSET, _capped(voltage, FULL - 1), threshold, mantissa, exponent)
+    lif = Lif(shape, current - CURRENT_DECAY_OFFSET, capped(voltage, FULL - 1), threshold, mantissa, exponent)
     return lif, changes(layer.name, neuron, voltage)
 
 
-def registers(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Register, Register, Register]:
+def registers(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Int, Int, Int]:
     """iDecay and vDecay, 0..4096, and the threshold, 0..2**17, each an int or int32 of the shape; errors as of `lif_of`."""
     current, voltage, threshold = (
         _per_neuron(layer, key, getattr(neuron, field), shape, high)
         for key, field, high in (("iDecay", "i_decay", FULL), ("vDecay", "v_decay", FULL), ("vThMant", "threshold", 2**31 - 1))
     )
-    return current, voltage, _capped(threshold, NEVER)
+    return current, voltage, capped(threshold, NEVER)
 
 
-def sigma_delta_of(layer: NetLayer, neuron: NetSdnn, shape: tuple[int, ...], spike_exp: int, state_exp: int) -> Sigma | SigmaDelta:
+def sigma_delta_of(layer: WeightedLayer, neuron: NetSdnn, shape: tuple[int, ...], spike_exp: int, state_exp: int) -> Sigma | SigmaDelta:
     """A layer's sigma-delta neurons; InputError for a value out of its range, UnsupportedError for an output that has a bias."""
     has_bias = layer.bias is not None and bool(layer.bias.any())
     if neuron.is_output:
@@ -55,7 +55,7 @@ def per_neuron(values: NDArray[np.int64], shape: tuple[int, ...], where: str) ->
     return _spread(values, shape, where) if values.size > 1 else np.full(shape, values.flat[0])
 
 
-def changes(name: str, neuron: NetNeuron, voltage: Register) -> list[LedgerEntry]:
+def changes(name: str, neuron: NetNeuron, voltage: Int) -> list[LedgerEntry]:
     """What registers could not keep."""
     entries = []
     if np.max(voltage) == FULL:
@@ -67,7 +67,7 @@ def changes(name: str, neuron: NetNeuron, voltage: Register) -> list[LedgerEntry
     return entries
 
 
-def _per_neuron(layer: NetLayer, key: str, value: Register, shape: tuple[int, ...], high: int) -> Register:
+def _per_neuron(layer: NetLayer, key: str, value: Register, shape: tuple[int, ...], high: int) -> Int:
     """A plain int, or int32 of the population's shape; files hold one value, one per channel, or all with axes (W, H, C)."""
     values = np.asarray(value)
     if values.size and (values.min() < 0 or values.max() > high):
@@ -87,11 +87,12 @@ def _spread(values: NDArray[np.int64], shape: tuple[int, ...], where: str) -> ND
     return np.ascontiguousarray(np.broadcast_to(values, shape))
 
 
-def _capped(value: Register, most: int) -> Register:
+def capped(value: Int, most: int) -> Int:
+    """The smaller of the two, element by element."""
     return min(value, most) if isinstance(value, int) else np.minimum(value, most)
 
 
-def bias_of(layer: NetLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Register, int]:
+def bias_of(layer: WeightedLayer, neuron: NetNeuron, shape: tuple[int, ...]) -> tuple[Int, int]:
     """Mantissa and exponent of bias * 2**6, times 2**weight_exp after a batch normalisation."""
     if layer.bias is None or not layer.bias.any():
         return 0, 0
@@ -129,7 +130,8 @@ def neuron_of(lif: Lif, where: str, flat: bool) -> tuple[NetNeuron, NDArray[np.i
     if (bias % (1 << BIAS_SHIFT)).any():
         raise UnsupportedError(f"{where}: its bias is no multiple of 2**{BIAS_SHIFT}, which is all that netx files can say")
     registers = (np.asarray(value, np.int64) for value in (np.add(lif.du, CURRENT_DECAY_OFFSET), lif.dv, lif.vth))
-    neuron = NetNeuron(*(int(v.flat[0]) if v.min() == v.max() else stored(v, flat) for v in registers))
+    current, voltage, threshold = (int(v.flat[0]) if v.min() == v.max() else stored(v, flat) for v in registers)
+    neuron = NetNeuron(current, voltage, threshold)
     return neuron, stored(np.broadcast_to(bias >> BIAS_SHIFT, lif.shape), flat) if bias.any() else None
 
 

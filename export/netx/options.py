@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from snnfuse.export.netx.contents import Net, NetLayer, NetSdnn
+from snnfuse.export.netx.contents import Net, NetLayer, NetSdnn, WeightedLayer
 from snnfuse.hardware.errors import InputError, UnsupportedError
 
 SDNN_BITS = 16  # netx's message bits for sigma-delta neurons
@@ -44,7 +44,7 @@ class NetOptions:
         """The layers that are left out at the start, and those that are taken; InputError where none with neurons is."""
         layers = net.layers[: self.num_layers]
         skipped, taken = layers[: self.skip_layers], layers[self.skip_layers :]
-        if not any(layer.weight is not None or layer.neuron is not None for layer in taken):
+        if not any(isinstance(layer, WeightedLayer) or layer.neuron is not None for layer in taken):
             asked = f"num_layers={self.num_layers} and skip_layers={self.skip_layers} leave" if self != DEFAULTS else "holds"
             raise InputError(f"layer: {asked} no layer with weights or neurons")
         return skipped, taken

@@ -1,10 +1,11 @@
 """A Program to the contents of a netx file, where netx runs the same network; otherwise an error that says why not."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from snnfuse.export.netx.contents import Array, Net, NetLayer
+from snnfuse.export.netx.contents import Array, Net, NetLayer, WeightedLayer
 from snnfuse.export.netx.ends_to_file import begun_together, encoder_of, sdnn_of
 from snnfuse.export.netx.netx_itself import CHIP_BITS, built
 from snnfuse.export.netx.neuron_registers import neuron_of
@@ -96,19 +97,22 @@ def _convolutions(feed: Sequence[Connection]) -> list[Conv2d]:
 
 
 def _layer(program: Program, name: str, place: str, feed: list[Connection], back: list[Connection], before: tuple[int, ...]) -> NetLayer:
-    node = program.nodes[name]
+    node = program.neurons[name]
     convs = _convolutions(feed)
-    is_lif = type(node) is Lif
-    neuron, bias = (neuron_of if is_lif else sdnn_of)(node, name, flat=not convs)
-    feed = feed if is_lif else begun_together(name, feed)
+    if isinstance(node, (Delta, Sigma)):
+        (neuron, bias), feed = sdnn_of(node, name, flat=not convs), begun_together(name, feed)
+    else:
+        assert isinstance(node, Lif), node  # by _check_kinds
+        neuron, bias = neuron_of(node, name, flat=not convs)
     if convs:
         _check_conv(name, node, convs, feed, back, before)
-        return _conv(name, place, node, convs, {"neuron": neuron, "bias": bias})
+        return replace(_conv(name, place, node, convs), neuron=neuron, bias=bias)
     weight, delay = _dense(name, feed)
     weight_rec = _dense(name, back)[0] if back else None
     if any(c.lag for c in back) or (back and delay is not None):
         raise UnsupportedError(f"{name}: netx files cannot say delays of a recurrent layer; {WAY_OUT}")
-    layer = NetLayer(place, "dense_rec" if back else "dense", (len(weight),), neuron, weight, weight_rec, bias, delay)
+    kind = "dense_rec" if back else "dense"
+    layer = WeightedLayer(place, kind, (len(weight),), neuron, weight=weight, weight_rec=weight_rec, bias=bias, delay=delay)
     _check_weights(name, layer)
     return layer
 
@@ -124,14 +128,14 @@ def _check_conv(
         raise UnsupportedError(f"{name}: netx cannot reshape between a population and a convolution; {WAY_OUT}")
 
 
-def _conv(name: str, place: str, node: Neuron, convs: list[Conv2d], neurons: dict) -> NetLayer:
+def _conv(name: str, place: str, node: Neuron, convs: list[Conv2d]) -> WeightedLayer:
     conv, weight = convs[0], total_kernel(convs, name)
     if type(node) is Lif and np.abs(weight).sum((1, 2, 3)).max() >= STATE_LIMIT:
         raise UnsupportedError(f"{name}: sums of its weights may leave 24 bits, where Lava's convolution wraps; {WAY_OUT}")
     if max(*weight.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups) > 127:
         raise UnsupportedError(f"{name}: Lava keeps the geometry of a convolution in 8 bits, and 127 is the most; {WAY_OUT}")
-    geometry = {key: getattr(conv, key) for key in ("stride", "padding", "dilation", "groups")}
-    return NetLayer(place, "conv", node.shape, weight=weight, **neurons, **geometry)
+    layer = WeightedLayer(place, "conv", node.shape, weight=weight, groups=conv.groups)
+    return replace(layer, stride=conv.stride, padding=conv.padding, dilation=conv.dilation)
 
 
 def _dense(name: str, groups: Sequence[Connection]) -> tuple[Array, Array | None]:
@@ -155,7 +159,7 @@ def _shorter(delay: Array, held: np.ndarray) -> Array:
     return most[:, 0] if (~held | (delay == most)).all() else delay
 
 
-def _check_weights(name: str, layer: NetLayer) -> None:
+def _check_weights(name: str, layer: WeightedLayer) -> None:
     """Refuse weights that netx would change."""
     parts = [layer.weight] if layer.weight_rec is None else [layer.weight, layer.weight_rec]
     both = np.hstack(parts)
