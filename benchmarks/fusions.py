@@ -2,8 +2,8 @@
 
     python -m benchmarks.fusions [--data NAME ...] [--seeds 3] [--keep FILE] [--docs docs]
 
-Trains each fusion on a part of the data that two cores can do (`--channels`, `--pairs`, `--epochs`), in batches of 16, one cycle up to
-3e-3, the rest as published; the epoch is chosen on held-out training items. A row has the float accuracy on the test pairs, and where a
+Trains each fusion on a part of the data that two cores can do (`--channels`, `--pairs`, `--shown`), in batches of 16, one cycle up to
+5e-3, the rest as published; the epoch is chosen on held-out training items. A row has the float accuracy on the test pairs, and where a
 fusion has residuals of both modalities how well these tell classes apart (`snnfuse.measures.features`), and how near those of one class are
 across modalities: the mean cosine of an image's and a sound's mean residual, of the same class and of others. S-CMRL and query-key are
 deployed in 8 bits too: accuracy, neurons, cores of kapoho-point, and modelled dynamic energy, microjoules an inference. Means and
@@ -13,24 +13,23 @@ differences by seed with 95 % intervals over seeds (Student's t). --docs writes 
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.fd_fusion_page import replace_figures, table
-from benchmarks.rows import Kept, Row, fewer, paired, shown
+from benchmarks import claims
+from benchmarks.fd_fusion_page import table
+from benchmarks.rows import Row, epochs
 from snnfuse.compile import compile, source_of
-from snnfuse.data import AudioVisual, Settings, load
+from snnfuse.data import AudioVisual, Settings
 from snnfuse.data.samples import Samples
 from snnfuse.hardware.chip import check_chip
-from snnfuse.measures import Deployed, discriminate
+from snnfuse.measures import Deployed
 from snnfuse.training import calibration_of, recipe_for, train
 
-DATA, BOARD = ("mnist-fsdd", "nmnist-fsdd", "cifar-esc"), "kapoho-point"
+BOARD = "kapoho-point"
 SETTINGS = Settings(audio="picture", time=4)
 FORMS: dict[str, dict[str, Any]] = {
     "S-CMRL": {"fusion": "spatio-temporal"},
@@ -42,22 +41,21 @@ FORMS: dict[str, dict[str, Any]] = {
     "weight attention": {"fusion": "weight-attention"},
 }
 DEPLOYED = ("S-CMRL", "query-key")
-SHORT = {"batch_size": 16, "lr": 3e-3, "schedule": "one-cycle", "warmup": 0, "warmup_lr": 0.0, "final_lr": 0.0}
+SHORT = {"batch_size": 16, "lr": 5e-3, "schedule": "one-cycle", "warmup": 0, "warmup_lr": 0.0, "final_lr": 0.0}
+CHIP = ("neurons", "cores", "synapses", "spikes")
+GAINS = {
+    "accuracy": ("accuracy", 2), "Fisher ratio of image": ("image fisher", 2), "Fisher ratio of sound": ("audio fisher", 2),
+    "cosine, one class": ("same", 2), "cosine, two": ("other", 2),
+}  # fmt: skip
 BEGIN, END = "<!-- figures: written by python -m benchmarks.fusions --docs docs -->", "<!-- end of fusions -->"
-
-
-@cache
-def part(name: str, data_dir: Path | None, pairs: int, tests: int) -> AudioVisual:
-    """Of a data set, what is trained and tested on."""
-    return fewer(load(name, data_dir, SETTINGS), pairs, tests)
 
 
 def measure(wanted: Row, options: argparse.Namespace) -> Iterator[Row]:
     """The row of one data set, fusion and seed."""
     name = wanted["data"]
-    data = part(name, options.data_dir, options.pairs, options.tests)
+    data = claims.part(name, options.data_dir, options.pairs, options.tests, SETTINGS)
     form = dict(FORMS[wanted["form"]])
-    recipe = replace(recipe_for("s-cmrl", name), epochs=wanted["epochs"], seed=wanted["seed"], **SHORT)
+    recipe = replace(recipe_for("s-cmrl", name), epochs=epochs(wanted["shown"], data), seed=wanted["seed"], **SHORT)
     recipe = replace(recipe, alignment=form.pop("alignment", recipe.alignment))
     config = {"channels": wanted["channels"], "heads": wanted["channels"] // 4, **form}
     trained = train(data, recipe, architecture="s-cmrl", **config)
@@ -82,8 +80,7 @@ def residuals(model: nn.Module, data: AudioVisual) -> dict[str, Any]:
     found: dict[str, Any] = {}
     values = {name: np.concatenate(parts) for name, parts in kept.items()}
     for name, each in values.items():
-        geometry = discriminate(each, data.test.labels)
-        found |= {f"{name} {key}": getattr(geometry, key) for key in ("compactness", "separability", "fisher", "silent")}
+        found |= claims.geometry(name, each, data.test.labels)
     return found | across(values["image"], values["audio"], data.test.labels)
 
 
@@ -110,100 +107,40 @@ def on_chip(model: nn.Module, data: AudioVisual) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page(rows: Sequence[Row]) -> str:
-    """Tables for the documentation."""
-    parts = []
-    for data in dict.fromkeys(row["data"] for row in rows):
-        own = [row for row in rows if row["data"] == data]
-        first, seeds = own[0], sorted({row["seed"] for row in own})
-        parts.append(f"**{data}**: {first['pairs']} training pairs an epoch, {first['epochs']} epochs, {first['channels']} channels, "
-                     f"{first['tests']} test pairs, seeds {', '.join(map(str, seeds))}.\n\n")  # fmt: skip
-        head = (
-            "fusion",
-            "parameters",
-            "accuracy %",
-            "above addition",
-            "residual of image: compact°, apart°, Fisher",
-            "of sound",
-            "cosine same / other",
-        )
-        parts.append(table(head, list(lines(own))))
-        aligned = [("accuracy", "accuracy", 2), ("Fisher ratio of image", "image fisher", 2), ("of sound", "audio fisher", 2)]
-        found = (
-            f"{words} {shown(paired(own, key, {'form': 'S-CMRL'}, {'form': 'S-CMRL, not aligned'}), digits)}"
-            for words, key, digits in aligned
-        )
-        parts.append(f"\n\nWith alignment less without, by seed: {'; '.join(found)}.\n\n")
-        if chips := list(chip_lines(own)):
-            parts.append(
-                table(("deployed, 8 bits", "accuracy %", "neurons", "cores", "synapses", "spikes", "dynamic µJ, modelled"), chips) + "\n\n"
-            )
-    return "".join(parts)
+def tables(own: Sequence[Row]) -> Iterator[str]:
+    """Of one data set: a line per fusion, what alignment does, and what the deployed programs take."""
+
+    def above(like: Sequence[Row]) -> str:
+        form = like[0]["form"]
+        return "" if form == "addition" else claims.gain(own, {"form": form}, {"form": "addition"}, "accuracy", 2)
+
+    columns: claims.Columns = {
+        "parameters": claims.first_of("parameters"), "accuracy %": claims.mean_of("accuracy"), "above addition": above,
+        "residual of image: compact°, apart°, Fisher": claims.geometry_of("image"), "of sound": claims.geometry_of("audio"),
+        "cosine same / other": claims.mean_of("same", "other"),
+    }  # fmt: skip
+    groups = [((form,), [row for row in own if row["form"] == form]) for form in FORMS]
+    yield claims.lines(groups, ("fusion",), columns)
+    found = [claims.gain(own, {"form": "S-CMRL"}, {"form": "S-CMRL, not aligned"}, key, digits) for key, digits in GAINS.values()]
+    yield table(("aligned less not, by seed", *GAINS), [("S-CMRL", *found)])
+    if any("8 bits" in row for row in own):
+        chip: claims.Columns = {"accuracy %": claims.mean_of("8 bits")} | {key: claims.first_of(key) for key in CHIP}
+        deployed = [(words, [row for row in like if "8 bits" in row]) for words, like in groups]
+        yield claims.lines(deployed, ("deployed, 8 bits",), {**chip, "dynamic µJ, modelled": energy})
 
 
-def lines(own: Sequence[Row]) -> Iterator[tuple[str, ...]]:
-    for form in FORMS:
-        like = [row for row in own if row["form"] == form]
-        if like:
-            above = "" if form == "addition" else shown(paired(own, "accuracy", {"form": form}, {"form": "addition"}), 2)
-            cosine = " / ".join(shown(column(like, key), 2) for key in ("same", "other")) if column(like, "same") else ""
-            yield (
-                form,
-                f"{like[0]['parameters']:,}",
-                shown(column(like, "accuracy"), 2),
-                above,
-                *map(lambda n: cell(like, n), ("image", "audio")),
-                cosine,
-            )
-
-
-def cell(like: Sequence[Row], name: str) -> str:
-    keys = (("compactness", 1), ("separability", 1), ("fisher", 2))
-    return ", ".join(shown(column(like, f"{name} {key}"), digits) for key, digits in keys) if column(like, f"{name} compactness") else ""
-
-
-def chip_lines(own: Sequence[Row]) -> Iterator[tuple[str, ...]]:
-    for form in DEPLOYED:
-        like = [row for row in own if row["form"] == form and "8 bits" in row]
-        if like:
-            row = like[0]
-            energy = "; ".join(f"{model} {low:.1f} to {high:.1f}" for model, (low, high) in row["energy"].items())
-            yield (
-                form,
-                shown(column(like, "8 bits"), 2),
-                f"{row['neurons']:,}",
-                str(row["cores"]),
-                f"{row['synapses']:,}",
-                f"{row['spikes']:,.0f}",
-                energy,
-            )
-
-
-def column(like: Sequence[Row], key: str) -> list[float]:
-    return [row[key] for row in like if row.get(key) is not None]
+def energy(like: Sequence[Row]) -> str:
+    """Of one seed."""
+    return "; ".join(f"{model} {low:.1f} to {high:.1f}" for model, (low, high) in like[0]["energy"].items())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, help="default: $SNNFUSE_DATA, else ../shared/data")
-    parser.add_argument("--data", action="append", choices=DATA, help="default: all of them")
+    parser = claims.parser(__doc__, shown=6000, channels=16, pairs=3000, tests=400)
     parser.add_argument("--form", action="append", choices=tuple(FORMS), help="default: all of them")
-    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--deployed-seeds", type=int, default=1, help="seeds that are deployed too")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--channels", type=int, default=16)
-    parser.add_argument("--pairs", type=int, default=1500, help="training pairs of an epoch, at most")
-    parser.add_argument("--tests", type=int, default=400, help="test pairs, at most")
-    parser.add_argument("--keep", type=Path, metavar="FILE", help="rows, as JSON lines; what it has is not measured again")
-    parser.add_argument("--minutes", type=float, help="after which nothing more is begun; what is missing is measured by the next call")
-    parser.add_argument("--docs", type=Path, metavar="DIR", help="write the tables of claims.md there")
     options = parser.parse_args()
-    size = {name: getattr(options, name) for name in ("epochs", "channels", "pairs", "tests")}
-    sets, forms = options.data or DATA, options.form or FORMS
-    wanted = [{"data": data, "form": form, "seed": seed, **size} for seed in range(options.seeds) for data in sets for form in forms]
-    rows = Kept(options.keep).measured(wanted, lambda one: measure(one, options), options.minutes)
-    text = page([row for row in rows if size.items() <= row.items()])
-    print(text) if options.docs is None else replace_figures(options.docs / "claims.md", BEGIN, END, text)
+    found = claims.rows(options, "form", options.form or tuple(FORMS), lambda one: measure(one, options))
+    claims.publish(claims.sections(found, tables), options, BEGIN, END)
 
 
 if __name__ == "__main__":

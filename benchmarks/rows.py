@@ -80,6 +80,11 @@ def fewer(data: AudioVisual, pairs: int, tests: int) -> AudioVisual:
     return replace(data, train=replace(data.train, pools=pools, index=draw_pairs(pools, data.settings.seed), rounds=1), test=test)
 
 
+def epochs(shown: int, data: AudioVisual) -> int:
+    """How many show so many training pairs in all."""
+    return max(1, round(shown / len(data.train)))
+
+
 def interval(values: Sequence[float]) -> tuple[float, float]:
     """Mean and half the width of its 95 % interval over seeds (Student's t)."""
     mean = float(np.mean(values))

@@ -118,9 +118,9 @@ def said_fusion(given: Mapping[str, Any]) -> str | None:
 def guessed(found: str | None) -> str:
     """The fusion that weights show; InputError where they do not tell two apart."""
     if found is None:
-        raise InputError("weights of one modality do not say which: pass fusion='image' or fusion='audio'")
+        raise InputError("weights of one modality do not say which: pass fusion='image' or fusion='audio' (--fusion)")
     if found == "spatial":
-        raise InputError("weights of Spatial and Temporal attention have the same names: pass fusion='spatial' or fusion='temporal'")
+        raise InputError("weights of Spatial and Temporal attention have the same names: pass fusion='spatial' or fusion='temporal' (--fusion)")
     return found
 
 

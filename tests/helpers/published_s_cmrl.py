@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv1d, conv2d, linear, max_pool2d
 
 HEADS, ALPHA = 2, 1.5
+ALONE = ("image", "audio")
 Weights = dict[str, Tensor]
 
 
@@ -33,6 +34,9 @@ class Theirs:
         self.weights: Weights = {}
         self.read: set[str] = set()
         self.random = torch.Generator().manual_seed(seed)
+        if method in ALONE:
+            self.alone(image if method == "image" else 1, classes)
+            return
         for name, before in {"audio_patch_embed": 1, "visual_patch_embed": image}.items():
             self.patches(name, before)
         for block in ("block.0", "block.1"):
@@ -44,6 +48,14 @@ class Theirs:
             self.linear(f"av_attention.fcs.{number}", 32, channels)
         for head in ("head.0", "head.1", "head.2") if method == "CMCI" else ("head",):
             self.linear(head, channels, classes)
+
+    def alone(self, before: int, classes: int) -> None:
+        """Their network of one modality, "Spikformer": a block with attention to itself and a perceptron of its own."""
+        self.patches("patch_embed", before)
+        self.block("block.0")
+        self.attention("block.0.attn")
+        self.perceptron("block.0.mlp")
+        self.linear("head", self.c, classes)
 
     # ---- parameters
 
@@ -161,6 +173,10 @@ class Theirs:
 
     def __call__(self, image: Tensor, audio: Tensor) -> Tensor:
         """(T, batch, channels, height, width) each -> class scores (batch, classes)."""
+        if self.method in ALONE:
+            x = self.run_patches(image if self.method == "image" else audio, "patch_embed")
+            x = self.run_perceptron(x + self.run_spatial(x, x, "block.0.attn"), "block.0.mlp")
+            return linear(x.mean((0, 3)), self["head.weight"], self["head.bias"])
         x, y = self.run_patches(audio, "audio_patch_embed"), self.run_patches(image, "visual_patch_embed")
         if self.method == "CMCI":
             current = linear(x.mT, self["block.0.attn.fc1.weight"], self["block.0.attn.fc1.bias"])

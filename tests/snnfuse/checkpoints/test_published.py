@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from cli_calls import Cli
-from published_s_cmrl import HEADS, Theirs, pictures
+from published_s_cmrl import ALONE, HEADS, Theirs, pictures
+from torch import nn
 
 from snnfuse.checkpoints.checkpoint import load_checkpoint
 from snnfuse.checkpoints.published import read_published
@@ -15,7 +16,7 @@ from snnfuse.hardware.errors import InputError, UnsafeFileError, UnsupportedErro
 from snnfuse.networks import run
 
 FUSIONS = {"SpatialTemporal": "spatio-temporal", "Spatial": "spatial", "Temporal": "temporal", "add": "add",
-           "WeightAttention": "weight-attention", "CMCI": "cmci"}  # fmt: skip
+           "WeightAttention": "weight-attention", "CMCI": "cmci", "image": "image", "audio": "audio"}  # fmt: skip
 GIVEN = {"size": (8, 8), "steps": 4, "heads": HEADS}
 
 
@@ -24,13 +25,19 @@ def saved(content: object, folder: Path) -> Path:
     return folder / "theirs.pth.tar"
 
 
+def answers(model: nn.Module) -> torch.Tensor:
+    """Of a network on the pictures that it reads: both modalities', or one's."""
+    by_name = dict(zip(("image", "audio"), pictures(), strict=True))
+    with torch.no_grad():
+        return run(model, *(by_name[name] for name in model.inputs))
+
+
 @pytest.mark.parametrize("method", FUSIONS)
 def test_outputs_are_those_of_their_code(method: str, tmp_path: Path) -> None:
     theirs, inputs = Theirs(method), pictures()
     found = read_published(saved(theirs.weights, tmp_path), fusion=FUSIONS[method], **GIVEN)
     expected = theirs(*inputs)
-    with torch.no_grad():
-        actual = run(found.model, *inputs)
+    actual = answers(found.model)
     torch.testing.assert_close(actual.mean(0), expected, rtol=1e-5, atol=1e-5)  # spikes are equal: sums of floats by their order only
     assert len({tuple(row) for row in expected.tolist()}) == 3 and found.assumed.keys() == {"alpha"}
 
@@ -65,15 +72,36 @@ def test_deep_patches_and_what_a_training_of_theirs_says_of_itself(tmp_path: Pat
 
 
 @pytest.mark.parametrize("form", ["exact", "causal"])
-def test_other_forms_have_the_same_weights(form: str, tmp_path: Path) -> None:
-    path = saved(Theirs("SpatialTemporal").weights, tmp_path)
-    legacy, other = read_published(path, **GIVEN).model, read_published(path, form=form, **GIVEN).model
+@pytest.mark.parametrize("method", ["SpatialTemporal", *ALONE])
+def test_other_forms_have_the_same_weights(method: str, form: str, tmp_path: Path) -> None:
+    path, given = saved(Theirs(method).weights, tmp_path), {"fusion": FUSIONS[method], **GIVEN}
+    legacy, other = read_published(path, **given).model, read_published(path, form=form, **given).model
     own = dict(other.named_parameters())
     assert own.keys() == dict(legacy.named_parameters()).keys()
     assert all(torch.equal(value, own[name]) for name, value in legacy.named_parameters())
-    assert float(other.late.image.neurons.threshold) == 1.0 and float(legacy.late.image.neurons.threshold) < 2.0
-    with torch.no_grad():
-        assert not torch.equal(run(legacy, *pictures()), run(other, *pictures()))
+    if method == "SpatialTemporal":
+        assert float(other.late.image.neurons.threshold) == 1.0 and float(legacy.late.image.neurons.threshold) < 2.0
+    assert not torch.equal(answers(legacy), answers(other))
+
+
+@pytest.mark.parametrize("method", ALONE)
+def test_one_modality_says_in_its_training_which_it_is_and_every_tensor_is_renamed_or_dead(method: str, snn: Cli, tmp_path: Path) -> None:
+    theirs, output = Theirs(method), tmp_path / "model.pt"
+    bare = snn("convert", "s-cmrl", saved(theirs.weights, tmp_path), "-o", output)
+    assert bare.code == 2 and "do not say which: pass fusion='image' or fusion='audio'" in bare.err
+    said = argparse.Namespace(step=4, model="spikformer", modality={"image": "visual"}.get(method, method))
+    path = saved({"state_dict": theirs.weights, "args": said}, tmp_path)
+    done = snn("convert", "s-cmrl", path, "-o", output, "--image-size", "8x8", "--heads", str(HEADS), "--json", "-")
+    assert done.code == 0, done.err
+    result, expected = json.loads(done.out), theirs(*pictures())
+    dead = {name for names in result["dead"].values() for name in names}
+    assert dead == theirs.weights.keys() - theirs.read - {name for name in theirs.weights if name.endswith("num_batches_tracked")}
+    assert dead.isdisjoint(result["names"]) and dead | result["names"].keys() >= theirs.weights.keys()
+    assert {name for name in dead if "norm" in name} == {f"block.0.norm{n}.{part}" for n in (1, 2) for part in ("weight", "bias")}
+    assert all(name in done.err for name in dead)
+    model = load_checkpoint(output)
+    assert model.inputs == (method,) and model.config.steps == 4
+    torch.testing.assert_close(answers(model).mean(0), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_the_command_writes_a_checkpoint_and_lists_every_dead_tensor(snn: Cli, tmp_path: Path) -> None:
