@@ -19,11 +19,11 @@ Cell = Callable[[Sequence[Row]], str]  # of the rows of several seeds
 Columns = Mapping[str, Cell]  # by heading
 
 
-def parser(document: str, **sizes: int) -> argparse.ArgumentParser:
+def parser(document: str, sets: Sequence[str] = DATA, **sizes: int) -> argparse.ArgumentParser:
     """The options of all; sizes are part of what a row is of."""
     made = argparse.ArgumentParser(description=document.splitlines()[0])
     made.add_argument("--data-dir", type=Path, help="default: $SNNFUSE_DATA, else ../shared/data")
-    made.add_argument("--data", action="append", choices=DATA, help="default: all of them")
+    made.add_argument("--data", action="append", choices=DATA, help=f"default: {', '.join(sets)}")
     made.add_argument("--seeds", type=int, default=3)
     words = {"shown": "training pairs shown in all: as many epochs as that takes", "pairs": "training pairs of an epoch, at most",
              "tests": "test pairs, at most", "channels": "of each token"}  # fmt: skip
@@ -31,13 +31,13 @@ def parser(document: str, **sizes: int) -> argparse.ArgumentParser:
         made.add_argument(f"--{name}", type=int, default=default, help=words.get(name, name))
     made.add_argument("--keep", type=Path, metavar="FILE", help="rows, as JSON lines; what it has is not measured again")
     made.add_argument("--minutes", type=float, help="after which nothing more is begun; what is missing is measured by the next call")
-    made.add_argument("--docs", type=Path, metavar="DIR", help="write the tables of claims.md there")
-    made.set_defaults(sizes=tuple(sizes))
+    made.add_argument("--docs", type=Path, metavar="DIR", help="write the tables into the page there")
+    made.set_defaults(sizes=tuple(sizes), sets=tuple(sets))
     return made
 
 
 @cache
-def part(name: str, data_dir: Path | None, pairs: int, tests: int, settings: Settings | None = None) -> AudioVisual:
+def part(name: str, data_dir: Path | None, pairs: int, tests: int, settings: Settings = Settings()) -> AudioVisual:
     """Of a data set, what is trained and tested on."""
     return fewer(load(name, data_dir, settings), pairs, tests)
 
@@ -45,7 +45,7 @@ def part(name: str, data_dir: Path | None, pairs: int, tests: int, settings: Set
 def rows(options: argparse.Namespace, key: str, names: Sequence[str], measure: Callable[[Row], Iterator[Row]]) -> list[Row]:
     """Those of every seed, data set and name, measured now or kept; sizes other than those asked for are left out."""
     size = {name: getattr(options, name) for name in options.sizes}
-    seeds, sets = range(options.seeds), options.data or DATA
+    seeds, sets = range(options.seeds), options.data or options.sets
     wanted = [{"data": data, key: name, "seed": seed, **size} for seed in seeds for data in sets for name in names]
     return [row for row in Kept(options.keep).measured(wanted, measure, options.minutes) if size.items() <= row.items()]
 
@@ -104,6 +104,6 @@ def sections(found: Sequence[Row], tables: Callable[[Sequence[Row]], Iterable[st
     return "\n\n".join(parts) + "\n\n"
 
 
-def publish(text: str, options: argparse.Namespace, begin: str, end: str) -> None:
+def publish(text: str, options: argparse.Namespace, begin: str, end: str, page: str = "claims.md") -> None:
     """Print it, or write it into the page between two marks."""
-    print(text) if options.docs is None else replace_figures(options.docs / "claims.md", begin, end, text)
+    print(text) if options.docs is None else replace_figures(options.docs / page, begin, end, text)

@@ -27,7 +27,7 @@ from snnfuse.data import AudioVisual, Settings
 from snnfuse.data.samples import Samples
 from snnfuse.hardware.chip import check_chip
 from snnfuse.measures import Deployed
-from snnfuse.training import calibration_of, recipe_for, train
+from snnfuse.training import Trained, calibration_of, recipe_for, train
 
 BOARD = "kapoho-point"
 SETTINGS = Settings(audio="picture", time=4)
@@ -52,18 +52,20 @@ BEGIN, END = "<!-- figures: written by python -m benchmarks.fusions --docs docs 
 
 def measure(wanted: Row, options: argparse.Namespace) -> Iterator[Row]:
     """The row of one data set, fusion and seed."""
-    name = wanted["data"]
-    data = claims.part(name, options.data_dir, options.pairs, options.tests, SETTINGS)
-    form = dict(FORMS[wanted["form"]])
-    recipe = replace(recipe_for("s-cmrl", name), epochs=epochs(wanted["shown"], data), seed=wanted["seed"], **SHORT)
-    recipe = replace(recipe, alignment=form.pop("alignment", recipe.alignment))
-    config = {"channels": wanted["channels"], "heads": wanted["channels"] // 4, **form}
-    trained = train(data, recipe, architecture="s-cmrl", **config)
+    data = claims.part(wanted["data"], options.data_dir, options.pairs, options.tests, SETTINGS)
+    trained = short_training(data, wanted, **FORMS[wanted["form"]])
     row: Row = {"accuracy": 100 * trained.accuracy, "parameters": sum(p.numel() for p in trained.model.parameters())}
     row |= residuals(trained.model, data)
     if wanted["form"] in DEPLOYED and wanted["seed"] < options.deployed_seeds:
         row |= on_chip(trained.model, data)
     yield row
+
+
+def short_training(data: AudioVisual, wanted: Row, alignment: float | None = None, **form: Any) -> Trained:
+    """Of a small S-CMRL of a form, with a row's channels and seed, over the pairs that it shows; alignment None: as published."""
+    recipe = replace(recipe_for("s-cmrl", data.name), epochs=epochs(wanted["shown"], data), seed=wanted["seed"], **SHORT)
+    recipe = recipe if alignment is None else replace(recipe, alignment=alignment)
+    return train(data, recipe, architecture="s-cmrl", channels=wanted["channels"], heads=wanted["channels"] // 4, **form)
 
 
 def residuals(model: nn.Module, data: AudioVisual) -> dict[str, Any]:
