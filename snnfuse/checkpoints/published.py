@@ -120,7 +120,7 @@ def guessed(found: str | None) -> str:
     if found is None:
         raise InputError("weights of one modality do not say which: pass fusion='image' or fusion='audio' (--fusion)")
     if found == "spatial":
-        raise InputError("weights of Spatial and Temporal attention have the same names: pass fusion='spatial' or fusion='temporal' (--fusion)")
+        raise InputError("weights of Spatial and Temporal have the same names: pass fusion='spatial' or fusion='temporal' (--fusion)")
     return found
 
 
