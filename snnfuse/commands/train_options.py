@@ -18,7 +18,7 @@ DATA_SETS = (
     "cifar-esc", "urbansound8k", "crema-d-published", "urbansound8k-av-published", "mnistdvs-ntidigits-published",
 )  # fmt: skip
 L2_RULES = ("none", "per-step", "per-step-host", "membrane", "time-average")
-PRESETS = "small, narrow, narrow-cifar or full of fd-fusion; crema-d, urbansound8k-av, mnistdvs-ntidigits or mnist-fsdd of s-cmrl"
+PRESETS = "small, narrow, narrow-cifar, full or esc10 of fd-fusion; crema-d, urbansound8k-av, mnistdvs-ntidigits or mnist-fsdd of s-cmrl"
 RECIPE_FIELDS = (
     "weight_decay, held, drop_modality, sharpness, schedule, warmup, warmup_lr, final_lr, label_smoothing, alignment, temperature, "
     "augment, image_noise, occlusion, audio_snr, mixup, roll, mask"
@@ -79,7 +79,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--audio-form", "audio", type=click.Choice(["frames", "picture", "events"]), help="What a network hears."),
         click.option("--time-steps", "time", type=click.IntRange(1), metavar="T", help="Time steps per sample."),
         click.option("--image-size", "size", type=Size(), metavar="HxW", help="Of images, and of audio as a picture."),
-        click.option("--features", type=click.Choice(["log-mel", "mel-texture", "log-stft"]), help="Of audio."),
+        click.option("--features", type=click.Choice(["log-mel", "mel-texture", "mel-statistics", "log-stft"]), help="Of audio."),
         click.option("--encoder", type=click.Choice(["direct", "rate", "latency", "delta"]), help="How numbers become inputs."),
         click.option("--split", metavar="NAME", help="One of those that the data set offers."),
         click.option(

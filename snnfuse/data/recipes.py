@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from snnfuse.data.features import FLOOR, TEXTURES, Floats, Normalisation, log_mel, measure, stretch, texture
+from snnfuse.data.features import FLOOR, Floats, Normalisation, log_mel, measure, stretch, texture
 from snnfuse.data.pictures import log_stft, measure_pictures, resample, resize
+from snnfuse.data.sound_statistics import statistics_of
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,9 @@ class SoundRecipe:
 
     Attributes:
         form: "frames", an array (frames, bands); or "picture", (1, height, width).
-        features: "log-mel", "log-stft", or "mel-texture" of frames, which then are (steps, 3 * bands).
-        shape: of the array, (frames, bands) or (height, width).
+        features: "log-mel", "log-stft"; of frames also "mel-texture", which gives (frames, 3 * bands), and "mel-statistics", which gives
+            (1, numbers) of the whole recording.
+        shape: (frames, bands) or (height, width).
         trims: silence at both ends is cut, for a spoken word, and the rest stretched; otherwise the whole recording is resized.
         rate: samples per second that a recording is brought to before its log-mel spectrogram; None leaves it.
         highest: upper end of the mel bands, Hz.
@@ -35,12 +37,13 @@ class SoundRecipe:
         """wave (samples,) at `rate` samples per second -> float32 (frames, bands) or (1, height, width)."""
         if self.features == "log-stft":
             return resize(log_stft(wave, rate), self.shape)[None]
-        if self.features == "mel-texture":
-            wanted, (steps, numbers) = self.rate or rate, self.shape
-            return texture(log_mel(resample(wave, rate, wanted), wanted, numbers // TEXTURES, self.highest, self.floor), steps)
         columns, bands = self.shape if self.form == "frames" else self.shape[::-1]
         wanted = self.rate or rate
         heard = log_mel(resample(wave, rate, wanted), wanted, bands, self.highest, self.floor)
+        if self.features == "mel-texture":
+            return texture(heard, columns)
+        if self.features == "mel-statistics":
+            return statistics_of(heard)[None]
         frames = stretch(heard, columns) if self.trims else resize(heard.T, (bands, columns)).T
         return frames if self.form == "frames" else frames.T[None]
 

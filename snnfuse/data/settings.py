@@ -8,7 +8,7 @@ from snnfuse.data.signals import Signal, signals_of
 from snnfuse.hardware.errors import InputError
 
 AUDIO_FORMS = ("frames", "picture", "events")
-FEATURES = ("log-mel", "mel-texture", "log-stft")
+FEATURES = ("log-mel", "mel-texture", "mel-statistics", "log-stft")
 ENCODERS = ("direct", "rate", "latency", "delta")
 
 
@@ -21,8 +21,8 @@ class Settings:
             "events", spikes.
         time: time steps per sample.
         size: (height, width) of images, and of audio as a picture.
-        features: "log-mel", "log-stft" as the papers have it, or "mel-texture": of each band in the frames of a step the mean, the
-            deviation and the mean change from frame to frame.
+        features: "log-mel"; "log-stft" as the papers have it; "mel-texture": of each band in the frames of a step the mean, the
+            deviation and the mean change from frame to frame; or "mel-statistics": of the whole recording, the same on every step.
         encoder: how numbers become inputs over time: "direct" (as they are, on every step), "rate", "latency" or "delta".
         split: one of those that the data set offers.
         snr_db: signal-to-noise ratio of white noise that is added to every waveform, training and test alike, before its features

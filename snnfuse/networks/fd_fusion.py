@@ -80,3 +80,7 @@ preset(
     NAME, "full", "L2-ActSpikeNet whole, ResNet18 of width 64: for a GPU",
     **RESNET, width=64, blocks=(2, 2, 2, 2), l2_scale=16.0, hidden=(512,), embedding=512, fused=512,
 )  # fmt: skip
+preset(
+    NAME, "esc10", "the audio network for statistics of hundreds of recordings: seconds on one core",
+    modality="audio", hidden=(), embedding=256, fused=128, dropout=0.5,
+)  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.encoders import Encoding
-from snnfuse.data.features import FLOOR, TEXTURES, with_context
+from snnfuse.data.features import FLOOR, with_context
 from snnfuse.data.folders.decode import image_array, sound_array
 from snnfuse.data.folders.entries import IMAGES, SOUNDS, Entry, Files, class_folders, files_of
 from snnfuse.data.pairs import AudioVisual, Ints, Pairs, Pool
@@ -19,7 +19,7 @@ from snnfuse.data.pictures import INT16_SCALE, to_int16
 from snnfuse.data.readers import PLACES, data_folder
 from snnfuse.data.recipes import SoundRecipe
 from snnfuse.data.settings import Settings, only
-from snnfuse.data.signals import PHOTOGRAPH, SPECTROGRAM
+from snnfuse.data.signals import PHOTOGRAPH, SPECTROGRAM, Signal
 from snnfuse.hardware.errors import DataWarning, InputError
 
 STEPS, PICTURE_STEPS = 12, 4
@@ -50,7 +50,7 @@ class Sample:
 @dataclass(frozen=True)
 class SoundLayout:
     """How recordings become frames: `steps` of `per_step` frames each, of `bands` bands, each step seeing the last `context` frames; of
-    "mel-texture", the whole of a step."""
+    "mel-texture" the whole of a step, of "mel-statistics" the whole recording."""
 
     steps: int = STEPS
     per_step: int = FRAMES_PER_STEP
@@ -58,6 +58,9 @@ class SoundLayout:
     context: int = CONTEXT
     floor: float = FLOOR
     features: str = "log-mel"
+
+
+ENVIRONMENTAL = SoundLayout(steps=10, per_step=5, bands=64, context=5, floor=1e-6, features="mel-statistics")
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,12 @@ class Kind:
         common: dict[str, tuple] = {"time": (), "size": (), "encoder": (), "split": self.splits}
         if not has_sound:
             return only(settings, self.name, **common)
-        kinds = ("log-mel", "log-stft" if settings.audio == "picture" else "mel-texture")
-        return only(settings, self.name, audio=("frames", "picture"), features=kinds, snr_db=(), **common)
+        return only(settings, self.name, audio=("frames", "picture"), features=sound_features(settings), snr_db=(), **common)
+
+
+def sound_features(settings: Settings) -> tuple[str, ...]:
+    """What recordings in folders can be read as, in the form that the settings name."""
+    return ("log-mel", "log-stft") if settings.audio == "picture" else ("log-mel", "mel-texture", "mel-statistics")
 
 
 def paired_classes(images: Path, sounds: Path) -> tuple[tuple[str, ...], list[Sample]]:
@@ -209,17 +216,19 @@ def sound_pool(
     kind: Kind, entries: list[Entry], labels: Ints, training: NDArray[np.bool_], settings: Settings, size: tuple[int, int], steps: int,
     groups: Ints | None,
 ) -> Pool:  # fmt: skip
-    """Sound as frames, float32 (items, steps, context * bands), or as pictures, int16 (items, 1, *size); normalised with clean
-    training recordings."""
+    """Sound as frames, float32 (items, steps, context * bands), as statistics, (items, numbers), or as pictures, int16 (items, 1, *size);
+    normalised with clean training recordings."""
     is_picture, layout = settings.audio == "picture", kind.sound
     features = settings.features or ("log-mel" if is_picture else layout.features)
-    is_texture = features == "mel-texture"
-    shape = size if is_picture else (steps, TEXTURES * layout.bands) if is_texture else (steps * layout.per_step, layout.bands)
+    frames = {"log-mel": steps * layout.per_step, "mel-texture": steps, "mel-statistics": 1}
+    shape = size if is_picture else (frames[features], layout.bands)
     recipe = SoundRecipe("picture" if is_picture else "frames", features, shape, False, RATE, HIGHEST_HZ, layout.floor)
     clean = sound_array(kind.name, entries, recipe)
     constants = recipe.constants(clean, training)
     clips = clean if settings.snr_db is None else sound_array(kind.name, entries, recipe, settings.snr_db, settings.seed)
     if is_picture:
         return Pool(to_int16(clips, constants), labels, scale=INT16_SCALE, groups=groups, signal=SPECTROGRAM)
-    frames = constants(clips) if is_texture else with_context(constants(clips), steps, layout.context)
-    return Pool(frames, labels, timed=True, groups=groups, signal=replace(SPECTROGRAM, bands=layout.bands))
+    if features == "mel-statistics":
+        return Pool(constants(clips)[:, 0], labels, groups=groups, signal=Signal(limits=SPECTROGRAM.limits))
+    heard = constants(clips) if features == "mel-texture" else with_context(constants(clips), steps, layout.context)
+    return Pool(heard, labels, timed=True, groups=groups, signal=replace(SPECTROGRAM, bands=layout.bands))

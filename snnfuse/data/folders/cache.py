@@ -22,7 +22,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from snnfuse.data import corruptions, features, pictures, recipes
+from snnfuse.data import corruptions, features, pictures, recipes, sound_statistics
 from snnfuse.data.folders import entries as entries_module
 from snnfuse.data.folders import images, sounds
 from snnfuse.data.folders.entries import Entry
@@ -31,7 +31,16 @@ from snnfuse.hardware.files import whole_file
 
 ENVIRONMENT = "SNNFUSE_CACHE"
 OFF = "off"
-CODE = (features, pictures, recipes, corruptions, entries_module, images, sounds)  # what decides the numbers, besides the recipe
+CODE = (
+    features,
+    sound_statistics,
+    pictures,
+    recipes,
+    corruptions,
+    entries_module,
+    images,
+    sounds,
+)  # what decides the numbers, besides the recipe
 DAMAGE = (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)  # NotImplementedError is a RuntimeError
 Made = tuple[NDArray, list[str]]  # an array and the notes to be told with it
 

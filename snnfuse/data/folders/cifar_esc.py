@@ -37,7 +37,7 @@ KIND = Kind(
 
 
 def load(data_dir: str | Path | None = None, settings: Settings = Settings()) -> AudioVisual:
-    """The data set: images (3, 32, 32); sound as frames, (192,) on each of 10 steps, or as pictures (1, 32, 32) on each of 4."""
+    """The data set: images (3, 32, 32); sound as statistics, (266,) on each of 10 steps, or as pictures (1, 32, 32) on each of 4."""
     KIND.check(settings)
     size, is_picture = settings.size or KIND.size, settings.audio == "picture"
     steps = settings.time or (PICTURE_STEPS if is_picture else KIND.sound.steps)

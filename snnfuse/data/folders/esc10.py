@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnfuse.data.folders.build import Kind, Sample, SoundLayout, build
+from snnfuse.data.folders.build import ENVIRONMENTAL, Kind, Sample, build
 from snnfuse.data.folders.entries import SOUNDS, Entry, listing
 from snnfuse.data.pairs import AudioVisual, Ints
 from snnfuse.data.settings import Settings
@@ -29,12 +29,12 @@ KIND = Kind(
     source="ESC-10 (K. J. Piczak, 2015, CC BY 3.0, clips by their authors on freesound.org)",
     page="https://github.com/karolpiczak/ESC-10",
     tree=f"DATA_DIR/{ZIP}, or the folders DATA_DIR/{FOLDERS[0]} to DATA_DIR/{FOLDERS[-1]}, with <fold>-<source>-<take>.ogg",
-    sound=SoundLayout(steps=10, per_step=5, bands=64, context=5, floor=1e-6, features="mel-texture"),
+    sound=ENVIRONMENTAL,
 )
 
 
 def load(data_dir: str | Path | None = None, settings: Settings = Settings()) -> AudioVisual:
-    """The data set: sound as frames, (192,) on each of 10 steps, or as pictures (1, 32, 64) on each of 4; no image."""
+    """The data set: sound as statistics, (266,) on each of 10 steps, or as pictures (1, 32, 64) on each of 4; no image."""
     KIND.check(settings)
     samples = clips_of(KIND, data_dir)
     folds, sources = folds_and_sources(samples)

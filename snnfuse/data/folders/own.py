@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.arrays import divided, training_part
-from snnfuse.data.folders.build import PICTURE_STEPS, STEPS, Kind, sound_pool
+from snnfuse.data.folders.build import PICTURE_STEPS, STEPS, Kind, sound_features, sound_pool
 from snnfuse.data.folders.decode import image_array
 from snnfuse.data.folders.entries import IMAGES, SOUNDS, Files, class_folders, files_of
 from snnfuse.data.pairs import AudioVisual, Ints, Pool
@@ -37,7 +37,7 @@ def load(folder: Path, settings: Settings = Settings()) -> AudioVisual:
         InputError: the folder is not as said above, inputs lack a class or a sample, a file is damaged, or the settings do not suit them.
     """
     allowed: dict[str, tuple] = {name: () for name in ("inputs", "static", "time", "size", "encoder", "snr_db")}
-    only(settings, str(folder), audio=("frames", "picture"), features=("log-mel", "log-stft"), **allowed)
+    only(settings, str(folder), audio=("frames", "picture"), features=sound_features(settings), **allowed)
     files = {name: _classes(folder / name) for name in class_folders(folder)}
     classes = _same(folder, files)
     rows = [(label, stem) for label, name in enumerate(classes) for stem in next(iter(files.values()))[name]]

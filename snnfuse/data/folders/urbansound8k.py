@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from snnfuse.data.folders.build import Kind, Sample, SoundLayout, build
+from snnfuse.data.folders.build import ENVIRONMENTAL, Kind, Sample, build
 from snnfuse.data.folders.entries import SOUNDS, listing
 from snnfuse.data.folders.urbansound8k_av import FOLDS, NAME
 from snnfuse.data.pairs import AudioVisual
@@ -30,12 +30,12 @@ KIND = Kind(
     source="UrbanSound8K (J. Salamon, C. Jacoby, J. P. Bello, CC BY-NC 3.0, sounds by their authors on freesound.org)",
     page="https://urbansounddataset.weebly.com/urbansound8k.html",
     tree="DATA_DIR/UrbanSound8K/audio/fold<1 to 10>/<fsID>-<classID>-<occurrence>-<slice>.wav, or the same in DATA_DIR/UrbanSound8K.zip",
-    sound=SoundLayout(steps=10, per_step=5, bands=64, context=5, floor=1e-6, features="mel-texture"),
+    sound=ENVIRONMENTAL,
 )
 
 
 def load(data_dir: str | Path | None = None, settings: Settings = Settings()) -> AudioVisual:
-    """The data set: sound as frames, (192,) on each of 10 steps, or as pictures (1, 32, 64) on each of 4; no image.
+    """The data set: sound as statistics, (266,) on each of 10 steps, or as pictures (1, 32, 64) on each of 4; no image.
 
     Raises:
         InputError: a file or fold is missing or damaged, a name does not say recording and class, a recording lies in two folds, or it does

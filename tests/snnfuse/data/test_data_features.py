@@ -87,6 +87,8 @@ def test_a_tone_keeps_its_place_at_every_rate(rate: int) -> None:
 def test_every_recipe_keeps_its_shape_for_shreds(wave: np.ndarray, form: str, kind: str, shape: tuple[int, int]) -> None:
     for trims in (True, False):
         made = SoundRecipe(form, kind, shape, trims, rate=16000, highest=8000.0)(wave, 8000)
+        texture, whole = (SoundRecipe("frames", f"mel-{of}", (7, 64), trims, 16000, 8000.0)(wave, 8000) for of in ("texture", "statistics"))
+        assert (texture.shape, whole.shape) == ((7, 192), (1, 266)) and np.isfinite(texture).all() and np.isfinite(whole).all()
         assert made.shape == (shape if form == "frames" else (1, *shape)) and made.dtype == np.float32 and np.isfinite(made).all()
 
 

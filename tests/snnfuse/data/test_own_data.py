@@ -119,6 +119,11 @@ def test_folders_of_images_recordings_and_arrays(tmp_path: Path) -> None:
     assert kinds == {"camera": "image", "glove": "other", "microphone": "spectrogram"}
     numbers = [side.values("glove")[:, 0, 0].astype(int) % 10 // 2 for side in (loaded.train, loaded.test)]
     assert not {*numbers[0]} & {*numbers[1]} and len(loaded.test) == 4, "takes are on one side"
+    for kind, shape, timed in (("mel-texture", (120,), True), ("mel-statistics", (218,), False)):
+        heard = data.load(str(tmp_path), None, Settings(features=kind)).train.pools["microphone"]
+        assert (heard.shape, heard.timed) == (shape, timed)
+    with pytest.raises(InputError, match="no features 'log-stft'; it offers log-mel, mel-texture, mel-statistics"):
+        data.load(str(tmp_path), None, Settings(features="log-stft"))
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,17 @@ def test_esc10_has_sound_alone_and_five_folds(tmp_path: Path, packed: bool) -> N
         root = data_trees.zipped(root, tmp_path / "data/esc10/esc10.zip").parents[1]
     folds = [data.load("esc10", root, Settings(split=f"fold-{k}")) for k in (1, 4)]
     assert {(tuple(each.shapes), len(each.train), len(each.test), each.time) for each in folds} == {(("audio",), 80, 20, 10)}
-    assert folds[0].shapes == {"audio": (192,)} and folds[0].classes[:2] == ("Dog bark", "Rain") and folds[0].recordings == ("audio",)
+    assert folds[0].shapes == {"audio": (266,)} and folds[0].classes[:2] == ("Dog bark", "Rain") and folds[0].recordings == ("audio",)
     assert all(apart(each, "audio") and (np.bincount(each.test.labels) == 2).all() for each in folds)
     assert data.load("esc10", root).settings.split == "fold-1"
     assert data.load("esc10", root, Settings(audio="picture")).shapes == {"audio": (1, 32, 64)}
+    texture = data.load("esc10", root, Settings(features="mel-texture", time=5)).train.pools["audio"]
+    whole = data.load("esc10", root, Settings(time=5)).train
+    assert texture.items.shape == (80, 5, 192) and whole.pools["audio"].items.shape == (80, 266), "one for each step, one for all"
+    steps = whole.steps(slice(3))["audio"]
+    assert steps.shape == (5, 3, 266) and (steps == steps[0]).all() and np.abs(steps).max() <= 1
+    with pytest.raises(InputError, match="no features 'mel-statistics'"):
+        data.load("esc10", root, Settings(audio="picture", features="mel-statistics"))
 
 
 def test_a_source_in_two_folds_and_foreign_names_are_refused(tmp_path: Path) -> None:
@@ -86,7 +93,7 @@ def test_urbansound8k_is_split_by_its_own_folds(tmp_path: Path) -> None:
     root = data_trees.urbansound8k(tmp_path)
     for fold in (1, 10):
         loaded = data.load("urbansound8k", root, Settings(split=f"fold-{fold}"))
-        assert (len(loaded.train), len(loaded.test), loaded.shapes) == (180, 20, {"audio": (192,)})
+        assert (len(loaded.train), len(loaded.test), loaded.shapes) == (180, 20, {"audio": (266,)})
         assert {*loaded.test.pools["audio"].groups // 100} == {fold} and apart(loaded, "audio")
     assert loaded.classes[3] == "dog_bark"
     folder = root / "UrbanSound8K/audio/fold2"

@@ -266,8 +266,8 @@ def test_sizes_leave_a_network_as_it_was() -> None:
 
 
 def test_a_preset_is_asked_for_by_name() -> None:
-    assert set(networks.presets("fd-fusion")) == {"small", "narrow", "narrow-cifar", "full"}
-    with pytest.raises(InputError, match="fd-fusion has no preset 'huge'; there are small, narrow, narrow-cifar, full"):
+    assert set(networks.presets("fd-fusion")) == {"small", "narrow", "narrow-cifar", "full", "esc10"}
+    with pytest.raises(InputError, match="fd-fusion has no preset 'huge'; there are small, narrow, narrow-cifar, full, esc10"):
         networks.preset_config("fd-fusion", "huge")
     with pytest.raises(InputError, match="unknown architecture 'x'"):
         networks.presets("x")

@@ -69,6 +69,7 @@ def test_a_network_s_own_loss_is_taken_in_float32_with_the_recipe() -> None:
 
 
 def test_s_cmrl_is_trained_on_its_own_loss_by_its_own_recipe() -> None:
+    assert recipe_for("fd-fusion", "esc10").mixup == 0.3 and recipe_for("fd-fusion", "mnist-fsdd") == Recipe()
     recipe = recipe_for("s-cmrl", "urbansound8k-av")
     assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay) == (100, 128, 6.25e-4, 1e-4)
     assert (recipe.warmup, recipe.final_lr, recipe.label_smoothing, recipe.temperature) == (5, 1e-5, 0.1, 0.08)
