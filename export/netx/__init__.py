@@ -43,8 +43,9 @@ def read_net(path: str | Path, *, dt: float | None = None, input_shape: tuple[in
     """
     program, changes = open_net(path, dt=dt, input_shape=input_shape, **options)
     if changes:
-        more = f" and {len(changes) - 1} more; see netx_differences" if len(changes) > 1 else ""
-        warnings.warn(f"{path}: {changes[0].node}: netx itself {changes[0].change}{more}", NetxWarning, stacklevel=2)
+        first, *others = changes
+        more = f" and {len(others)} more; see netx_differences" if others else ""
+        warnings.warn(f"{path}: {first.node}: netx itself {first.change}{more}", NetxWarning, stacklevel=2)
     return program
 
 

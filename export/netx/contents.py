@@ -119,4 +119,4 @@ def same(a: object, b: object) -> bool:
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b))
     if isinstance(a, (Net, NetLayer, NetNeuron, NetSdnn)):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
-    return np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else a == b
+    return np.array_equal(np.asarray(a), np.asarray(b)) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else a == b

@@ -33,7 +33,7 @@ def integers(group: "h5py.Group", key: str) -> Array:
 def numbers(group: "h5py.Group", key: str) -> np.ndarray:
     """A dataset of numbers, as float64."""
     dataset = dataset_of(group, key)
-    if dataset.dtype.kind not in "biuf" or dataset.size > MOST:
+    if dataset.dtype.kind not in "biuf" or dataset.size is None or dataset.size > MOST:
         raise InputError(f"{where(group, key)}: expected at most {MOST} numbers, found {dataset.size} of {dataset.dtype}")
     return np.asarray(dataset[()], np.float64)
 

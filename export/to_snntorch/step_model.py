@@ -1,6 +1,7 @@
 """A snnTorch model made of a graph: its layers and neurons, stepped in order, with the loops' last spikes kept in between."""
 
 from collections.abc import Mapping
+from typing import cast
 
 import snntorch as snn
 import torch
@@ -9,6 +10,17 @@ from torch import nn
 from snnfuse.export.lowering.graph import fresh_name
 from snnfuse.export.lowering.shapes import Shape
 from snnfuse.hardware.ir.graph_order import topological_order
+
+
+class StepLayer(nn.Module):
+    """What stands at a node: it takes values (batch, *shape), and may keep a state between steps."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def reset(self) -> None:
+        """Clear the state, if there is one."""
 
 
 class StepModel(nn.Module):
@@ -23,7 +35,7 @@ class StepModel(nn.Module):
     def __init__(
         self,
         inputs: Mapping[str, Shape],
-        layers: Mapping[str, nn.Module],
+        layers: Mapping[str, StepLayer],
         edges: list[tuple[str, str]],
         late: set[tuple[str, str]],
         outputs: list[str],
@@ -47,7 +59,7 @@ class StepModel(nn.Module):
         values = dict(zip(self.inputs, inputs, strict=True))
         for name in self.order:
             arriving = self._sum(name, values)
-            values[name] = self.layers[self.keys[name]](arriving) if name in self.keys else arriving
+            values[name] = self._layer(name)(arriving) if name in self.keys else arriving
         self.last = {name: values[name] for name in self.remembered}
         found = tuple(values[name] for name in self.outputs)
         return found[0] if len(found) == 1 else found
@@ -63,13 +75,16 @@ class StepModel(nn.Module):
 
     def late_shape(self, name: str) -> Shape:
         """What a node takes that only a loop feeds."""
-        return self.layers[self.keys[name]].shape
+        return self._layer(name).shape
+
+    def _layer(self, name: str) -> StepLayer:
+        return cast(StepLayer, self.layers[self.keys[name]])
 
     def reset(self) -> None:
         """Clear every state, before another sample."""
         self.last = {}
-        for layer in self.layers.values():
-            layer.reset()
+        for name in self.keys:
+            self._layer(name).reset()
 
 
 def _keys(names: list[str]) -> dict[str, str]:
@@ -82,15 +97,19 @@ def _keys(names: list[str]) -> dict[str, str]:
     return keys
 
 
-class Neuron(nn.Module):
+class Neuron(StepLayer):
     """A snnTorch neuron, fed with `scale` times its input plus `bias` less `loss` per own spike, one step later.
 
     It gives its spikes, or its membrane where it never fires.
     """
 
+    scale: torch.Tensor | None
+    bias: torch.Tensor | None
+    loss: torch.Tensor | None
+
     def __init__(self, neuron: snn.SpikingNeuron, shape: Shape, is_readout: bool, **tensors: torch.Tensor | None) -> None:
-        super().__init__()
-        self.neuron, self.shape, self.is_readout = neuron, shape, is_readout
+        super().__init__(shape)
+        self.neuron, self.is_readout = neuron, is_readout
         for name in ("scale", "bias", "loss"):
             self.register_buffer(name, tensors.get(name))
         self.fired: list[torch.Tensor] = []
@@ -100,30 +119,30 @@ class Neuron(nn.Module):
         x = x.reshape(len(x), *self.shape)
         x = x if self.scale is None else x * self.scale
         x = x if self.bias is None else x + self.bias
-        spikes = self.neuron(x if self.loss is None else self._less(x)).to(x.dtype)  # snnTorch's surrogates return float32
+        less = x if self.loss is None else self._less(x, self.loss)
+        spikes = self.neuron(less).to(x.dtype)  # snnTorch's surrogates return float32
         self.fired = [] if self.loss is None else [spikes, *self.fired[:1]]
-        return self.neuron.mem if self.is_readout else spikes
+        return cast(torch.Tensor, self.neuron.mem) if self.is_readout else spikes
 
-    def _less(self, x: torch.Tensor) -> torch.Tensor:
+    def _less(self, x: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
         """Without what the spike before takes. A synaptic current would keep it, and gets it back, decayed, one step later."""
         if self.fired:
-            x = x - self.loss * self.fired[0]
+            x = x - loss * self.fired[0]
         if isinstance(self.neuron, snn.Synaptic) and len(self.fired) == 2:
-            x = x + self.neuron.alpha.clamp(0, 1) * self.loss * self.fired[1]
+            x = x + self.neuron.alpha.clamp(0, 1) * loss * self.fired[1]
         return x
 
     def reset(self) -> None:
         """Clear the state."""
         self.fired = []
-        self.neuron.reset_mem()
+        self.neuron.reset_mem()  # type: ignore[operator]  # torch takes every attribute for a tensor or a module
 
 
-class RunningSum(nn.Module):
+class RunningSum(StepLayer):
     """The sum of all inputs so far."""
 
     def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        self.shape = shape
+        super().__init__(shape)
         self.total: list[torch.Tensor] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -140,12 +159,12 @@ class RunningSum(nn.Module):
         self.total = []
 
 
-class Layer(nn.Module):
+class Layer(StepLayer):
     """A torch layer that is fed with values of one shape."""
 
     def __init__(self, layer: nn.Module, shape: Shape) -> None:
-        super().__init__()
-        self.layer, self.shape = layer, shape
+        super().__init__(shape)
+        self.layer = layer
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(batch, *shape) to whatever the layer makes of it."""
@@ -191,6 +210,8 @@ class WindowMaximum(nn.Module):
 
 class DelayLine(nn.Module):
     """Each neuron's value of its own number of steps before, and 0 before the first."""
+
+    steps: torch.Tensor
 
     def __init__(self, steps: torch.Tensor) -> None:
         super().__init__()

@@ -36,7 +36,7 @@ from snnfuse.export.lowering.passes import run_passes
 from snnfuse.export.lowering.shapes import Shape, size, spread
 from snnfuse.export.lowering.state import Lowering, named
 from snnfuse.export.lowering.subgraphs import inlined
-from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepModel, WindowMaximum
+from snnfuse.export.to_snntorch.step_model import DelayLine, Factor, Layer, Neuron, RunningSum, StepLayer, StepModel, WindowMaximum
 from snnfuse.hardware.errors import UnsupportedError
 
 SUBTRACTING = ("subtract_delayed", "subtract_undelayed")  # as snnTorch does it
@@ -64,7 +64,7 @@ def from_nir(graph: nir.NIRGraph, dt: float | None = None, dtype: torch.dtype = 
     if dtype not in MARGINS:
         raise UnsupportedError(f"snnTorch computes in float32 or float64, not {dtype}")
     lowering = run_passes(LOWERING, Lowering(inlined(graph), time_step(graph, dt)))  # refuses whatever has no meaning in discrete time
-    layers: dict[str, nn.Module] = {}
+    layers: dict[str, StepLayer] = {}
     for name in lowering.nodes:
         if name in lowering.cells and not _is_output(lowering, name):
             layers[name] = _neuron(name, lowering.populations[name], dtype)
@@ -164,7 +164,8 @@ def _largest(name: str, node: nir.NIRNode, lowering: Lowering, shape: Shape) -> 
 
 
 def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> nn.Module:
-    size, stride, padding = (per_axis(value, 2) for value in (node.kernel_size, node.stride, node.padding))
+    window: Any = [per_axis(value, 2) for value in (node.kernel_size, node.stride, node.padding)]
+    size, stride, padding = window
     divisor = 1 if isinstance(node, nir.SumPool2d) else None
     if all(2 * p <= k for p, k in zip(padding, size, strict=True)):
         return nn.AvgPool2d(size, stride, padding, divisor_override=divisor)
@@ -174,14 +175,15 @@ def _pool(node: nir.AvgPool2d | nir.SumPool2d) -> nn.Module:
 
 def _convolution(name: str, node: nir.Conv1d | nir.Conv2d, dtype: torch.dtype) -> nn.Module:
     kind, axes = (nn.Conv1d, 1) if isinstance(node, nir.Conv1d) else (nn.Conv2d, 2)
-    kernel = node.weight.shape[2:]
+    kernel: Any = node.weight.shape[2:]
     stride, dilation = (per_axis(value, axes) for value in (node.stride, node.dilation))
     padding = as_padding(name, node.padding, kernel, stride, dilation)
     channels = node.weight.shape[1] * int(node.groups), node.weight.shape[0]
-    return _weighted(kind(*channels, kernel, stride, padding, dilation, int(node.groups), bias=node.bias is not None), node, dtype)
+    geometry: Any = stride, padding, dilation  # of as many axes as the kind has
+    return _weighted(kind(*channels, kernel, *geometry, int(node.groups), bias=node.bias is not None), node, dtype)
 
 
-def _weighted(layer: nn.Module, node: nir.NIRNode, dtype: torch.dtype) -> nn.Module:
+def _weighted(layer: Any, node: Any, dtype: torch.dtype) -> nn.Module:
     """A layer with a node's weights and bias."""
     layer.to(dtype)
     with torch.no_grad():

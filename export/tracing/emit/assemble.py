@@ -291,9 +291,9 @@ def _scale(graph: Assembly, term: Term, module: nn.Module, source: Signal) -> Si
 
 def _of_part(part: Part, factors: Array) -> Array | None:
     """The factors of a part's own numbers, where each of them appears once and as it is."""
-    columns = part.view.tocsc()
+    columns = part.matrix.tocsc()
     once = (np.diff(columns.indptr) == 1).all() and (columns.data == 1).all()
-    return part.view.T @ factors if once else None
+    return columns.T @ factors if once else None
 
 
 LOWER: dict[str, Callable[[Assembly, int, Term], Signal]] = {

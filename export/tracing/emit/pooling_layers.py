@@ -54,8 +54,9 @@ def _mixture(part: Part, shape: tuple[int, ...]) -> Array | None:
     if part.view is None:
         return np.identity(shape[0]) if part.shape == shape else None
     kernel = as_convolution(part.view, part.shape, shape)
-    plain = kernel is not None and kernel.mixes_channels and not any(kernel.padding)
-    return kernel.weight.reshape(kernel.weight.shape[:2]) if plain else None
+    if kernel is None or not kernel.mixes_channels or any(kernel.padding):
+        return None
+    return kernel.weight.reshape(kernel.weight.shape[:2])
 
 
 def _pooled(use: Use, name: str, part: Part, *nodes: nir.NIRNode) -> Part:
@@ -65,7 +66,7 @@ def _pooled(use: Use, name: str, part: Part, *nodes: nir.NIRNode) -> Part:
     names = [name] if len(nodes) == 1 else [f"{name}.sum", name]
     piece = Piece(dict(zip(names, nodes, strict=True)), tuple(zip(names, names[1:], strict=False)), names[0], name)
     pooled = Part(use.graph.place(piece, part.nodes), out)
-    return pooled if part.view is None else pooled.seen(_spread(mixture, out))
+    return pooled if part.view is None or mixture is None else pooled.seen(_spread(mixture, out))
 
 
 def _spread(mixture: Array, shape: tuple[int, ...]) -> sparse.csr_matrix:

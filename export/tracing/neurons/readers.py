@@ -3,7 +3,7 @@
 import nir
 import numpy as np
 import torch
-from snntorch import Alpha, Lapicque, Leaky, RLeaky, RSynaptic, Synaptic
+from snntorch import Alpha, Lapicque, Leaky, RLeaky, RSynaptic, SpikingNeuron, Synaptic
 from torch import nn
 
 from snnfuse.export.lowering.alpha import AlphaNeurons
@@ -86,7 +86,7 @@ def read_alpha(path: str, neuron: Alpha, shape: Shape, where: str) -> AlphaNeuro
 
 
 def _rule(
-    path: str, neuron: Leaky, shape: Shape, where: str, beta: Array, *, alpha: Array | None = None, gain: Array | None = None,
+    path: str, neuron: SpikingNeuron, shape: Shape, where: str, beta: Array, *, alpha: Array | None = None, gain: Array | None = None,
     drops: bool = False, recurrent: nir.NIRNode | None = None,
 ) -> Rule:  # fmt: skip
     check_reset(neuron, where)

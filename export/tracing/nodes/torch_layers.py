@@ -7,6 +7,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from snnfuse.export.tracing.nodes.pieces import Array, array
 from snnfuse.export.tracing.nodes.refusal import refusal
@@ -97,14 +98,23 @@ def convolution(
     if weight.ndim == 3:
         return nir.Conv1d(int(shape[1]), weight, int(stride[0]), int(padding[0]), int(dilation[0]), 1, bias)
     square = _square(weight, padding, dilation)
-    return None if square is None else nir.Conv2d(tuple(shape[1:]), square[0], stride, square[1], dilation, 1, bias)
+    if square is None:
+        return None
+    taps, around = square
+    image, apart, around, dilated = (_pair(values) for values in (shape[1:], stride, around, dilation))
+    return nir.Conv2d(image, taps, apart, around, dilated, 1, bias)
+
+
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    first, second = values
+    return first, second
 
 
 def _padded(module: nn.Conv1d | nn.Conv2d, weight: Array) -> tuple[Array, tuple[int, ...]] | None:
     """Padding in numbers. Where "same" needs one more after than before, a zero tap in front makes both sides equal."""
     if module.padding == "valid":
         return weight, (0,) * len(module.kernel_size)
-    if module.padding != "same":
+    if not isinstance(module.padding, str):
         return weight, tuple(module.padding)
     uneven = [d * (k - 1) % 2 for d, k in zip(module.dilation, module.kernel_size, strict=True)]
     if any(u and d != 1 for u, d in zip(uneven, module.dilation, strict=True)):
@@ -129,7 +139,7 @@ def padding_of(module: nn.Conv1d | nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
     return F.pad(x, sides, mode="constant" if module.padding_mode == "zeros" else module.padding_mode)
 
 
-def norm_factors(path: str, norm: nn.Module, where: str) -> tuple[Array, Array]:
+def norm_factors(path: str, norm: _BatchNorm, where: str) -> tuple[Array, Array]:
     """A batch norm in evaluation as factor and shift per channel.
 
     y = gamma (x - mean) / sqrt(var + eps) + beta (Ioffe and Szegedy, 2015).
