@@ -5,8 +5,8 @@ attention, which a chip runs; the published one, in which every step attends to 
 is the published one but for what `SHORT` says. The epoch is chosen on held-out training items. All 2,000 test pairs are then read clean,
 and, since clean digits saturate, with noise that no training pair had: on images sigma 0.1 of full scale, on recordings white noise at
 10 dB. The causal and the exact form are deployed with 8-bit weights, the exact one as three programs. The first causal program runs
-all test pairs on the reference too, every output compared, of `--states` pairs every spike and state of every layer; and `--lava` pairs on
-Lava likewise. A class is the output with the largest sum, ties to the lowest index.
+all test pairs on the reference too, every output compared; `--states` pairs there with every spike and state of every layer, and as a
+stream, step by step; and `--lava` pairs on Lava. A class is the output with the largest sum, ties to the lowest index.
 
 --data nmnist-fsdd does the same on event recordings with speech, as they are: N-MNIST has no noise of ours; --channels and --form make it
 smaller: two cores train the causal form of 16 channels in minutes.
@@ -20,7 +20,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from snnfuse.hardware import Program, compare, emulate, scores
 from snnfuse.hardware.backends import reference
 from snnfuse.hardware.backends.lava import simulate_on_lava
 from snnfuse.hardware.backends.run_pipeline import run_pipeline
+from snnfuse.hardware.backends.streaming import decide
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.ir.pipeline import Pipeline, stage_folder
 from snnfuse.hardware.ir.pipeline_storage import FILE as WIRING
@@ -63,6 +64,7 @@ SIGMA, SNR_DB = 0.1, 10.0  # of the noisy test pairs; no training pair is noisy
 SHORT = {"batch_size": 32, "lr": 2e-3, "schedule": "one-cycle", "warmup": 0, "warmup_lr": 0.0, "final_lr": 0.0}
 COMPUTE = Compute(accelerator="cpu", precision="bf16-mixed")
 CALIBRATION, BLOCK = 128, 50
+LAVA_SECONDS = 3600.0  # at most, of a block: a loaded machine takes several times a calm one's
 
 
 def recipe_of(epochs: int, seed: int) -> Recipe:
@@ -142,6 +144,16 @@ def against(runner: Any, program: Program, samples: Samples, record: str, states
     return {"samples": len(samples), "compared": compared, "mismatches": mismatches}
 
 
+def streamed(program: Program, samples: Samples) -> dict[str, int]:
+    """The samples fed as one stream, a step at a time: every score of every decision against those of the samples run whole."""
+    events = program.encode(samples.inputs)
+    time, batch = next(iter(events.values())).shape[:2]
+    steps = ({name: values[step, sample] for name, values in events.items()} for sample in range(batch) for step in range(time))
+    live = np.array([decision.scores for decision in decide(program, steps, time)])
+    whole = scores(program, emulate(program, events))
+    return {"samples": batch, "compared": whole.size, "mismatches": int((live.reshape(whole.shape) != whole).sum())}
+
+
 def by_layer(program: Program) -> list[dict[str, Any]]:
     """What every layer takes of the board."""
     keys = ("name", "neurons", "synapses", "cores", "tier")
@@ -150,12 +162,14 @@ def by_layer(program: Program) -> list[dict[str, Any]]:
 
 def agreement(program: Program, clean: Samples, options: argparse.Namespace) -> dict[str, Any]:
     """Every backend that is asked for, against the emulator."""
-    some, few = clean.select(slice(options.states)), clean.select(slice(options.lava))
     found = {"reference, outputs": against(reference.emulate, program, clean, "outputs", False)}
     if options.states:
+        some = clean.select(slice(options.states))
+        found["streamed step by step, scores"] = streamed(program, some)
         found["reference, every spike and state"] = against(reference.emulate, program, some, "all", True)
     if options.lava:
-        found["Lava, every spike and state"] = against(simulate_on_lava, program, few, "all", True)
+        on_lava, few = partial(simulate_on_lava, timeout=LAVA_SECONDS), clean.select(slice(options.lava))
+        found["Lava, every spike and state"] = against(on_lava, program, few, "all", True)
     return found
 
 
@@ -246,12 +260,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def by_condition(of: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Accuracies of several seeds, by condition."""
-    return {name: with_mean([each["accuracy"][name] for each in of]) for name in of[0]["accuracy"]}
-
-
-def with_mean(values: list[float]) -> dict[str, Any]:
-    """Of several seeds."""
-    return {"seeds": [round(value, 2) for value in values], "mean": round(float(np.mean(values)), 3)}
+    values = {name: [each["accuracy"][name] for each in of] for name in of[0]["accuracy"]}
+    return {name: {"seeds": [round(one, 2) for one in of], "mean": round(float(np.mean(of)), 3)} for name, of in values.items()}
 
 
 def points(forms: Mapping[str, Any]) -> dict[str, dict[str, float]]:

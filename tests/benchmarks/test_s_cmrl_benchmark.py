@@ -59,6 +59,14 @@ def program(weight: int) -> Program:
     return Program(nodes, (Connection("input", "cells", synapse),), {"output": Output("cells", "spike_count")})
 
 
+def test_a_stream_of_the_samples_decides_as_their_whole_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = (np.random.default_rng(0).random((5, 10, 3)) < 0.5).astype(np.float32)
+    samples = Samples({"input": x}, np.zeros(10, np.int64), "test")
+    assert s_cmrl.streamed(program(2), samples) == {"samples": 10, "compared": 20, "mismatches": 0}
+    monkeypatch.setattr(s_cmrl, "emulate", lambda _, *rest: emulate(program(4), *rest))
+    assert s_cmrl.streamed(program(2), samples)["mismatches"] > 0
+
+
 def test_backends_are_compared_on_every_sample_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s_cmrl, "BLOCK", 4)
     x = (np.random.default_rng(0).random((5, 10, 3)) < 0.5).astype(np.float32)
