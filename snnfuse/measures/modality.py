@@ -50,8 +50,7 @@ def measure_modalities(
     rows, features = [], []
     for number, condition in enumerate(conditions):
         samples = read(condition.snr_db)
-        labels = samples.labels
-        if labels is None:
+        if (labels := samples.labels) is None:
             raise InputError(f"{samples.source}: accuracy needs labels")
         inputs = condition.apply(samples.inputs, seed)
         row: dict[str, Any] = condition.to_json() | {"samples": len(samples), "float": None, "deployed": None}
