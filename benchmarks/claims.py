@@ -29,6 +29,7 @@ def parser(document: str, sets: Sequence[str] = DATA, **sizes: int) -> argparse.
              "tests": "test pairs, at most", "channels": "of each token"}  # fmt: skip
     for name, default in sizes.items():
         made.add_argument(f"--{name}", type=int, default=default, help=words.get(name, name))
+    made.add_argument("--deployed-seeds", type=int, default=1, help="seeds whose networks are deployed too")
     made.add_argument("--keep", type=Path, metavar="FILE", help="rows, as JSON lines; what it has is not measured again")
     made.add_argument("--minutes", type=float, help="after which nothing more is begun; what is missing is measured by the next call")
     made.add_argument("--docs", type=Path, metavar="DIR", help="write the tables into the page there")

@@ -139,7 +139,6 @@ def energy(like: Sequence[Row]) -> str:
 def main() -> None:
     parser = claims.parser(__doc__, shown=6000, channels=16, pairs=3000, tests=400)
     parser.add_argument("--form", action="append", choices=tuple(FORMS), help="default: all of them")
-    parser.add_argument("--deployed-seeds", type=int, default=1, help="seeds that are deployed too")
     options = parser.parse_args()
     found = claims.rows(options, "form", options.form or tuple(FORMS), lambda one: measure(one, options))
     claims.publish(claims.sections(found, tables), options, BEGIN, END)
