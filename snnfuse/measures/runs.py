@@ -110,7 +110,8 @@ def of_model(model: "nn.Module") -> Runner:
     def run(block: Inputs) -> Run:
         counts: dict[str, NDArray] = {}
 
-        def count(name: str, spikes: Any) -> None:
+        def count(name: str, found: Any) -> None:
+            spikes = found[0] if isinstance(found, tuple) else found  # of neurons that give their potentials too
             fired = np.count_nonzero(spikes.numpy()[None], 0)
             counts[name] = counts[name] + fired if name in counts else fired
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from s_cmrl_networks import lively, pictures
+from snntorch import SpikingNeuron
 
 from snnfuse.compile.settings import DEFAULTS
 from snnfuse.compile.tracing import trace_module
@@ -29,6 +30,7 @@ from snnfuse.measures import (
 )
 from snnfuse.measures import runs as runs_module
 from snnfuse.networks import build
+from snnfuse.networks import run as through_time
 
 SMALL = {"image": [1, 8, 8], "audio": 80, "channels": [4, 4], "hidden": [24], "embedding": 16, "fused": 16}
 
@@ -145,6 +147,25 @@ def test_where_each_modality_reads_the_other_an_embedding_is_of_its_own_input(fu
         changed = {n: 1 - x.numpy() if n != name else x.numpy() for n, x in inputs.items()}
         same, other = (emulate(found, found.encode(x), "all").spikes[node] for x in ({n: x.numpy() for n, x in inputs.items()}, changed))
         assert same.any() and (same == other).all()
+
+
+def test_spikes_of_neurons_that_give_their_potentials_too_are_counted() -> None:
+    torch.manual_seed(0)
+    model = build("fd-fusion", SMALL | {"l2": "membrane"}).eval()
+    x = {
+        "image": np.random.default_rng(0).random((6, 3, 1, 8, 8), np.float32) * 4,
+        "audio": np.random.default_rng(1).random((6, 3, 80), np.float32),
+    }
+    found = of_model(model)(x)
+    per_step: list[torch.Tensor] = []
+    neurons = model.get_submodule("vision.2")
+    handle = neurons.register_forward_hook(lambda _, __, spikes: per_step.append(spikes[0] if isinstance(spikes, tuple) else spikes))
+    with torch.no_grad():
+        through_time(model, *(torch.from_numpy(x[name]) for name in model.inputs))
+    handle.remove()
+    assert (found.counts["vision.2"] == torch.stack(per_step).sum(0).numpy()).all() and found.counts["vision.2"].any()
+    potentials = [name for name, module in model.named_modules() if isinstance(module, SpikingNeuron) and module.output]
+    assert potentials and set(potentials) <= set(found.counts)
 
 
 def test_float_runs_of_graph_and_model_agree(model, graph, program: Program, samples: Samples) -> None:
