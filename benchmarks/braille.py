@@ -15,6 +15,7 @@ import nir
 import numpy as np
 
 from snnfuse.export import lower, quantize, simulate
+from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.hardware import compare, emulate
 from snnfuse.hardware.backends.lava import simulate_on_lava
 
@@ -28,7 +29,7 @@ def load(folder: Path) -> tuple[nir.NIRGraph, np.ndarray, np.ndarray]:
     with np.load(folder / RECORDINGS) as data:
         spikes = np.unpackbits(data["spikes"], axis=-1, count=12)
         labels = data["labels"]
-    return nir.read(folder / GRAPH), spikes.transpose(1, 0, 2).astype(float), labels
+    return read_graph(folder / GRAPH), spikes.transpose(1, 0, 2).astype(float), labels
 
 
 def split(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

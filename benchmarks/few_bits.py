@@ -30,6 +30,7 @@ from benchmarks.braille import report
 from benchmarks.random_networks import draw
 from snnfuse.diagnosis.chaos import moved
 from snnfuse.export import lower, quantize, simulate, to_nir
+from snnfuse.export.lowering.nir_file import read_graph
 from snnfuse.hardware import emulate
 from snnfuse.hardware.errors import CalibrationWarning, SaturationWarning
 from snnfuse.hardware.ir.program import Program
@@ -99,7 +100,7 @@ def measure_braille(options: argparse.Namespace, rows: Rows) -> None:
     folder = options.data_dir or Path(os.environ.get("SNNFUSE_DATA", "../shared/data"))
     graph, spikes, labels = braille.load(folder)
     if options.graph is not None:
-        graph = nir.read(options.graph)
+        graph = read_graph(options.graph)
     network = lower(graph)
     floats = simulate(network, {"input": spikes}, voltages=False).spikes[next(iter(network.outputs.values()))].sum(0).argmax(1)
     for seed in range(options.first, options.first + (3 if options.quick else CALIBRATIONS)):

@@ -28,7 +28,7 @@ def read_graph(path: str | Path) -> nir.NIRGraph:
     return shown(graph)
 
 
-def _graph(path: Path, file: h5py.File) -> nir.NIRNode:
+def _graph(path: Path, file: h5py.Group) -> nir.NIRNode:
     try:
         return nir.dict2NIRNode(_unchecked(hdf2dict(file["node"])))
     except Exception as error:  # nir raises anything at all on a damaged or foreign file
