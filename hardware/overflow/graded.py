@@ -147,8 +147,8 @@ PRODUCT, RELAY, MAXIMUM, INVERSE_ROOT = ProductBounds(), RelayBounds(), MaximumB
 
 
 def _register(x: Bound) -> Bound:
-    """Within what a 32-bit product needs to be known to wrap, so that 64 bits hold it."""
-    return x.clip(-INT32_LIMIT, INT32_LIMIT)
+    """Within one more than 32 bits hold: 64 bits hold a product then, and a factor that may wrap still leaves 32 bits times 1 or -1."""
+    return x.clip(-INT32_LIMIT - 1, INT32_LIMIT + 1)
 
 
 def _message(payload: Interval) -> Interval:

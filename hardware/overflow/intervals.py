@@ -100,7 +100,8 @@ class _Arriving:
 
 
 def _scaled(sums: NDArray, factor: float) -> NDArray[np.float64]:
-    return np.where(sums == 0, 0.0, np.asarray(sums, np.float64) * factor)
+    with np.errstate(invalid="ignore"):  # nothing, however often, is nothing
+        return np.where(sums == 0, 0.0, np.asarray(sums, np.float64) * factor)
 
 
 def _arrives(connection: Connection, sent: Interval) -> Interval:
