@@ -4,6 +4,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -115,7 +116,10 @@ def _check_container(path: Path) -> None:
     except Exception as error:  # of the decompressors
         raise InputError(f"{path}: damaged ({type(error).__name__}: {first_line(error)}); copy or save it again") from error
     if damaged is not None:
-        raise InputError(f"{path}: damaged at {damaged}; copy or save it again")
+        raise InputError(f"{path}: damaged at {shown(damaged)}; copy or save it again")
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:  # which of them a reader takes is its own choice, and torch's is not zipfile's
+        raise InputError(f"{path}: damaged, it holds {shown(twice)} twice; copy or save it again")
     if not any(name.endswith("/data.pkl") for name in names):
         raise InputError(f"{path}: a zip file, but not one of torch.save (it holds {some(names)})")
 
