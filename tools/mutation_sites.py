@@ -4,7 +4,7 @@ import ast
 import copy
 import gc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
@@ -17,6 +17,8 @@ OPERATORS: dict[type, type] = {
     ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.And: ast.Or, ast.Or: ast.And, ast.USub: ast.UAdd,
 }  # fmt: skip
+UNSEEN = ("copy", "maxsize", "sparse", "strict")
+"""Arguments that change no result: what is copied, kept or written out for speed, and a check of zip against a fault of our own."""
 NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "any": "all", "all": "any"}
 
 
@@ -49,24 +51,26 @@ class Site:
 
 
 def sites(file: str, tree: ast.Module) -> Iterator[Site]:
-    """Everything of a file that can be changed, but messages."""
+    """Everything of a file that can be changed and might change a result: not messages, annotations and types, nor `UNSEEN` arguments."""
     index = {node: number for number, node in enumerate(ast.walk(tree))}
     seen: Counter[str] = Counter()
     waiting: list[tuple[ast.AST, tuple[int, ...], str, str]] = [(tree, (), "", "")]
     while waiting:
         node, lines, outer, function = waiting.pop()
-        if isinstance(node, ast.JoinedStr):
+        if isinstance(node, ast.JoinedStr) or _is_unseen(node, function):
             continue
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             outer = f"{outer}.{node.name}" if outer else node.name
             inside = isinstance(node, ast.FunctionDef) or bool(function)
             body = {id(inner) for inner in node.body}
-            waiting += [(inner, lines, outer, outer if inside and id(inner) in body else function) for inner in ast.iter_child_nodes(node)]
+            parts = [part for part in ast.iter_child_nodes(node) if part is not getattr(node, "returns", None)]
+            waiting += [(inner, lines, outer, outer if inside and id(inner) in body else function) for inner in parts]
             continue
         if isinstance(node, ast.stmt):
             end = node.body[0].lineno - 1 if isinstance(node, (ast.If, ast.For, ast.While, ast.With)) else node.end_lineno or node.lineno
             lines = tuple(range(node.lineno, max(end, node.lineno) + 1))
-        waiting += [(inner, lines, outer, function) for inner in ast.iter_child_nodes(node)]
+        inside = [node.target, *filter(None, [node.value])] if isinstance(node, ast.AnnAssign) else ast.iter_child_nodes(node)
+        waiting += [(inner, lines, outer, function) for inner in inside]
         for place in range(_choices(node)):
             changed = copy.deepcopy(node)
             _change(changed, place)
@@ -74,6 +78,13 @@ def sites(file: str, tree: ast.Module) -> Iterator[Site]:
             seen[f"{function}: {what}"] += 1
             what += f" ({seen[f'{function}: {what}']})" if seen[f"{function}: {what}"] > 1 else ""
             yield Site(file, index[node], place, lines or (getattr(node, "lineno", 1),), function, what)
+
+
+def _is_unseen(node: ast.AST, function: str) -> bool:
+    if isinstance(node, ast.keyword):
+        return node.arg in UNSEEN
+    is_union = isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and not function  # of types, where no function runs
+    return is_union or isinstance(node, ast.arg)
 
 
 def _choices(node: ast.AST) -> int:
@@ -117,15 +128,23 @@ def replace(file: str, code: CodeType) -> None:
     SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
 
 
-def patch(site: Site) -> None:
+def functions_of(files: Iterable[str]) -> dict[str, list[FunctionType]]:
+    """Every function that was made of these files."""
+    found: dict[str, list[FunctionType]] = {file: [] for file in files}
+    by_path = {str(ROOT / file): made for file, made in found.items()}
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType) and each.__code__.co_filename in by_path:
+            by_path[each.__code__.co_filename].append(each)
+    return found
+
+
+def patch(site: Site, functions: Iterable[FunctionType]) -> None:
     """Give the functions of a module the changed code."""
     changed = {(code.co_name, code.co_firstlineno): code for code in _codes(mutant(site))}
-    file = str(ROOT / site.file)
-    for found in gc.get_objects():
-        if isinstance(found, FunctionType) and found.__code__.co_filename == file:
-            code = changed.get((found.__code__.co_name, found.__code__.co_firstlineno))
-            if code is not None:
-                found.__code__ = code
+    for found in functions:
+        code = changed.get((found.__code__.co_name, found.__code__.co_firstlineno))
+        if code is not None:
+            found.__code__ = code
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
