@@ -5,6 +5,7 @@ log-mel    n bands of 32 ms of sound, every 8 ms a step: log power relative to f
            nothing that comes later and needs nothing measured before; networks for it are trained on `log_mel_steps`.
 """
 
+import warnings
 import wave
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,18 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.features import FLOOR, HOP_SECONDS, WINDOW_SECONDS, mel_filters
-from snnfuse.hardware.errors import EnvironmentProblem, InputError
+from snnfuse.hardware.errors import DataWarning, EnvironmentProblem, InputError
 from snnfuse.hardware.limits import check_limit
 from snnfuse.hardware.reading import check_regular, reading
 
 Features = Literal["samples", "log-mel"]
 BLOCK = 1024  # samples read at once
-UNKNOWN = (1 << 31) - (1 << 16)  # bytes, from which on a header stands for "until the end": streams are written with it
+UNKNOWN = (range((1 << 31) - (1 << 16), (1 << 31) + 1), range((1 << 32) - (1 << 12), 1 << 32))
+"""Bytes of sound that stand for "until the end": sox and arecord write some 2 GiB of whole frames for a stream, ffmpeg 2**32 - 1."""
 FULL_SCALE = {1: 128, 2: 1 << 15, 3: 1 << 23, 4: 1 << 31}  # by bytes of a sample
 
 
 def wav_blocks(path: Path) -> tuple[int, Iterator[NDArray[np.float64]]]:
     """Samples per second, and blocks of mono samples in [-1, 1], which are read as they are asked for.
+
+    Warns:
+        DataWarning: while it is read, that its header does not say how long it is, as those of streams do not, and where it ended.
 
     Raises:
         InputError: no readable WAV file of whole numbers; while it is read, that it is truncated.
@@ -55,8 +60,12 @@ def _blocks(path: Path, file: wave.Wave_read) -> Iterator[NDArray[np.float64]]:
         while raw := file.readframes(BLOCK):
             read += len(raw) // frame
             yield _decoded(raw[: len(raw) // frame * frame], file.getsampwidth()).reshape(-1, channels).mean(1)
-    if read < declared and declared * frame < UNKNOWN:
+    if read == declared:
+        return
+    if not any(declared * frame in sizes for sizes in UNKNOWN):
         raise InputError(f"{path}: ends after {read} of {declared} frames; it is truncated")
+    said = "its header does not say how long it is, as those of streams do not"
+    warnings.warn(f"{path}: {said}; read to its end, {read} frames", DataWarning, stacklevel=2)
 
 
 def _decoded(raw: bytes, width: int) -> NDArray[np.float64]:

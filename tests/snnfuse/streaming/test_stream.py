@@ -13,7 +13,7 @@ from cli_calls import FOR, Cli, assert_error
 
 from snnfuse.export import read_bundle, write_bundle
 from snnfuse.hardware import Connection, Dense, GradedInput, Lif, Output, Program, SpikeInput, emulate
-from snnfuse.hardware.errors import EnvironmentProblem, InputError, UnsafeFileError
+from snnfuse.hardware.errors import DataWarning, EnvironmentProblem, InputError, UnsafeFileError
 from snnfuse.streaming import Settings, open_stream
 from snnfuse.streaming.audio import log_mel_steps, wav_blocks
 
@@ -159,12 +159,25 @@ def test_a_truncated_wav_file_is_named_where_it_ends(tmp_path: Path) -> None:
         read += wav_blocks(tmp_path / "a.wav")[1]
 
 
-def test_a_wav_file_of_unknown_length_is_read_to_its_end(tmp_path: Path) -> None:
-    write_wav(str(tmp_path / "a.wav"), np.arange(5000)[:, None])
-    content = bytearray((tmp_path / "a.wav").read_bytes())
-    content[4:8] = content[40:44] = b"\xff\xff\xff\xff"  # as programs write it that do not know yet
-    (tmp_path / "a.wav").write_bytes(content)
-    assert sum(map(len, wav_blocks(tmp_path / "a.wav")[1])) == 5000
+def declaring(path: Path, size: int) -> Path:
+    """A WAV file of 5000 frames of two bytes, whose header says that it holds `size` bytes of sound."""
+    write_wav(str(path), np.arange(5000)[:, None])
+    content = bytearray(path.read_bytes())
+    content[4:8], content[40:44] = min(size + 36, 2**32 - 1).to_bytes(4, "little"), size.to_bytes(4, "little")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("size", [2**32 - 1, 2**31, 2**31 - 1, 0x7FFFF000])
+def test_a_wav_file_of_unknown_length_is_read_to_its_end_and_says_so(tmp_path: Path, size: int) -> None:
+    with pytest.warns(DataWarning, match="a.wav: its header does not say how long it is, .*; read to its end, 5000 frames"):
+        assert sum(map(len, wav_blocks(declaring(tmp_path / "a.wav", size))[1])) == 5000
+
+
+@pytest.mark.parametrize("size", [2**32 - 2**16, 3 * 2**30, 2**31 + 2**20, 2**30, 10002])
+def test_a_wav_file_that_holds_less_than_it_declares_is_truncated(tmp_path: Path, size: int) -> None:
+    with pytest.raises(InputError, match=f"a.wav: ends after 5000 of {size // 2} frames; it is truncated"):
+        list(wav_blocks(declaring(tmp_path / "a.wav", size))[1])
 
 
 def test_a_rate_that_no_sound_has(tmp_path: Path) -> None:
