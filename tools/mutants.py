@@ -56,9 +56,9 @@ class Mutants:
     def pytest_runtestloop(self, session: Any) -> bool:
         traced = ROOT / "build" / "mutants.json"
         traced.parent.mkdir(exist_ok=True)
-        ended = in_child(lambda pipe: self.trace(session, traced, pipe), TRACING_S)
+        ended = in_child(lambda pipe: self.trace(session, traced), TRACING_S)
         if ended.code != 0:
-            print(f"the tests fail before anything is changed: {ended.killer}", file=sys.stderr, flush=True)
+            print(f"the tests ended with {ended.code} before anything was changed", file=sys.stderr, flush=True)
             os._exit(2)
         self.asked = Asked(
             {
@@ -68,7 +68,8 @@ class Mutants:
         )
         self.functions = functions_of(FILES)
         gc.freeze()
-        print(f"{len(self.items)} tests", flush=True)
+        left_out = sorted(set(self.items) - set(self.asked.ran))
+        print(f"{len(self.items)} tests; left out, for they fail with a tracer: {', '.join(left_out) or 'none'}", flush=True)
         for number, site in enumerate(self.chosen, 1):
             if not self.is_killed(site):
                 self.survivors.append(site)
@@ -77,16 +78,15 @@ class Mutants:
                 print(f"{number} of {len(self.chosen)}: {number - len(self.survivors)} killed", flush=True)
         return True
 
-    def trace(self, session: Any, file: Path, pipe: int) -> int:
-        """Run every test that is not recorded yet; returns 0, or ends where one fails."""
+    def trace(self, session: Any, file: Path) -> int:
+        """Run every test that is not recorded yet, and keep which lines those that pass ran."""
         tracer, known = Tracer(FILES), recorded(file)
-        for plugin in (tracer, Failed(pipe)):
-            session.config.pluginmanager.register(plugin)
+        session.config.pluginmanager.register(tracer)
         run_items([item for name, item in self.items.items() if name not in known])
         found = {name: ran for name, ran in known.items() if name in self.items}
-        found |= {
-            name: [ran.seconds, {f: sorted(lines) for f, lines in ran.lines.items()}, ran.compiled] for name, ran in tracer.ran.items()
-        }
+        for name, ran in tracer.ran.items():
+            if name not in tracer.failed:
+                found[name] = [ran.seconds, {f: sorted(lines) for f, lines in ran.lines.items()}, ran.compiled]
         file.write_text(json.dumps(found))
         return 0
 

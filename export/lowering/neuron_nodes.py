@@ -86,7 +86,7 @@ def _firing(name: str, node: Firing, neuron: Population) -> Population:
 
 
 def check_numbers(name: str, node: nir.NIRNode, lowering: NodeLowering) -> None:
-    """InputError naming the node and parameter that holds anything but finite real numbers."""
+    """InputError naming the node and parameter that holds anything but real numbers that are finite in float32 too, as other tools read."""
     for key in lowering.numbers:
         value = getattr(node, key, None)
         if (value is None and key in lowering.optional) or (key == "padding" and isinstance(value, (str, bytes))):
@@ -97,10 +97,13 @@ def check_numbers(name: str, node: nir.NIRNode, lowering: NodeLowering) -> None:
             array = np.asarray(None)
         if array.dtype.kind not in "fiub" or not array.size:
             raise InputError(f"node {name!r}: {key} holds {_shown(value)}, where real numbers are needed; write the graph again")
-        if key in lowering.endless and not np.isnan(array).any() and not (array == -np.inf).any():
-            continue
-        if not np.isfinite(array).all():
+        is_finite = np.isfinite(array)
+        if not (is_finite | (array == np.inf) if key in lowering.endless else is_finite).all():
             raise InputError(f"node {name!r}: {key} holds NaN or infinite values; was the network trained to the end?")
+        beyond = array[is_finite & (np.abs(array.astype(np.float64, copy=False)) > LARGEST)]
+        if beyond.size:
+            said = f"{key} holds {float(beyond.flat[0]):g}, which float32 cannot, so that other tools would read infinity"
+            raise InputError(f"node {name!r}: {said}; was the network trained to the end?")
 
 
 def _shown(value: object) -> str:
@@ -126,6 +129,7 @@ _THRESHOLD_ROWS = (
         "a product of counts x and q, if it can be shown that x <= N and q <= 1: an AND neuron or a product neuron"),
     Row(GROUP, "Threshold", "after anything else, an Input too", "exact", "a population that forgets from step to step"),
 )  # fmt: skip
+LARGEST = float(np.finfo(np.float32).max)
 _ENDLESS = ("tau", "tau_mem", "tau_syn", "r", "v_threshold")  # infinity: it never decays, and never fires
 _MEMBRANE, _CUBA = ("tau", "r", "v_leak"), ("tau_mem", "tau_syn", "r", "w_in", "v_leak")
 _RESET = ("v_threshold", "v_reset")

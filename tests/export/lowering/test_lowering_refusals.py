@@ -29,6 +29,9 @@ def test_what_cannot_be_kept_is_named(node: nir.NIRNode, message: str) -> None:
     [
         (nir.Affine(np.eye(4), np.array([0, np.nan, 0, 0])), "node 'n0': bias holds NaN or infinite"),
         (nir.Linear(np.full((4, 4), np.inf)), "node 'n0': weight holds NaN or infinite"),
+        (nir.Linear(np.eye(4) * 1e308), r"node 'n0': weight holds 1e\+308, which float32 cannot"),
+        (nir.Affine(np.eye(4), np.full(4, -3.5e38)), r"node 'n0': bias holds -3.5e\+38, which float32 cannot"),
+        (nir.Scale(np.array(1e39)), r"node 'n0': scale holds 1e\+39, which float32 cannot"),
         (nir.Linear(np.eye(3)), r"node 'n0': weights of shape \(3, 3\) cannot take an input of shape \(4,\)"),
         (nir.Linear(np.ones((5, 4))), r"gives shape \(5,\), but 'n1' has \(4,\)"),
     ],
