@@ -18,7 +18,8 @@ OPERATORS: dict[type, type] = {
     ast.NotEq: ast.Eq, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.And: ast.Or, ast.Or: ast.And, ast.USub: ast.UAdd,
 }  # fmt: skip
 UNSEEN = ("copy", "maxsize", "sparse", "strict")
-"""Arguments that change no result: what is copied, kept or written out for speed, and a check of zip against a fault of our own."""
+"""Arguments that change no result: what is copied, kept or written out for speed, and a check of zip against a fault of our own. Nor does
+another negative number than -1 in a reshape: each stands for the size that is left."""
 NAMES = {"min": "max", "max": "min", "minimum": "maximum", "maximum": "minimum", "any": "all", "all": "any"}
 
 
@@ -55,9 +56,10 @@ def sites(file: str, tree: ast.Module) -> Iterator[Site]:
     index = {node: number for number, node in enumerate(ast.walk(tree))}
     seen: Counter[str] = Counter()
     waiting: list[tuple[ast.AST, tuple[int, ...], str, str]] = [(tree, (), "", "")]
+    left = {size for node in index for size in _sizes_left(node)}
     while waiting:
         node, lines, outer, function = waiting.pop()
-        if isinstance(node, ast.JoinedStr) or _is_unseen(node, function):
+        if isinstance(node, ast.JoinedStr) or node in left or _is_unseen(node, function):
             continue
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
             outer = f"{outer}.{node.name}" if outer else node.name
@@ -78,6 +80,13 @@ def sites(file: str, tree: ast.Module) -> Iterator[Site]:
             seen[f"{function}: {what}"] += 1
             what += f" ({seen[f'{function}: {what}']})" if seen[f"{function}: {what}"] > 1 else ""
             yield Site(file, index[node], place, lines or (getattr(node, "lineno", 1),), function, what)
+
+
+def _sizes_left(node: ast.AST) -> list[ast.AST]:
+    """The numbers of a negative size, in a call of reshape."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "reshape":
+        return []
+    return [each.operand for each in node.args if isinstance(each, ast.UnaryOp) and isinstance(each.op, ast.USub)]
 
 
 def _is_unseen(node: ast.AST, function: str) -> bool:

@@ -6,6 +6,7 @@ import resource
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +148,8 @@ def in_child(work: Callable[[int], int], seconds: float) -> Ended:
 
 
 class Asked:
-    """Chooses the tests that a change is shown to: those that killed others of its file first, then the quickest."""
+    """Chooses the tests that a change is shown to: those that killed others of its file first, then the quickest case of each function, the
+    second of each, and so on."""
 
     def __init__(self, ran: Mapping[str, Ran]) -> None:
         self.ran = ran
@@ -162,7 +164,12 @@ class Asked:
             found = [name for name, test in self.ran.items() if test.lines.get(site.file, set()) & set(site.lines)]
         else:
             found = [name for name, test in self.ran.items() if not test.compiled and (site.file in test.lines or self._is_own(site, name))]
-        quickest = sorted(found, key=lambda name: (-self.kills.get((site.file, name), 0), self.ran[name].seconds))
+        seen: Counter[str] = Counter()
+        case: dict[str, int] = {}
+        for name in sorted(found, key=lambda name: self.ran[name].seconds):
+            seen[name.partition("[")[0]] += 1
+            case[name] = seen[name.partition("[")[0]]
+        quickest = sorted(found, key=lambda name: (-self.kills.get((site.file, name), 0), case[name], self.ran[name].seconds))
         until = accumulate(self.ran[name].seconds for name in quickest)
         return [name for name, seconds in zip(quickest, until, strict=True) if seconds < MOST_S] or quickest[:1]
 

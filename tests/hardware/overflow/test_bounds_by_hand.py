@@ -14,6 +14,7 @@ from snnfuse.hardware import Connection, Constant, Dense, Diagonal, GradedInput,
 from snnfuse.hardware.ir.bias_input import BiasedLif
 from snnfuse.hardware.ir.inverse_root import InverseRoot
 from snnfuse.hardware.ir.lif import Reset
+from snnfuse.hardware.ir.sigma_delta import Sigma
 from snnfuse.hardware.overflow import state_bounds
 from snnfuse.hardware.overflow.bounds import Event, Interval, NeuronBounds, Peaks, States
 from snnfuse.hardware.overflow.graded import INVERSE_ROOT, MAXIMUM, PRODUCT, RELAY
@@ -105,6 +106,27 @@ def test_a_lif_that_feeds_itself_is_narrowed_in_four_rounds() -> None:
         assert [rate is None for _, rate in given.assumed] == [True] + [False] * (rounds - 1)
 
 
+def test_registers_end_where_they_do() -> None:
+    """The current wraps at -2**23 and above 2**23, a voltage clips at either, and 24 bits of a message hold neither."""
+    for end in (0, 2**23 - 2, 2**23 - 1, 2**23, 2**23 + 1):
+        for low, high in ((-end, 0), (0, end)):
+            bound = interval([(low, high)])
+            possible = {event: bool(found.possible(bound)[0]) for event, found in {**LIF.events, **RELAY.events}.items()}
+            assert possible == {
+                "u wraps": low <= -(2**23) or high > 2**23, "v clips high": high >= 2**23, "v clips low": low <= -(2**23),
+                "payload leaves its message": max(-low, high) >= 2**23,
+            }  # fmt: skip
+    assert LIF.events["u wraps"].farthest(interval([(-7, 5), (-5, 7)])).tolist() == [7, 7]
+
+
+def test_only_a_voltage_that_fires_and_resets_to_zero_may_clip() -> None:
+    below, never = np.array([1, 2**17 - 1], np.int32), np.array([1, 2**17], np.int32)
+    for reset in get_args(Reset):
+        for vth, event in ((below, "v clips high"), (never, "v clips high"), (below, "v clips low"), (below, "u wraps")):
+            harmless = reset == "zero" and vth is below and event == "v clips high"
+            assert LIF.is_harmless(Lif((2,), 0, 0, vth, reset=reset), event) is harmless
+
+
 @pytest.mark.parametrize("kind", [Lif, BiasedLif])
 @pytest.mark.parametrize("reset", get_args(Reset))
 def test_raw_states_and_peaks_of_a_run(reset: str, kind: type[Lif]) -> None:
@@ -146,7 +168,7 @@ def maximum_by_hand(x: tuple[int, int], y: tuple[int, int]) -> tuple[int, int]:
 @pytest.mark.parametrize("exponent", [0, 1, 31])
 def test_payloads_are_those_of_their_equations(exponent: int) -> None:
     rng, size = np.random.default_rng(exponent), 600
-    x, y = (drawn_intervals(rng, size, [0, 1, 2, 7, 2**15, 2**16, 46341, 2**31 - 1, 2**31, 2**33]) for _ in range(2))
+    x, y = (drawn_intervals(rng, size, [0, 1, 2, 7, 2**15, 2**16, 46341, 2**23 - 1, 2**23, 2**31 - 1, 2**31, 2**33]) for _ in range(2))
     x[:4], y[:4] = [(-(2**16), 5), (5, 2**16), (-(2**16), -1), (0, 2**15)], [(0, 2**15), (0, 2**15), (-1, 2**15), (0, 2**16)]
     ports = {0: interval(x), 1: interval(y)}
     expected = [product_by_hand(*row, exponent) for row in zip(x, y)]
@@ -175,6 +197,10 @@ def test_a_relay_that_feeds_itself_adds_up_as_many_steps_as_there_are(steps: int
     assert found == ([(steps * low, steps * high) for low, high in each] if counted else [(-BEYOND, BEYOND)] * 4)
     still = _Arriving(Program(nodes, links, {}), "r", {"g": interval([(0, 0)] * 4)}, {}, {})
     assert pairs(RELAY.bounds(nodes["r"], still, steps).payload) == [(0, 0)] * 4
+    for low, high in ((0, 1), (-1, 0)):  # one end stays
+        grows = _Arriving(Program(nodes, links, {}), "r", {"g": interval([(low, high)] * 4)}, {}, {})
+        ends = (steps * low, steps * high) if counted else (-BEYOND, BEYOND)
+        assert pairs(RELAY.bounds(nodes["r"], grows, steps).payload) == [ends] * 4
 
 
 def test_raw_payloads_and_their_wraps() -> None:
@@ -310,3 +336,5 @@ def test_only_a_window_bounds_what_adds_up() -> None:
     assert not sums_over_time(Program(nodes, forward, {}))
     assert not sums_over_time(Program(nodes, (*forward, Connection("l", "l", one)), {}))
     assert sums_over_time(Program(nodes, (*forward, Connection("l", "l", one), Connection("r", "r", one)), {}))
+    adding = Program({**nodes, "sum": Sigma((1,))}, (*forward, Connection("r", "sum", one)), {})
+    assert sums_over_time(adding)  # one of its populations
