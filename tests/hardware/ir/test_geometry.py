@@ -82,6 +82,8 @@ def test_the_ends_of_what_a_geometry_may_be() -> None:
         ({"dilation": (LARGEST + 1, 1)}, f"dilation is two integers of at most {LARGEST}"),
         ({"input_shape": (1, 1, LARGEST + 1)}, rf"input shape is three integers of at most {LARGEST}, \(channels, height, width\)"),
         ({"padding": (0, LARGEST // 2 + 1)}, f"more than {LARGEST} neurons"),
+        ({"input_shape": (1, 2, 2**30), "stride": (2, 2)}, rf"from \(1, 2, {2**30}\) to \(1, 1, {2**29}\): more than {LARGEST} neurons"),
+        ({"input_shape": (1, 2, 2**29), "padding": (1, 0)}, rf"to \(1, 4, {2**29}\): more than {LARGEST} neurons"),
         ({"stride": (1, 1, 1)}, "stride is two integers of at least 1"),
         ({"dilation": (0, 1)}, "dilation is two integers of at least 1"),
         ({"groups": 0}, "0 groups do not divide"),
