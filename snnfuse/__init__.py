@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # for type checkers, which do not follow __getattr__
     from snnfuse.checkpoints.checkpoint import load_checkpoint, save_checkpoint
     from snnfuse.diagnosis.diagnosing import diagnose
 
+    __version__: str
+
 _HOME = {
     "diagnose": "diagnosis.diagnosing",
     "load_checkpoint": "checkpoints.checkpoint",
@@ -22,6 +24,8 @@ __all__ = ["data", "diagnose", "export", "hardware", "load_checkpoint", "network
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("snnfuse")
     if name in _HOME:
         return getattr(importlib.import_module(f"snnfuse.{_HOME[name]}"), name)
     if name in _MODULES:
@@ -30,4 +34,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, "__version__"])

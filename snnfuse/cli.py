@@ -6,6 +6,7 @@ termination. Where a file made a reader fail in a way that nobody foresaw (`snnf
 is 2 and the trace goes into a log. With `--json -` an error is JSON on stdout too.
 """
 
+import atexit
 import errno
 import gc
 import importlib
@@ -15,12 +16,13 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -102,18 +104,31 @@ def import_extension(module: str) -> None:
         raise InputError(f"--import {module}: {type(error).__name__}: {error}") from error
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of `snnfuse`."""
-    _collect_seldom()
-    _open_standard_streams()
-    sys.exit(run(lambda: snnfuse, "snnfuse", sys.argv[1:]))
+    _run_and_end(lambda: snnfuse, "snnfuse")
 
 
-def export_main() -> None:
+def export_main() -> NoReturn:
     """Entry point of `snnfuse-export`, the same as `snnfuse export`."""
+    _run_and_end(lambda: load_command("export"), "snnfuse-export")
+
+
+def _run_and_end(load: Callable[[], click.Command], name: str) -> NoReturn:
+    """Run the command of this process and end it as multiprocessing ends its own: after threads, exit functions and output, but without
+    taking apart what torch and the compiler made, which took a second.
+    """
     _collect_seldom()
     _open_standard_streams()
-    sys.exit(run(lambda: load_command("export"), "snnfuse-export", sys.argv[1:]))
+    code = run(load, name, sys.argv[1:])
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  # as multiprocessing.process does: waits for threads
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # a pipe that nobody reads any more: what is left in it cannot be said
+        code = code or CLOSED_PIPE
+    os._exit(code)
 
 
 def board_main(bundle: str) -> int:
