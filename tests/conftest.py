@@ -53,7 +53,7 @@ def no_cache_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reports are written without pictures, which take a second each, but where a test is about them."""
+    """Reports are written without pictures, for which networks run once more, but where a test is about them."""
     monkeypatch.setenv("SNNFUSE_PICTURES", "off")
 
 

@@ -1,7 +1,6 @@
 """Weights and states against what their registers hold, as hls4ml's profiling shows values against types."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,16 +8,14 @@ from numpy.typing import NDArray
 from snnfuse.hardware.ir.fixed_point import STATE_LIMIT
 from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.pictures.canvas import ADDED, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from snnfuse.hardware.pictures.canvas import ADDED, BLUES, FONT, ROOM, SMALL, Drawing, Panel, line, shades, text, wide
 
 WEIGHT_BITS, STATE_BITS = 8, int(np.log2(STATE_LIMIT))  # of a magnitude that its register holds
 MOST = 40  # layers in one picture
+ROW, BIT = 25.0, 14.0  # pixels of a layer, and of a bit
 
 
-def draw_profile(program: Program, recording: Recording | None = None) -> "Figure":
+def draw_profile(program: Program, recording: Recording | None = None) -> Drawing:
     """A histogram per layer, as a row: how many bits the magnitudes of its weights have, and with a recording of states those of its
     currents and voltages; zeros are left out. The dashed line is what the register holds.
 
@@ -28,19 +25,20 @@ def draw_profile(program: Program, recording: Recording | None = None) -> "Figur
     """
     names = list(program.neurons)
     names = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(len(names), MOST)).astype(int))]
-    columns = list(_columns(program, recording, names))
-    figure = new_figure(8, 0.26 * len(names) + 1.3)
-    every = figure.subplots(1, len(columns), sharey=True, squeeze=False, width_ratios=[limit for _, limit, _ in columns])[0]
-    for axes, (title, limit, values) in zip(every, columns):
+    columns, rows = list(_columns(program, recording, names)), len(names)
+    left, top, height = wide(names) + 3 * ROOM, 2 * FONT + ROOM, ROW * rows
+    marks = list[str]()
+    for number, (title, limit, values) in enumerate(columns):
+        panel = Panel(left, top, BIT * (limit + 1), height, (0.5, limit + 1.5), (-0.5, rows - 0.5))
         counts = np.stack([np.bincount(bits(row), minlength=limit + 2)[1 : limit + 2] for row in values]).astype(float)
         shares = np.sqrt(counts / np.maximum(counts.sum(1, keepdims=True), 1))  # so that the few largest are seen
-        axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto", extent=(0.5, limit + 1.5, len(names) - 0.5, -0.5))
-        axes.axvline(limit + 0.5, color=ADDED, ls="--", lw=1.2)
-        axes.set(xlim=(0.5, limit + 1.5), xticks=range(4, limit + 1, 4))
-        axes.set_title(title, fontsize="medium")
-        axes.set_yticks(range(len(names)), names, parse_math=False)
-    figure.supxlabel("bits of the magnitude; dashed: what the register holds", fontsize="small")
-    return figure
+        held = [panel.at(limit + 0.5, y) for y in panel.y]
+        marks += [panel.image(shades(shares), BLUES), line(held, ADDED, 1.5, "4 3"), panel.frame(), panel.label_x(range(4, limit + 1, 4))]
+        marks += [text(panel.left + panel.width / 2, top - FONT, title), panel.label_y(range(rows), names if number == 0 else [""] * rows)]
+        left = panel.right + 2.5 * ROOM
+    words = "bits of the magnitude; dashed: what the register holds"
+    marks.append(text(left / 2, top + height + 2.7 * FONT, words, size=SMALL))
+    return Drawing(left, top + height + 3.6 * FONT, tuple(marks))
 
 
 def bits(values: NDArray) -> NDArray[np.int64]:

@@ -1,21 +1,19 @@
 """Spikes over time; of two runs, those of either alone marked."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.recording import Recording
-from snnfuse.hardware.pictures.canvas import ADDED, LOST, SAME, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from snnfuse.hardware.pictures.canvas import ADDED, FONT, LOST, PALE, ROOM, SAME, Drawing, Panel, legend, line, rgb, ticks, wide
+from snnfuse.hardware.pictures.canvas import marker as mark
 
 MOST = 8  # layers in one picture
 NEURONS = 64  # of a layer that are drawn: those in which two runs differ most, and others, evenly spaced
 GAP = 6  # rows between two layers
+WIDTH, ROW = 864.0, 1.73  # pixels of the picture, and of a neuron
 MARKED = 400  # differences up to which each has a cross too, so that single ones are seen
 
 
@@ -25,7 +23,7 @@ def draw_raster(
     nodes: list[str] | None = None,
     sample: int = 0,
     names: tuple[str, str] = ("first", "second"),
-) -> "Figure":
+) -> Drawing:
     """A band per layer: time steps to the right, a row per neuron, at most `NEURONS` of each layer.
 
     Args:
@@ -38,8 +36,6 @@ def draw_raster(
     Raises:
         InputError: a layer or sample that was not recorded, or two runs of different size.
     """
-    from matplotlib.colors import ListedColormap
-
     bands = list(_bands(recording, other, chosen_layers(recording, other, nodes), sample))
     steps, rows = max(len(band) for _, band, _ in bands), sum(band.shape[1] + GAP for _, band, _ in bands) - GAP
     picture, places, row = np.zeros((rows, steps), np.uint8), [], 0
@@ -47,24 +43,18 @@ def draw_raster(
         picture[row : row + band.shape[1], : len(band)] = band.T
         places.append(row + (band.shape[1] - 1) / 2)
         row += band.shape[1] + GAP
-    figure = new_figure(9, 0.018 * rows + 0.9)
-    axes = figure.add_subplot()
-    axes.imshow(picture, ListedColormap(["white", SAME, LOST, ADDED]), vmin=0, vmax=3, aspect="auto", interpolation="nearest")
-    marks = (
-        ("s", SAME, 1, "both" if other is not None else "spikes"),
-        ("x", LOST, 2, f"{names[0]} only"),
-        ("x", ADDED, 3, f"{names[1]} only"),
-    )
-    for marker, color, value, label in marks[: 1 if other is None else 3]:
-        neuron, time = np.nonzero(picture == value) if 1 < value and (picture > 1).sum() <= MARKED else ([], [])
-        axes.plot(time, neuron, marker=marker, color=color, ls="", ms=5, label=label)
+    labels = [words for _, _, words in bands]
+    left = wide(part for label in labels for part in label.split("\n")) + 3 * ROOM
+    size = max(WIDTH - left - ROOM, FONT), max(ROW * rows, 2.6 * FONT * len(bands))
+    panel = Panel(left, 2 * FONT, *size, (-0.5, steps - 0.5), (-0.5, rows - 0.5))
+    kinds = ((SAME, "both" if other is not None else "spikes"), (LOST, f"{names[0]} only"), (ADDED, f"{names[1]} only"))
+    marks = [panel.image(picture, rgb("#ffffff", SAME, LOST, ADDED)), legend(panel.right, FONT, kinds[: 1 if other is None else 3])]
+    if (picture > 1).sum() <= MARKED:
+        marks += [mark(*panel.at(t, n), "x", kinds[picture[n, t] - 1][0]) for n, t in zip(*np.nonzero(picture > 1))]
     for edge in np.cumsum([band.shape[1] + GAP for _, band, _ in bands])[:-1]:
-        axes.axhline(float(edge) - (GAP + 1) / 2, color="0.8", lw=0.8)
-    axes.set_yticks(places, [words for _, _, words in bands], parse_math=False)
-    axes.set(xlabel="time step", xlim=(-0.5, steps - 0.5), ylim=(rows - 0.5, -0.5))
-    axes.locator_params(axis="x", integer=True)
-    figure.legend(*axes.get_legend_handles_labels(), fontsize="small", loc="outside upper right", ncols=3)
-    return figure
+        marks.append(line([panel.at(x, float(edge) - (GAP + 1) / 2) for x in panel.x], PALE))
+    marks += [panel.frame(), panel.label_y(places, labels), panel.label_x(ticks(0, steps - 1, 10, whole=True), name="time step")]
+    return Drawing(WIDTH, panel.bottom + 3.8 * FONT, tuple(marks))
 
 
 def chosen_layers(recording: Recording, other: Recording | None = None, nodes: list[str] | None = None) -> list[str]:

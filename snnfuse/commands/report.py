@@ -85,7 +85,6 @@ def run_report(options: ReportOptions, console: Console) -> dict[str, Any]:
 
 def measure(bundle: "Bundle", name: str, options: ReportOptions, console: Console) -> dict[str, Any]:
     """`modality`, the figures in every condition, and `curves`, their SVG or None."""
-    from snnfuse.hardware.errors import EnvironmentProblem
     from snnfuse.measures import conditions_for, embedding_nodes, measure_modalities
     from snnfuse.report.contents import TestPart, runners
     from snnfuse.report.curves import draw_curves
@@ -103,14 +102,10 @@ def measure(bundle: "Bundle", name: str, options: ReportOptions, console: Consol
             read, conditions_for(clean.inputs, recordings=read.recordings), floats=floats, deployed=deployed, embeddings=nodes,
             seed=options.seed, progress=progress,
         )  # fmt: skip
-    found |= {"source": clean.source, "settings": asdict(settings), "seed": options.seed, "no_curves": None}
+    found |= {"source": clean.source, "settings": asdict(settings), "seed": options.seed}
     for row in found["rows"]:
         console.say(describe(row))
-    try:
-        return {"modality": found, "curves": draw_curves(found["rows"])}
-    except EnvironmentProblem as problem:
-        console.say(f"note: {problem}")
-        return {"modality": found | {"no_curves": str(problem)}, "curves": None}
+    return {"modality": found, "curves": draw_curves(found["rows"])}
 
 
 def read_as(bundle: "Bundle", name: str) -> "Settings | None":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 GOLDEN_SAMPLES = 32
 GOLDEN_UPDATES = 4_000_000  # neurons times steps: what Lava, on which `verify` runs them, does within minutes
-FAST_S = 1.0  # seconds of processor time that a search for overflows may take by default
+FAST_S = 0.5  # seconds of processor time that a search for overflows may take by default
 Step = Callable[[str], AbstractContextManager[Any]]
 
 

@@ -1,10 +1,10 @@
 """A bit width search as figures and as a plot: accuracy against synapse memory."""
 
-import io
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from snnfuse.hardware.errors import EnvironmentProblem
+from snnfuse.hardware.pictures import canvas
 
 if TYPE_CHECKING:
     from snnfuse.export.quantization.mixed_precision import Point
@@ -31,31 +31,29 @@ def _point(point: "Point") -> dict[str, Any]:
 
 
 def draw(found: "Found", max_drop: float) -> bytes:
-    """The same as SVG, equal for equal points.
+    """The same as an SVG file, equal for equal points: bytes on a logarithmic scale."""
+    kinds = (
+        ("tried", "o", canvas.PALE, found.points),
+        ("Pareto front", "o", canvas.LOST, found.front),
+        ("taken", "*", canvas.ADDED, (found.best,)),
+    )
+    places = {name: [(math.log10(p.memory / 1024), 100 * p.accuracy) for p in points] for name, _, _, points in kinds}
+    limits = [100 * found.float_accuracy, 100 * found.float_accuracy - max_drop]
+    panel = _panel([place for each in places.values() for place in each], limits)
+    marks = [canvas.line([panel.at(x, limit) for x in panel.x], canvas.DARK, 1, dashes) for limit, dashes in zip(limits, ("", "5 3"))]
+    marks.append(canvas.line([panel.at(*place) for place in places["Pareto front"]], canvas.LOST))
+    for name, shape, color, _ in kinds:
+        marks += [canvas.marker(*panel.at(*place), shape, color, 8 if shape == "*" else 3) for place in places[name]]
+    words = (*((color, name) for name, _, color, _ in kinds), (canvas.DARK, f"float, and float - {max_drop:g} points (dashed)"))
+    kibs = [k for k in (m * 10**e for e in range(-4, 10) for m in (1, 2, 5)) if panel.x[0] <= math.log10(k) <= panel.x[1]]
+    marks += [panel.frame(), panel.label_x([math.log10(k) for k in kibs], [f"{k:g}" for k in kibs], "synapse memory, KiB")]
+    marks.append(panel.label_y(canvas.ticks(*panel.y[::-1]), name=f"accuracy on {found.samples[1]} held-out samples, %"))
+    marks.append(canvas.legend(panel.right, canvas.FONT, words))
+    return str(canvas.Drawing(panel.right + canvas.ROOM, panel.bottom + 3.8 * canvas.FONT, tuple(marks))).encode()
 
-    Raises:
-        EnvironmentProblem: matplotlib is missing.
-    """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise EnvironmentProblem("the plot of a search needs matplotlib: pip install 'snnfuse[plots]'") from error
 
-    with matplotlib.rc_context({"svg.hashsalt": "snnfuse", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(7, 4.5), layout="constrained")
-        axes = figure.subplots()
-        kinds: tuple[tuple[Sequence[Point], dict[str, Any]], ...] = (
-            (found.points, {"marker": ".", "ls": "", "color": "0.6", "label": "tried"}),
-            (found.front, {"marker": "o", "ls": "-", "color": "C0", "label": "Pareto front"}),
-            ((found.best,), {"marker": "*", "ls": "", "color": "C3", "ms": 14, "label": "taken"}),
-        )
-        for points, style in kinds:
-            axes.plot([p.memory / 1024 for p in points], [100 * p.accuracy for p in points], **style)
-        axes.axhline(100 * found.float_accuracy, color="k", lw=0.8, label="float")
-        axes.axhline(100 * found.float_accuracy - max_drop, color="k", lw=0.8, ls="--", label=f"float - {max_drop:g} points")
-        axes.set(xlabel="synapse memory, KiB", ylabel=f"accuracy on {found.samples[1]} held-out samples, %", xscale="log")
-        axes.legend()
-        content = io.BytesIO()
-        figure.savefig(content, format="svg", metadata={"Date": None})
-    return content.getvalue()
+def _panel(places: Sequence[tuple[float, float]], limits: Sequence[float]) -> canvas.Panel:
+    """Room for all points and the lines of accuracy."""
+    xs, ys = [x for x, _ in places], [*(y for _, y in places), *limits]
+    more, above = 0.05 * (max(xs) - min(xs)) or 0.1, 0.05 * (max(ys) - min(ys)) or 0.5
+    return canvas.Panel(66, 2 * canvas.FONT, 600, 360, (min(xs) - more, max(xs) + more), (max(ys) + above, min(ys) - above))

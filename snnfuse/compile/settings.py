@@ -22,7 +22,7 @@ class Settings(QuantizationSettings):
         tune: whether integers are repaired without labels after rounding, by training on the samples: `snnfuse.nn.tuning`.
         cluster: a ray cluster that the search's fits run on, as for `snnfuse.hardware.emulate_on_cluster`; None: this process, with the
             same result.
-        prove: the overflow proof: "fast", bounds and a few seconds of search for witnesses; "full", as long as that search takes; "off".
+        prove: the overflow proof: "fast", bounds and half a second of search for witnesses; "full", as long as that search takes; "off".
         time_steps: over how many steps a model loops whose forward does so itself, and how many the samples have; None for as many as
             they have.
         layout: how a model's forward takes time, as `snnfuse.export.tracing.forms.Layout`; None to find it out.

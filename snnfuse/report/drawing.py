@@ -12,17 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.export.bundle.manifest import EVENTS, GRAPH, PROGRAM_FILES
-from snnfuse.hardware.errors import EnvironmentProblem, SnnfuseError
+from snnfuse.hardware.errors import SnnfuseError
 from snnfuse.measures.modality import CLASSES
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from snnfuse.export.bundle.bundle import Bundle
     from snnfuse.export.quantization.layer_effects import Runs
+    from snnfuse.hardware.pictures import Drawing
 
 OFF = ("SNNFUSE_PICTURES", "off")
-WIDE, FULL = 5.0, 8.5  # inches up to which a picture is shown whole on a phone, and beside another one
+WIDE, FULL = 480.0, 816.0  # pixels up to which a picture is shown whole on a phone, and beside another one
 NAMED = 12  # layers that a text alternative names
 
 
@@ -33,7 +32,7 @@ class Picture:
     title: str
     svg: str
     alternative: str
-    width: float = 8.0  # inches
+    width: float = 768.0  # pixels
 
     @property
     def is_wide(self) -> bool:
@@ -64,15 +63,12 @@ def pictures_of(bundle: "Bundle", content: Mapping[str, Any]) -> Pictures:
     """
     if os.environ.get(OFF[0], "").lower() == OFF[1]:
         return NONE
-    try:
-        drawn, missing = list[Picture](), list[str]()
-        for number, stage in enumerate(bundle.stages if PROGRAM_FILES[0] in bundle.stages[0].manifest["files"] else ()):
-            about = content["stages"][number] if content["stages"] else content
-            prefix = f"{about['name']}: " if content["stages"] else ""
-            drawn += [replace(picture, title=prefix + picture.title) for picture in _of_stage(stage, about, missing)]
-        return Pictures((*_of_data(content), *drawn), "; ".join(missing))
-    except EnvironmentProblem as problem:
-        return Pictures(missing=str(problem))
+    drawn, missing = list[Picture](), list[str]()
+    for number, stage in enumerate(bundle.stages if PROGRAM_FILES[0] in bundle.stages[0].manifest["files"] else ()):
+        about = content["stages"][number] if content["stages"] else content
+        prefix = f"{about['name']}: " if content["stages"] else ""
+        drawn += [replace(picture, title=prefix + picture.title) for picture in _of_stage(stage, about, missing)]
+    return Pictures((*_of_data(content), *drawn), "; ".join(missing))
 
 
 def _of_stage(bundle: "Bundle", about: Mapping[str, Any], missing: list[str]) -> Iterator[Picture]:
@@ -169,10 +165,8 @@ def _of_data(content: Mapping[str, Any]) -> Iterator[Picture]:
         yield _picture("angles of embeddings", draw_angles(by_name), words)
 
 
-def _picture(title: str, figure: "Figure", alternative: str) -> Picture:
-    from snnfuse.hardware.pictures.canvas import as_svg
-
-    return Picture(title, as_svg(figure), alternative, figure.get_figwidth())
+def _picture(title: str, drawing: "Drawing", alternative: str) -> Picture:
+    return Picture(title, str(drawing), alternative, drawing.width)
 
 
 def _spread(names: list[str]) -> list[str]:

@@ -1,10 +1,14 @@
-"""Objects show themselves in at most 30 lines of text and as a table, and pictures are made where matplotlib is."""
+"""Objects show themselves in at most 30 lines of text and as a table, and draw themselves."""
 
+import base64
 import copy
 import pickle
+import struct
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import nir
 import numpy as np
@@ -16,10 +20,10 @@ from quantization_graphs import binary, chain, lif
 from snnfuse import data
 from snnfuse.data.samples import Samples
 from snnfuse.export import lower, quantize, read_bundle, record_floats, to_nir, write_bundle
-from snnfuse.hardware import Program, compare, emulate
+from snnfuse.hardware import Program, Recording, compare, emulate
 from snnfuse.hardware.chip import check_chip
 from snnfuse.hardware.pictures import draw_cores
-from snnfuse.hardware.pictures.canvas import as_svg
+from snnfuse.hardware.pictures.canvas import ticks
 from snnfuse.hardware.shown import LINES
 
 RNG = np.random.default_rng(0)
@@ -69,11 +73,38 @@ def test_pictures_are_equal_for_equal_content(program: Program) -> None:
     run = emulate(small, small.encode(X), "all", states=True)
     for draw in (lambda: floats.raster(a, nodes=["n1", "n9"]), lambda: small.graph(), lambda: small.profile(run),
                  lambda: draw_cores(check_chip(small))):  # fmt: skip
-        assert as_svg(draw()) == as_svg(draw())
-    assert "n9" in as_svg(floats.raster(a, nodes=["n9"]))
+        drawn = str(draw())
+        assert drawn == str(draw()) and ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert "n9" in str(floats.raster(a, nodes=["n9"]))
     with pytest.raises(ValueError, match="no layer 'n99'"):
         a.raster(nodes=["n99"])
 
 
-def test_the_target_imports_no_matplotlib() -> None:
-    subprocess.run([sys.executable, "-c", "import sys, snnfuse.hardware; assert 'matplotlib' not in sys.modules"], check=True)
+def test_a_raster_shows_every_spike_in_its_colour(tmp_path) -> None:
+    spikes = np.zeros((5, 1, 3), bool)
+    spikes[[1, 2, 4], 0, [0, 2, 1]] = True
+    others = spikes.copy()
+    others[2, 0, 2], others[3, 0, 0] = False, True
+    first, second = (Recording({"<lif>": each}, {}, {}, backend="drawn") for each in (spikes, others))
+    drawing = first.raster(second)
+    drawing.save(tmp_path / "raster.svg")
+    root = ElementTree.fromstring((tmp_path / "raster.svg").read_text())
+    assert "<lif>" in "".join(root.itertext())
+    (image,) = root.iter("{http://www.w3.org/2000/svg}image")
+    content = base64.b64decode(image.attrib["href"].removeprefix("data:image/png;base64,"))
+    width, height = struct.unpack(">II", content[16:24])
+    assert content[:8] == b"\x89PNG\r\n\x1a\n" and width % 5 == 0 and height % 3 == 0
+    raw = zlib.decompress(content[content.index(b"IDAT") + 4 :])
+    cells = np.frombuffer(raw, np.uint8).reshape(height, 1 + width)[:: height // 3, 1 :: width // 5]
+    assert (cells == (spikes & others)[:, 0].T + 2 * (spikes & ~others)[:, 0].T + 3 * (others & ~spikes)[:, 0].T).all()
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0, 1) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0]) and ticks(0, 7, whole=True) == [0, 2, 4, 6]
+    assert ticks(0, 3, 10, whole=True) == [0, 1, 2, 3] and ticks(93.2, 94.1)[0] >= 93.2
+    assert ticks(5, 5) == [5]
+
+
+def test_nothing_needs_matplotlib() -> None:
+    code = "import sys, snnfuse.report.drawing, snnfuse.diagnosis.pictures, snnfuse.report.curves, snnfuse.hardware.pictures\n"
+    subprocess.run([sys.executable, "-c", code + "assert 'matplotlib' not in sys.modules"], check=True)

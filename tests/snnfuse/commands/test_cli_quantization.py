@@ -34,7 +34,6 @@ def export(files, snn):
 
 
 def test_a_search_is_in_the_bundle(files, export) -> None:
-    pytest.importorskip("matplotlib")
     code, out, _ = export("--search", "--max-drop", "10", "--max-groups", "1")
     assert code == 0
     assert "at most 10 points less; fitted on 12 samples" in " ".join(out.split())
@@ -43,7 +42,7 @@ def test_a_search_is_in_the_bundle(files, export) -> None:
     assert found["taken"] in found["front"]
     assert found["taken"]["accuracy"] >= found["float"] - 0.1
     assert found["taken"]["bytes"] == sum(layer["memory"] for layer in bundle.manifest["resources"]["layers"])
-    assert (files / "b" / "pareto.svg").read_bytes().startswith(b"<?xml")
+    assert (files / "b" / "pareto.svg").read_bytes().startswith(b"<svg")
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,6 @@ def test_a_stream_decides_as_whole_runs_do(files: Cli) -> None:
 
 
 def test_a_search_goes_over_all_stages(files: Cli) -> None:
-    pytest.importorskip("matplotlib")
     done = files(*GOOD, "-v", "--search", "--max-drop", "10", "--max-groups", "1")
     assert done.code == 0, done.err
     bundle = read_bundle("b")
@@ -142,7 +141,7 @@ def test_a_search_goes_over_all_stages(files: Cli) -> None:
     pipeline, x = bundle.pipeline, np.load("calib.npz")
     held = run_pipeline(pipeline, pipeline.encode({name: x[name][:, 1::2] for name in pipeline.inputs}))
     assert (pipeline.decode(held.recordings) == x["labels"][1::2]).mean() == found["taken"]["accuracy"], "of the half that no fit has seen"
-    assert Path("b/pareto.svg").read_bytes().startswith(b"<?xml") and "stage1/first.1" in " ".join(done.out.split())
+    assert Path("b/pareto.svg").read_bytes().startswith(b"<svg") and "stage1/first.1" in " ".join(done.out.split())
     assert files("verify", "b").code == 0
 
 
@@ -304,7 +303,6 @@ def test_what_microcode_cannot_do_is_refused(files: Cli) -> None:
 
 
 def test_a_search_judges_what_microcode_computes(files: Cli) -> None:
-    pytest.importorskip("matplotlib")
     assert files(*PER_STEP, "--l2", "microcode", "--search", "--max-drop", "20", "--max-groups", "1").code == 0
     bundle, x = read_bundle("b"), np.load("calib.npz")
     program, found = bundle.program, bundle.report["search"]
