@@ -57,6 +57,12 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SNNFUSE_PICTURES", "off")
 
 
+@pytest.fixture(autouse=True)
+def wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What commands print is not wrapped, but where a test is about that."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 @pytest.fixture
 def snn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> "Iterator[Cli]":
     """Run `snnfuse ...` in this process, in an empty folder."""

@@ -1,6 +1,5 @@
 """`snnfuse check`: what would become of a network, layer by layer, without calibrating it."""
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,12 +61,11 @@ def check(model: str, json_to: str | None, quiet: bool, **given: Any) -> None:
 
 def screen(found: "Check") -> str:
     """What is printed: a row per layer, what changes, and the board."""
-    from snnfuse.report.tables import WIDTH, table
+    from snnfuse.report.tables import table
 
     rows = [(row.name, row.neurons, row.decision, row.tier, row.status, "-" if row.cores is None else row.cores) for row in found.layers]
     changes = [f"{row.name}: {row.why}" for row in found.layers if row.why] + list(found.elsewhere)
     lines = [table(HEAD, rows), *changes]
     if found.board:
         lines.append(f"fits: {found.cores} of the {found.of} cores of {found.board}")
-    said = f"integers chosen on {found.samples}, to know cores; what they cost is measured by snnfuse-export"
-    return "\n".join([*lines, *textwrap.wrap(said, WIDTH, subsequent_indent="  ", break_long_words=False)])
+    return "\n".join([*lines, f"integers chosen on {found.samples}, to know cores; what they cost is measured by snnfuse-export"])

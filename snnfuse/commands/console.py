@@ -14,6 +14,7 @@ import click
 from snnfuse.commands.phases import about_to_write, counted, shown
 from snnfuse.commands.timings import Clock, Spent
 from snnfuse.commands.wording import in_flags
+from snnfuse.report.tables import wrapped
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,16 @@ class Console:
     spent: list[Spent] = field(default_factory=list, compare=False)
 
     def say(self, text: str = "") -> None:
-        """A line, or several, for a person."""
+        """A line, or several, for a person, no wider than the terminal."""
+        lines = [in_flags(line) if line.startswith("warning: ") else line for line in map(printable_line, text.split("\n"))]
+        self._write([part for line in lines for part in wrapped(line)])
+
+    def page(self, text: str) -> None:
+        """A file's text, its lines as they are."""
+        self._write([printable_line(line) for line in text.split("\n")])
+
+    def _write(self, lines: list[str]) -> None:
         if not self.quiet:
-            lines = [in_flags(line) if line.startswith("warning: ") else line for line in map(printable_line, text.split("\n"))]
             write("\n".join(map(painted, lines)), err=self.json_to == "-")
 
     @contextmanager

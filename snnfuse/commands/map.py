@@ -53,7 +53,7 @@ def map(limits: bool, json_to: str | None, quiet: bool, **given: Any) -> None:
 
             found = find_board(options.board)
             result["limits"] = limit_rows(found)
-            console.say(page(found).rstrip("\n"))
+            console.page(page(found).rstrip("\n"))
         elif options.model is None:
             raise click.UsageError("Missing argument 'BUNDLE_OR_PROGRAM'.")
         else:

@@ -43,7 +43,7 @@ def ops(name: str | None, group: str | None, decision: str | None, markdown: boo
             chosen = choose(name, group, decision)
         counts = Counter(row.decision for row in chosen)
         result.update(counts={name: counts[name] for name in DECISIONS}, rows=[asdict(row) for row in chosen])
-        console.say(page(chosen).rstrip("\n") if markdown else screen(chosen))
+        (console.page if markdown else console.say)(page(chosen).rstrip("\n") if markdown else screen(chosen))
 
 
 def choose(name: str | None, group: str | None, decision: str | None) -> "tuple[Row, ...]":

@@ -97,7 +97,8 @@ def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
     for node in dict.fromkeys(output["node"] for output in outputs.values()):  # spikes and membrane of one layer are said once
         row, names = rows.get(node), ", ".join(name for name, output in outputs.items() if output["node"] == node)
         if row and about:
-            yield f"output {names}: {_kept(row)}, on {about['samples']} calibration samples without labels"
+            read = "" if names == node else f" (read as {names})"
+            yield f"layer {node}{read}: {_kept(row)}, on {about['samples']} calibration samples without labels"
 
 
 def _kept(row: Json) -> str:
