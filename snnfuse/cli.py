@@ -20,14 +20,14 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
 import click
 
 from snnfuse.commands.console import painted, printable, printable_line, write
-from snnfuse.commands.phases import Dots
+from snnfuse.commands.phases import Dots, said_before_imports
 from snnfuse.commands.wording import in_flags
 
 COMMANDS = {
@@ -184,10 +184,14 @@ def _run(load: Callable[[], click.Command], name: str, arguments: Sequence[str])
         return _report_exception(error, as_json)
 
 
-def _alive(arguments: Sequence[str]) -> AbstractContextManager[None]:
+@contextmanager
+def _alive(arguments: Sequence[str]) -> Iterator[None]:
     """Show that a command is alive where no step of its own does; a stream may wait for ever."""
-    quiet = any(word == "--quiet" or word.startswith("--stream") for word in arguments)
-    return nullcontext() if quiet else Dots("working")
+    if any(word == "--quiet" or word.startswith("--stream") for word in arguments):
+        yield
+        return
+    with Dots("working"), said_before_imports():
+        yield
 
 
 def _completes(name: str) -> bool:

@@ -52,7 +52,9 @@ class DiagnoseOptions:
 def run_diagnosis(options: DiagnoseOptions, console: Console) -> dict[str, Any]:
     """Read, diagnose and print; returns the figures."""
     from snnfuse.diagnosis import diagnose as find_cause
+    from snnfuse.diagnosis.result import HEAD
     from snnfuse.export.bundle.bundle import read_bundle
+    from snnfuse.report.tables import table
 
     bundle = read_bundle(options.bundle)
     with console.step("reading samples"):
@@ -63,7 +65,8 @@ def run_diagnosis(options: DiagnoseOptions, console: Console) -> dict[str, Any]:
     else:
         with console.step("diagnosing"):
             found = find_cause(bundle, samples.inputs, samples.labels, all_layers=options.all_layers, source=samples.source)
-    console.say(in_flags(str(found)))
+    console.say(in_flags("\n".join(found.sentences)))
+    console.say(table(HEAD, found.rows))
     return found.to_json()
 
 

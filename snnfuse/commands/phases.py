@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 SILENCE_S = 1.2
+HEAVY = ("torch", "lightning")  # holding Python's lock, each lets no thread write for as long as a second, and much longer from a cold disk
 
 _lock = threading.RLock()
 _running: list["Dots"] = []  # the innermost phase last: it alone writes
@@ -62,12 +64,17 @@ class Dots:
             self._open = False
             self._write(f" {time.monotonic() - self._start:.0f} s\n")
 
+    def more(self) -> None:
+        """Begin its line, or go on with it."""
+        if self._what:
+            self._write("." if self._open else f"{self._what} .")
+            self._open = True
+
     def _watch(self) -> None:
         while not self._ended.wait(SILENCE_S / 4):
             with _lock:
                 if _running[-1] is self and time.monotonic() - _last >= SILENCE_S:
-                    self._write("." if self._open else f"{self._what} .")
-                    self._open = True
+                    self.more()
 
     def _write(self, text: str) -> None:
         global _last
@@ -76,6 +83,27 @@ class Dots:
             print(text, end="", file=sys.stderr, flush=True)
         except (OSError, ValueError):  # closed: nobody reads it
             self._ended.set()
+
+
+class _BeforeHeavyImports:
+    """Finds no module, but says what is going on before one is looked for that takes its time."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name in HEAVY:
+            with _lock:
+                if _running:
+                    _running[-1].more()
+
+
+@contextmanager
+def said_before_imports() -> Iterator[None]:
+    """Write the line of a phase in which torch is imported before that begins, not a while after."""
+    finder: Any = _BeforeHeavyImports()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 @contextmanager

@@ -110,13 +110,22 @@ class Diagnosis:
             return (*lines, "cause: none, nothing differs")
         return (*lines, f"cause: {self.finding}", f"advice: {self.advice}")
 
-    def __str__(self) -> str:
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The verdict, further findings, the first difference, and whether the network is chaotic."""
         more = [f"also: {finding}" for finding in self.findings[1:4]]
         first = [f"first: {self.first.node}, {self.first}"] if self.first else []
         chaos = [] if self.chaos is None else [str(self.chaos)]
+        return (*self.verdict, *more, *first, *(c for c in chaos if c not in self.verdict))
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """Of a table under `HEAD`, the layers that differ most."""
         shown = sorted(self.layers, key=lambda layer: -layer.effect.together.size)[:16]
-        rows = [layer.row for layer in self.layers if layer in shown]
-        return "\n".join([*self.verdict, *more, *first, *columns(HEAD, rows), *(c for c in chaos if c not in self.verdict)])
+        return [layer.row for layer in self.layers if layer in shown]
+
+    def __str__(self) -> str:
+        return "\n".join([*self.sentences, *columns(HEAD, self.rows)])
 
     __repr__ = __str__
 

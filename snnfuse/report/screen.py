@@ -95,10 +95,8 @@ def _accuracy(content: Json, stages: Sequence[Json]) -> Iterator[str]:
     rows = {row["node"]: row for stage in stages for row in stage.get("layers") or ()}
     outputs = content.get("outputs") or {}
     for node in dict.fromkeys(output["node"] for output in outputs.values()):  # spikes and membrane of one layer are said once
-        row, names = rows.get(node), ", ".join(name for name, output in outputs.items() if output["node"] == node)
-        if row and about:
-            read = "" if names == node else f" (read as {names})"
-            yield f"layer {node}{read}: {_kept(row)}, on {about['samples']} calibration samples without labels"
+        if about and (row := rows.get(node)):
+            yield f"output layer {node}: {_kept(row)}, on {about['samples']} calibration samples without labels"
 
 
 def _kept(row: Json) -> str:

@@ -50,6 +50,26 @@ def test_only_the_innermost_phase_writes_on_a_line_of_its_own(capfd: pytest.Capt
     assert first.startswith("outer .") and second.startswith("inner .") and second.endswith(" 0 s")
 
 
+def test_a_phase_is_said_before_torch_is_loaded() -> None:
+    code = (
+        "import sys\n"
+        "from snnfuse.commands import phases\n"
+        "phases.SILENCE_S = 1000\n"
+        "with phases.Dots('reading'), phases.said_before_imports():\n"
+        "    import json, colorsys\n"
+        "    assert not phases._running[-1]._open\n"
+        "    try: import lightning_that_is_not_there\n"
+        "    except ImportError: assert not phases._running[-1]._open\n"
+        "    sys.modules['torch._C'] = None\n"
+        "    try: import torch\n"
+        "    except ImportError: pass\n"
+        "    assert phases._running[-1]._open\n"
+        "assert not sys.meta_path[0].__class__.__name__.startswith('_Before')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr.startswith("reading ."), done.stderr
+
+
 def longest_gap(command: list[str], terminal: bool) -> tuple[float, str]:
     """Return the longest silence of a command after its first `LONGEST_S` seconds, in seconds, and all that it wrote."""
     read, write = pty.openpty() if terminal else os.pipe()

@@ -34,7 +34,7 @@ def test_without_labels_the_outputs_spikes_are_counted(snn: Cli, graph: Path) ->
     assert snn("export", graph, "--target", "lava", "--calib", "spikes.npz", "--weight-bits", "1").code == 0
     content = gather(read_bundle("net-lava"))
     (row,) = content["layers"]
-    assert f"output output: {row['agreement']:.2%} of its spikes are the float network's" in words(verdict(content))
+    assert f"output layer lif: {row['agreement']:.2%} of its spikes are the float network's" in words(verdict(content))
     assert f"changed most: lif, {row['alone']:.2%} of its spikes" in words(verdict(content)) and row["agreement"] < 1
     assert "neurons: stock neurons only (tier A)" in words(verdict(content))
 
@@ -57,7 +57,7 @@ def test_two_outputs_of_one_layer_are_one_line() -> None:
     row = {"node": "lif", "deviation": None, "agreement": 0.75}
     outputs = {"output": {"node": "lif"}, "membrane": {"node": "lif"}}
     said = verdict({"ledger": [], "layers": [row], "outputs": outputs, "calibration": {"samples": 4}})
-    assert words(said).count("of its spikes") == 1 and "output output, membrane: 75.00% of its spikes" in words(said)
+    assert words(said).count("of its spikes") == 1 and "output layer lif: 75.00% of its spikes" in words(said)
 
 
 @pytest.mark.parametrize("content", [{"ledger": [], "target": "nir", "outputs": {}}])
