@@ -14,21 +14,19 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 def main(bits: int = 3) -> None:
     import deploy_your_own as example
-    import matplotlib
 
     from snnfuse.export import quantize, record_floats, to_nir
     from snnfuse.hardware import emulate
+    from snnfuse.hardware.pictures import draw_raster
 
-    matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "snnfuse"  # the same file each time
     torch.manual_seed(0)
     net = example.Net()
     example.train(net)
     (calibration, _), (spikes, _) = example.patterns(64, seed=2), example.patterns(1, seed=3)
     graph = to_nir(net, torch.from_numpy(spikes[0]))
     program = quantize(graph, calibration, weight_bits=bits, max_groups=1)
-    found = record_floats(graph, spikes).raster(emulate(program, program.encode(spikes), "all"))
-    found.savefig(ROOT / "docs" / "raster.svg", metadata={"Date": None})
+    deployed = emulate(program, program.encode(spikes), "all")
+    draw_raster(record_floats(graph, spikes), deployed, names=("float", f"{bits} bits")).save(ROOT / "docs" / "raster.svg")
 
 
 if __name__ == "__main__":

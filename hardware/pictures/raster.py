@@ -13,7 +13,7 @@ from snnfuse.hardware.pictures.canvas import marker as mark
 MOST = 8  # layers in one picture
 NEURONS = 64  # of a layer that are drawn: those in which two runs differ most, and others, evenly spaced
 GAP = 6  # rows between two layers
-WIDTH, ROW = 864.0, 1.73  # pixels of the picture, and of a neuron
+WIDTH, ROW, FEW = 864.0, 1.73, 200.0  # pixels of the picture, of a neuron, and of all of them where they are few
 MARKED = 400  # differences up to which each has a cross too, so that single ones are seen
 
 
@@ -45,7 +45,7 @@ def draw_raster(
         row += band.shape[1] + GAP
     labels = [words for _, _, words in bands]
     left = wide(part for label in labels for part in label.split("\n")) + 3 * ROOM
-    size = max(WIDTH - left - ROOM, FONT), max(ROW * rows, 2.6 * FONT * len(bands))
+    size = max(WIDTH - left - ROOM, FONT), max(ROW * rows, 2.6 * FONT * len(bands), min(8.0 * rows, FEW))
     panel = Panel(left, 2 * FONT, *size, (-0.5, steps - 0.5), (-0.5, rows - 0.5))
     kinds = ((SAME, "both" if other is not None else "spikes"), (LOST, f"{names[0]} only"), (ADDED, f"{names[1]} only"))
     marks = [panel.image(picture, rgb("#ffffff", SAME, LOST, ADDED)), legend(panel.right, FONT, kinds[: 1 if other is None else 3])]

@@ -36,13 +36,13 @@ def test_every_command_fits_80_columns(which: str, snn: Cli, request: pytest.Fix
     monkeypatch.setenv("COLUMNS", "80")
     inputs = ["--data", "av-digits"] if which == "fusion" else ["--input", source[-1]]
     commands = [
-        ["check", *source],
+        ["check", *(source[:1] if which == "fusion" else source)],
         ["export", *source, "--target", "loihi2", "-v", "--timings", "-o", "b"],
         ["map", "b"],
         ["map", "b", "--balance"],
         ["energy", "b"],
         ["diagnose", "b", "--samples", "4", *inputs],
-        ["simulate", "b", "--samples", "4", "--data", "av-digits"] if which == "fusion" else ["simulate", "b", *inputs],
+        *([] if which == "fusion" else [["simulate", "b", *inputs]]),
         ["report", "b", "-o", "r.html"],
         ["compare", "b", "b"],
     ]
