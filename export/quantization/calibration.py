@@ -33,7 +33,10 @@ from snnfuse.hardware.errors import UnsupportedError
 ENOUGH = 0.005  # share of spikes that may differ before a further synapse group is considered
 WORTH = 0.8  # a form that takes more memory, or other integers than the nearest, must bring the quality below this share of the best so far
 GAIN = 0.03  # by which, besides, a threshold per neuron must, or relays instead of fewer groups: less may be the calibration data's luck
+FIRST_SAMPLES, LAST_SCALES = 12, 5  # samples on which all scales are tried, and scales that meet all samples
 SHORT = 2  # fits of a form that are judged by the network's outputs, besides
+SATURATED = 0.5  # quality above which spikes do not tell one fit from another
+LIKE = 1.3  # times the best's quality, up to which a fit is judged by the outputs where spikes do tell
 HOPELESS = 2.0  # times the best's quality, and so much more, beyond which a fit is not
 CANCELLED = 2 * 10**8  # neurons times squared inputs, summed over the alternatives of a population whose errors are made to cancel
 NOISE = 1.1  # mismatches within this factor of the best are as good: on other data they may change places
@@ -72,7 +75,7 @@ class Searched:
                   for own, form in ways(fed, self.width, self.max_groups)]  # fmt: skip
         nearest = [fit for fits in others for fit in fits if quality(fit) <= HOPELESS + HOPELESS * quality(best)]
         made = 0 if self._moments is None else CANCELLED // max(self._moments.best.size * self._moments.best.shape[1], 1)
-        return (*self._compensated(fed, nearest[:made]), *nearest)
+        return (*self._compensated(fed, nearest[:made]), *(fit for fit in nearest if self._may_replace(fit)))
 
     @cached_property
     def _moments(self) -> Moments | None:
@@ -80,7 +83,11 @@ class Searched:
 
     def _compensated(self, fed: FedPopulation, fits: list[Fit]) -> Iterator[Fit]:
         made = [] if self._moments is None else [compensated(fed.counted_in(fit.units), fit, self._moments) for fit in fits]
-        return (measured_in_units(fed, fit) for fit in made if fit is not None)
+        yield from filter(self._may_replace, (measured_in_units(fed, fit) for fit in made if fit is not None))
+
+    def _may_replace(self, fit: Fit) -> bool:
+        """Whether outputs may prefer a fit: where spikes tell, none that loses many more, for the outputs of a few samples have luck."""
+        return quality(self.best) >= SATURATED or quality(fit) <= LIKE * quality(self.best)
 
 
 def fit_population(fed: FedPopulation, width: Width, max_groups: int, feedback: bool = True) -> Fit:
@@ -143,9 +150,13 @@ def fit_forms(fed: FedPopulation, forms: Sequence[Form], units: Array | None = N
 
 
 def every_scale(fed: FedPopulation, forms: Sequence[Form], units: Array | None) -> list[Fit]:
-    """The fits of all scales worth trying; as of `fit_forms`."""
+    """The fits of the scales worth trying: all of them meet a few samples, and the best of these the rest; as of `fit_forms`."""
     own = fed.counted_in(units)
-    made = candidates(own.network, own.name, own.run, own.inputs, forms, own.scale)
+    made = list(candidates(own.network, own.name, own.run, own.inputs, forms, own.scale))
+    few = own.some(FIRST_SAMPLES)
+    if few is not own and len(made) > LAST_SCALES:
+        first = sorted((measured(few, fit) for fit in made), key=quality)
+        made = [fit for at, fit in enumerate(first) if at < LAST_SCALES or fit.faithful]
     return [replace(measured(own, fit), units=units) for fit in made]
 
 

@@ -117,3 +117,8 @@ def _joined(batches: Iterable[Any], most: int, axis: int) -> tuple[dict[str, NDA
     if any(labels is None for _, labels in parts):
         return joined, None
     return joined, np.concatenate([labels for _, labels in parts if labels is not None])[:most]
+
+
+def evenly(number: int, most: int) -> NDArray[np.int64]:
+    """Of so many samples some, one at least."""
+    return np.unique(np.linspace(0, number - 1, min(number, max(1, most))).astype(int))

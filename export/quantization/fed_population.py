@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.differences import float_alone
 from snnfuse.export.lowering.float_simulator import FloatRun
 from snnfuse.export.lowering.network import Array, Network, Population
+from snnfuse.export.quantization.calibration_data import evenly
 from snnfuse.export.quantization.channel_scaling import in_units, run_in_units
 from snnfuse.export.quantization.fitting import Fit, Input, connections, constant_name
 from snnfuse.export.quantization.maxima import Readers
@@ -18,6 +19,7 @@ from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, MESSAGE_BITS
 from snnfuse.hardware.ir.nodes import Constant, GradedInput, Node, SpikeInput
 from snnfuse.hardware.ir.program import Program
 
+TELLING = 500  # spikes that tell one scale from another
 WINDOW = 32  # steps in which spikes are counted: a plain choice, by `python -m benchmarks.calibration`
 
 
@@ -59,8 +61,18 @@ class FedPopulation:
         if samples < 2:
             return self.sent, self
         even, odd = np.arange(0, samples, 2), np.arange(1, samples, 2)
-        judge = replace(self, run=self.run.select(self.name, even), sent={name: x[:, even] for name, x in self.sent.items()})
-        return {name: x[:, odd] for name, x in self.sent.items()}, judge
+        return {name: x[:, odd] for name, x in self.sent.items()}, self.on(even)
+
+    def on(self, chosen: NDArray[np.int64]) -> "FedPopulation":
+        """The same on some of the samples."""
+        return replace(self, run=self.run.select(self.name, chosen), sent={name: x[:, chosen] for name, x in self.sent.items()})
+
+    def some(self, most: int) -> "FedPopulation":
+        """The same on so many samples, evenly spaced, or more where it spikes less than `TELLING` times there; itself where that is most of
+        them, or readers are fed beside it."""
+        samples, spikes = self.run.spikes[self.name].shape[1], np.count_nonzero(self.run.spikes[self.name])
+        most = max(most, -(-TELLING * samples // spikes)) if spikes else most
+        return self if samples <= 2 * most or self.readers is not None else self.on(evenly(samples, most))
 
     @property
     def own_voltage(self) -> Array:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.float_neurons import FloatNeuron
 from snnfuse.export.lowering.network import Array, Population, Projection
 from snnfuse.export.lowering.weights import ConvWeights, SparseWeights, Weights
+from snnfuse.export.quantization.calibration_data import evenly
 from snnfuse.export.quantization.fitting import effective, rounded_decays
 
 if TYPE_CHECKING:
@@ -77,11 +78,6 @@ def _kernel(projections: list[Projection], population: Population) -> Array | No
     weights = projections[0].weights
     is_plain = len(projections) == 1 and isinstance(weights, ConvWeights) and weights.groups == 1 and population.own is None
     return weights.values.reshape(len(weights.values), -1) if is_plain else None
-
-
-def evenly(number: int, most: int) -> NDArray[np.int64]:
-    """Of so many samples some, one at least."""
-    return np.unique(np.linspace(0, number - 1, min(number, max(1, most))).astype(int))
 
 
 def _flat(values: NDArray, chosen: NDArray[np.int64]) -> NDArray:

@@ -18,8 +18,8 @@ from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.weights import count_connections
 from snnfuse.export.quantization.assembly import assemble
 from snnfuse.export.quantization.calibration import Searched, quality
+from snnfuse.export.quantization.calibration_data import evenly
 from snnfuse.export.quantization.fitting import Fit
-from snnfuse.export.quantization.membrane_moments import evenly
 from snnfuse.export.quantization.output_distance import Distance, distance_of
 from snnfuse.export.quantization.population_fits import Context
 from snnfuse.export.quantization.reading import Reading

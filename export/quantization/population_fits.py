@@ -11,6 +11,7 @@ from snnfuse.export.lowering.float_simulator import FloatRun, simulate
 from snnfuse.export.lowering.network import Network
 from snnfuse.export.lowering.weights import count_connections
 from snnfuse.export.quantization.calibration import ENOUGH, Searched, fit_forms, search_population
+from snnfuse.export.quantization.calibration_data import evenly
 from snnfuse.export.quantization.exact_fit import fit_exactly
 from snnfuse.export.quantization.fed_population import FedPopulation
 from snnfuse.export.quantization.fitting import Fit, Input
@@ -134,4 +135,4 @@ def search_samples(network: Network, name: str, time: int, batch: int) -> NDArra
     make each of them slow, and tell as much."""
     weights = sum(count_connections(p.weights) for p in network.into(name))
     number = int(np.clip(SEARCH_WORK // max(weights * time, 1), LEAST_SAMPLES, SEARCH_SAMPLES))
-    return np.unique(np.linspace(0, batch - 1, min(batch, number)).astype(int))
+    return evenly(batch, number)

@@ -19,6 +19,7 @@ from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, BIAS_EXPONENT_RANGE, BIA
 from snnfuse.hardware.ir.synapses import Synapse, granularity, sign_mode
 
 FULL_SCALE = 256  # one above the largest magnitude of a weight with step 1
+FINER = 0.5  # of what a round leaves over, the share at which the next one's range may end: see `round_weights`
 Array = NDArray[np.float64]
 
 
@@ -118,21 +119,25 @@ def choose_grid(values: Array, mode: str, bits: int, reach: float, graded: bool)
 
 
 def round_weights(weights: Weights, scale: float, form: Form, graded: bool = False) -> Rounded | None:
-    """A projection in at most `form.depth` rounds of groups; None where the weights times `scale` do not fit."""
+    """A projection in at most `form.depth` rounds of groups; None where the weights times `scale` do not fit.
+
+    A mixed group of b bits holds 2**b - 1 numbers, one less than a step of the round before has at the next finer exponent. So a further
+    round may take that exponent, and leave a unit of the few weights in the middle of a step: it does where less is left of all.
+    """
     rest, rounds = weights.values * scale, []
     for depth in range(form.depth):
         if any(Grid(mode, _bits(form, mode), 0).limit == 0 for mode in modes(rest, form.split)):
             break
-        reach = 1.0 if depth else form.reach
-        chosen = [choose_grid(rest, mode, _bits(form, mode), reach, graded) for mode in modes(rest, form.split)]
-        grids = [grid for grid in chosen if grid is not None]
-        if len(grids) < len(chosen):
+        ends = (1.0, FINER) if depth else (form.reach,)
+        tried = [[choose_grid(rest, mode, _bits(form, mode), end, graded) for mode in modes(rest, form.split)] for end in ends]
+        fitting = [tuple(grid for grid in grids if grid is not None) for grids in tried if None not in grids]
+        if len(fitting) < len(tried):
             return None
-        held = [grid.integers(rest) for grid in grids]
-        if depth and not any(n.any() for n in held):
+        grids = min(fitting, key=lambda grids: float((_left(rest, grids) ** 2).sum()))
+        held, rest = rest, _left(rest, grids)
+        if depth and (rest == held).all():
             break
-        rounds.append(tuple(grids))
-        rest = rest - sum(n * 2.0**grid.exponent for n, grid in zip(held, grids))
+        rounds.append(grids)
     return hold(weights, scale, tuple(rounds)) if rounds else None
 
 
@@ -140,8 +145,13 @@ def nearest(values: Array, rounds: Rounds) -> Array:
     """Values, already times K, as the numbers that the groups hold together, in the arithmetic of `hold`."""
     rest = values
     for grids in rounds:
-        rest = rest - sum(grid.integers(rest) * 2.0**grid.exponent for grid in grids)
+        rest = _left(rest, grids)
     return values - rest
+
+
+def _left(values: Array, grids: tuple[Grid, ...]) -> Array:
+    """What one round leaves over."""
+    return values - sum(grid.integers(values) * 2.0**grid.exponent for grid in grids)
 
 
 def hold(weights: Weights, scale: float, rounds: Rounds) -> Rounded:

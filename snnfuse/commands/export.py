@@ -48,7 +48,11 @@ LAYOUTS = ("step", "static", "time-first", "batch-first", "time-last")
     help=f"Give spiking neurons this reset: {', '.join(RESETS)}; the ledger states the effect.",
 )  # fmt: skip
 @click.option("--weight-bits", metavar="BITS", default="8", show_default=True, help="1 to 8, or of single layers: fc1=4,fc2=8.")
-@click.option("--tune", is_flag=True, help="Repair what few bits lose, without labels, by training on the samples; takes minutes.")
+@click.option(
+    "--tune",
+    is_flag=True,
+    help="Repair few bits without labels, by training on the samples, in minutes; goes on after a kill.",
+)
 @click.option(
     "--input-bits", type=click.IntRange(2, 24), help="Payload of analog inputs; default 12, or fewer where weights need the room."
 )
@@ -97,6 +101,7 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
     with console.step("loading"):
         from snnfuse.compile import compile, open_source, save
         from snnfuse.compile.main_job import with_proof
+        from snnfuse.compile.tuning_folder import TuningFolder
         from snnfuse.export.bundle.bundle import is_bundle
         from snnfuse.hardware.files import check_target, resolved
         from snnfuse.hardware.reading import reading
@@ -124,6 +129,8 @@ def run_export(options: ExportOptions, console: Console) -> dict[str, Any]:
     if not options.dry_run:
         with console.step("writing the bundle"):
             save(options.place, compiled, force=options.force)
+            if options.tune_dir is not None:
+                TuningFolder(options.tune_dir).clear()
     if options.verbose:
         console.say(summary(found))
     console.say("dry run: nothing was written" if options.dry_run else f"bundle: {options.place}")

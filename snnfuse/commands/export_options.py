@@ -59,6 +59,11 @@ class ExportOptions:
         return self.output or Path(f"{self.model.stem}-{self.target}")
 
     @property
+    def tune_dir(self) -> Path | None:
+        """Where tuning keeps what it has learnt until the bundle is written: beside it."""
+        return self.place.with_name(f"{self.place.name}.tuning") if self.tune and not self.dry_run else None
+
+    @property
     def given(self) -> dict[str, Any]:
         """What is not as nobody gave it."""
         return {field.name: value for field in fields(self) if (value := getattr(self, field.name)) != field.default}
@@ -71,8 +76,8 @@ class ExportOptions:
         return Settings(
             dt=self.dt, reset=self.reset, weight_bits=parse_bits(self.weight_bits), input_bits=self.input_bits,
             max_groups=self.max_groups, l2=self.l2, encode=self.encode, decoder=self.decoder, num_classes=self.num_classes,
-            output=self.read, max_drop=drop, tune=self.tune, cluster=self.cluster, prove=self.prove, time_steps=self.time_steps,
-            layout=self.layout, shapes=shapes, net=parse_net(self.net),
+            output=self.read, max_drop=drop, tune=self.tune, tune_dir=self.tune_dir, cluster=self.cluster, prove=self.prove,
+            time_steps=self.time_steps, layout=self.layout, shapes=shapes, net=parse_net(self.net),
         )  # fmt: skip
 
     def find_target(self) -> "Target":

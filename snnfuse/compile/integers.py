@@ -117,9 +117,12 @@ def repair_of(settings: Settings) -> "Repair | None":
         return None
     if settings.max_drop is not None:
         raise InputError("tune repairs weights of given bits, and max_drop searches for bits: give the bits found as weight_bits")
+    from functools import partial
+
+    from snnfuse.compile.tuning_folder import TuningFolder
     from snnfuse.nn.tuning import tune
 
-    return tune
+    return partial(tune, memory=None if settings.tune_dir is None else TuningFolder(settings.tune_dir))
 
 
 def _integers(floats: "StagedGraph", samples: Samples, found: "QuantizedStages") -> Integers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from snnfuse.export.quantization.settings import QuantizationSettings
@@ -20,6 +21,7 @@ class Settings(QuantizationSettings):
         l2: how L2 on every step is computed: "fold" to a constant gain, by the "host" between two programs, or in neuron "microcode".
         max_drop: percentage points that a search for the cheapest bits may cost; None: no search, `weight_bits` hold.
         tune: whether integers are repaired without labels after rounding, by training on the samples: `snnfuse.nn.tuning`.
+        tune_dir: a folder for what tuning has learnt so far; the same call goes on from it after a kill. None: none.
         cluster: a ray cluster that the search's fits run on, as for `snnfuse.hardware.emulate_on_cluster`; None: this process, with the
             same result.
         prove: the overflow proof: "fast", bounds and half a second of search for witnesses; "full", as long as that search takes; "off".
@@ -34,6 +36,7 @@ class Settings(QuantizationSettings):
     l2: L2 = "fold"
     max_drop: float | None = None
     tune: bool = False
+    tune_dir: Path | None = None
     cluster: str | None = None
     prove: Effort = "off"
     time_steps: int | None = None

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from snnfuse.hardware.ir.fixed_point import (
     BIAS_EXPONENT_RANGE,
     BIAS_MANTISSA_RANGE,
     INT32,
+    NEVER,
+    THRESHOLD_LIMIT,
     WEIGHT_BITS,
 )
 from snnfuse.hardware.ir.lif import Lif
@@ -27,6 +29,8 @@ from snnfuse.hardware.ir.synapses import Dense, Synapse
 from snnfuse.nn.gradients import Bounded, Fire, StandIn, trunc_through
 from snnfuse.nn.groups import grids, integers, reach
 from snnfuse.nn.products import Synapses, Weighted, operator
+
+FARTHEST = 4.0  # factor by which a threshold scale may be learnt to be larger or smaller: beyond, weights leave their exponents' range
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,29 +71,37 @@ class FixedPointLayer(nn.Module):
     Parameters, in units of theta, float64: `weights`, one tensor per projection in the structure's own layout; `bias`, added to the
     voltage, one number per neuron or, where a channel shares it, per channel; `current_bias`, added to the current likewise, where
     the population takes it from a constant. A weight that is 0 is a missing synapse, and stays 0; a bias that no neuron has, too.
+    `stretch`: K over the one that calibration found. Exponents stay, so what is learnt is the step between weights over the threshold,
+    as in Esser et al. 2020, where the chip has steps that are powers of two and thresholds that are integers.
 
     Args:
         name: of the population.
-        fit: its registers, its scale K and where its bias goes; weights and biases are replaced.
+        fit: its registers, its scale K and where its bias goes; weights, biases and thresholds are replaced.
+        theta: float thresholds (*shape), in the units of the weights.
         incoming: its projections.
         biases: float (*shape) that are added to the voltage, and to the current, in units of theta per step.
         column: grids of the synapse groups from the constant, () where the current takes no bias.
         slope: of the surrogate gradient.
+        learns_scale: whether `stretch` is trained, of neurons that fire.
     """
 
     def __init__(
         self,
         name: str,
         fit: Fit,
+        theta: NDArray[np.float64],
         incoming: tuple[Incoming, ...],
         biases: tuple[NDArray[np.float64], NDArray[np.float64]],
         column: Rounds,
         slope: float,
+        learns_scale: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.fitted, self.incoming, self.column, self.slope = name, fit, incoming, column, slope
         assert isinstance(fit.lif, Lif)  # populations of other kinds are refused before layers are made
-        self.lif, self.scale = fit.lif, fit.scale
+        self.lif, self.scale_found = fit.lif, fit.scale
+        self.register_buffer("theta", torch.as_tensor(np.asarray(theta, np.float64).reshape(-1)), persistent=False)
+        self.stretch = nn.Parameter(torch.ones((), dtype=DTYPE), requires_grad=learns_scale and not self.is_readout)
         self.synapses = [Synapses(operator(i.projection.weights), i.rounds, i.payload) for i in incoming]
         self.weights = nn.ParameterList(_weights(i.projection) for i in incoming)
         for position, i in enumerate(incoming):
@@ -109,6 +121,27 @@ class FixedPointLayer(nn.Module):
         """Whether it never fires."""
         return bool(np.min(self.lif.vth) >= 1 << 17)
 
+    @property
+    def scale(self) -> float:
+        """K, the integer threshold for theta = 1."""
+        return float(self._scale().detach())
+
+    def _scale(self) -> Tensor:
+        """K, (), no farther from the one found than `FARTHEST`, nor than thresholds of 1 or of 17 bits."""
+        if self.is_readout:
+            return self.stretch.new_tensor(self.scale_found)
+        found = self.theta * self.scale_found
+        low, high = max(1 / FARTHEST, float(1 / found.min())), min(FARTHEST, float((THRESHOLD_LIMIT - 1) / found.max()))
+        stretch = self.stretch.to(DTYPE)
+        return StandIn.apply(Bounded.apply(stretch, low, high), stretch.detach().clamp(min(low, 1.0), max(high, 1.0))) * self.scale_found
+
+    def _thresholds(self) -> Tensor:
+        """Integers, float64 (neurons,)."""
+        if self.is_readout:
+            return torch.full_like(self.theta, NEVER)
+        wanted = self.theta * self._scale()
+        return StandIn.apply(wanted, torch.round(wanted.detach()))
+
     def forward(self, sent: Mapping[str, Tensor], states: bool = False, forced: bool = False) -> Trace:
         """All steps.
 
@@ -127,7 +160,7 @@ class FixedPointLayer(nn.Module):
     def wanted(self, position: int) -> Tensor:
         """A projection's weights times K."""
         i, weights, present = self.incoming[position], self.weights[position], getattr(self, f"present_{position}")
-        wanted = weights.to(DTYPE) * (self.scale * i.unit)
+        wanted = weights.to(DTYPE) * (self._scale() * i.unit)
         return Bounded.apply(wanted if present is None else wanted * present, *reach(i.rounds))
 
     def _drive(self, sent: Mapping[str, Tensor], wanted: list[Tensor], weighted: list[Weighted], size: torch.Size, forced: bool) -> Tensor:
@@ -146,7 +179,7 @@ class FixedPointLayer(nn.Module):
         return StandIn.apply(wanted, value)
 
     def _column_wanted(self) -> Tensor:
-        return Bounded.apply(self._per_neuron(self.current_bias) * self.scale, *reach(self.column))
+        return Bounded.apply(self._per_neuron(self.current_bias) * self._scale(), *reach(self.column))
 
     def _per_neuron(self, values: Tensor) -> Tensor:
         return values.to(DTYPE).expand(self.lif.shape).reshape(-1)
@@ -161,12 +194,13 @@ class FixedPointLayer(nn.Module):
 
     def _bias_wanted(self) -> Tensor:
         most = float(BIAS_MANTISSA_RANGE[1] << BIAS_EXPONENT_RANGE[1])
-        return Bounded.apply(self._per_neuron(self.bias) * (self.scale * (1 << ALIGN_BITS)), -most, most)
+        return Bounded.apply(self._per_neuron(self.bias) * (self._scale() * (1 << ALIGN_BITS)), -most, most)
 
     def _lif_tensors(self) -> LifTensors:
         mantissa, exponent = self.bias_registers()
         bias = StandIn.apply(self._bias_wanted(), mantissa * 2.0**exponent)
-        return lif_tensors(self.lif, self.bias.device, *self._wraps)._replace(bias=bias)
+        threshold = self._thresholds() * (1 << ALIGN_BITS)
+        return lif_tensors(self.lif, self.bias.device, *self._wraps)._replace(bias=bias, threshold=threshold)
 
     def _fire(self, lif: LifTensors) -> Callable[[Tensor], Tensor]:
         return partial(_fire, threshold=lif.threshold, slope=self.slope)
@@ -197,8 +231,13 @@ class FixedPointLayer(nn.Module):
         if self.current_bias is not None:
             parts = integers(self._column_wanted(), self.column)
             column = tuple(Dense(_int32(n).reshape(-1, 1), g.exponent, WEIGHT_BITS) for n, g in zip(parts, grids(self.column)))
-        lif = replace(self.lif, bias_mant=mantissa, bias_exp=exponent)
-        return replace(self.fitted, lif=lif, synapses=synapses, bias=column, saturated=self._saturated())
+        lif = replace(self.lif, vth=_register(self._thresholds(), self.lif.shape), bias_mant=mantissa, bias_exp=exponent)
+        return replace(self.fitted, lif=lif, synapses=synapses, bias=column, scale=self.scale, saturated=self._saturated())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Files of before scales were learnt lack them."""
+        state_dict.setdefault(f"{prefix}stretch", torch.ones_like(self.stretch))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def _saturated(self) -> int:
         """Weights beyond the range of their groups."""

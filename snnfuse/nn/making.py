@@ -49,13 +49,14 @@ def quantization_aware(
     num_classes: int | None = None,
     output: str | None = None,
     slope: float = SLOPE,
+    learn_scales: bool = True,
 ) -> FixedPointNetwork:
     """A module whose forward is the fixed-point Program of a network, with straight-through gradients to its float weights.
 
     Args:
         source: a snnTorch model, which is traced, or a NIR graph. BatchNorm is folded.
         calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. It sets scales and
-            exponents, which training keeps, and declares inputs binary or graded.
+            exponents, of which training keeps the latter, and declares inputs binary or graded.
         sample: of a model, ONE time step as `snnfuse.export.to_nir` takes it; by default the first of the calibration data.
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}, as for `snnfuse.export.quantize`.
         input_bits: 2..24, payload of a graded input with its sign.
@@ -64,6 +65,7 @@ def quantization_aware(
         dt: seconds per step of a graph that does not say.
         decoder, num_classes, output: how outputs are read, as for `quantize`.
         slope: steepness of the surrogate gradient.
+        learn_scales: whether each layer's threshold scale is trained with its weights.
 
     Returns:
         FixedPointNetwork: train it like any module (whole sequences, (time, batch, *shape)); `program()` gives its integers.
@@ -78,7 +80,9 @@ def quantization_aware(
     settings = by_population(graph, network, settings)
     _refuse_counting(network)
     fits = fit_all(calibrate(network, x, declared), settings, feedback=False)  # forward rounds to the nearest
-    layers = {name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias)) for name in network.order}
+    layers = {
+        name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias), learn_scales) for name in network.order
+    }
     return FixedPointNetwork(network, declared, layers, graph, reset, settings.reading)
 
 
@@ -91,7 +95,9 @@ def _refuse_counting(network: Network) -> None:
         )
 
 
-def make_layer(network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds) -> FixedPointLayer:
+def make_layer(
+    network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds, learns_scale: bool = False
+) -> FixedPointLayer:
     """A population's layer, its float weights those of the network, in the fit's units."""
     network = in_units(network, name, fit.units)
     population = network.populations[name]
@@ -102,7 +108,7 @@ def make_layer(network: Network, name: str, fit: Fit, declared: Mapping[str, Inp
         incoming.append(Incoming(effective(network, projection, {}), rounds, payload, unit, network.late(projection)))
     current = population.gain * population.current_gain * population.bias
     biases = (population.voltage_bias, current) if fit.bias else (population.voltage_bias + current, np.zeros_like(current))
-    return FixedPointLayer(name, fit, tuple(incoming), biases, column, slope)
+    return FixedPointLayer(name, fit, population.theta, tuple(incoming), biases, column, slope, learns_scale)
 
 
 def _arrays(x: Any) -> Any:

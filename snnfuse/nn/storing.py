@@ -70,7 +70,8 @@ def describe_network(net: FixedPointNetwork) -> dict[str, Any]:
 
 def _describe_layer(layer: FixedPointLayer) -> dict[str, Any]:
     return {
-        "scale": layer.scale,
+        "scale": layer.scale_found,  # what training makes of it is among the weights
+        "learns_scale": layer.stretch.requires_grad,
         "slope": layer.slope,
         "units": None if layer.fitted.units is None else layer.fitted.units.tolist(),
         "forms": [asdict(form) for form in layer.fitted.forms],
@@ -119,7 +120,7 @@ def _layer(network: Network, name: str, declared: Mapping[str, Input], given: Ma
     if fit is None:
         raise InputError(f"the scale {given['scale']} of {name!r} does not fit its graph")
     fit = replace(fit, rounds=tuple(map(_rounds, given["rounds"])), units=units)
-    return make_layer(network, name, fit, declared, given["slope"], _rounds(given["column"]))
+    return make_layer(network, name, fit, declared, given["slope"], _rounds(given["column"]), given.get("learns_scale", False))
 
 
 def _units(name: str, shape: tuple[int, ...], given: list | None) -> NDArray[np.float64] | None:

@@ -3,11 +3,15 @@
 Every layer starts from the integers that were chosen for it, on the same grids, and learns to send what the float network's does
 (`imitation`): first fed with what the float network sends, then with what the integers before it really send, so that it makes up for
 their errors. After each lesson the whole program runs on the calibration data, and the layer keeps what it learnt only if the outputs are
-nearer than ever before.
+nearer than ever before. What is kept so far can be written down after each lesson, so that a later run goes on from there, with the same
+result.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
+from itertools import product
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -23,7 +27,21 @@ from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.making import SLOPE, make_layer
 
 UPDATES = 6  # per epoch
+LESSONS = ("float", "integer")
 Say = Callable[[str], None]
+Parameters = Mapping[str, torch.Tensor]
+
+
+class Memory(Protocol):
+    """Where what was learnt outlives a kill: `done`, the number of lessons, and `layers`, the parameters of those that kept something."""
+
+    def read(self, identity: str) -> Mapping[str, Any] | None:
+        """What was written under this identity; None for nothing."""
+        ...
+
+    def write(self, identity: str, state: Mapping[str, Any]) -> None:
+        """Replace it as a whole."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +61,9 @@ class Tuning:
     seed: int = 0
 
 
-def tune(judge: Judge, fits: Mapping[str, Fit], how: Tuning = Tuning(), say: Say = lambda text: None) -> dict[str, Fit]:
+def tune(
+    judge: Judge, fits: Mapping[str, Fit], how: Tuning = Tuning(), say: Say = lambda text: None, memory: Memory | None = None
+) -> dict[str, Fit]:
     """Fits whose outputs are no farther from the float network's, on the same scales, groups and grids; populations that training in
     integers does not compute, and readouts, stay as they are.
 
@@ -52,17 +72,37 @@ def tune(judge: Judge, fits: Mapping[str, Fit], how: Tuning = Tuning(), say: Say
         fits: of every population.
         how: how to train.
         say: told of each lesson.
+        memory: of an earlier run with the same data, integers and settings, which is gone on with.
     """
-    best, kept = judge.distance(fits), dict(fits)
-    for lesson in ("float", "integer"):
-        for name in _learners(judge, fits):
-            sent = _sent(judge, kept if lesson == "integer" else None)
-            learnt = _learnt(judge, name, kept[name], sent, how)
-            found = judge.distance({**kept, name: learnt})
-            say(f"{name}, fed by the {lesson} network: distance {best.total:.3f}, then {found.total:.3f}")
-            if found.total < best.total:
-                best, kept = found, {**kept, name: learnt}
+    identity = "" if memory is None else _identity(judge, fits, how)
+    found = None if memory is None else memory.read(identity)
+    done, layers = (0, {}) if found is None else (int(found["done"]), dict(found["layers"]))
+    kept = {name: _fit(_layer(judge, name, fit, layers[name])) if name in layers else fit for name, fit in fits.items()}
+    best = judge.distance(kept)
+    for lesson, name in list(product(LESSONS, _learners(judge, fits)))[done:]:
+        layer = _layer(judge, name, fits[name], layers.get(name))
+        _teach(judge, layer, _sent(judge, kept if lesson == "integer" else None), how)
+        learnt = _fit(layer)
+        after = judge.distance({**kept, name: learnt})
+        say(f"{name}, fed by the {lesson} network: distance {best.total:.3f}, then {after.total:.3f}")
+        if after.total < best.total:
+            best, kept, layers = after, {**kept, name: learnt}, {**layers, name: layer.state_dict()}
+        done += 1
+        if memory is not None:
+            memory.write(identity, {"done": done, "layers": layers})
     return {name: fit if fit is fits[name] else _reported(judge, name, fit) for name, fit in kept.items()}
+
+
+def _identity(judge: Judge, fits: Mapping[str, Fit], how: Tuning) -> str:
+    """Of what a run depends on: samples, integers and settings, in hexadecimal."""
+    found = hashlib.sha256(repr(astuple(how)).encode())
+    for name, events in sorted(judge.context.events.items()):
+        found.update(name.encode() + np.ascontiguousarray(events).tobytes())
+    for name, fit in sorted(fits.items()):
+        found.update(f"{name} {fit.scale!r} {fit.rounds!r}".encode())
+        for synapse in (s for groups in fit.synapses for s in groups):
+            found.update(np.ascontiguousarray(synapse.values).tobytes())
+    return found.hexdigest()
 
 
 def _learners(judge: Judge, fits: Mapping[str, Fit]) -> Iterator[str]:
@@ -84,17 +124,26 @@ def _sent(judge: Judge, fits: Mapping[str, Fit] | None) -> dict[str, NDArray]:
     return {**context.events, **emulate(program, dict(context.events), "all").spikes}
 
 
-def _learnt(judge: Judge, name: str, fit: Fit, sent: Mapping[str, NDArray], how: Tuning) -> Fit:
+def _layer(judge: Judge, name: str, fit: Fit, learnt: Parameters | None) -> FixedPointLayer:
+    """A population's layer: as it was chosen, or with what it has learnt."""
     context = judge.context
     layer = make_layer(context.network, name, fit, context.inputs, SLOPE, column_rounds(fit.bias))
-    if fit.held is not None:
-        with torch.no_grad():
-            for weights, incoming, held in zip(layer.weights, layer.incoming, fit.held):
-                weights.copy_(torch.from_numpy(held / incoming.unit))
-    goal = context.run.spikes[name]
+    with torch.no_grad():
+        for weights, incoming, held in zip(layer.weights, layer.incoming, fit.held or ()):
+            weights.copy_(torch.from_numpy(held / incoming.unit))
+    if learnt is not None:
+        layer.load_state_dict(dict(learnt))
+    return layer
+
+
+def _teach(judge: Judge, layer: FixedPointLayer, sent: Mapping[str, NDArray], how: Tuning) -> None:
+    goal = judge.context.run.spikes[layer.name]
     batch = max(1, min(how.batch_size, goal.shape[1] // UPDATES))
     lr = max(how.lr, 2 * _step(layer) / (how.epochs * max(1, goal.shape[1] // batch)))  # of a cosine half is travelled
-    fit_layer(layer, {**sent, name: goal}, goal, how.epochs, batch, lr, np.random.default_rng(how.seed))
+    fit_layer(layer, {**sent, layer.name: goal}, goal, how.epochs, batch, lr, np.random.default_rng(how.seed))
+
+
+def _fit(layer: FixedPointLayer) -> Fit:
     return replace(layer.fit(), is_trained=True, faithful=False, held=_held(layer))
 
 

@@ -53,7 +53,7 @@ def context_of(graph: nir.NIRGraph, x: np.ndarray, settings: QuantizationSetting
     return calibrate(network, arrays, inputs)
 
 
-@pytest.mark.parametrize(("seed", "bits"), [(1, 2), (1, 4)])
+@pytest.mark.parametrize(("seed", "bits"), [(1, 2), (1, 3)])
 def test_no_program_that_was_run_is_nearer_than_the_one_that_is_taken(seed: int, bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = QuantizationSettings(weight_bits=bits)
     context = context_of(recurrent(seed), binary(30, 24, INPUTS), settings)
@@ -81,12 +81,12 @@ def test_what_is_near_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> 
 def test_few_bits_keep_more_of_the_outputs_on_other_data() -> None:
     known, other = binary(30, 24, INPUTS), binary(30, 64, INPUTS, seed=5)
     gains = []
-    for seed in (1,):
-        graph, settings = recurrent(seed), QuantizationSettings(weight_bits=4)
+    for seed in range(3):
+        graph, settings = recurrent(seed), QuantizationSettings(weight_bits=3)
         context = context_of(graph, known, settings)
         floats = simulate(lower(graph), {"input": other}).spikes["read"].sum(0)
         alone = assemble(context.network, {n: s.best for n, s in search_all(context, settings).items()}, context.inputs)
-        both = alone, quantize(graph, known, weight_bits=4)
+        both = alone, quantize(graph, known, weight_bits=3)
         gains.append([float(((emulate(p, p.encode(other)).spikes["output"].sum(0) - floats) ** 2).mean()) for p in both])
     before, after = np.mean(gains, axis=0)
     assert after < 0.9 * before
