@@ -152,6 +152,14 @@ def feed_stages(staged: StagedGraph, calibration: Mapping[str, NDArray], setting
             runs = (*runs, StageRun(network, fed, simulate(network, fed)))
 
 
+def named_in(staged: StagedGraph, number: int, settings: QuantizationSettings) -> QuantizationSettings:
+    """The settings of one stage, without bits of layers that only other stages have."""
+    if not isinstance(settings.weight_bits, Mapping):
+        return settings
+    elsewhere = {name for graph in staged.stages for name in graph.nodes} - staged.stages[number].nodes.keys()
+    return replace(settings, weight_bits={name: width for name, width in settings.weight_bits.items() if name not in elsewhere})
+
+
 def quantize_staged(
     staged: StagedGraph,
     calibration: Mapping[str, NDArray],
@@ -159,11 +167,12 @@ def quantize_staged(
     target: Target = LAVA,
     repair: Repair | None = None,
 ) -> QuantizedStages:
-    """A program per stage; arguments, warnings and errors as of `quantize_measured`, calibration by input of the network."""
+    """A program per stage; arguments, warnings and errors as of `quantize_measured`, calibration by input of the network, and
+    `weight_bits` by layer of any stage."""
     declared: dict[str, Input] = {}
     stages: list[Quantized] = []
     for fed in feed_stages(staged, calibration, settings, target):
-        chosen = settings if len(stages) + 1 == len(staged.stages) else settings.of_earlier_stage
+        chosen = named_in(staged, len(stages), settings if len(stages) + 1 == len(staged.stages) else settings.of_earlier_stage)
         found = quantize_measured(fed.graph, fed.inputs, chosen, target, {**declared, **fed.declared}, repair=repair)
         declared |= found.program.inputs  # an input that two stages read is encoded once
         stages.append(fed.with_entries(found))

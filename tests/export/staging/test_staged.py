@@ -13,6 +13,7 @@ from torch import nn
 from snnfuse import networks
 from snnfuse.compile.staged_sources import trace_stages
 from snnfuse.export import to_nir
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.export.staging.cutting import cut
 from snnfuse.export.staging.staged import network_inputs, quantize_staged, simulate_staged
 from snnfuse.hardware import GradedInput, SpikeInput
@@ -249,3 +250,14 @@ def test_l2_behind_l2_makes_three_stages() -> None:
     assert len(graphs.stages) == 3
     found = spikes_of(graphs, simulate_staged(graphs, {"a": x.numpy()})[-1])
     np.testing.assert_array_equal(found, networks.run(model, x).detach().numpy() > 0)
+
+
+def test_bits_of_single_layers_go_to_the_stage_that_has_them() -> None:
+    graphs = traced(made(Averaged()))
+    settings = QuantizationSettings(weight_bits={"first.1": 4, "head.lif": 3})
+    found = quantize_staged(graphs, samples(), settings)
+    bits = [{c.target: c.synapse.bits for c in stage.program.connections} for stage in found.stages]
+    assert (bits[0]["first.1"], bits[2]["head.lif"]) == (4, 3)
+    assert {width for stage in bits for name, width in stage.items() if name not in ("first.1", "head.lif")} <= {8}
+    with pytest.raises(InputError, match="nowhere"):
+        quantize_staged(graphs, samples(), QuantizationSettings(weight_bits={"nowhere": 4}))

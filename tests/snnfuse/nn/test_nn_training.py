@@ -12,7 +12,7 @@ from quantization_graphs import binary, chain, cuba, lif
 from torch import nn
 
 from snnfuse.export import lower, quantize, simulate
-from snnfuse.hardware import Program, emulate
+from snnfuse.hardware import Program, Recording, emulate
 from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.synapses import granularity, sign_mode
@@ -78,7 +78,12 @@ def train(net: FixedPointNetwork, x: torch.Tensor, updates: int = 3, lr: float =
 
 def assert_same(net: FixedPointNetwork, program: Program, x: np.ndarray | torch.Tensor) -> None:
     """Every spike and state of every population, and something to tell them by."""
-    x = np.asarray(x)
+    recording = assert_same_integers(net, program, np.asarray(x))
+    assert any(0 < recording.spikes[n].mean() < 1 for n in program.neurons), "silent layers would agree too"
+
+
+def assert_same_integers(net: FixedPointNetwork, program: Program, x: np.ndarray) -> Recording:
+    """Every spike and state of every population."""
     recording = emulate(program, program.encode(x), "all", states=True)
     with torch.no_grad():
         run = net.run(torch.from_numpy(x), states=True)
@@ -87,7 +92,7 @@ def assert_same(net: FixedPointNetwork, program: Program, x: np.ndarray | torch.
         assert np.array_equal(run.spikes[name].numpy(), recording.spikes[name]), name
         assert np.array_equal(run.u[name].numpy(), recording.states[name]["u"]), name
         assert np.array_equal(run.v[name].numpy(), recording.states[name]["v"]), name
-    assert any(0 < recording.spikes[n].mean() < 1 for n in program.neurons), "silent layers would agree too"
+    return recording
 
 
 @pytest.mark.parametrize("bits, max_groups", [*((bits, 1) for bits in range(1, 9)), (1, 2), (4, 2), (8, 2)])
@@ -103,6 +108,33 @@ def test_after_training_the_module_is_its_program(bits: int, max_groups: int) ->
     for synapse in (c.synapse for c in after.connections if c.source != "constant"):
         assert synapse.bits == bits
         assert not (synapse.values % granularity(sign_mode(synapse.values), bits)).any()
+
+
+@pytest.mark.parametrize("bits", (1, 2, 3, 4))
+def test_threshold_scales_are_learnt_within_their_registers(bits: int) -> None:
+    x = binary(STEPS, BATCH, 12)
+    net, fixed = (quantization_aware(dense(), x, weight_bits=bits, learn_scales=learn) for learn in (True, False))
+    found = [layer.scale for layer in net.layers]
+    for each in (net, fixed):
+        train(each, torch.from_numpy(x), updates=5)
+    assert all(layer.scale != before for layer, before in zip(net.layers, found))
+    assert [layer.scale for layer in fixed.layers] == found
+    for layer in net.layers:
+        assert (np.asarray(net.program().neurons[layer.name].vth) == np.rint(layer.theta.numpy() * layer.scale)).all()
+    assert_same(net, net.program(), x)
+    with torch.no_grad():
+        net.layers[0].stretch.fill_(1e9)
+        net.layers[1].stretch.fill_(-1.0)
+    thresholds = [np.asarray(neuron.vth) for neuron in net.program().neurons.values()]
+    assert all((vth >= 1).all() and (vth < 1 << 17).all() for vth in thresholds)
+    assert_same_integers(net, net.program(), x)
+
+
+def test_a_state_of_before_scales_were_learnt_is_loaded() -> None:
+    x = binary(STEPS, BATCH, 12)
+    net = quantization_aware(dense(), x, weight_bits=4)
+    net.load_state_dict({name: value for name, value in net.state_dict().items() if not name.endswith("stretch")})
+    assert all(layer.scale == layer.scale_found for layer in net.layers)
 
 
 @pytest.mark.parametrize("reset", get_args(Reset))
