@@ -2,13 +2,14 @@
 Lava.
 """
 
+import gc
 import time
 from typing import Any
 
 from snnfuse.hardware.backends.lava import stock
 from snnfuse.hardware.backends.lava.child import LavaFailed
 
-POLL_S = 0.002  # for the end of the run
+POLL_S = 0.01  # for the end of the run
 CHECK_S = 0.1  # for failures: asks every process, which is many system calls
 LAST_WORDS_S = 1.0  # for the exception of a process to arrive once others have ended
 
@@ -20,6 +21,7 @@ def run_to_end(process: stock.AbstractProcess, steps: int, config: stock.Loihi2S
         LavaFailed: one of its processes did.
     """
     try:
+        gc.freeze()  # Lava forks: a process that looked for garbage in what was there before would copy all of its memory
         process.create_runtime(run_cfg=config)
         runtime = process.runtime
         runtime.start(stock.RunSteps(steps, blocking=False))

@@ -4,7 +4,6 @@ A job is a line of JSON on standard input, its exit code a line on standard outp
 this process reads it between two jobs only. No thread runs here, so that forking is safe.
 """
 
-import gc
 import importlib
 import json
 import os
@@ -70,7 +69,6 @@ def _print_to(path: Path) -> None:
 def _prepared(name: str) -> ModuleType:
     module = importlib.import_module(name)
     module.prepare()
-    gc.freeze()  # jobs, and Lava's processes in them, need not look at it for garbage
     return module
 
 
