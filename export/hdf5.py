@@ -30,7 +30,7 @@ FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 32000: "lzf"}  #
 DENSEST = 1200  # bytes that a stored byte can stand for: deflate reaches 1,032
 SPARE = 1 << 16  # bytes that may be declared without being stored, as fill values
 TEXTS = 1 << 24  # bytes of texts that are read at once
-SECONDS, PER_SECOND = 2, 1 << 21  # of processor time for any file, and bytes of it that a second more is given for
+SECONDS, PER_SECOND = 2, 1 << 19  # of processor time for any file, and bytes of it that a second more is given for: 5 times a MB of nodes
 DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, UnicodeError, RecursionError)
 """What h5py raises on damaged files, each for another place of the damage."""
 

@@ -100,6 +100,10 @@ def check_nodes(lowering: Lowering) -> Lowering:
         UnsupportedError: a type of node that is not registered, or a loose node.
         InputError: numbers that are none, or no input or output.
     """
+    if not lowering.graph.of_type(nir.Input):
+        raise InputError("the graph has no Input node, so that there is nothing to run; add one with its shape")
+    if not lowering.graph.of_type(nir.Output):
+        raise InputError("the graph has no Output node, so that there is nothing to read; connect one to its last neurons")
     for name, node in lowering.nodes.items():
         found = find_lowering(node)
         if found is None:
@@ -109,10 +113,6 @@ def check_nodes(lowering: Lowering) -> Lowering:
             )
         check_numbers(name, node, found)
         _check_ends(lowering.graph, name, node)
-    if not lowering.graph.of_type(nir.Input):
-        raise InputError("the graph has no Input node, so that there is nothing to run; add one with its shape")
-    if not lowering.graph.of_type(nir.Output):
-        raise InputError("the graph has no Output node, so that there is nothing to read; connect one to its last neurons")
     return lowering
 
 

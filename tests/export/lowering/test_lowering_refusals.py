@@ -46,6 +46,15 @@ def test_a_time_constant_below_dt_is_named() -> None:
         lower(chain(nir.Linear(np.eye(4)), lif(4, tau=np.full(4, 5e-5))))
 
 
+@pytest.mark.parametrize("end", ["input", "output"])
+def test_a_graph_without_an_end_says_so_before_it_names_what_hangs_loose(end: str) -> None:
+    whole = chain(nir.Linear(np.eye(4)), lif(4))
+    nodes = {name: node for name, node in whole.nodes.items() if name != end}
+    graph = nir.NIRGraph(nodes, [edge for edge in whole.edges if end not in edge], type_check=False)
+    with pytest.raises(InputError, match=f"the graph has no {end.capitalize()} node, so that there is nothing to"):
+        lower(graph)
+
+
 def test_a_model_is_no_graph() -> None:
     with pytest.raises(InputError, match="a NIR graph is needed, not a Linear; make one with snnfuse.export.to_nir"):
         lower(torch.nn.Linear(2, 2))
