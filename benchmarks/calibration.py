@@ -26,6 +26,7 @@ from snnfuse.export.quantization import (
     membrane_moments,
     output_distance,
     output_search,
+    rounding,
 )
 from snnfuse.hardware import emulate
 
@@ -47,6 +48,12 @@ VARIED: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
     (calibration, "NOISE", (1.0, 1.5)),
     (channel_scaling, "LEAST_REACH", (1 / 32, 1 / 2)),
     (calibration, "SHORT", (1, 4)),
+    (calibration, "FIRST_SAMPLES", (6, 1 << 20)),
+    (calibration, "LAST_SCALES", (2, 10)),
+    (calibration, "SATURATED", (0.1, 1e9)),
+    (calibration, "LIKE", (1.0, 3.0)),
+    (fed_population, "TELLING", (50, 5000)),
+    (rounding, "FINER", (1.0,)),
     (membrane_moments, "SLOPE", (0.0, 25.0)),
     (membrane_moments, "DAMPING", (0.001, 0.1)),
     (error_feedback, "SWEEPS", (0, 16)),

@@ -98,8 +98,7 @@ def search(
         raise InputError(f"max_drop must be 0 percentage points or more, not {max_drop}")
     parts, last = parts_of(staged, calibration, settings, target)
     batch = next(iter(last.values())).shape[1]
-    read = parts[-1].context.network
-    if batch < 2 or decision(read, settings.reading) is None:
+    if batch < 2 or decision(parts[-1].context.network, settings.reading) is None:
         raise InputError("a search needs two samples or more, half of them to decide, and an output that decides: name it with output")
     options = choices(settings.max_groups, target.weight_bits)
     by_stage = [ladders_of(part.context, options, mapper, target.limits) for part in parts]
@@ -117,8 +116,8 @@ def search(
 
     points, fits = descend(ladders, judge, float_accuracy)
     judged_by = "labels" if labels is not None else "the float network's classes"
-    quantized = _measured(parts, staged.links, fits, settings.reading)
-    return Found(quantized, tuple(points), float_accuracy, judged_by, ((batch + 1) // 2, batch // 2))
+    made = _measured(parts, staged.links, fits, settings.reading)
+    return Found(made, tuple(points), float_accuracy, judged_by, ((batch + 1) // 2, batch // 2))
 
 
 def parts_of(
