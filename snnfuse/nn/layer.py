@@ -85,6 +85,8 @@ class FixedPointLayer(nn.Module):
         learns_scale: whether `stretch` is trained, of neurons that fire.
     """
 
+    theta: Tensor
+
     def __init__(
         self,
         name: str,

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from snnfuse.export.lowering.weights import DenseWeights
-from snnfuse.export.quantization.rounding import Form, nearest, round_weights
+from snnfuse.export.quantization.rounding import Form, Rounded, nearest, round_weights
 from snnfuse.hardware.ir.synapses import granularity
 
 SCALE = 1 << 12
 
 
-def rounded(values: np.ndarray, bits: int, scale: float = SCALE):
+def rounded(values: np.ndarray, bits: int, scale: float = SCALE) -> Rounded:
     found = round_weights(DenseWeights(values), scale, Form((bits, bits), depth=2))
     assert found is not None
     return found
