@@ -49,14 +49,14 @@ def quantization_aware(
     num_classes: int | None = None,
     output: str | None = None,
     slope: float = SLOPE,
-    learn_scales: bool = True,
+    learn_scales: bool = False,
 ) -> FixedPointNetwork:
     """A module whose forward is the fixed-point Program of a network, with straight-through gradients to its float weights.
 
     Args:
         source: a snnTorch model, which is traced, or a NIR graph. BatchNorm is folded.
         calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. It sets scales and
-            exponents, of which training keeps the latter, and declares inputs binary or graded.
+            exponents, which training keeps unless told otherwise, and declares inputs binary or graded.
         sample: of a model, ONE time step as `snnfuse.export.to_nir` takes it; by default the first of the calibration data.
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}, as for `snnfuse.export.quantize`.
         input_bits: 2..24, payload of a graded input with its sign.
@@ -65,7 +65,7 @@ def quantization_aware(
         dt: seconds per step of a graph that does not say.
         decoder, num_classes, output: how outputs are read, as for `quantize`.
         slope: steepness of the surrogate gradient.
-        learn_scales: whether each layer's threshold scale is trained with its weights.
+        learn_scales: whether each layer's threshold scale is trained with its weights; exponents stay in any case.
 
     Returns:
         FixedPointNetwork: train it like any module (whole sequences, (time, batch, *shape)); `program()` gives its integers.
