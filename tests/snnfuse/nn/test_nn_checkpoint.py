@@ -40,15 +40,15 @@ def assert_equal(a: Program, b: Program) -> None:
         assert np.array_equal(ours.synapse.values, theirs.synapse.values)
 
 
-@pytest.fixture
-def trained() -> tuple[FixedPointNetwork, np.ndarray]:
+@pytest.fixture(params=[False, True], ids=["scales kept", "scales learnt"])
+def trained(request: pytest.FixtureRequest) -> tuple[FixedPointNetwork, np.ndarray]:
     """A network with biases in voltage and current and a graded input, after real updates; and inputs for it."""
 
     rng = np.random.default_rng(0)
     first = nir.Affine(rng.normal(0, 0.4, (10, 12)), rng.normal(0, 0.1, 10))
     graph = chain(first, lif(10, 0.9), nir.Affine(rng.normal(0, 0.6, (4, 10)), rng.normal(0, 0.2, 4)), cuba(4, 0.5, 0.8), size=12)
     x = rng.normal(0, 1, (STEPS, BATCH, 12))
-    net = quantization_aware(graph, x, weight_bits={"n1": 3, "n3": (2, 4)}, reset="subtract")
+    net = quantization_aware(graph, x, weight_bits={"n1": 3, "n3": (2, 4)}, reset="subtract", learn_scales=request.param)
     optimiser = torch.optim.Adam(net.parameter_groups(0.1))
     for _ in range(3):
         loss = net(torch.from_numpy(x)).mean((0, 1)).sum()
