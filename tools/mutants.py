@@ -2,7 +2,7 @@
 
 What can be changed, and what is left out because it changes no result, is in `mutation_sites`. The tests run once with a tracer, which
 finds those that execute each line; build/mutants.json keeps that until a file changes. For each mutant a process is then forked in which
-the functions of its module have the changed code, and which runs tests of the changed statement up to the first failure: those first
+the functions of its module have the changed code, and which runs the tests of the changed statement up to the first failure: those first
 that failed for others of the file, then the quickest. What runs on import is changed before a process that has imported nothing of ours
 imports it, and asked of every test that runs anything of the module, but of none that runs a compiled kernel: its machine code keeps the
 value. That the same tests pass there with nothing changed is seen first. Ends with the share that the tests killed and lists those that
@@ -92,9 +92,10 @@ class Mutants:
 
     def is_killed(self, site: Site) -> bool:
         """Whether a test fails with the change, or does not end."""
-        tests = self.asked.of(site)
-        if not tests:
-            return False
+        return any(self.is_killed_by(site, tests) for tests in self.asked.parts(self.asked.of(site)) if tests)
+
+    def is_killed_by(self, site: Site, tests: Sequence[str]) -> bool:
+        """The same of some tests."""
         ended = (
             in_child(lambda pipe: self.changed(site, tests, pipe), self.asked.seconds(tests)) if site.function else self.anew(site, tests)
         )
@@ -113,12 +114,12 @@ class Mutants:
     def anew(self, site: Site, tests: Sequence[str]) -> Ended:
         """Run tests in a new interpreter that imports the changed module, once it is known that they pass there with it unchanged."""
         seconds = self.asked.seconds(tests) + 20  # of importing
-        if site.file not in self.passing:
+        if not self.passing.issuperset(tests):
             ended = self.fresh([None, tests], seconds)
             if ended.code != 0:
-                print(f"in a new process the tests of {site.file} fail unchanged: {ended}", file=sys.stderr, flush=True)
-                os._exit(2)
-            self.passing.add(site.file)
+                print(f"in a new process, tests of {site.file} fail unchanged, and kill nothing: {ended}", flush=True)
+                return Ended(0, "")
+            self.passing |= set(tests)
         return self.fresh([[site.file, site.index, site.place], tests], seconds)
 
 

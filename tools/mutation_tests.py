@@ -18,7 +18,7 @@ from typing import Any
 from mutation_sites import ROOT, Site
 
 COMPILED = str(ROOT / "hardware" / "backends" / "emulator")
-MOST_S = 6.0
+MOST_S, MORE_S = 6.0, 90.0  # of tests, with a tracer: that a change is shown to first, and if it survives
 TIMES, MARGIN_S = 5.0, 6.0  # processor seconds that a change may take: so many times what its tests take with a tracer, and some more
 WAITING = 20.0  # times as many seconds as that by the clock, on a machine that others use too
 MEMORY = 8 << 30
@@ -159,7 +159,7 @@ class Asked:
         self.kills[site.file, test] = self.kills.get((site.file, test), 0) + 1
 
     def of(self, site: Site) -> list[str]:
-        """As many as take so long: more could only kill more."""
+        """Those that run the change, and not more than take `MORE_S`."""
         if site.function:
             found = [name for name, test in self.ran.items() if test.lines.get(site.file, set()) & set(site.lines)]
         else:
@@ -171,7 +171,15 @@ class Asked:
             case[name] = seen[name.partition("[")[0]]
         quickest = sorted(found, key=lambda name: (-self.kills.get((site.file, name), 0), case[name], self.ran[name].seconds))
         until = accumulate(self.ran[name].seconds for name in quickest)
-        return [name for name, seconds in zip(quickest, until, strict=True) if seconds < MOST_S] or quickest[:1]
+        return [name for name, seconds in zip(quickest, until, strict=True) if seconds < MORE_S] or quickest[:1]
+
+    def parts(self, tests: Sequence[str]) -> Iterator[list[str]]:
+        """The first of them, and the others, for which a process of its own pays only where those let the change live."""
+        until = list(accumulate(self.ran[name].seconds for name in tests))
+        few = max(1, sum(seconds < MOST_S for seconds in until))
+        yield list(tests[:few])
+        if tests[few:]:
+            yield list(tests[few:])
 
     def _is_own(self, site: Site, test: str) -> bool:
         """Whether it is a test of the module's name, or one of all modules."""

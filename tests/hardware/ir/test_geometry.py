@@ -137,6 +137,16 @@ def test_any_number_of_images_goes_through_in_blocks(rows: int, monkeypatch: pyt
         assert (conv.arrivals(abs(messages)) == abs(messages) @ places.T).all()
 
 
+@pytest.mark.parametrize(("channels", "taps"), [(8, 1), (1, 8), (2, 4)])
+def test_sums_beyond_what_a_float_holds_are_exact(channels: int, taps: int) -> None:
+    """2**53, counted over all channels and taps into a target."""
+    conv = Conv2d(np.full((1, channels, 1, taps), 255), (channels, 1, taps))
+    for largest in (2**42 + 1, 2**44 + 1, 2**46 + 1):
+        messages = np.full((1, channels * taps), largest)
+        messages[0, -1] += 1
+        assert conv.times(messages).tolist() == [[255 * (8 * largest + 1)]]
+
+
 def test_a_kernel_that_meets_padding_only() -> None:
     conv = Conv2d(np.full((1, 1, 1, 2), 2), (1, 1, 1), padding=(0, 4), stride=(1, 9), dilation=(1, 3))
     assert conv.size == (1, 1) and conv.count == conv.matrix().nnz == 0
