@@ -38,4 +38,6 @@ def test_two_builds_are_equal_to_the_last_byte(tmp_path: Path) -> None:
         "tools/check_imports.py",
         ".ci/run",
     } <= names
+    sources = {path.relative_to(tmp_path / "copy0").as_posix() for path in (tmp_path / "copy0").rglob("*.py")}
+    assert {name for name in sources - names if not name.startswith("build/")} == set()  # tests import benchmarks and tools
     assert not [name for name in names if name.startswith(("build/", "out/")) or "__pycache__" in name]
