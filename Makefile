@@ -9,6 +9,7 @@
 # make lowest    the tests with the lowest version of each dependency that pyproject.toml declares, in .venv-lowest
 # make browser   the tests of pages in headless Chromium, which make test skips where it is not installed: 250 MB more
 # make fuzz      one minute of mutated files for every reader
+# make audit     known vulnerabilities of the packages in .venv, by pip-audit, which asks PyPI's advisories about them
 # make dist      wheel and sdist, the same bytes for the same commit
 # make wheel     the wheel, installed in an empty environment, .venv-wheel: its demo, and its bundle verified
 #
@@ -31,7 +32,7 @@ export OMP_NUM_THREADS ?= 1
 # Each process begins with neighbouring tests, so that most fixtures of a module are made once; one that has none left takes of the other's.
 TESTS = $(RUN) -m pytest -q -m "not slow" -n $(WORKERS) --dist worksteal
 
-.PHONY: browser lowest fuzz dist demo test test-all lint types docs install clean ci
+.PHONY: audit browser lowest fuzz dist demo test test-all lint types docs install clean ci
 
 demo: install
 	@$(VENV)/bin/snnfuse demo --output out/demo --force
@@ -49,6 +50,14 @@ browser: $(VENV)/.browser
 
 fuzz: install
 	@$(RUN) -W ignore -m tests.fuzz all --minutes 1
+
+# In an environment of its own, whose packages are not asked about; what pip cannot find on PyPI is this project itself.
+AUDIT := .venv-audit
+audit: install
+	@$(RUN) -m venv $(AUDIT)
+	@$(AUDIT)/bin/python -m pip install -q --disable-pip-version-check $(PIP_FLAGS) pip-audit
+	@$(AUDIT)/bin/python -m pip_audit --skip-editable --progress-spinner off \
+	    --path "$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 dist: install
 	@$(RUN) tools/build_packages.py

@@ -25,7 +25,7 @@ def test_every_step_is_a_target_of_the_makefile(jobs: dict[str, dict]) -> None:
     steps = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
     steps = [step for step in steps if not step.startswith(".venv/bin/python -m pytest ")]
     named = {re.fullmatch(r'make ([a-z-]+)( PIP_FLAGS="\$PIP_FLAGS")?', step).group(1) for step in steps}
-    assert named == {"install", "lint", "types", "docs", "test", "test-all", "fuzz", "lowest", "wheel"}
+    assert named == {"install", "lint", "types", "docs", "test", "test-all", "fuzz", "audit", "lowest", "wheel"}
     assert named <= targets((ROOT / "Makefile").read_text(encoding="utf-8"))
 
 
