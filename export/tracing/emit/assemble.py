@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import nir
 import numpy as np
@@ -126,8 +127,7 @@ def _remove_unread(graph: Assembly) -> None:
 def _ungraded(graph: Assembly, index: int) -> tuple[str, ...]:
     """The binary spikes of a graded neuron that is returned: a host counts spikes, and one factor for all changes no comparison."""
     neuron = graph.kept.spiking(index)
-    module = graph.module(neuron) if neuron else None
-    if neuron is None or not is_graded(module):
+    if neuron is None or not is_graded(module := graph.module(neuron)):
         return ()
     graph.ledger.append(ungraded_output(neuron.target, module, neuron.where))
     return (graph.name(neuron.target),)
@@ -265,7 +265,7 @@ def _module(graph: Assembly, index: int, term: Term) -> Signal:
     return lower_layer(Use(graph, index, module, source, term.target))
 
 
-def _scale(graph: Assembly, term: Term, module: nn.Module, source: Signal) -> Signal:
+def _scale(graph: Assembly, term: Term, module: Any, source: Signal) -> Signal:
     """A module that says what factor it folds to: `folded_scale() -> (scale, (change, reason))`."""
     if term.shape != source.shape:
         raise refusal(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import chain, count
+from typing import Any
 
 import nir
 import numpy as np
@@ -16,7 +17,6 @@ from snnfuse.export.tracing.emit.maps import check_size, size
 from snnfuse.export.tracing.emit.signals import Part, Signal, diagonal
 from snnfuse.export.tracing.nodes.pieces import Array, Piece, single
 from snnfuse.export.tracing.nodes.refusal import refusal
-from snnfuse.export.tracing.nodes.torch_layers import convolution
 from snnfuse.export.tracing.step.kept import Kept
 from snnfuse.export.tracing.step.step import Term
 from snnfuse.hardware.ir.host_steps import step_record
@@ -45,7 +45,8 @@ class Assembly(Graph):
     def term(self, index: int) -> Term:
         return self.kept.step.terms[index]
 
-    def module(self, term: Term) -> nn.Module:
+    def module(self, term: Term) -> Any:
+        """The torch module of a term: a layer, a neuron, or one with methods of this project's own."""
         return self.model.get_submodule(term.target)
 
     # names
@@ -109,7 +110,7 @@ class Assembly(Graph):
             self.place(single(self.flat[part.nodes], nir.Flatten(np.array(part.shape), 0, -1)), part.nodes)
         return replace(part, nodes=(self.flat[part.nodes],), shape=(size(part.shape),))
 
-    def note_host_step(self, path: str, module: nn.Module, parts: tuple[Part, ...]) -> None:
+    def note_host_step(self, path: str, module: Any, parts: tuple[Part, ...]) -> None:
         """What a host could compute in the place of a folded module (`host_step()`), and the node that it is, if it is one: each time that
         the module is used."""
         if hasattr(module, "host_step"):
@@ -136,8 +137,9 @@ class Assembly(Graph):
         factors = None if part.view is None else diagonal(part.view)
         if factors is None or not own.issuperset(part.nodes):
             return part
-        nodes = {name: fold.scaled(self.nodes[name], factors, part.shape) for name in part.nodes}
-        if None in nodes.values():
+        scaled = {name: fold.scaled(self.nodes[name], factors, part.shape) for name in part.nodes}
+        nodes = {name: node for name, node in scaled.items() if node is not None}
+        if len(nodes) < len(scaled):
             return part
         self.nodes.update(nodes)
         return replace(part, view=None)
@@ -191,12 +193,10 @@ class Assembly(Graph):
         return None
 
     def _convolved(self, part: Part, kernel: Kernel, shape: Shape, bias: Array | None) -> tuple[str, ...]:
-        ones = (1,) * len(kernel.stride)
-        node = convolution(kernel.weight, bias, part.shape, kernel.stride, kernel.padding, ones)
-        return self.placed(self.free_name("conv"), node, part, shape).nodes
+        return self.placed(self.free_name("conv"), kernel.node(bias, part.shape), part, shape).nodes
 
     def _scaled(self, part: Part) -> tuple[str, ...]:
-        return self.placed(self.free_name("scale"), nir.Scale(diagonal(part.view).reshape(part.shape)), part, part.shape).nodes
+        return self.placed(self.free_name("scale"), nir.Scale(part.matrix.diagonal().reshape(part.shape)), part, part.shape).nodes
 
     def _spelled_flat(self, signal: Signal, where: str) -> tuple[str, ...]:
         constant, found = signal.constant, ()

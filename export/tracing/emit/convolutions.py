@@ -6,11 +6,13 @@ NIR has no node that turns a vector back into an image, so a map that can be sai
 from dataclasses import dataclass
 from itertools import product
 
+import nir
 import numpy as np
 from scipy import sparse
 
 from snnfuse.export.tracing.emit.maps import MOST, Shape, size
 from snnfuse.export.tracing.nodes.pieces import Array
+from snnfuse.export.tracing.nodes.torch_layers import convolution
 
 STRIDES, EXTRA = 5, 9  # what is tried: strides below the first, paddings beyond the least that is needed below the second
 
@@ -27,6 +29,12 @@ class Kernel:
     def mixes_channels(self) -> bool:
         """Whether each position only sees itself, so that it is a mixture of channels with zeros around."""
         return size(self.weight.shape[2:]) == 1 and set(self.stride) == {1}
+
+    def node(self, bias: Array | None, shape: Shape) -> nir.NIRNode:
+        """It in NIR, over inputs of `shape`."""
+        found = convolution(self.weight, bias, shape, self.stride, self.padding, (1,) * len(self.stride))
+        assert found is not None, self.weight.shape  # its sides are equal
+        return found
 
 
 def as_convolution(matrix: sparse.csr_matrix, before: Shape, after: Shape) -> Kernel | None:

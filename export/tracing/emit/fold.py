@@ -1,6 +1,7 @@
 """Layers that take what follows them into their weights: factors, constants and other orders of what they put out."""
 
 from dataclasses import replace
+from typing import Any
 
 import nir
 import numpy as np
@@ -18,7 +19,7 @@ def by_channel(values: Array, shape: Shape) -> Array | None:
     return rows[:, 0].copy() if (rows == rows[:, :1]).all() else None
 
 
-def scaled(node: nir.NIRNode, factors: Array, shape: Shape) -> nir.NIRNode | None:
+def scaled(node: Any, factors: Array, shape: Shape) -> nir.NIRNode | None:
     """A layer whose output, of `shape`, is multiplied by factors (numbers,); None if it cannot hold them."""
     if isinstance(node, DENSE):
         return multiplied(node, sparse.diags(factors, format="csr"), None)
@@ -28,7 +29,7 @@ def scaled(node: nir.NIRNode, factors: Array, shape: Shape) -> nir.NIRNode | Non
     return replace(node, weight=node.weight * channels.reshape(-1, *[1] * (node.weight.ndim - 1)), bias=node.bias * channels)
 
 
-def shifted(node: nir.NIRNode, constant: Array, shape: Shape) -> nir.NIRNode | None:
+def shifted(node: Any, constant: Array, shape: Shape) -> nir.NIRNode | None:
     """A layer to whose output a constant (numbers,) is added; None if it cannot hold it."""
     if isinstance(node, DENSE):
         return multiplied(node, None, constant)

@@ -3,9 +3,9 @@
 import copy
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
 
 from snnfuse.export.tracing.emit.assembly import Assembly
 from snnfuse.export.tracing.emit.signals import Part, Signal
@@ -21,14 +21,14 @@ class Use:
     Attributes:
         graph: grows.
         index: of the term.
-        layer: the torch module, in float32 or float64.
+        layer: the torch module, in float32 or float64, of a class that the table of layers sends to the function.
         source: what it reads.
         path: the module's; None for a function.
     """
 
     graph: Assembly
     index: int
-    layer: nn.Module
+    layer: Any
     source: Signal
     path: str | None
 
@@ -60,7 +60,7 @@ class Use:
             return self.twin(*tensors)
 
     @functools.cached_property
-    def twin(self) -> nn.Module:
+    def twin(self) -> Any:
         """A copy that may be changed."""
         return copy.deepcopy(self.layer).double().cpu().eval()
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from snnfuse.export.tracing.emit.assembly import Assembly, linear_node
+from snnfuse.export.tracing.emit.convolutions import Kernel
 from snnfuse.export.tracing.emit.maps import MOST, Shape, check_size, size
 from snnfuse.export.tracing.emit.signals import Part, Signal, simplified
 from snnfuse.export.tracing.nodes.pieces import Array
-from snnfuse.export.tracing.nodes.torch_layers import convolution
 
 SUM_FIRST = "multiply first what sums over tokens, as Q (K^T V) for (Q K^T) V, and give both factors as (batch, channels, height, width)"
 
@@ -173,7 +173,7 @@ def _nodes(graph: Assembly, part: Part, spread: Spread, layout: Layout, stem: st
         part = graph.placed(graph.free_name(f"{stem}.sum"), window, part, (part.shape[0], *(1,) * len(space)))
     if not _is_plain(spread):
         kernel = spread.mixture.toarray().reshape(*spread.mixture.shape, *(1,) * len(space))
-        node = convolution(kernel, None, part.shape, (1,) * len(space), (0,) * len(space), (1,) * len(space))
+        node = Kernel(kernel, (1,) * len(space), (0,) * len(space)).node(None, part.shape)
         part = graph.placed(graph.free_name(f"{stem}.spread"), node, part, (layout.shape[0], *part.shape[1:]))
     if spread.everywhere and size(space) > 1:
         window = nir.SumPool2d(np.array(space), ones, np.array(space) - 1)

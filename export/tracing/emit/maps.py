@@ -123,7 +123,8 @@ def conv_nd(weight: Array, shape: Shape, stride: Shape, padding: Shape, dilation
     if len(shape) == 2:
         weight, shape = weight[:, :, None], (shape[0], 1, shape[1])
         stride, padding, dilation = (1, *stride), (0, *padding), (1, *dilation)
-    return conv_matrix(weight, shape, stride, padding, dilation, groups)
+    (channels, height, width), ((down, right), (above, left), (apart_y, apart_x)) = shape, (stride, padding, dilation)
+    return conv_matrix(weight, (channels, height, width), (down, right), (above, left), (apart_y, apart_x), groups)
 
 
 def _flat(sample: torch.Tensor) -> Array:

@@ -1,8 +1,9 @@
 """Sums over time in NIR's own nodes."""
 
+from typing import Any
+
 import nir
 import numpy as np
-from torch import nn
 
 from snnfuse.export.tracing.emit import maps
 from snnfuse.export.tracing.emit.assembly import Assembly
@@ -17,7 +18,7 @@ from snnfuse.export.tracing.step.step import Term
 SLACK = 1e-9  # of a bound that is a whole number of units but for rounding
 
 
-def accumulated(graph: Assembly, term: Term, module: nn.Module, source: Signal) -> Signal:
+def accumulated(graph: Assembly, term: Term, module: Any, source: Signal) -> Signal:
     """A module that sums over time and says how high, `accumulates() -> bound`: S' = S + x, which is nir.I with r = 1 / dt."""
     count = count_of(source, graph, graph.known)
     if isinstance(count, NoCount):
