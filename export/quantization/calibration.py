@@ -30,7 +30,7 @@ from snnfuse.hardware.errors import UnsupportedError
 
 # `python -m benchmarks.calibration` measures lower and higher ones: on the Braille graph a WORTH of 0.5 costs 9 points at 4 bits, a GAIN of
 # 0 spikes at 8, and NOISE trades spikes for classes at 4. ENOUGH and WINDOW change nothing there: plain choices.
-# On 29 random networks that are not chaotic (`python -m benchmarks.few_bits --only random --first 200 --networks 32`) 4 bits keep 96.97 % of
+# On 29 steady random networks (`python -m benchmarks.few_bits --only random --first 200 --networks 32`) 4 bits keep 96.97 % of
 # the classes, and 96.84 % with a LIKE without end; FIRST_SAMPLES and LAST_SCALES cost nothing there.
 ENOUGH = 0.005  # share of spikes that may differ before a further synapse group is considered
 WORTH = 0.8  # a form that takes more memory, or other integers than the nearest, must bring the quality below this share of the best so far

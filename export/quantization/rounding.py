@@ -19,8 +19,8 @@ from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, BIAS_EXPONENT_RANGE, BIA
 from snnfuse.hardware.ir.synapses import Synapse, granularity, sign_mode
 
 FULL_SCALE = 256  # one above the largest magnitude of a weight with step 1
-# `python -m benchmarks.few_bits --only random --first 200 --networks 32`: without it 4 bits keep 95.93 % of the classes of networks that are
-# not chaotic, with it 96.84 %.
+# `python -m benchmarks.few_bits --only random --first 200 --networks 32`: without it 4 bits keep 95.93 % of the classes of
+# networks that are not chaotic, with it 96.84 %.
 FINER = 0.5  # of what a round leaves over, the share at which the next one's range may end: see `round_weights`
 Array = NDArray[np.float64]
 
