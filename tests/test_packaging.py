@@ -1,6 +1,7 @@
 """What is installed: every package and data file, under the name `snnfuse` alone."""
 
 import ast
+import importlib.metadata
 import importlib.util
 import re
 import shutil
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+import snnfuse
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"snnfuse": "snnfuse", "export": "snnfuse.export", "hardware": "snnfuse.hardware"}
@@ -30,6 +33,10 @@ def declared(pattern: str) -> list[str]:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     (body,) = re.findall(rf"^{pattern} = (\[.*\]$|\[\n(?:.*\n)*?\])", text, re.MULTILINE)
     return ast.literal_eval(body)
+
+
+def test_the_installed_version_can_be_asked_for() -> None:
+    assert snnfuse.__version__ == importlib.metadata.version("snnfuse") and "__version__" in dir(snnfuse)
 
 
 def test_the_version_has_a_heading_in_the_changes() -> None:
