@@ -11,6 +11,7 @@ import numpy as np
 
 from snnfuse.data.folders.build import ENVIRONMENTAL, Kind, Sample, build
 from snnfuse.data.folders.entries import SOUNDS, Entry, listing
+from snnfuse.data.folders.splits import check_folds
 from snnfuse.data.pairs import AudioVisual, Ints
 from snnfuse.data.settings import Settings
 from snnfuse.hardware.errors import InputError
@@ -73,11 +74,7 @@ def folds_and_sources(samples: list[Sample]) -> tuple[Ints, Ints]:
         if match is None:
             raise InputError(f"{sample.sound}: not named <fold>-<source>-<take> with a fold of 1 to 5; name it as released")
     folds, sources = np.array([(int(match[1]), int(match[2])) for match, _ in matches if match], np.int64).T
-    for source in np.unique(sources):
-        if len({*folds[sources == source].tolist()}) > 1:
-            raise InputError(
-                f"{KIND.name}: source {source} lies in two folds, and would be tested on what trained; name the files as released"
-            )
+    check_folds(KIND.name, folds, sources)
     return folds, sources
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnfuse.data.pairs import Ints, held_items
+from snnfuse.hardware.errors import InputError
 
 SEED = 0
 
@@ -24,3 +25,11 @@ def per_class(labels: Ints, fraction: float) -> NDArray[np.bool_]:
 def by_group(labels: Ints, groups: Ints, fraction: float) -> NDArray[np.bool_]:
     """Which samples train, whole groups of each class, the others being about 1 - fraction of the class."""
     return ~held_items(labels, groups, 1 - fraction, np.random.default_rng(SEED))
+
+
+def check_folds(name: str, folds: Ints, sources: Ints) -> None:
+    """InputError where official folds, (samples,), have pieces of one source recording in two of them; name: of the data set."""
+    for source in np.unique(sources):
+        if len(np.unique(folds[sources == source])) > 1:
+            said = "lies in two folds, and would be tested on what trained; name and sort the files as released"
+            raise InputError(f"{name}: recording {source} {said}")

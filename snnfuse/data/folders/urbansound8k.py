@@ -12,6 +12,7 @@ import numpy as np
 
 from snnfuse.data.folders.build import ENVIRONMENTAL, Kind, Sample, build
 from snnfuse.data.folders.entries import SOUNDS, listing
+from snnfuse.data.folders.splits import check_folds
 from snnfuse.data.folders.urbansound8k_av import FOLDS, NAME
 from snnfuse.data.pairs import AudioVisual
 from snnfuse.data.settings import Settings
@@ -64,7 +65,5 @@ def read_folds(root: Path) -> tuple[list[Sample], np.ndarray, np.ndarray]:
         raise InputError(f"{KIND.name}: {place} holds no sound in a folder fold1 to fold10; {KIND.expected}")
     rows.sort(key=lambda row: (row[0], row[1], str(row[4])))
     folds, sources = (np.array([row[at] for row in rows], np.int64) for at in (2, 3))
-    for source in np.unique(sources):
-        if len({*folds[sources == source].tolist()}) > 1:
-            raise InputError(f"{KIND.name}: recording {source} lies in two folds, and would be tested on what trained; sort it as released")
+    check_folds(KIND.name, folds, sources)
     return [Sample(label, None, entry) for label, _, _, _, entry in rows], folds, sources

@@ -53,7 +53,7 @@ def test_a_source_in_two_folds_and_foreign_names_are_refused(tmp_path: Path) -> 
     with pytest.raises(InputError, match="bark.ogg: not named <fold>-<source>-<take>"):
         data.load("esc10", tmp_path)
     stray.rename(folder / "2-10-C.ogg")
-    with pytest.raises(InputError, match="source 10 lies in two folds"):
+    with pytest.raises(InputError, match="recording 10 lies in two folds"):
         data.load("esc10", tmp_path)
     (folder / "2-10-C.ogg").unlink()
     for path in (tmp_path / esc10.FOLDERS[3]).iterdir():
