@@ -66,7 +66,7 @@ def tables(own: Sequence[Row]) -> Iterator[str]:
 
 
 def main() -> None:
-    options = claims.parser(__doc__, ("mnist-fsdd",), shown=6000, channels=16, pairs=3000, tests=2000).parse_args()
+    options = claims.parser(__doc__, ("mnist-fsdd",), shown=3000, channels=16, pairs=3000, tests=2000).parse_args()
     found = claims.rows(options, "trained", tuple(FORMS), lambda one: measure(one, options))
     claims.publish(claims.sections(found, tables), options, BEGIN, END, "s_cmrl.md")
 
