@@ -117,7 +117,8 @@ def tables(own: Sequence[Row]) -> Iterator[str]:
         return "" if form == "addition" else claims.gain(own, {"form": form}, {"form": "addition"}, "accuracy", 2)
 
     columns: claims.Columns = {
-        "parameters": claims.first_of("parameters"), "accuracy %": claims.mean_of("accuracy"), "above addition": above,
+        "parameters": claims.first_of("parameters"), "seeds": lambda like: str(len(like)),
+        "accuracy %": claims.mean_of("accuracy"), "above addition": above,
         "residual of image: compact°, apart°, Fisher": claims.geometry_of("image"), "of sound": claims.geometry_of("audio"),
         "cosine same / other": claims.mean_of("same", "other"),
     }  # fmt: skip
