@@ -1,12 +1,18 @@
 """Operations that Python code takes, counted: how they grow is the same on every machine, unlike seconds."""
 
+import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+
+def _place(folder: str) -> str:
+    """Where a folder of the repository lies as a package, which may have been installed elsewhere."""
+    first, *rest = Path(folder).parts
+    package = importlib.import_module("snnfuse" if first == "snnfuse" else f"snnfuse.{first}")
+    return str(Path(str(package.__file__)).parent.joinpath(*rest))
 
 
 def count_operations(compute: Callable[[], object], *folders: str) -> int:
@@ -15,7 +21,7 @@ def count_operations(compute: Callable[[], object], *folders: str) -> int:
     Returns:
         How many a call executes when it is repeated, comprehensions included.
     """
-    places = tuple(str(ROOT / folder) for folder in folders)
+    places = tuple(map(_place, folders))
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
