@@ -5,7 +5,7 @@ import pytest
 
 from snnfuse.hardware import Conv2d
 from snnfuse.hardware.chip.boards import Board
-from snnfuse.hardware.chip.bounds import largest, least_cores, lower_hull
+from snnfuse.hardware.chip.bounds import _hull, largest, least_cores, lower_hull
 from snnfuse.hardware.chip.layers import Demand
 from snnfuse.hardware.chip.packing import Listed, Words
 
@@ -40,6 +40,13 @@ def test_a_hull_is_the_largest_convex_function_below(seed: int) -> None:
     assert all(a < b for a, b in zip(slopes, slopes[1:]))  # and none of them lies on a line between others
     for x in range(len(values)):
         assert np.interp(x, corners, values[corners]) == pytest.approx(below(values, x))
+
+
+@pytest.mark.parametrize("neurons", [1, 2, 7, 40])
+def test_an_axon_has_from_none_to_a_synapse_for_every_neuron_of_a_core(neurons: int) -> None:
+    words = Words(64, 8, 32)
+    counts, stored = _hull(words, 5, neurons)
+    assert (counts[0], counts[-1]) == (0, neurons) and stored.tolist() == words.listed(counts, 5, neurons).tolist()
 
 
 def words_of_lists(board: Board, lists: tuple[Listed, ...], neurons: int) -> float:

@@ -36,7 +36,8 @@ def test_a_step_is_that_of_pythons_integers(reset: str) -> None:
     values, parameters = drawn(rng, reset)
     theta = 64 * values["vth"].astype(np.int64)
     u = rng.choice([0, 1, -1, LIMIT, LIMIT - 1, 1 - LIMIT, 4096, -4096, 5000, -70_000], NEURONS)
-    v = np.clip(rng.choice([theta - 1, theta, theta + 1, 0 * theta, 2 * theta + 1, -theta, 0 * theta + LIMIT]), 1 - LIMIT, LIMIT - 1)
+    near = [theta - 1, theta, theta + 1, 0 * theta, 2 * theta + 1, -theta, 0 * theta + LIMIT]
+    v = np.clip(np.choose(rng.integers(0, len(near), NEURONS), near), 1 - LIMIT, LIMIT - 1)
     v = np.where(rng.random(NEURONS) < 0.2, rng.integers(1 - LIMIT, LIMIT, NEURONS), v)
     # so much arrives that the current, or the voltage, ends at an edge: near the wrap, the threshold or twice that, or beyond 32 bits
     aim = rng.choice([LIMIT, -LIMIT, LIMIT + 64, 3 * LIMIT, 2**25, 2**32, 0], NEURONS)
