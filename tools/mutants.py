@@ -4,10 +4,10 @@ What can be changed, and what is left out because it changes no result, is in `m
 finds those that execute each line; build/mutants.json keeps that until a file changes. For each mutant a process is then forked in which
 the functions of its module have the changed code, and which runs the tests of the changed statement up to the first failure: those first
 that failed for others of the file, then the quickest. What runs on import is changed before a process that has imported nothing of ours
-imports it, and asked of every test that runs anything of the module, but of none that runs a compiled kernel: its machine code keeps the
-value. That the same tests pass there with nothing changed is seen first. Ends with the share that the tests killed and lists those that
-survived: a test that is missing, or a change that changes nothing, which tools/equivalent_mutants.json then names with the reason and
-leaves out of the share.
+imports it, and asked of every test, those first that run anything of the module, but of none that runs a compiled kernel: its machine
+code keeps the value. That the same tests pass there with nothing changed is seen first. Ends with the share that the tests killed and
+lists those that survived: a test that is missing, or a change that changes nothing, which tools/equivalent_mutants.json then names with
+the reason and leaves out of the share.
 """
 
 import argparse

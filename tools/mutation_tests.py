@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -162,14 +161,15 @@ class Asked:
         """Those that run the change, and not more than take `MORE_S`."""
         if site.function:
             found = [name for name, test in self.ran.items() if test.lines.get(site.file, set()) & set(site.lines)]
-        else:
-            found = [name for name, test in self.ran.items() if not test.compiled and (site.file in test.lines or self._is_own(site, name))]
+        else:  # which of them read a value of a module no tracer sees
+            found = [name for name, test in self.ran.items() if not test.compiled]
         seen: Counter[str] = Counter()
         case: dict[str, int] = {}
         for name in sorted(found, key=lambda name: self.ran[name].seconds):
             seen[name.partition("[")[0]] += 1
             case[name] = seen[name.partition("[")[0]]
-        quickest = sorted(found, key=lambda name: (-self.kills.get((site.file, name), 0), case[name], self.ran[name].seconds))
+        kills = {name: self.kills.get((site.file, name), 0) for name in found}
+        quickest = sorted(found, key=lambda name: (-kills[name], site.file not in self.ran[name].lines, case[name], self.ran[name].seconds))
         until = accumulate(self.ran[name].seconds for name in quickest)
         return [name for name, seconds in zip(quickest, until, strict=True) if seconds < MORE_S] or quickest[:1]
 
@@ -180,11 +180,6 @@ class Asked:
         yield list(tests[:few])
         if tests[few:]:
             yield list(tests[few:])
-
-    def _is_own(self, site: Site, test: str) -> bool:
-        """Whether it is a test of the module's name, or one of all modules."""
-        file = test.partition("::")[0]
-        return file == f"tests/{Path(site.file).parent}/test_{Path(site.file).stem}.py" or file == "tests/hardware/test_dataclasses.py"
 
     def seconds(self, tests: Iterable[str]) -> float:
         """That they may take."""
