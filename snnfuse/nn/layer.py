@@ -236,10 +236,13 @@ class FixedPointLayer(nn.Module):
         lif = replace(self.lif, vth=_register(self._thresholds(), self.lif.shape), bias_mant=mantissa, bias_exp=exponent)
         return replace(self.fitted, lif=lif, synapses=synapses, bias=column, scale=self.scale, saturated=self._saturated())
 
-    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],
+        unexpected_keys: list[str], error_msgs: list[str],
+    ) -> None:  # fmt: skip
         """Files of before scales were learnt lack them."""
         state_dict.setdefault(f"{prefix}stretch", torch.ones_like(self.stretch))
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
 
     def _saturated(self) -> int:
         """Weights beyond the range of their groups."""
