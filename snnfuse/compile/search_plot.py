@@ -47,7 +47,7 @@ def draw(found: "Found", max_drop: float) -> bytes:
     words = (*((color, name) for name, _, color, _ in kinds), (canvas.DARK, f"float, and float - {max_drop:g} points (dashed)"))
     kibs = [k for k in (m * 10**e for e in range(-4, 10) for m in (1, 2, 5)) if panel.x[0] <= math.log10(k) <= panel.x[1]]
     marks += [panel.frame(), panel.label_x([math.log10(k) for k in kibs], [f"{k:g}" for k in kibs], "synapse memory, KiB")]
-    marks.append(panel.label_y(canvas.ticks(*panel.y[::-1]), name=f"accuracy on {found.samples[1]} held-out samples, %"))
+    marks.append(panel.label_y(canvas.ticks(panel.y[1], panel.y[0]), name=f"accuracy on {found.samples[1]} held-out samples, %"))
     marks.append(canvas.legend(panel.right, canvas.FONT, words))
     return str(canvas.Drawing(panel.right + canvas.ROOM, panel.bottom + 3.8 * canvas.FONT, tuple(marks))).encode()
 
