@@ -6,6 +6,7 @@ from snnfuse.export.netx.contents import CUBA, SDNN, NetNeuron, NetSdnn
 from snnfuse.export.netx.datasets import integers, one, text
 from snnfuse.export.netx.table import REFUSED_NEURONS
 from snnfuse.hardware.errors import InputError, UnsupportedError
+from snnfuse.hardware.ir.sigma_delta import Activation
 
 if TYPE_CHECKING:
     import h5py
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 TRAINING = {"tauRho", "scaleRho", "theta"}  # of the surrogate gradient: no part of the network
 KNOWN = {"type", "iDecay", "vDecay", "vThMant", "refDelay", "gradedSpike", "weight_exp", "wgtExp"} | TRAINING
 KNOWN_SDNN = {"type", "vThMant", "activation", "sigma_output"} | TRAINING
-ACTIVATIONS = {"relu": "relu", "ReLU": "relu", "identity": "unit", "linear": "unit", "unit": "unit", "none": "unit"}
+ACTIVATIONS: dict[str, Activation] = {"relu": "relu", "ReLU": "relu", "identity": "unit", "linear": "unit", "unit": "unit", "none": "unit"}
 
 
 def read_neuron(group: "h5py.Group | None", name: str) -> NetNeuron | NetSdnn | None:
@@ -54,4 +55,4 @@ def _sigma_delta(group: "h5py.Group", name: str) -> NetSdnn:
             "torch.nn.functional.relu"
         )
     is_output = "sigma_output" in group and bool(one(group, "sigma_output"))
-    return NetSdnn(one(group, "vThMant"), ACTIVATIONS[activation], is_output)  # type: ignore[arg-type]
+    return NetSdnn(one(group, "vThMant"), ACTIVATIONS[activation], is_output)
