@@ -119,6 +119,7 @@ def _run_and_end(load: Callable[[], click.Command], name: str) -> NoReturn:
     taking apart what torch and the compiler made, which took a second.
     """
     _collect_seldom()
+    _wait_asleep()
     _open_standard_streams()
     code = run(load, name, sys.argv[1:])
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  # as multiprocessing.process does: waits for threads
@@ -268,6 +269,17 @@ def _wants_json(arguments: Sequence[str]) -> bool:
 def _collect_seldom() -> None:
     """Look for garbage in circles less often: what torch and the compiler make stays, and looking took a tenth of an export."""
     gc.set_threshold(100_000, 50, 50)
+
+
+def _wait_asleep() -> None:
+    """Have the threads of numerical libraries, which are loaded later, sleep where they have nothing to do.
+
+    Arrays are small here: OpenBLAS's threads, which cannot be told to sleep, took twice the seconds of all else in choosing integers.
+    Whoever says how many there shall be is left alone.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if not any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")):
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def _open_standard_streams() -> None:
