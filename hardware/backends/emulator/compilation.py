@@ -1,135 +1,124 @@
-"""Machine code: made by numba on the first use, kept on disk, and made again where what is on disk cannot be read.
+"""Compiling by numba: functions that are called by their address, and the small ones that these call. Importing this imports numba.
 
-numba keeps code beside the module, in the user's cache folder where that cannot be written, or in $NUMBA_CACHE_DIR. It looks at one file
-only to see whether its copy is stale; a fingerprint makes it look at all that is compiled.
+Nothing is wrapped: a function is called by numba's own convention, for which no code of Python's or numba's is needed.
 """
 
-import contextlib
-import hashlib
-import logging
-import sys
-import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from numba import jit, types
-from numba.core.caching import FunctionCache
-from numba.core.ccallback import CFunc
+from numba import from_dtype, njit, types
+from numba.core.errors import NumbaError
+from numba.extending import overload
 
-from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED, raising
+from snnfuse.hardware.backends.emulator import records
+from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, OPTIONS, kernel_part
 from snnfuse.hardware.backends.emulator.kernel import run
+from snnfuse.hardware.backends.emulator.machine_code import Compiled
+from snnfuse.hardware.backends.emulator.neuron_form import INLINED, of_neuron
+from snnfuse.hardware.backends.emulator.records import Kept, Lists, Memory, Part, Recorded, Scratch, Tables
+from snnfuse.hardware.backends.emulator.vectors import array_at, bytes_at, shorts_at, table_at, words_at
 
-HERE = Path(__file__).parent
-SOURCES = ("debugging.py", "delivery.py", "entry_points.py", "inputs.py", "kernel.py", "neuron_form.py", "records.py", "vectors.py")
-OPTIONS: dict[str, Any] = {"error_model": "numpy", "boundscheck": BOUNDS_CHECKED}
-logger = logging.getLogger("snnfuse")
-
-
-class CodeOnDisk(FunctionCache):
-    """numba's cache of one function, which a broken, full or locked folder does not stop.
-
-    Args:
-        function: what is compiled.
-        fingerprint: of everything else that goes into its code.
-        what: its name, for the line that says that it is compiled.
-    """
-
-    def __init__(self, function: Callable, fingerprint: str, what: str) -> None:
-        super().__init__(function)
-        self._fingerprint, self._what, self._start = fingerprint, what, 0.0
-
-    def _index_key(self, sig: Any, codegen: Any) -> tuple:
-        return (*super()._index_key(sig, codegen), self._fingerprint)
-
-    def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The code of an earlier process, or None where there is none that can be used."""
-        try:
-            found = super().load_overload(sig, target_context)
-        except Exception as error:  # whatever unpickling a broken file raises, EOFError among it
-            say(f"discarding compiled code of {self._what} in {self.cache_path}, which cannot be read ({type(error).__name__})")
-            found = None
-            self._discard()
-        if found is None:
-            say(f"compiling {self._what}, which takes a few seconds ...")
-            self._start = time.perf_counter()
-        return found
-
-    def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep code for the next process, where that can be done."""
-        logger.info("%s ready after %.1f s", self._what, time.perf_counter() - self._start)
-        try:
-            super().save_overload(sig, data)
-        except Exception as error:  # an index that is broken, or a folder that is full or may not be written
-            self._discard()
-            logger.info("compiled code of %s is not kept in %s: %s", self._what, self.cache_path, error)
-
-    def _discard(self) -> None:
-        with contextlib.suppress(OSError):
-            self.flush()
+ALLOCATING = {**OPTIONS, "_nrt": True}
+ADDRESS = NUMBER = types.int64
+calls_at, populations_at, connections_at, memories_at = (
+    array_at(from_dtype(dtype)) for dtype in (records.CALL, records.POPULATION, records.CONNECTION, records.ADDRESSES)
+)
+spikes_at, states_at, columns_at = array_at(types.uint8), table_at(types.int32), table_at(types.int64)
 
 
-def say(text: str) -> None:
-    """Tell the log, and somebody who waits at a terminal."""
-    logger.info(text)
-    if sys.stderr is not None and sys.stderr.isatty():
-        print(f"snnfuse: {text}", file=sys.stderr)
+@overload(of_neuron, inline="always")
+def _of_neuron(parameters, j):
+    if isinstance(parameters, types.Array):
+        return lambda parameters, j: parameters[j]
+    return lambda parameters, j: parameters
 
 
-def keep_on_disk(compiled: Any, function: Callable, fingerprint: str, what: str) -> None:
-    """Give a compiled function its place on disk, where there is one."""
+def compiled_update(update: Callable[..., None], layout: Any) -> Compiled:
+    """An update for populations of one layout: (int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n)."""
+    entry, arguments = _update_alike if layout.alike else _update_each, (ADDRESS, ADDRESS, ADDRESS, ADDRESS, NUMBER)
+    known = {**globals(), "ports": layout.ports, "states_each": layout.states, "parameters_at": array_at(from_dtype(layout.record))}
     try:
-        compiled._cache = CodeOnDisk(function, fingerprint, what)
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        say("no folder for compiled code can be written, so every process compiles the emulator; set NUMBA_CACHE_DIR to one")
+        return compiled_function(entry, {**known, "update": _compilable(update, OPTIONS)}, arguments, OPTIONS)
+    except NumbaError:  # one from outside may make arrays
+        return compiled_function(entry, {**known, "update": _compilable(update, ALLOCATING)}, arguments, ALLOCATING)
 
 
-@cache
-def fingerprint() -> str:
-    """Hash of every file that the kernel is made of, and of how it is compiled."""
-    files = [*(HERE / name for name in SOURCES), *(HERE.parents[1] / "ir").glob("*.py")]
-    return hashlib.sha256(b"\0".join([repr(OPTIONS).encode(), *(file.read_bytes() for file in files)])).hexdigest()
+def compiled_delivery(kind: str) -> Compiled:
+    """One of DELIVERIES: (connection *, memory *, int64 start, int64 stop)."""
+    return compiled_function(_deliver, {**globals(), "deliver": kernel_part(DELIVERIES[kind])}, (ADDRESS, ADDRESS, NUMBER, NUMBER))
 
 
-def told_apart(function: Callable, digest: str) -> FunctionType:
-    """A copy of a function under a name that says what it was made with.
-
-    numba names machine code after a function and counts functions of the same name in a process. Two of them that different processes
-    compiled and kept would have the same name and number, and a process that loads both would run one in place of the other.
-    """
-    copy = FunctionType(function.__code__, function.__globals__, function.__name__, function.__defaults__, function.__closure__)
-    copy.__module__, copy.__qualname__ = function.__module__, f"{function.__qualname__}.{digest[:16]}"
-    return copy
+def compiled_kernel() -> Compiled:
+    """The kernel: (call *), a record of CALL; its result is an int64."""
+    return compiled_function(_run, {**globals(), "run": kernel_part(run)}, (ADDRESS,))
 
 
-def c_function(entry: Callable, name: str, known: dict[str, Any], arguments: tuple, more: str, what: str) -> CFunc:
-    """A function of C types, compiled or loaded.
-
-    Args:
-        entry: what is compiled; it may be the same for several, with other meanings of its names.
-        name: its own, under which it is kept.
-        known: meanings of the names that it uses.
-        arguments: their types.
-        more: what its fingerprint must cover beside this package.
-        what: its name for the line that says that it is compiled.
-    """
-    digest = hashlib.sha256((fingerprint() + more).encode()).hexdigest()
-    function = FunctionType(entry.__code__, known, "entry")
-    function.__module__, function.__qualname__ = __name__, name.replace(" ", "_")
-    compiled = CFunc(told_apart(function, digest), (arguments, types.void), locals={}, options=OPTIONS)
-    keep_on_disk(compiled, function, digest, what)
-    compiled.compile()
-    return compiled
+def compiled_function(entry: Callable, known: dict[str, Any], arguments: tuple, options: dict[str, Any] = OPTIONS) -> Compiled:
+    """A function's code; `known` are the meanings of the names that it uses."""
+    dispatcher: Any = njit(**options)(FunctionType(entry.__code__, known, entry.__name__))
+    dispatcher.compile(arguments)
+    made = dispatcher.overloads[arguments]
+    made.library.get_pointer_to_function(made.fndesc.llvm_func_name)  # its object file is written now
+    return Compiled(made.fndesc.llvm_func_name, made.library._get_compiled_object())
 
 
-@cache
-def kernel() -> Callable:
-    """The kernel, compiled or loaded on its first call."""
-    options: dict[str, Any] = {**OPTIONS, "nogil": True, "_nrt": False, "no_cfunc_wrapper": True}
-    compiled: Any = jit(**options)(run)
-    keep_on_disk(compiled, run, fingerprint(), "the emulator's kernel")
-    return raising(compiled) if BOUNDS_CHECKED else compiled
+def _compilable(update: Callable, options: dict[str, Any]) -> Any:
+    """An update, or a function that one calls, for numba, with those that it calls itself."""
+    called = {name: update.__globals__[name] for name in update.__code__.co_names if name in update.__globals__}
+    known = {name: _compilable(value, options) for name, value in called.items() if isinstance(value, FunctionType) and value in INLINED}
+    copy = FunctionType(update.__code__, {**update.__globals__, **known}, update.__name__, update.__defaults__, update.__closure__)
+    return njit(**options)(copy)
+
+
+@kernel_part
+def memory_at(m: Any) -> Memory:
+    """The arrays at the addresses of a record."""
+    plan = words_at(m.tables, m.tables_size), bytes_at(m.rows, m.rows_size), shorts_at(m.kernels, m.kernels_size)
+    events = words_at(m.events, m.events_size), words_at(m.values, m.values_size)
+    sums = shorts_at(m.narrow, m.narrow_size), words_at(m.wide, m.wide_size), words_at(m.inputs, m.inputs_size)
+    return Memory(plan[0], plan[1], plan[2], events[0], events[1], sums[0], sums[1], sums[2])
+
+
+# What is compiled. These names have another meaning in each copy, given above.
+update: Any = None
+deliver: Any = None
+parameters_at: Any = None
+ports = states_each = 0
+
+
+def _update_alike(inputs: Any, states: Any, parameters: Any, sent: Any, n: Any) -> None:
+    update(states_at(inputs, ports, n), states_at(states, states_each, n), parameters_at(parameters, 1)[0], words_at(sent, n))
+
+
+def _update_each(inputs: Any, states: Any, parameters: Any, sent: Any, n: Any) -> None:
+    update(states_at(inputs, ports, n), states_at(states, states_each, n), parameters_at(parameters, n), words_at(sent, n))
+
+
+def _deliver(connection: Any, memory: Any, start: Any, stop: Any) -> None:
+    deliver(connections_at(connection, 1)[0], memory_at(memories_at(memory, 1)[0]), start, stop)
+
+
+def _run(call: Any) -> Any:
+    c = calls_at(call, 1)[0]
+    pools = Tables(
+        populations_at(c.populations, c.populations_size),
+        connections_at(c.connections, c.connections_size),
+        words_at(c.tables, c.tables_size),
+        words_at(c.words, c.words_size),
+        bytes_at(c.rows, c.rows_size),
+        shorts_at(c.kernels, c.kernels_size),
+    )
+    part = Part(c.first_population, c.last_population, c.first_sample, c.last_sample, c.first_step, c.steps)
+    kept = Kept(states_at(c.states, c.states_rows, c.states_size), states_at(c.carried, c.carried_rows, c.carried_size))
+    lists = Lists(words_at(c.events, c.events_size), words_at(c.values, c.values_size), columns_at(c.starts, c.starts_rows, c.starts_size))
+    places = columns_at(c.places, c.places_rows, c.places_size)
+    recorded = Recorded(spikes_at(c.spikes, c.spikes_size), words_at(c.numbers, c.numbers_size), places, c.all_steps, c.batch)
+    scratch = Scratch(
+        shorts_at(c.narrow, c.narrow_size),
+        words_at(c.wide, c.wide_size),
+        words_at(c.inputs, c.inputs_size),
+        words_at(c.sent, c.sent_size),
+        memories_at(c.memory, c.memory_size),
+    )
+    return run(pools, columns_at(c.given, c.given_rows, c.given_size), part, kept, lists, recorded, scratch)

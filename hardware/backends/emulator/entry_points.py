@@ -1,27 +1,24 @@
-"""Updates and deliveries as machine code with C signatures, so that the kernel, compiled once, runs every kind of neuron and connection.
+"""Updates, deliveries and the kernel as machine code that is called by its address, so that the kernel, compiled once, runs every kind of
+neuron and connection.
 
 Each is compiled alone, on its first use: a program waits for the kinds that it has, and for no other.
 """
 
+import ctypes
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numba import from_dtype, njit, types
-from numba.np.numpy_support import carray
+from numpy.typing import NDArray
 
-from snnfuse.hardware.backends.emulator.compilation import OPTIONS, c_function, told_apart
-from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, INNER, kernel_part
+from snnfuse.hardware.backends.emulator.machine_code import code_address
 from snnfuse.hardware.backends.emulator.neuron_form import NeuronForm
-from snnfuse.hardware.backends.emulator.records import ADDRESSES, CONNECTION, Memory
-from snnfuse.hardware.backends.emulator.vectors import bytes_at, shorts_at, words_at
+from snnfuse.hardware.backends.emulator.records import CALL, Kept, Lists, Part, Recorded, Scratch, Tables
 
-WORDS = types.CPointer(types.int32)
-_updates: dict[tuple, Any] = {}  # code lives as long as these
+_updates: dict[tuple, int] = {}
 
 
 @dataclass(frozen=True)
@@ -52,18 +49,20 @@ def layout_of(form: NeuronForm, ports: int, states: int) -> Layout:
 
 
 def update_address(update: Callable[..., None], layout: Layout) -> int:
-    """Where an update's code begins: void (*)(int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n)."""
+    """Where an update's code begins, of (int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n)."""
     closure = tuple(cell.cell_contents for cell in update.__closure__ or ())
     key = (update.__module__, update.__qualname__, update.__code__, closure, layout)
     if key not in _updates:
         name = f"{update.__module__}.{update.__qualname__}"
-        more = repr((_source(update), closure, layout))
-        own = told_apart(update, sha256(more.encode()).hexdigest())
-        known = {"update": njit(**OPTIONS, **INNER)(own), "ports": layout.ports, "states_each": layout.states, "carray": carray}
-        arguments = (WORDS, WORDS, types.CPointer(from_dtype(layout.record)), WORDS, types.int64)
-        entry = _update_alike if layout.alike else _update_each
-        _updates[key] = c_function(entry, name, known, arguments, more, f"the emulator's neurons ({name})")
-    return _updates[key].address
+        depends = repr((name, _source(update), closure, layout))
+
+        def make():
+            from snnfuse.hardware.backends.emulator.compilation import compiled_update  # imports numba
+
+            return compiled_update(update, layout)
+
+        _updates[key] = code_address(_in_a_file_name(name), depends, f"the emulator's neurons ({name})", make)
+    return _updates[key]
 
 
 def _source(update: Callable) -> bytes:
@@ -72,36 +71,57 @@ def _source(update: Callable) -> bytes:
     return file.read_bytes() if file.is_file() else repr((update.__code__.co_code, update.__code__.co_consts)).encode()
 
 
+def _in_a_file_name(name: str) -> str:
+    return re.sub(r"[^\w.]+", "_", name)[-80:]
+
+
 @cache
-def delivery_code(name: str) -> Any:
-    """One of DELIVERIES: void (*)(connection *, memory *, int64 start, int64 stop)."""
-    known: dict[str, Any] = {"deliver": kernel_part(told_apart(DELIVERIES[name], name)), "memory_at": memory_at, "carray": carray}
-    arguments = (types.CPointer(from_dtype(CONNECTION)), types.CPointer(from_dtype(ADDRESSES)), types.int64, types.int64)
-    return c_function(_deliver, f"deliver.{name}", known, arguments, name, f"the emulator's synapses ({name})")
+def delivery_address(kind: str) -> int:
+    """Where the code begins of one of `delivery.DELIVERIES`: (connection *, memory *, int64 start, int64 stop)."""
+
+    def make():
+        from snnfuse.hardware.backends.emulator.compilation import compiled_delivery  # imports numba
+
+        return compiled_delivery(kind)
+
+    return code_address(f"deliver.{_in_a_file_name(kind)}", kind, f"the emulator's synapses ({kind})", make)
 
 
-@kernel_part
-def memory_at(m: Any) -> Memory:
-    """The arrays at the addresses of a record."""
-    plan = words_at(m.tables, m.tables_size), bytes_at(m.rows, m.rows_size), shorts_at(m.kernels, m.kernels_size)
-    events = words_at(m.events, m.events_size), words_at(m.values, m.values_size)
-    sums = shorts_at(m.narrow, m.narrow_size), words_at(m.wide, m.wide_size), words_at(m.inputs, m.inputs_size)
-    return Memory(plan[0], plan[1], plan[2], events[0], events[1], sums[0], sums[1], sums[2])
+@cache
+def _kernel() -> Callable[..., int]:
+    def make():
+        from snnfuse.hardware.backends.emulator.compilation import compiled_kernel  # imports numba
+
+        return compiled_kernel()
+
+    address = code_address("kernel", "", "the emulator's kernel", make)
+    return ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)(address)
 
 
-# What is compiled. These names have another meaning in each copy, given above.
-update: Any = None
-deliver: Any = None
-ports = states_each = 0
+def run(pools: Tables, inputs: NDArray[np.int64], part: Part, kept: Kept, lists: Lists, recorded: Recorded, scratch: Scratch) -> int:
+    """The kernel, `kernel.run`, compiled or loaded on its first call.
 
-
-def _update_alike(inputs: Any, states: Any, parameters: Any, sent: Any, n: Any) -> None:
-    update(carray(inputs, (ports, n)), carray(states, (states_each, n)), carray(parameters, 1)[0], carray(sent, n))
-
-
-def _update_each(inputs: Any, states: Any, parameters: Any, sent: Any, n: Any) -> None:
-    update(carray(inputs, (ports, n)), carray(states, (states_each, n)), carray(parameters, n), carray(sent, n))
-
-
-def _deliver(connection: Any, memory: Any, start: Any, stop: Any) -> None:
-    deliver(carray(connection, 1)[0], memory_at(carray(memory, 1)[0]), start, stop)
+    Raises:
+        IndexError: in a build that checks indices, one out of its array.
+    """
+    spikes, words, places, steps, batch = recorded
+    flat = (*pools, lists.events, lists.values, spikes, words, *scratch)
+    tables = (kept.states, kept.carried, lists.starts, places, inputs)
+    call = np.array(
+        [
+            (
+                *(each.ctypes.data for each in flat),
+                *(each.size for each in flat),
+                *(each.ctypes.data for each in tables),
+                *(number for each in tables for number in each.shape),
+                *part,
+                steps,
+                batch,
+            )
+        ],
+        CALL,
+    )
+    result, exception = ctypes.c_int64(), ctypes.c_void_p()
+    if _kernel()(ctypes.byref(result), ctypes.byref(exception), call.ctypes.data):
+        raise IndexError("index is out of bounds")
+    return result.value

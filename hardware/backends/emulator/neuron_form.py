@@ -35,11 +35,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
 from numpy.typing import NDArray
 
-from snnfuse.hardware.backends.emulator.debugging import BOUNDS_CHECKED
+INLINED: set[Callable] = set()  # what `compiled` was called with
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +57,9 @@ class NeuronForm:
 
 
 def compiled(function: Callable) -> Callable:
-    """A function that updates may call, inlined into them."""
-    return njit(function, error_model="numpy", boundscheck=BOUNDS_CHECKED)
+    """A function that updates may call; compiled with them, and called from nowhere else."""
+    INLINED.add(function)
+    return function
 
 
 @compiled
@@ -76,10 +75,3 @@ def decay_24_bits(x, keep):
 def of_neuron(parameters, j):
     """The parameters of neuron j, as a record with their names; for compiled code."""
     return parameters[j] if parameters.size > 1 else parameters[0]
-
-
-@overload(of_neuron, inline="always")
-def _of_neuron(parameters, j):
-    if isinstance(parameters, types.Array):
-        return lambda parameters, j: parameters[j]
-    return lambda parameters, j: parameters

@@ -173,7 +173,7 @@ class _Planner:
         self.populations.append(p)
 
     def _neurons(self, p: np.recarray, row: _Row, node: Neuron) -> None:
-        from snnfuse.hardware.backends.emulator.entry_points import layout_of, update_address  # imports numba
+        from snnfuse.hardware.backends.emulator.entry_points import layout_of, update_address  # imports LLVM
 
         form = NEURONS.of(node).form("emulator")(node)
         layout = layout_of(form, node.ports, len(node.states))
@@ -201,7 +201,7 @@ class _Planner:
         p.constants = self.words.put(to_int32(constants)) if constants.any() else -1
 
     def _connection(self, connection: Connection, source: int, row: _Row) -> np.recarray:
-        from snnfuse.hardware.backends.emulator.entry_points import delivery_code  # imports numba
+        from snnfuse.hardware.backends.emulator.entry_points import delivery_address  # imports LLVM
 
         synapse, c = connection.synapse, np.zeros((), records.CONNECTION).view(np.recarray)
         c.source, c.lag, c.n = source, connection.lag + connection.is_recurrent, row.order.size
@@ -216,7 +216,7 @@ class _Planner:
             kind = self._matrix(c, synapse, stored, self.rows[source], row, graded)
         each = int(stored.values.flat[0]) if kind.endswith("one to one") else 1
         c.shift, c.factor = max(-synapse.exponent, 0), each * (stored.factor << max(synapse.exponent, 0))
-        c.deliver = delivery_code(kind).address
+        c.deliver = delivery_address(kind)
         return c
 
     def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:

@@ -72,6 +72,25 @@ CONNECTION = _record(
 ARRAYS = ("tables", "rows", "kernels", "events", "values", "narrow", "wide", "inputs")
 ADDRESSES = _record(*ARRAYS, *(f"{name}_size" for name in ARRAYS))  # addresses and sizes of what `Memory` holds
 
+_FLAT = ("populations", "connections", "tables", "words", "rows", "kernels", "events", "values", "spikes", "numbers")
+_SCRATCH = ("narrow", "wide", "inputs", "sent", "memory")
+_ROWS = ("states", "carried", "starts", "places", "given")  # of two dimensions
+CALL = _record(  # addresses and sizes of all that a call of the kernel is given, in the order of `entry_points.run`
+    *_FLAT,
+    *_SCRATCH,
+    *(f"{name}_size" for name in (*_FLAT, *_SCRATCH)),
+    *_ROWS,
+    *(f"{name}_{which}" for name in _ROWS for which in ("rows", "size")),
+    "first_population",
+    "last_population",
+    "first_sample",
+    "last_sample",
+    "first_step",
+    "steps",
+    "all_steps",
+    "batch",
+)
+
 
 class Tables(NamedTuple):
     """A plan, for the kernel."""

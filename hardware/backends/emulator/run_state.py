@@ -149,9 +149,9 @@ class Session:
         return make_recording(self.program, spikes, kept, "emulator", arrays)
 
     def _chunk(self, arrays: Mapping[str, NDArray], first: int, outputs: Outputs, start: int, steps: int) -> None:
-        from snnfuse.hardware.backends.emulator.compilation import kernel  # imports numba
+        from snnfuse.hardware.backends.emulator.entry_points import run  # imports LLVM
 
-        run, plan = kernel(), self._plan
+        plan = self._plan
         names = list(self.program.inputs)
         addresses = [arrays[name].ctypes.data + 4 * first * self._sizes[name] for name in names]
         inputs = np.array([(address, arrays[name].shape[1]) for address, name in zip(addresses, names)], np.int64)

@@ -178,19 +178,35 @@ def get(typingctx, array, index):
 
 def array_at(dtype: Any):
     """view(address, size): what lies at an address, as an array that somebody else keeps alive."""
-    kind, width = types.Array(dtype, 1, "C"), dtype.bitwidth // 8
 
     @intrinsic
     def view(typingctx, address, size):
-        def generate(context, builder, signature, args):
-            array, itemsize = context.make_array(kind)(context, builder), ir.Constant(ir.IntType(64), width)
-            data = builder.inttoptr(args[0], array.data.type)
-            populate_array(array, data=data, shape=[args[1]], strides=[itemsize], itemsize=itemsize, meminfo=None)
-            return array._getvalue()
-
-        return kind(INT, INT), generate
+        return _view(dtype, 1)
 
     return view
+
+
+def table_at(dtype: Any):
+    """view(address, rows, size): the same with rows of so many."""
+
+    @intrinsic
+    def view(typingctx, address, rows, size):
+        return _view(dtype, 2)
+
+    return view
+
+
+def _view(dtype: Any, dimensions: int) -> tuple[Any, Any]:
+    kind, width = types.Array(dtype, dimensions, "C"), dtype.size if isinstance(dtype, types.Record) else dtype.bitwidth // 8
+
+    def generate(context, builder, signature, args):
+        array, itemsize = context.make_array(kind)(context, builder), ir.Constant(ir.IntType(64), width)
+        data, shape = builder.inttoptr(args[0], array.data.type), args[1:]
+        strides = [builder.mul(itemsize, shape[1]), itemsize] if dimensions == 2 else [itemsize]
+        populate_array(array, data=data, shape=shape, strides=strides, itemsize=itemsize, meminfo=None)
+        return array._getvalue()
+
+    return kind(*[INT] * (1 + dimensions)), generate
 
 
 words_at, shorts_at, bytes_at = (array_at(dtype) for dtype in (types.int32, types.int16, types.int8))
@@ -246,13 +262,17 @@ def _call(context, builder, address, arrays, rest) -> None:
     for array, value, index in arrays:
         data = context.make_array(array)(context, builder, value).data
         pointers.append(builder.bitcast(builder.gep(data, [index]) if index else data, POINTER))
-    kind = ir.FunctionType(ir.VoidType(), [POINTER] * len(pointers) + [ir.IntType(64)] * len(rest))
-    builder.call(builder.inttoptr(address, kind.as_pointer()), [*pointers, *rest])
+    unused = [cgutils.alloca_once(builder, POINTER) for _ in range(2)]  # for a result and an exception, by numba's convention
+    kind = ir.FunctionType(ir.IntType(32), [each.type for each in (*unused, *pointers, *rest)])
+    status = builder.call(builder.inttoptr(address, kind.as_pointer()), [*unused, *pointers, *rest])
+    if BOUNDS_CHECKED:
+        with builder.if_then(builder.icmp_unsigned("!=", status, ir.Constant(status.type, 0)), likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("index is out of bounds",))
 
 
 @intrinsic
 def call_update(typingctx, address, inputs, states, parameters, sent, n):
-    """Call void (*)(int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n)."""
+    """Call (int32 *inputs, int32 *states, record *parameters, int32 *sent, int64 n)."""
     arrays = (inputs, states, parameters, sent)
 
     def generate(context, builder, signature, args):
@@ -264,7 +284,7 @@ def call_update(typingctx, address, inputs, states, parameters, sent, n):
 
 @intrinsic
 def call_delivery(typingctx, address, connections, row, memory, start, stop):
-    """Call void (*)(connection *, memory *, int64 start, int64 stop), with one row of the connections."""
+    """Call (connection *, memory *, int64 start, int64 stop), with one row of the connections."""
 
     def generate(context, builder, signature, args):
         _call(context, builder, args[0], [(connections, args[1], args[2]), (memory, args[3], None)], args[4:])
