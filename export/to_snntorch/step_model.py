@@ -122,7 +122,7 @@ class Neuron(StepLayer):
         less = x if self.loss is None else self._less(x, self.loss)
         spikes = self.neuron(less).to(x.dtype)  # snnTorch's surrogates return float32
         self.fired = [] if self.loss is None else [spikes, *self.fired[:1]]
-        return cast(torch.Tensor, self.neuron.mem) if self.is_readout else spikes
+        return cast("torch.Tensor", self.neuron.mem) if self.is_readout else spikes
 
     def _less(self, x: torch.Tensor, loss: torch.Tensor) -> torch.Tensor:
         """Without what the spike before takes. A synaptic current would keep it, and gets it back, decayed, one step later."""

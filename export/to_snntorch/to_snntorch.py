@@ -8,6 +8,7 @@ and builds each with the reset that the graph spells:
                                                   once is one that never resets, and what it loses is part of its next input, because
                                                   snnTorch's own skips the reset of a membrane above twice the threshold
     a note of one of snnTorch's other resets      Leaky or Synaptic with it; one that drops its input is a Synaptic, with alpha=0 if need be
+    a note of an alpha neuron                     Alpha
     LI, I, CubaLI -> Output                       Leaky or Synaptic without a reset, whose membrane is returned
     Threshold after anything else                 Leaky(beta=0) without a reset; those of a product too
     I that is read by layers                      a running sum
@@ -25,6 +26,7 @@ import snntorch as snn
 import torch
 from torch import nn
 
+from snnfuse.export.lowering.alpha import AlphaNeurons
 from snnfuse.export.lowering.graph import strong_components
 from snnfuse.export.lowering.linear_nodes import as_padding, delay_steps, per_axis
 from snnfuse.export.lowering.linear_regions import node_maps
@@ -83,6 +85,8 @@ def _is_output(lowering: Lowering, name: str) -> bool:
 def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum:
     if p.kind == "relay":
         return RunningSum(p.shape)
+    if isinstance(p.own, AlphaNeurons):
+        return _alpha(name, p.own, p.shape, dtype)
     if p.own is not None:
         raise UnsupportedError(f"node {name!r} is a {p.own.kind.__name__}, which snnTorch does not have; run it as a Program")
     if p.reset_to is not None:
@@ -113,6 +117,24 @@ def _neuron(name: str, p: Population, dtype: torch.dtype) -> Neuron | RunningSum
         bias=tensor(p.voltage_bias) if p.voltage_bias.any() else None,
         loss=tensor(p.beta * p.amount) if p.reset == "subtract" else None,
     )
+
+
+def _alpha(name: str, own: AlphaNeurons, shape: Shape, dtype: torch.dtype) -> Neuron:
+    """snnTorch's Alpha, whose gain follows from its decays; another gain scales its input, and with it all states."""
+    kept, lost = (np.array(np.broadcast_to(x, shape), np.float64) for x in (own.alpha, own.beta))
+    if (kept <= lost).any() or (lost < 0).any() or (kept > 1).any():
+        raise UnsupportedError(f"node {name!r}: snnTorch's Alpha takes decays of 1 >= alpha > beta >= 0 only; run it as a Program")
+    with np.errstate(divide="ignore"):  # the logarithm of 0
+        gain = np.asarray(own.tau) / (np.log(kept) / (np.log(lost) - np.log(kept)) + 1)
+    scales = not np.allclose(gain, 1, rtol=0, atol=UNIT)
+    if scales and own.rule == "subtract":
+        raise UnsupportedError(
+            f"node {name!r}: its gain tau is not the one of its decays, and snnTorch's Alpha subtracts its threshold from a current "
+            "that it cannot scale; reset to zero, or run it as a Program"
+        )
+    tensor = _tensors(dtype)
+    decays = {"alpha": tensor(kept), "beta": tensor(lost), "threshold": tensor(np.asarray(own.theta, np.float64))}
+    return Neuron(snn.Alpha(**decays, reset_mechanism=own.rule, init_hidden=True), shape, False, scale=tensor(gain) if scales else None)
 
 
 def _mechanism(p: Population) -> str:

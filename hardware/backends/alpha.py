@@ -60,27 +60,15 @@ def update_of(to_zero: bool, subtracts: bool) -> Any:
 
 
 def torch_form(node: AlphaLif, device: "torch.device", drives: Sequence[int]) -> "Step":
-    """In float64, which holds every product here: 33 bits times 18."""
+    """`torch_backend.alpha`."""
     import torch
 
-    from snnfuse.hardware.backends.torch_backend.arithmetic import DTYPE, clip, wrap32
+    from snnfuse.hardware.backends.torch_backend.alpha import alpha_tensors, step
 
-    def tensor(value: Any) -> torch.Tensor:
-        return torch.as_tensor(np.array(value, np.float64).reshape(-1 if np.ndim(value) else ()), dtype=DTYPE, device=device)
+    tensors = alpha_tensors(node, device)
 
-    kept_e, kept_h = (tensor(WHOLE - np.asarray(d)) / WHOLE for d in (node.de, node.dh))
-    gain, threshold = tensor(node.gain) / WHOLE, tensor(np.left_shift(node.vth, ALIGN_BITS))
+    def stepped(state: "States", inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, "States"]:
+        spikes, after = step(tensors, state, inputs[0])
+        return spikes > 0, after
 
-    def step(state: "States", inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, "States"]:
-        (before_e, before_h, before), arriving = state, wrap32(inputs[0] * (1 << ALIGN_BITS))
-        e, h = torch.trunc(before_e * kept_e) + arriving, torch.trunc(before_h * kept_h) - arriving
-        v = torch.trunc((e + h) * gain)
-        late = (before > threshold).to(DTYPE)
-        if node.reset == "subtract":
-            e, h, v = e - late * threshold, h * (1 - late), v + late * before_h
-        elif node.reset == "zero":
-            e, h, v = (part * (1 - late) for part in (e, h, v))
-        e, h, v = clip(e), clip(h), clip(v)
-        return v > threshold, (e, h, v)
-
-    return step
+    return stepped

@@ -102,5 +102,6 @@ register_neuron(
         bounds="snnfuse.hardware.overflow.alpha:ALPHA",
         network="snnfuse.export.lowering.alpha:AlphaNeurons",
         microcode="snnfuse.hardware.backends.microcode:alpha",
+        training="snnfuse.nn.neurons:alpha",
     )
 )

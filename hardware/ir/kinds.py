@@ -98,6 +98,7 @@ class NeuronKind(Kind):
         bounds: see `snnfuse.hardware.overflow.bounds`.
         network: its float dynamics, for graphs that hold it; see `snnfuse.export.lowering.float_neurons`.
         microcode: its step as pseudo-code; see `snnfuse.hardware.backends.microcode`.
+        training: its step with gradients, to train its weights in integers; see `snnfuse.nn.neurons`.
     """
 
     placement: Placement | None = None
@@ -107,6 +108,7 @@ class NeuronKind(Kind):
     bounds: Form = None
     network: Form = None
     microcode: Form = None
+    training: Form = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -172,5 +172,6 @@ register_neuron(
         lava="snnfuse.hardware.backends.lava.neurons:LIF",
         bounds="snnfuse.hardware.overflow.lif:LIF",
         microcode="snnfuse.hardware.backends.microcode:lif",
+        training="snnfuse.nn.neurons:lif",
     )
 )

@@ -80,5 +80,6 @@ register_neuron(
         lava="snnfuse.hardware.backends.lava.processes.maximum:MAXIMUM",
         bounds="snnfuse.hardware.overflow.graded:MAXIMUM",
         microcode="snnfuse.hardware.backends.microcode:maximum",
+        training="snnfuse.nn.neurons:maximum",
     )
 )

@@ -2,8 +2,8 @@
 
 Each population is fed with what the float network's populations sent, its own recurrence included, and its weights follow the
 difference of its spikes from the float ones. So no error of a layer reaches the next, a recurrent network's chaos does not come into
-play, and every step of every sample is a lesson for every neuron: few samples teach without being learnt by heart. A membrane readout
-has no spikes, and stays as it is.
+play, and every step of every sample is a lesson for every neuron: few samples teach without being learnt by heart. A membrane readout and
+a maximum have no spikes, and stay as they are.
 (Layer-wise reconstruction: Nagel et al. 2020, Li et al. 2021.)
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.hardware.ir.encoding import as_inputs, to_events
+from snnfuse.hardware.ir.maximum import Maximum
 from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.module import FixedPointNetwork, parameter_groups
 
@@ -49,6 +50,8 @@ def imitate(
     run = simulate(net.network, {name: events[name] * getattr(node, "scale", 1) for name, node in net.declared.items()})
     sent = {**events, **run.spikes}
     for layer in net.layers:
+        if isinstance(layer.neuron, Maximum):
+            sent[layer.name] = layer.neuron.encode(run.spikes[layer.name])
         fit_layer(layer, sent, run.spikes[layer.name], epochs, batch_size, lr, np.random.default_rng(seed))
 
 
@@ -61,7 +64,7 @@ def fit_layer(
     inputs = {i.projection.source: _payloads(sent[i.projection.source]).to(device) for i in layer.incoming}
     wanted = _payloads(goal).to(device)
     trained = [p for p in layer.parameters() if p.requires_grad]
-    if layer.is_readout or not trained or not bool(wanted.any()):
+    if not layer.fires or not trained or not bool(wanted.any()):
         return
     parts = max(1, wanted.shape[1] // batch_size)
     optimiser = torch.optim.Adam(parameter_groups(layer, lr))

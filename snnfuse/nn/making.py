@@ -1,6 +1,7 @@
 """`quantization_aware`: from a trained float network to one in the chip's arithmetic, ready to be fine-tuned."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import nir
@@ -10,7 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from snnfuse.export import trace_model
-from snnfuse.export.lowering.network import Network
+from snnfuse.export.lowering.network import Network, Population
 from snnfuse.export.quantization.channel_scaling import in_units
 from snnfuse.export.quantization.fitting import Fit, Input, effective
 from snnfuse.export.quantization.layer_names import by_population
@@ -20,12 +21,14 @@ from snnfuse.export.quantization.rounding import Rounds
 from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
+from snnfuse.hardware.ir.kinds import NEURONS
 from snnfuse.hardware.ir.lif import Reset
 from snnfuse.hardware.ir.nodes import Decoder
 from snnfuse.networks.stages import Staged
 from snnfuse.nn.groups import column_rounds
-from snnfuse.nn.layer import FixedPointLayer, Incoming
+from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.module import FixedPointNetwork
+from snnfuse.nn.parameters import Incoming
 
 SLOPE = 5.0
 IN_STAGES = (
@@ -78,37 +81,65 @@ def quantization_aware(
     graph = source if isinstance(source, nir.NIRGraph) else _traced(source, sample, arrays)
     network, x, declared = prepare(graph, arrays, settings, relays=False)
     settings = by_population(graph, network, settings)
-    _refuse_counting(network)
+    refuse_untrained(network)
     fits = fit_all(calibrate(network, x, declared), settings, feedback=False)  # forward rounds to the nearest
-    layers = {
-        name: make_layer(network, name, fits[name], declared, slope, column_rounds(fits[name].bias), learn_scales) for name in network.order
-    }
+    layers = dict[str, FixedPointLayer]()
+    for name in network.order:
+        column = column_rounds(fits[name].bias)
+        layers[name] = make_layer(network, name, fits[name], declared, slope, column, learn_scales, layers)
     return FixedPointNetwork(network, declared, layers, graph, reset, settings.reading)
 
 
-def _refuse_counting(network: Network) -> None:
-    found = [f"{name} ({p.kind})" for name, p in network.populations.items() if p.kind != "neuron"]
+def refuse_untrained(network: Network) -> None:
+    """UnsupportedError, by name, where a population's kind has no form for training."""
+    found = [f"{name} ({_called(p)})" for name, p in network.populations.items() if not is_trained(p)]
     if found:
         raise UnsupportedError(
-            "quantization-aware training computes LIF neurons only, and this network multiplies or sums counts, or has neurons of another "
-            f"kind: {', '.join(found[:3])}; train it in float and quantize it"
+            "training in integers computes LIF and alpha neurons and maxima, and this network multiplies or sums counts, or has neurons of "
+            f"another kind: {', '.join(found[:3])}; train it in float and quantize it"
         )
 
 
+def is_trained(population: Population) -> bool:
+    """Whether its kind has a form for training."""
+    if population.own is not None:
+        return NEURONS.named(population.own.kind.__name__).training is not None
+    return population.kind in ("neuron", "maximum")
+
+
+def _called(population: Population) -> str:
+    return population.kind if population.own is None else population.own.kind.__name__
+
+
 def make_layer(
-    network: Network, name: str, fit: Fit, declared: Mapping[str, Input], slope: float, column: Rounds, learns_scale: bool = False
+    network: Network,
+    name: str,
+    fit: Fit,
+    declared: Mapping[str, Input],
+    slope: float,
+    column: Rounds,
+    learns_scale: bool = False,
+    made: Mapping[str, FixedPointLayer] = MappingProxyType({}),
 ) -> FixedPointLayer:
-    """A population's layer, its float weights those of the network, in the fit's units."""
+    """A population's layer, its float weights those of the network, in the fit's units; made: the layers of what feeds it, where they send
+    numbers."""
     network = in_units(network, name, fit.units)
     population = network.populations[name]
     incoming = []
     for projection, rounds in zip(network.into(name), fit.rounds):
-        node = declared.get(projection.source)
-        payload, unit = (node.limit, node.scale) if node else (1, 1.0)
+        payload, unit = _payload(network, projection.source, declared, made)
         incoming.append(Incoming(effective(network, projection, {}), rounds, payload, unit, network.late(projection)))
     current = population.gain * population.current_gain * population.bias
-    biases = (population.voltage_bias, current) if fit.bias else (population.voltage_bias + current, np.zeros_like(current))
+    into_voltage = population.kind == "neuron" and not fit.bias
+    biases = (population.voltage_bias + current, np.zeros_like(current)) if into_voltage else (population.voltage_bias, current)
     return FixedPointLayer(name, fit, population.theta, tuple(incoming), biases, column, slope, learns_scale)
+
+
+def _payload(network: Network, source: str, declared: Mapping[str, Input], made: Mapping[str, FixedPointLayer]) -> tuple[int, float]:
+    """The largest that a source sends, and what a payload of 1 stands for."""
+    if source in declared:
+        return declared[source].limit, declared[source].scale
+    return (made[source].largest_payload, 1 / made[source].scale) if network.populations[source].sends_numbers else (1, 1.0)
 
 
 def _arrays(x: Any) -> Any:

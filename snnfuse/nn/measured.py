@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from snnfuse.export.lowering.float_simulator import simulate
 from snnfuse.export.lowering.legalize import legalize
 from snnfuse.export.lowering.nir_to_network import lower
-from snnfuse.export.quantization.agreement import Agreement, compare_runs
+from snnfuse.export.quantization.agreement import Agreement, PayloadAgreement, compare_runs
 from snnfuse.export.quantization.fitting import Fit
 from snnfuse.export.quantization.layer_effects import Runs, encoding_effects, saturation_effect
 from snnfuse.export.quantization.ledger_entries import describe_forms, describe_groups, input_entries, saturation_entries
@@ -43,11 +43,12 @@ def measured_program(net: FixedPointNetwork, x: Mapping[str, NDArray]) -> Progra
     for name, node in program.inputs.items():
         entries += input_entries(name, node, x[name], partial(encoding_effects, runs, name))
     for layer in compare_runs(original, program, run, recording):
-        saturated = saturation_entries(layer.node, partial(saturation_effect, runs, layer.node), peaks[layer.node])
+        saturated = saturation_entries(layer.node, partial(saturation_effect, runs, layer.node), peaks.get(layer.node))
         entries += [_entry(layer, fits[layer.node]), *saturated]
     return program.with_ledger(*entries)
 
 
 def _entry(layer: Agreement, fit: Fit) -> LedgerEntry:
-    change = f"weights trained in {describe_forms(fit)}, {describe_groups(fit)}, threshold scale {fit.scale:.6g}"
+    scale = "payload" if isinstance(layer, PayloadAgreement) else "threshold"
+    change = f"weights trained in {describe_forms(fit)}, {describe_groups(fit)}, {scale} scale {fit.scale:.6g}"
     return LedgerEntry(layer.node, change, REASON, f"against the float network before fine-tuning: {layer.effect}")

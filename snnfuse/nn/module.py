@@ -26,13 +26,24 @@ class Run:
     """What one forward did, by population name.
 
     Attributes:
-        spikes: 0.0 and 1.0, float32 (time, batch, *shape); differentiable, for a loss on how much a layer spikes.
-        u, v: the integers of current and voltage, float64 (time, batch, *shape); of readouts always, of others where asked for.
+        spikes: 0.0 and 1.0, float32 (time, batch, *shape), or the integers that a maximum sends, float64; differentiable, for a loss on
+            how much a layer spikes.
+        states: the integers of each state by its name, as of a `Recording`, float64 (time, batch, *shape); of readouts always, of others
+            where asked for.
     """
 
     spikes: dict[str, Tensor]
-    u: dict[str, Tensor]
-    v: dict[str, Tensor]
+    states: dict[str, dict[str, Tensor]]
+
+    @property
+    def u(self) -> dict[str, Tensor]:
+        """Currents of the populations that have one state of it."""
+        return {name: states["u"] for name, states in self.states.items() if "u" in states}
+
+    @property
+    def v(self) -> dict[str, Tensor]:
+        """Voltages."""
+        return {name: states["v"] for name, states in self.states.items() if "v" in states}
 
 
 class FixedPointNetwork(nn.Module):
@@ -102,23 +113,23 @@ class FixedPointNetwork(nn.Module):
         node = self.network.outputs[name]
         if name not in self.network.membranes:
             return run.spikes[node]
-        scale, origin = next(layer.scale for layer in self.layers if layer.name == node), self.network.populations[node].origin
-        v = run.v[node] / (scale * (1 << ALIGN_BITS))
+        layer, origin = next(layer for layer in self.layers if layer.name == node), self.network.populations[node].origin
+        v = run.states[node][layer.neuron.membrane] / (layer.scale * (1 << ALIGN_BITS))
         return v if origin is None else v + torch.as_tensor(origin, dtype=v.dtype, device=v.device)
 
     def run(self, x: Tensor | Mapping[str, Tensor], states: bool = False) -> Run:
         """`forward` with the spikes of every population and, where asked for, every state."""
         sent = {name: self._events(name, value).flatten(2) for name, value in self._named(x).items()}
-        run, read = Run({}, {}, {}), self.network.read_voltages
+        run, read = Run({}, {}), self.network.read_voltages
         for layer in self.layers:
             trace = layer(
                 {i.projection.source: sent[i.projection.source] for i in layer.incoming if not i.is_recurrent} or sent,
                 states or layer.name in read,
             )
             sent[layer.name] = trace.spikes
-            for kept, values in zip((run.spikes, run.u, run.v), trace):
-                if values is not None:
-                    kept[layer.name] = values.unflatten(2, layer.lif.shape)
+            run.spikes[layer.name] = trace.spikes.unflatten(2, layer.neuron.shape)
+            if trace.states:
+                run.states[layer.name] = {state: values.unflatten(2, layer.neuron.shape) for state, values in trace.states.items()}
         return run
 
     def _named(self, x: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -165,7 +165,7 @@ class Weighted:
     parts: tuple[Tensor, ...]
 
     def arriving(self, payloads: Tensor, wanted: Tensor) -> Tensor:
-        """What payloads (rows, sources), float32, bring: float64 (rows, targets). Gradients go into both."""
+        """What payloads (rows, sources) bring: float64 (rows, targets). Gradients go into both."""
         return _Arriving.apply(payloads, wanted, self)
 
     def exact(self, payloads: Tensor) -> Tensor:
@@ -183,8 +183,8 @@ class Weighted:
 class _Arriving(Function):
     @staticmethod
     def forward(ctx: Any, payloads: Tensor, wanted: Tensor, weighted: Weighted) -> Tensor:
-        ctx.save_for_backward(payloads)
-        ctx.weighted, ctx.dtype = weighted, wanted.dtype
+        ctx.save_for_backward(payloads.float())
+        ctx.weighted, ctx.dtypes = weighted, (payloads.dtype, wanted.dtype)
         return weighted.exact(payloads)
 
     @staticmethod
@@ -192,4 +192,4 @@ class _Arriving(Function):
         (payloads,) = ctx.saved_tensors
         needed = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         into = ctx.weighted.synapses.operator.gradients(gradient.float(), payloads, ctx.weighted.total, needed)
-        return into[0], None if into[1] is None else into[1].to(ctx.dtype), None
+        return *(None if x is None else x.to(dtype) for x, dtype in zip(into, ctx.dtypes)), None

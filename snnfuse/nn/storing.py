@@ -24,11 +24,12 @@ from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.out_of_reach import with_silent_neurons
 from snnfuse.export.lowering.resets import resetting, resting
 from snnfuse.export.quantization.channel_scaling import check_units, in_units
-from snnfuse.export.quantization.fitting import Fit, Input, build, effective
+from snnfuse.export.quantization.fitting import Fit, Input, build, effective, sends_numbers
 from snnfuse.export.quantization.reading import Reading, read_as
 from snnfuse.export.quantization.rounding import Form, Grid, Rounds
 from snnfuse.hardware import ledger
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.fixed_point import MESSAGE_BITS
 from snnfuse.hardware.ir.nodes import GradedInput, SpikeInput
 from snnfuse.nn.layer import FixedPointLayer
 from snnfuse.nn.making import make_layer
@@ -102,7 +103,9 @@ def restore(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> FixedPo
     declared = {name: _input(shape, config["inputs"][name]) for name, shape in network.inputs.items()}
     network = with_silent_neurons(resting(legalize(network)), {name: node.limit * node.scale for name, node in declared.items()})
     network = replace(network, ledger=ledger.from_json(config["ledger"]))
-    layers = {name: _layer(network, name, declared, config["layers"][name]) for name in network.order}
+    layers = dict[str, FixedPointLayer]()
+    for name in network.order:
+        layers[name] = _layer(network, name, declared, config["layers"][name], layers)
     return FixedPointNetwork(network, declared, layers, graph, config["reset"], asked)
 
 
@@ -110,17 +113,20 @@ def _input(shape: tuple[int, ...], given: Mapping[str, Any] | None) -> Input:
     return SpikeInput(shape) if given is None else GradedInput(shape, given["bits"], given["scale"])
 
 
-def _layer(network: Network, name: str, declared: Mapping[str, Input], given: Mapping[str, Any]) -> FixedPointLayer:
+def _layer(
+    network: Network, name: str, declared: Mapping[str, Input], given: Mapping[str, Any], made: Mapping[str, FixedPointLayer]
+) -> FixedPointLayer:
     forms = [Form(**{**form, "bits": tuple(form["bits"])}) for form in given["forms"]]
     units = _units(name, network.populations[name].shape, given.get("units"))  # absent from files of before there were any
     own = in_units(network, name, units)
-    projections = [effective(own, p, declared) for p in own.into(name)]
-    graded = [p.source in declared and declared[p.source].sends_numbers for p in projections]
+    sent = {n: GradedInput(layer.neuron.shape, MESSAGE_BITS, 1 / layer.scale) for n, layer in made.items() if layer.neuron.sends_numbers}
+    projections = [effective(own, p, {**declared, **sent}) for p in own.into(name)]
+    graded = [sends_numbers(network, p.source, declared) for p in projections]
     fit: Fit | None = build(own.populations[name], projections, graded, given["scale"], forms)
     if fit is None:
         raise InputError(f"the scale {given['scale']} of {name!r} does not fit its graph")
     fit = replace(fit, rounds=tuple(map(_rounds, given["rounds"])), units=units)
-    return make_layer(network, name, fit, declared, given["slope"], _rounds(given["column"]), given.get("learns_scale", False))
+    return make_layer(network, name, fit, declared, given["slope"], _rounds(given["column"]), given.get("learns_scale", False), made)
 
 
 def _units(name: str, shape: tuple[int, ...], given: list | None) -> NDArray[np.float64] | None:

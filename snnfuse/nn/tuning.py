@@ -24,7 +24,7 @@ from snnfuse.hardware.backends.emulator import emulate
 from snnfuse.nn.groups import column_rounds, grids, integers, unit
 from snnfuse.nn.imitation import EPOCHS, fit_layer
 from snnfuse.nn.layer import FixedPointLayer
-from snnfuse.nn.making import SLOPE, make_layer
+from snnfuse.nn.making import SLOPE, is_trained, make_layer
 
 UPDATES = 6  # per epoch
 LESSONS = ("float", "integer")
@@ -109,9 +109,11 @@ def _learners(judge: Judge, fits: Mapping[str, Fit]) -> Iterator[str]:
     """The populations that can learn and have something to."""
     network, run = judge.context.network, judge.context.run
     for name in network.order:
-        population, sources = network.populations[name], [network.populations.get(p.source) for p in network.into(name)]
-        plain = population.kind == "neuron" and not population.is_readout and not any(s is not None and s.sends_numbers for s in sources)
-        if plain and run.spikes[name].any() and not fits[name].faithful and any(not p.is_fixed for p in network.into(name)):
+        population, into = network.populations[name], network.into(name)
+        learns = is_trained(population) and not population.is_readout and not population.sends_numbers
+        sources = [network.populations[p.source] for p in into if p.source in network.populations]
+        fed = all(s.kind == "maximum" and is_trained(s) for s in sources if s.sends_numbers)
+        if learns and fed and run.spikes[name].any() and not fits[name].faithful and any(not p.is_fixed for p in into):
             yield name
 
 
@@ -119,7 +121,8 @@ def _sent(judge: Judge, fits: Mapping[str, Fit] | None) -> dict[str, NDArray]:
     """What inputs and populations send: the float ones, or those of a program of fits."""
     context = judge.context
     if fits is None:
-        return {**context.events, **context.run.spikes}
+        numbers = {name: node.encode(name, context.run.spikes[name]) for name, node in context.payloads.items()}
+        return {**context.events, **context.run.spikes, **numbers}
     program = judge.program(fits)
     return {**context.events, **emulate(program, dict(context.events), "all").spikes}
 
@@ -127,7 +130,7 @@ def _sent(judge: Judge, fits: Mapping[str, Fit] | None) -> dict[str, NDArray]:
 def _layer(judge: Judge, name: str, fit: Fit, learnt: Parameters | None) -> FixedPointLayer:
     """A population's layer: as it was chosen, or with what it has learnt."""
     context = judge.context
-    layer = make_layer(context.network, name, fit, context.inputs, SLOPE, column_rounds(fit.bias))
+    layer = make_layer(context.network, name, fit, {**context.inputs, **context.payloads}, SLOPE, column_rounds(fit.bias))
     with torch.no_grad():
         for weights, incoming, held in zip(layer.weights, layer.incoming, fit.held or ()):
             weights.copy_(torch.from_numpy(held / incoming.unit))
@@ -169,6 +172,6 @@ def _reported(judge: Judge, name: str, fit: Fit) -> Fit:
     """With what is wrong with it alone, and how far its weights are from the float ones."""
     fed = judge.context.fed(name)
     own = fed.counted_in(fit.units).network
-    wanted = [effective(own, p, judge.context.inputs).weights.values for p in own.into(name)]
+    wanted = [effective(own, p, {**judge.context.inputs, **judge.context.payloads}).weights.values for p in own.into(name)]
     apart = sum(float(((w - h) ** 2).sum()) for w, h in zip(wanted, fit.held or wanted))
     return replace(measured_in_units(fed, fit), rounding=float(np.sqrt(apart / max(sum(float((w**2).sum()) for w in wanted), 1e-300))))

@@ -61,7 +61,10 @@ def count_spikes(model: nn.Module) -> Iterator[Spikes]:
     def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         seen.add(output if isinstance(output, Tensor) else output[0])
 
-    layers = model.layers if isinstance(model, FixedPointNetwork) else [m for m in model.modules() if isinstance(m, SpikingNeuron)]
+    if isinstance(model, FixedPointNetwork):
+        layers: list[nn.Module] = [layer for layer in model.layers if not layer.neuron.sends_numbers]
+    else:
+        layers = [m for m in model.modules() if isinstance(m, SpikingNeuron)]
     handles = [layer.register_forward_hook(hook) for layer in layers]
     try:
         yield seen

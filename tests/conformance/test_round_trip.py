@@ -16,7 +16,10 @@ from snntorch.import_nir import import_from_nir
 from snntorch_models import amplify, binary, grid, heaviside, leaky, randomise_norms, run_steps, synaptic
 from torch import nn
 
-from snnfuse.export import from_nir, to_nir
+from snnfuse.export import from_nir, lower, quantize, simulate, to_nir
+from snnfuse.export.lowering.alpha import AlphaNeurons
+from snnfuse.export.lowering.float_neurons import to_node
+from snnfuse.hardware import emulate
 from snnfuse.hardware.errors import UnsupportedError
 
 ZERO = {"reset_mechanism": "zero", "reset_delay": False}
@@ -170,8 +173,76 @@ def test_a_model_in_float32_trains() -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in model.parameters())
 
 
+@pytest.mark.parametrize("neuron", NEURONS)
+def test_a_model_made_of_a_graph_is_exported_again(neuron: str) -> None:
+    torch.manual_seed(6)
+    model, x = nn.Sequential(nn.Linear(6, 12), NEURONS[neuron]()).double(), binary(6)
+    amplify(model, 3.0)
+    first = to_nir(model, x[0])
+    again = to_nir(from_nir(first, dtype=torch.float64), x[0])
+    (expected,), (found,) = (simulate(lower(g), {name: x.numpy() for name in g.inputs}).spikes.values() for g in (first, again))
+    np.testing.assert_array_equal(found, expected)
+    assert 0.001 < expected.mean() < 0.99
+
+
 def test_names_survive_and_precisions_are_refused() -> None:
     graph = to_nir(nn.Sequential(nn.Linear(6, 8), leaky(beta=0.9)), torch.zeros(1, 6))
     assert [*from_nir(graph).layers] == ["0", "1"]
     with pytest.raises(UnsupportedError, match="float32 or float64, not torch.float16"):
         from_nir(graph, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("reset", ("zero", "subtract", "none"))
+@pytest.mark.parametrize("decays", [(0.85, 0.6), (1.0, 0.5), (0.7, 0.0), "one per neuron"])
+def test_alpha_neurons_come_back_with_every_state(reset: str, decays: object, tmp_path) -> None:
+    torch.manual_seed(5)
+    rng = np.random.default_rng(0)
+    alpha, beta = (torch.from_numpy(rng.uniform(*r, 8)) for r in ((0.7, 0.9), (0.2, 0.6))) if isinstance(decays, str) else decays
+    model = nn.Sequential(
+        nn.Linear(6, 8), snn.Alpha(alpha, beta, threshold=0.4, init_hidden=True, reset_mechanism=reset, spike_grad=heaviside)
+    ).double()
+    amplify(model, 3.0)
+    x = binary(6)
+    nir.write(tmp_path / "graph.nir", to_nir(model, x[0]))
+    again = from_nir(nir.read(tmp_path / "graph.nir"), dtype=torch.float64)
+    assert isinstance(again.layers["1"].neuron, snn.Alpha)
+    seen = 0.0
+    with torch.no_grad():
+        for step in x:
+            expected = model(step)
+            assert torch.equal(again(step), expected)
+            for state in ("syn_exc", "syn_inh", "mem"):
+                torch.testing.assert_close(getattr(again.layers["1"].neuron, state), getattr(model[1], state), rtol=1e-12, atol=1e-12)
+            seen += float(expected.mean()) / len(x)
+    assert 0.01 < seen < 0.99
+    exported = lower(to_nir(again, x[0]))
+    assert [type(population.own) for population in exported.populations.values()] == [AlphaNeurons], "and go out again"
+
+
+def gained(reset: int, **parameters: float) -> nir.NIRGraph:
+    """An alpha neuron whose gain is 1.5 times that of its decays."""
+    own = {"alpha": 0.8, "beta": 0.5, "theta": 0.7, "reset": reset} | parameters
+    own = {"tau": 1.5 * (np.log(own["alpha"]) / (np.log(own["beta"]) - np.log(own["alpha"])) + 1)} | own
+    cell = to_node(AlphaNeurons(**{name: np.array(float(value)) for name, value in own.items()}), (4,), DT)
+    nodes = {"input": nir.Input({"input": np.array([3])}), "fc": nir.Linear(np.arange(1.0, 13.0).reshape(4, 3) / 10), "cell": cell}
+    edges = [("input", "fc"), ("fc", "cell"), ("cell", "output")]
+    return nir.NIRGraph(nodes | {"output": nir.Output({"output": np.array([4])})}, edges, type_check=False)
+
+
+@pytest.mark.parametrize("reset", (1, 2))
+def test_an_alpha_neuron_of_another_gain_has_its_input_scaled(reset: int) -> None:
+    graph, x = gained(reset), binary(3)
+    expected = simulate(lower(graph, DT), {"input": x.numpy()}).spikes["cell"]
+    found = step_outputs(from_nir(graph, DT, torch.float64), {"input": x.numpy()})[0]
+    np.testing.assert_array_equal(found, expected)
+    assert 0.01 < expected.mean() < 0.99
+
+
+def test_an_alpha_neuron_that_snntorch_cannot_hold_is_refused_and_runs_as_a_program() -> None:
+    for graph, message in ((gained(0), "its gain tau"), (gained(1, alpha=0.5, beta=0.8, tau=2.0), "alpha > beta")):
+        with pytest.raises(UnsupportedError, match=f"node 'cell': .*{message}.*run it as a Program"):
+            from_nir(graph, DT)
+        x = binary(3).numpy()
+        program = quantize(graph, x, dt=DT)
+        assert emulate(program, program.encode(x), "all", states=True).states["cell"]["v"].any()
+    assert from_nir(gained(1), DT) is not None, "the other advice: reset to zero"
