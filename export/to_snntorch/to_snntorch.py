@@ -133,7 +133,7 @@ def _alpha(name: str, own: AlphaNeurons, shape: Shape, dtype: torch.dtype) -> Ne
             "that it cannot scale; reset to zero, or run it as a Program"
         )
     tensor = _tensors(dtype)
-    decays = {"alpha": tensor(kept), "beta": tensor(lost), "threshold": tensor(np.asarray(own.theta, np.float64))}
+    decays: dict[str, Any] = {"alpha": tensor(kept), "beta": tensor(lost), "threshold": tensor(np.asarray(own.theta, np.float64))}
     return Neuron(snn.Alpha(**decays, reset_mechanism=own.rule, init_hidden=True), shape, False, scale=tensor(gain) if scales else None)
 
 

@@ -196,6 +196,7 @@ class FixedPointLayer(nn.Module):
         return StandIn.apply(wanted, value)
 
     def _column_wanted(self, port: int) -> Tensor:
+        assert self.current_bias is not None  # there is a column
         ports, shape = self.neuron.ports, self.neuron.shape
         values = self.current_bias.to(DTYPE).expand((ports, *shape) if ports > 1 else shape).reshape(ports, -1)
         return Bounded.apply(values[port] * self._scale(), *reach(self._at(port)))
@@ -249,8 +250,10 @@ class FixedPointLayer(nn.Module):
         mantissa, exponent = self.bias_registers()
         learnt = {"vth": self._thresholds(), "bias_mant": mantissa, "bias_exp": exponent}
         registers = {name: _register(x, self.neuron.shape) for name, x in learnt.items() if name in self.neuron.registers}
-        neuron = replace(self.neuron, **registers)
-        return replace(self.fitted, lif=neuron, synapses=synapses, bias=column, scale=self.scale, saturated=self._saturated())
+        neuron: Any = self.neuron  # a frozen dataclass, of any kind
+        return replace(
+            self.fitted, lif=replace(neuron, **registers), synapses=synapses, bias=column, scale=self.scale, saturated=self._saturated()
+        )
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, local_metadata: Any, strict: bool, missing_keys: list[str],

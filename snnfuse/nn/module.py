@@ -1,8 +1,8 @@
 """`FixedPointNetwork`: a Program as a torch module, every step of which is the chip's, and which one can train."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import nir
 import torch
@@ -46,6 +46,13 @@ class Run:
         return {name: states["v"] for name, states in self.states.items() if "v" in states}
 
 
+class Layers(nn.ModuleList):
+    """Layers, in the order in which they run."""
+
+    def __iter__(self) -> Iterator[FixedPointLayer]:
+        return cast(Iterator[FixedPointLayer], super().__iter__())
+
+
 class FixedPointNetwork(nn.Module):
     """A network in the chip's arithmetic: forward is what `program()` computes, spike for spike and state for state.
 
@@ -73,7 +80,7 @@ class FixedPointNetwork(nn.Module):
         super().__init__()
         self.network, self.declared, self.graph = network, dict(declared), graph
         self.reset, self.asked = reset, asked
-        self.layers = nn.ModuleList(layers[name] for name in network.order)
+        self.layers = Layers(layers[name] for name in network.order)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -114,7 +121,7 @@ class FixedPointNetwork(nn.Module):
         if name not in self.network.membranes:
             return run.spikes[node]
         layer, origin = next(layer for layer in self.layers if layer.name == node), self.network.populations[node].origin
-        v = run.states[node][layer.neuron.membrane] / (layer.scale * (1 << ALIGN_BITS))
+        v = run.states[node][layer.neuron.membrane or "v"] / (layer.scale * (1 << ALIGN_BITS))
         return v if origin is None else v + torch.as_tensor(origin, dtype=v.dtype, device=v.device)
 
     def run(self, x: Tensor | Mapping[str, Tensor], states: bool = False) -> Run:

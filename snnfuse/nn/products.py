@@ -192,4 +192,5 @@ class _Arriving(Function):
         (payloads,) = ctx.saved_tensors
         needed = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
         into = ctx.weighted.synapses.operator.gradients(gradient.float(), payloads, ctx.weighted.total, needed)
-        return *(None if x is None else x.to(dtype) for x, dtype in zip(into, ctx.dtypes)), None
+        sent, weights = (None if x is None else x.to(dtype) for x, dtype in zip(into, ctx.dtypes))
+        return sent, weights, None
