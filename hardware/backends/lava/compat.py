@@ -7,8 +7,8 @@ A handful of its modules get a one-line source fix while they are imported, by a
         from lava.lib.dl import netx
 
 What the fixes cure: a mutable dataclass default, which Python 3.11 refuses; an argument of np.reshape that NumPy 2.1 deprecates
-and 2.4 removes, and int() of an array, which 2.4 refuses; an import of scipy.signal for convolutions alone, half of all that importing Lava
-takes; and the global start method of multiprocessing, which Lava sets to fork on import (failing if it is set already) and here takes
+and 2.4 removes, and int() of an array, which 2.4 refuses; an import of scipy.signal for convolutions alone, more than all else that
+importing Lava takes; and the global start method of multiprocessing, which Lava sets to fork on import (failing if it is set already) and here takes
 from a context of its own. A module that was imported before keeps what it was.
 """
 
@@ -45,10 +45,7 @@ FIXES: Fixes = {
     ),
     "lava.magma.runtime.runtime": (("from multiprocessing import Queue\n", f"Queue = {FORK}.Queue\n"),),
     "lava.magma.compiler.channels.pypychannel": (("from multiprocessing import Semaphore\n", f"Semaphore = {FORK}.Semaphore\n"),),
-    "lava.proc.conv.utils": (
-        ("from scipy import signal\n", ""),
-        ("signal.convolve2d(", "__import__('scipy.signal').signal.convolve2d("),
-    ),
+    "lava.proc.conv.utils": (("from scipy import signal\n", "from snnfuse.hardware.backends.lava import convolution as signal\n"),),
     # slayer's __init__ imports its only user of cv2, Pillow and torchvision.
     "lava.lib.dl.slayer": (
         (

@@ -5,7 +5,6 @@ leaves alone); it casts spikes to bool unless told that they carry a payload; it
 convolves, with axes (W, H, C), where a Program correlates, with axes (C, H, W).
 """
 
-import importlib
 from functools import partial
 
 import numpy as np
@@ -82,7 +81,6 @@ def _stays_in_range(conv: Conv2d, source: Node) -> bool:
 
 def _conv(conv: Conv2d, payload: int, name: str) -> stock.Conv:
     """Kernels (C_out, C_in, kH, kW) become (C_out, kW, kH, C_in), flipped, and every pair (x, y)."""
-    importlib.import_module("scipy.signal")  # before Lava forks: else each of its convolutions loads it for itself, half a second each
     weight = (conv.weights << max(conv.exponent, 0))[:, :, ::-1, ::-1].transpose(0, 3, 2, 1)
     channels, height, width = conv.input_shape
     make = partial(ShiftedConv, shift=-conv.exponent) if conv.exponent < 0 else stock.Conv

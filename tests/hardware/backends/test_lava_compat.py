@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import signal
 
-from snnfuse.hardware.backends.lava import compat, require_lava
+from snnfuse.hardware.backends.lava import compat, convolution, require_lava
 from snnfuse.hardware.backends.lava.probe import check_lava
 from snnfuse.hardware.errors import EnvironmentProblem
 
@@ -108,3 +110,28 @@ def test_a_missing_lava_prints_the_command_that_installs_it(monkeypatch: pytest.
     with pytest.raises(EnvironmentProblem) as caught:
         require_lava()
     assert str(caught.value).endswith(command) and caught.value.exit_code == 6
+
+
+SHAPES = [((8, 8), (3, 3)), ((5, 7), (1, 4)), ((3, 3), (3, 3)), ((2, 2), (4, 5))]
+
+
+@pytest.mark.parametrize(("shape", "kernel"), SHAPES)
+@pytest.mark.parametrize("mode", ["valid", "full"])
+def test_lava_convolves_with_scipy_s_code(shape: tuple[int, int], kernel: tuple[int, int], mode: str) -> None:
+    """By itself where it can be: importing scipy.signal takes longer than importing Lava."""
+    rng = np.random.default_rng(0)
+    x, weights = rng.integers(-200, 200, shape).astype(float), rng.integers(-200, 200, kernel).astype(float)
+    found, expected = convolution.convolve2d(x, weights, mode), signal.convolve2d(x, weights, mode)
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    assert (found == expected).all()
+
+
+def test_lava_s_convolution_imports_no_scipy_signal() -> None:
+    code = """
+import sys
+import numpy as np
+from snnfuse.hardware.backends.lava import convolution
+convolution.convolve2d(np.ones((5, 5)), np.ones((3, 3)), mode="valid")
+print("scipy.signal" in sys.modules)
+"""
+    assert python(code) == "False"
