@@ -8,8 +8,8 @@ A handful of its modules get a one-line source fix while they are imported, by a
 
 What the fixes cure: a mutable dataclass default, which Python 3.11 refuses; an argument of np.reshape that NumPy 2.1 deprecates
 and 2.4 removes, and int() of an array, which 2.4 refuses; an import of scipy.signal for convolutions alone, more than all else that
-importing Lava takes; and the global start method of multiprocessing, which Lava sets to fork on import (failing if it is set already) and here takes
-from a context of its own. A module that was imported before keeps what it was.
+importing Lava takes (`convolution`); and the global start method of multiprocessing, which Lava sets to fork on import (failing if it is
+set already) and here takes from a context of its own. A module that was imported before keeps what it was.
 """
 
 import importlib.metadata
