@@ -1,7 +1,8 @@
 """NIR graph to float network: every node becomes part of a population or of a projection, or is refused by name."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import nir
 import numpy as np
@@ -100,10 +101,7 @@ def check_nodes(lowering: Lowering) -> Lowering:
         UnsupportedError: a type of node that is not registered, or a loose node.
         InputError: numbers that are none, or no input or output.
     """
-    if not lowering.graph.of_type(nir.Input):
-        raise InputError("the graph has no Input node, so that there is nothing to run; add one with its shape")
-    if not lowering.graph.of_type(nir.Output):
-        raise InputError("the graph has no Output node, so that there is nothing to read; connect one to its last neurons")
+    check_has_ends(lowering.graph.of_type(nir.Input), lowering.graph.of_type(nir.Output))
     for name, node in lowering.nodes.items():
         found = find_lowering(node)
         if found is None:
@@ -114,6 +112,18 @@ def check_nodes(lowering: Lowering) -> Lowering:
         check_numbers(name, node, found)
         _check_ends(lowering.graph, name, node)
     return lowering
+
+
+def check_has_ends(inputs: Collection[Any], outputs: Collection[Any]) -> None:
+    """Check that a graph begins and ends somewhere.
+
+    Raises:
+        InputError: it has no Input or no Output node.
+    """
+    if not inputs:
+        raise InputError("the graph has no Input node, so that there is nothing to run; add one with its shape")
+    if not outputs:
+        raise InputError("the graph has no Output node, so that there is nothing to read; connect one to its last neurons")
 
 
 def _check_ends(graph: Graph, name: str, node: nir.NIRNode) -> None:

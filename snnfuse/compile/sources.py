@@ -52,7 +52,10 @@ class Source:
 
 
 def of_graph(graph: "nir.NIRGraph") -> Source:
-    """A float graph, as it is."""
+    """A float graph, as it is; InputError where it has no Input or no Output, before samples are held to its inputs."""
+    from snnfuse.export.lowering.nir_to_network import check_has_ends
+
+    check_has_ends(graph.inputs, graph.outputs)
     return Source("the graph", "graph", tuple(graph.inputs), from_floats, lambda samples, settings: StagedGraph((graph,)))
 
 

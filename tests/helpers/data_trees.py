@@ -55,11 +55,11 @@ def cifar10_av(root: Path, classes: tuple[str, ...] = ("cat", "dog"), each: int 
     return root
 
 
-def urbansound8k_av(root: Path, *, table: bool = False) -> Path:
+def urbansound8k_av(root: Path, *, table: bool = False, recordings: int = 10) -> Path:
     """Two classes of 10 recordings with 3 sounds each; with the table, recording i lies in fold i % 10 + 1."""
     rows = ["slice_file_name,fsID,start,end,salience,fold,classID,class"]
     for label, name in enumerate(("dog_bark", "siren")):
-        for recording in range(10):
+        for recording in range(recordings):
             for piece in range(3):
                 source = 1000 * (label + 1) + recording
                 stem = f"{source}-{label}-0-{piece}"

@@ -5,6 +5,7 @@ import os
 import sys
 from pathlib import Path
 
+import nir
 import numpy as np
 import pytest
 import torch
@@ -61,6 +62,16 @@ BAD_USAGE = [
 @pytest.mark.parametrize("arguments, part", BAD_USAGE, ids=[part for _, part in BAD_USAGE])
 def test_bad_usage_is_one_line_and_exit_2(snn: Cli, graph: Path, calib: Path, arguments: tuple, part: str) -> None:
     assert_error(snn(*arguments, *(("--quiet",) if arguments[0] == "export" else ())), 2, part)
+
+
+@pytest.mark.parametrize("lost", ["Input", "Output"])
+def test_a_graph_without_ends_is_told_so_before_samples_are_held_to_it(snn: Cli, graph: Path, calib: Path, lost: str) -> None:
+    whole = nir.read(graph)
+    end = next(name for name, node in whole.nodes.items() if type(node).__name__ == lost)
+    nodes = {name: node for name, node in whole.nodes.items() if name != end}
+    edges = [edge for edge in whole.edges if end not in edge]
+    nir.write(graph, nir.NIRGraph(nodes, edges, type_check=False))
+    assert_error(snn(*GOOD, "--quiet"), 2, f"the graph has no {lost} node")
 
 
 BAD_ARRAYS = [
