@@ -68,4 +68,4 @@ def test_an_epoch_stays_in_the_memory_that_is_stated(data: str, tmp_path: Path) 
     peak = used.ru_maxrss / 2**20
     print(f"{architecture} {preset}, {data}: {peak:.2f} GiB, {used.ru_utime + used.ru_stime:.0f} s of processor time")
     assert peak <= stated(architecture, preset, data)
-    assert read_metadata(model)["training"] and load_checkpoint(model) is not None
+    assert read_metadata(model)["data"] == data and load_checkpoint(model) is not None
