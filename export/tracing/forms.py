@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
 
-from snnfuse.export.tracing.capture.arguments import input_names
+from snnfuse.export.tracing.capture.arguments import bind, call, input_names, root_of
 from snnfuse.export.tracing.from_snntorch import DT, Traced, capture, finish
 from snnfuse.export.tracing.step.step import Reading
 from snnfuse.export.tracing.step.time_loop import Loop
@@ -176,3 +177,23 @@ def arguments(form: Form, inputs: Mapping[str, Any]) -> tuple[Any, ...]:
     moves = {"static": lambda x: x[0], "time-first": lambda x: x, "batch-first": lambda x: x.transpose(0, 1)}
     move = moves.get(form.layout, lambda x: x.movedim(0, -1))
     return tuple(move(x) for x in inputs.values())
+
+
+def values_of(returned: Any) -> tuple[Any, ...]:
+    """What forward returned, one value or several."""
+    if isinstance(returned, dict):
+        return tuple(returned.values())
+    return returned if isinstance(returned, tuple) else (returned,)
+
+
+def whole_run(model: nn.Module, inputs: Mapping[str, torch.Tensor], form: Form) -> list[Any]:
+    """What a forward that takes all time steps in one call returns, a value per reading: a tensor, or a list of one per step.
+
+    Args:
+        model: called as it is, in its own mode.
+        inputs: (time, batch, *shape) in the order of forward's arguments.
+        form: how forward takes a run, not "step".
+    """
+    root, steps = root_of(model), len(next(iter(inputs.values())))
+    values = values_of(call(root, bind(root, arguments(form, inputs), steps)))
+    return [reduce(lambda part, key: part[key], reading.path or (at,), values) for at, reading in enumerate(form.readings)]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import reduce
 from typing import Any
 
 import nir
@@ -20,7 +19,7 @@ from snnfuse.export.lowering.nir_to_network import lower
 from snnfuse.export.lowering.outputs import output_values
 from snnfuse.export.tracing.capture.arguments import bind, call, root_of, unwrapped
 from snnfuse.export.tracing.capture.untouched import untouched
-from snnfuse.export.tracing.forms import ONE_STEP, Form, arguments
+from snnfuse.export.tracing.forms import ONE_STEP, Form, values_of, whole_run
 from snnfuse.export.tracing.neurons import is_neuron
 from snnfuse.export.tracing.step.step import Reading
 from snnfuse.hardware.errors import InputError, SnnfuseError, UnsupportedError
@@ -106,10 +105,8 @@ def _run(model: nn.Module, inputs: Mapping[str, NDArray], form: Form) -> list[ND
         _rest(model)
         try:
             if form.layout != "step":
-                values: Any = _values(call(root, bind(root, arguments(form, tensors), steps)))
-                found = [reduce(lambda part, key: part[key], reading.path or (at,), values) for at, reading in enumerate(form.readings)]
-                return [_in_time(value, reading) for value, reading in zip(found, form.readings, strict=True)]
-            each = [_values(call(root, bind(root, [x[t] for x in tensors.values()]))) for t in range(steps)]
+                return [_in_time(value, reading) for value, reading in zip(whole_run(model, tensors, form), form.readings, strict=True)]
+            each = [values_of(call(root, bind(root, [x[t] for x in tensors.values()]))) for t in range(steps)]
         except SnnfuseError:
             raise
         except Exception as error:  # whatever a user's forward raises ends in one line
@@ -138,12 +135,6 @@ def _spikes_as(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _values(returned: Any) -> tuple[Any, ...]:
-    if isinstance(returned, dict):
-        return tuple(returned.values())
-    return returned if isinstance(returned, tuple) else (returned,)
 
 
 def _in_time(value: Any, reading: Reading) -> NDArray:

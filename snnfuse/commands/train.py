@@ -159,9 +159,10 @@ def check_same_shapes(model: Any, dataset: "AudioVisual") -> None:
     """InputError for data that a network was not made for."""
     from snnfuse import training
     from snnfuse.compile.sources import check_shapes
+    from snnfuse.networks import input_names
 
     training.check_inputs(model, dataset)
-    check_shapes(model, {name: dataset.shapes[name] for name in model.inputs})
+    check_shapes(model, {name: dataset.shapes[name] for name in input_names(model)})
 
 
 def tune(model: Any, start: Path | None, dataset: "AudioVisual", quiet: bool, options: dict[str, Any]) -> "tuple[Trained, dict[str, Any]]":

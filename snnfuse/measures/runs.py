@@ -98,13 +98,16 @@ def of_graph(graph: "nir.NIRGraph", program: Program) -> Runner:
 
 
 def of_model(model: "nn.Module") -> Runner:
-    """Runs of a torch network of ours, step by step as it is defined, read by spike count; layers under their modules' paths."""
+    """Runs of a torch network, step by step as it is defined, or in one call where it goes through time itself; read by spike count, layers
+    under their modules' paths.
+    """
     import snntorch
     import torch
 
+    from snnfuse.networks import input_names
     from snnfuse.networks import run as through_time
 
-    names: tuple[str, ...] = tuple(getattr(model, "inputs", ()))
+    names = input_names(model)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, snntorch.SpikingNeuron)}
 
     def run(block: Inputs) -> Run:

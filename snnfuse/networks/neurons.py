@@ -15,6 +15,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.networks import detached
 from snnfuse.networks.accumulator import Accumulator
 from snnfuse.networks.checks import check_above_zero, check_flag, check_share
+from snnfuse.networks.own_forms import form_of, is_own, run_at_once
 from snnfuse.networks.stages import Staged, Tensors, run_stages
 
 STATES = ("mem", "syn")  # the state tensors of snntorch.Leaky and snntorch.Synaptic
@@ -91,34 +92,51 @@ def reset(model: nn.Module) -> None:
 
 
 def input_names(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of what a network reads, in the order of its arguments.
+    """Return the names of what a network reads, in the order of its arguments: its own `inputs`, or what its forward requires.
 
     Raises:
-        InputError: it does not say.
+        InputError: it does not say, as a forward(*inputs) does not.
     """
-    named = getattr(model, "inputs", None)
+    from snnfuse.export.tracing.capture.arguments import input_names as names
+
+    named = names(model)
     if not named:
         raise InputError(f'{type(model).__name__} does not say what it reads: give it an attribute such as inputs = ("image", "audio")')
-    return tuple(named)
+    return named
 
 
 def run(model: nn.Module, *inputs: Tensor) -> Tensors:
-    """Run a network over time, from rest: a one-step network step by step, a `Staged` one stage by stage.
+    """Run a network over time, from rest: a one-step network step by step, a `Staged` one stage by stage, a user's own whose forward goes
+    through time itself in one call (`snnfuse.networks.own_forms`).
 
     inputs: in the order of forward's arguments, of a `Staged` network in that of its `inputs`, (time, batch, *shape) each. Returns:
-        (time, batch, *output shape), a tuple of such where the network returns several outputs.
+        (time, batch, *output shape), a tuple of such where a network of ours returns several outputs; of a user's own the first of them
+        that would be deployed.
 
     Raises:
         InputError: no input, inputs of different time or batch, or more steps than the network's `longest`; of a
-            `Staged` network also as of `check_stages`.
+            `Staged` network also as of `check_stages`; of a user's own as of `form_of`.
+        UnsupportedError: likewise.
     """
     _check(model, inputs)
     if isinstance(model, Staged):
         return run_stages(model, inputs, run)
+    own = form_of(model, _named(model, inputs)) if is_own(model) else None
     reset(model)
-    steps = [_step(model, step) for step in zip(*inputs, strict=True)]
+    if own is not None and own.at_once:
+        return run_at_once(model, _named(model, inputs), own)
+    found = _joined(torch.stack, [_step(model, step) for step in zip(*inputs, strict=True)])
     reset(model)  # so that no state outlives the run: it would be saved, moved and kept alive with the model
-    return _joined(torch.stack, steps)
+    return found if own is None or isinstance(found, Tensor) else found[own.output]
+
+
+def goes_through_time(model: nn.Module, *inputs: Tensor) -> bool:
+    """Whether a forward takes all time steps in one call, which only a user's own does; inputs and errors as of `run`."""
+    return is_own(model) and form_of(model, _named(model, inputs)).at_once
+
+
+def _named(model: nn.Module, inputs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    return dict(zip(input_names(model), inputs, strict=True))
 
 
 def _joined(join: Callable[[list[Tensor]], Tensor], steps: list[Tensors]) -> Tensors:

@@ -6,7 +6,6 @@ from typing import Any
 
 import nir
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
@@ -19,6 +18,8 @@ from snnfuse.export.quantization.population_fits import calibrate, fit_all
 from snnfuse.export.quantization.quantize_network import prepare
 from snnfuse.export.quantization.rounding import Rounds
 from snnfuse.export.quantization.settings import QuantizationSettings, WeightBits
+from snnfuse.export.tracing.capture.arguments import input_names
+from snnfuse.export.tracing.forms import find_form
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.kinds import NEURONS
@@ -60,7 +61,8 @@ def quantization_aware(
         source: a snnTorch model, which is traced, or a NIR graph. BatchNorm is folded.
         calibration: float (time, batch, *shape), or {input name: such an array}, like the data the network will see. It sets scales and
             exponents, which training keeps unless told otherwise, and declares inputs binary or graded.
-        sample: of a model, ONE time step as `snnfuse.export.to_nir` takes it; by default the first of the calibration data.
+        sample: of a model whose forward is one time step, ONE as `snnfuse.export.to_nir` takes it; by default how forward takes time is
+            found out with the shapes of the calibration data.
         weight_bits: 1..8, or {population: such a number, or a pair (excitatory, inhibitory)}, as for `snnfuse.export.quantize`.
         input_bits: 2..24, payload of a graded input with its sign.
         max_groups: as there; 1 by default, for training repairs what one group loses.
@@ -152,10 +154,15 @@ def _arrays(x: Any) -> Any:
 def _traced(model: nn.Module, sample: Any, arrays: Any) -> nir.NIRGraph:
     if isinstance(model, Staged):
         raise UnsupportedError(f"{type(model).__name__} {IN_STAGES}")
-    if sample is None:
-        sample = tuple(torch.as_tensor(a[0, :1]) for a in (arrays.values() if isinstance(arrays, Mapping) else (arrays,)))
     was_training = model.training
     try:
-        return trace_model(model.eval(), sample)[0]
+        return _graph(model.eval(), arrays) if sample is None else trace_model(model, sample)[0]
     finally:
         model.train(was_training)
+
+
+def _graph(model: nn.Module, arrays: Any) -> nir.NIRGraph:
+    """Of a forward that takes one step per call, or all steps of the calibration data."""
+    given = list(arrays.values()) if isinstance(arrays, Mapping) else [arrays]
+    names = input_names(model) or (arrays if isinstance(arrays, Mapping) else ("input",))
+    return find_form(model, dict(zip(names, (x.shape[2:] for x in given))), len(given[0]))[0].graph

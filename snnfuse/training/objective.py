@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Output
-from snnfuse.networks import input_names, run, run_folded
+from snnfuse.networks import goes_through_time, input_names, run, run_folded
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.recipe import Recipe
 
@@ -111,10 +111,12 @@ def through_time_of(model: nn.Module, batch: Batch) -> ThroughTime:
     """`run_folded` for a network of this package, and for another where it gives what `run` does on a batch; else `run`, which is slower.
 
     A network of somebody else's may feed what it put out a step ago back to itself, which folding would lose. Where it puts out the same
-    number everywhere, so that nothing can be compared, it is run step by step, too.
+    number everywhere, so that nothing can be compared, it is run step by step, too. One that goes through time itself does so.
     """
     if isinstance(model, FixedPointNetwork) or type(model).__module__.partition(".")[0] == "snnfuse":
         return run_folded
+    if goes_through_time(model, *[batch[name] for name in input_names(model)]):
+        return run
     was_training = model.training
     with torch.no_grad():
         one, other = (outputs(model.eval(), batch, how) for how in (run, run_folded))
