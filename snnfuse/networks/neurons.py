@@ -15,7 +15,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.networks import detached
 from snnfuse.networks.accumulator import Accumulator
 from snnfuse.networks.checks import check_above_zero, check_flag, check_share
-from snnfuse.networks.own_forms import form_of, is_own, run_at_once
+from snnfuse.networks.own_forms import OwnForm, form_of, is_own, run_at_once
 from snnfuse.networks.stages import Staged, Tensors, run_stages
 
 STATES = ("mem", "syn")  # the state tensors of snntorch.Leaky and snntorch.Synaptic
@@ -124,9 +124,15 @@ def run(model: nn.Module, *inputs: Tensor) -> Tensors:
     own = form_of(model, _named(model, inputs)) if is_own(model) else None
     reset(model)
     if own is not None and own.at_once:
-        return run_at_once(model, _named(model, inputs), own)
-    found = _joined(torch.stack, [_step(model, step) for step in zip(*inputs, strict=True)])
+        found: Tensors = run_at_once(model, _named(model, inputs), own)
+    else:
+        found = _read(_joined(torch.stack, [_step(model, step) for step in zip(*inputs, strict=True)]), own)
     reset(model)  # so that no state outlives the run: it would be saved, moved and kept alive with the model
+    return found
+
+
+def _read(found: Tensors, own: OwnForm | None) -> Tensors:
+    """Of a user's own network the one output that is read."""
     return found if own is None or isinstance(found, Tensor) else found[own.output]
 
 
@@ -196,15 +202,16 @@ def run_folded(model: nn.Module, *inputs: Tensor) -> Tensors:
     """What `run` does, layer by layer instead of step by step: faster, and batch norm sees all steps at once, as it will when
     folded.
 
-    Only for networks whose neurons and accumulators are their only memory, without recurrent connections. Shapes and errors as of
-    `run`; each layer is given (time * batch, *shape), so sums may be rounded differently from `run`'s.
+    Only for networks of one step per call whose neurons and accumulators are their only memory, without recurrent connections. Shapes and
+    errors as of `run`; each layer is given (time * batch, *shape), so sums may be rounded differently from `run`'s.
     """
     time, batch = _check(model, inputs)
     if isinstance(model, Staged):
         return run_stages(model, inputs, run_folded)
+    own = form_of(model, _named(model, inputs)) if is_own(model) else None
     reset(model)
     with _looping(model, time):
-        outputs = model(*[x.flatten(0, 1) for x in inputs])
+        outputs = _read(model(*[x.flatten(0, 1) for x in inputs]), own)
     reset(model)
     if isinstance(outputs, Tensor):
         return outputs.unflatten(0, (time, batch))

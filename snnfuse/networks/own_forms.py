@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError
+from snnfuse.hardware.ir.nodes import Decoder
 
+READ: Mapping[str, Decoder] = {"last": "membrane_last", "max": "membrane_max"}
 KEPT = "_forward_form"  # on the model, so that a copy on another device need not be traced there
 
 
@@ -82,6 +84,13 @@ def run_at_once(model: nn.Module, inputs: Mapping[str, Tensor], own: OwnForm) ->
     value = _unsquashed(model, value, reading.squashed.lower())
     steps = form.steps if reading.reduction == "mean" else 1
     return (value * (steps / reading.factor))[None]
+
+
+def decoder_of_own(model: nn.Module) -> Decoder | None:
+    """How what a user's forward returns of the window is read, once it has been run; None where it returns all steps, or a sum of them."""
+    known = getattr(model, KEPT, None)
+    reduction = known.form.readings[known.output].reduction if isinstance(known, OwnForm) and known.at_once else None
+    return READ.get(reduction or "")
 
 
 def _check_still(model: nn.Module, inputs: Mapping[str, Tensor], form: Any) -> None:

@@ -63,9 +63,10 @@ def register(name: str, factory: Factory) -> Factory:
     Args:
         name: what it is called. A checkpoint holds this name and the arguments, never code: whoever opens it has imported the module that
             registers the name, on the command line with `snnfuse --import MODULE`.
-        factory: takes keyword arguments, all of them JSON-able, and returns a torch module whose forward is one time step. Of what the data
-            decide it is given what it has parameters for: the shape of each input in one step, a tuple, by the input's name; `classes`; and
-            `steps`, the number of time steps. The module's `inputs`, or else the parameters of its forward, name what it reads.
+        factory: takes keyword arguments, all of them JSON-able, and returns a torch module whose forward is one time step, or goes through
+            time itself in any way that an export takes. Of what the data decide it is given what it has parameters for: the shape of each
+            input in one step, a tuple, by the input's name; `classes`; and `steps`, the number of time steps. The module's `inputs`, or
+            else the parameters of its forward, name what it reads.
 
     Returns:
         The factory, whose models remember how they were made.

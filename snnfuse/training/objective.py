@@ -1,6 +1,7 @@
 """What a network is trained for. A network may bring its own; this page is the whole agreement.
 
-Every network has `inputs`, the names of what it reads. Each of these may be added:
+A network's `inputs`, else the arguments of its forward, name what it reads. Its forward is one time step, or goes through time itself in
+any way that an export takes (`snnfuse.networks.own_forms`); of several outputs the first is trained. Each of these may be added:
 
     decoder: str
         How outputs (time, batch, classes) become scores: "spike_count" and "membrane_sum" sum over time (the default), "membrane_last"
@@ -29,6 +30,7 @@ from torch.nn import functional
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Output
 from snnfuse.networks import goes_through_time, input_names, run, run_folded
+from snnfuse.networks.own_forms import decoder_of_own
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.recipe import Recipe
 
@@ -73,7 +75,7 @@ def decoder_of(model: nn.Module) -> Output:
     if isinstance(model, FixedPointNetwork):
         return model.rule
     try:
-        return Output(type(model).__name__, getattr(model, "decoder", None) or "spike_count")
+        return Output(type(model).__name__, getattr(model, "decoder", None) or decoder_of_own(model) or "spike_count")
     except InputError as error:
         raise InputError(f"{type(model).__name__}: {error}") from error
 
@@ -110,8 +112,11 @@ def classification(model: nn.Module, returned: Tensor, labels: Tensor, recipe: R
 def through_time_of(model: nn.Module, batch: Batch) -> ThroughTime:
     """`run_folded` for a network of this package, and for another where it gives what `run` does on a batch; else `run`, which is slower.
 
-    A network of somebody else's may feed what it put out a step ago back to itself, which folding would lose. Where it puts out the same
-    number everywhere, so that nothing can be compared, it is run step by step, too. One that goes through time itself does so.
+    A user's own that goes through time itself is called as it is. Where a network puts out the same number everywhere, so that nothing can
+    be compared, it is run step by step.
+
+    Raises:
+        InputError, UnsupportedError: a user's own that could not be deployed either.
     """
     if isinstance(model, FixedPointNetwork) or type(model).__module__.partition(".")[0] == "snnfuse":
         return run_folded

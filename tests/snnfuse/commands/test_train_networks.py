@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from snnfuse import load_checkpoint, networks
 from snnfuse.data import load
+from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.networks import registry
 from snnfuse.training import objective
 
@@ -195,13 +196,49 @@ class Echo(nn.Module):
         return self.last
 
 
-def test_what_folding_would_change_is_trained_step_by_step(own: Cli) -> None:
+def test_layer_by_layer_only_where_it_is_seen_to_be_the_same(own: Cli) -> None:
     sensor("s.npz", 0, 3)
-    steps = load("s.npz").train.steps(slice(8))
-    batch = {name: torch.from_numpy(value) for name, value in steps.items()}
+    batch = {name: torch.from_numpy(value) for name, value in load("s.npz").train.steps(slice(8)).items()}
     assert objective.through_time_of(Echo(False), batch) is networks.run_folded
-    assert objective.through_time_of(Echo(True), batch) is networks.run
     silent = Echo(False)
     nn.init.zeros_(silent.fc.weight)
     nn.init.zeros_(silent.fc.bias)
     assert objective.through_time_of(silent, batch) is networks.run
+    with pytest.raises(UnsupportedError, match="Echo: it keeps last from call to call.*let neurons hold it"):
+        objective.through_time_of(Echo(True), batch)
+
+
+LOOP = """
+import snntorch, torch
+
+
+class Loop(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.first, self.out = torch.nn.BatchNorm1d(4), torch.nn.Linear(4, 16), torch.nn.Linear(16, 4)
+        self.hidden, self.last = snntorch.Leaky(beta=0.9), snntorch.Leaky(beta=0.9)
+
+    def forward(self, sensor):
+        mem, out, spikes, membranes = self.hidden.init_leaky(), self.last.init_leaky(), [], []
+        for t in range(sensor.size(0)):
+            spike, mem = self.hidden(self.first(self.norm(sensor[t])), mem)
+            spike, out = self.last(self.out(spike), out)
+            spikes.append(spike)
+            membranes.append(out)
+        return torch.stack(spikes), torch.stack(membranes)
+"""
+
+
+def test_a_forward_with_a_loop_of_its_own_goes_from_training_to_integers(own: Cli) -> None:
+    Path("loops.py").write_text(LOOP)
+    sys.modules.pop("loops", None)
+    sensor("s.npz", 300, 100)
+    trained = own("train", "--model", "loops:Loop", "--data", "s.npz", *QUICK, "-o", "s.pt", "--json", "f.json")
+    assert trained.code == 0, trained.err
+    floats = json.loads(Path("f.json").read_text())["test_accuracy"]
+    assert floats > 0.9, "chance is 0.25"
+    tuned = own("train", "--from", "s.pt", "--model", "loops:Loop", "--qat-epochs", 1, "--batch-size", 16, "--quiet", "--json", "q.json")
+    assert tuned.code == 0, tuned.err
+    assert json.loads(Path("q.json").read_text())["test_accuracy"] > 0.9
+    exported = own("export", "s.pt", "--model", "loops:Loop", "--target", "loihi2", "--data", "s.npz", "--quiet", "-o", "b")
+    assert exported.code == 0, exported.err
