@@ -1,8 +1,7 @@
 """How a model's forward takes time, found by tracing it in every way: one step per call, or all steps, first, second or last."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any, Literal, get_args
 
 import torch
@@ -196,4 +195,11 @@ def whole_run(model: nn.Module, inputs: Mapping[str, torch.Tensor], form: Form) 
     """
     root, steps = root_of(model), len(next(iter(inputs.values())))
     values = values_of(call(root, bind(root, arguments(form, inputs), steps)))
-    return [reduce(lambda part, key: part[key], reading.path or (at,), values) for at, reading in enumerate(form.readings)]
+    return [_at(values, reading.path or (at,)) for at, reading in enumerate(form.readings)]
+
+
+def _at(values: Any, path: Iterable[Any]) -> Any:
+    """What lies in tuples, lists and dictionaries at a path."""
+    for key in path:
+        values = values[key]
+    return values

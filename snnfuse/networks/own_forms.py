@@ -16,6 +16,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Decoder
 
 READ: Mapping[str, Decoder] = {"last": "membrane_last", "max": "membrane_max"}
+STEPPED = ("snnfuse", "snntorch", "torch")  # packages whose modules take one step per call
 KEPT = "_forward_form"  # on the model, so that a copy on another device need not be traced there
 
 
@@ -40,8 +41,8 @@ class OwnForm:
 
 
 def is_own(model: nn.Module) -> bool:
-    """Whether a network is a user's, of whose forward nothing is known."""
-    return type(model).__module__.partition(".")[0] != "snnfuse"
+    """Whether a user's code is in a network, of whose forward nothing is known; layers, and containers of them, take one step per call."""
+    return any(type(module).__module__.partition(".")[0] not in STEPPED for module in model.modules())
 
 
 def form_of(model: nn.Module, inputs: Mapping[str, Tensor]) -> OwnForm:
