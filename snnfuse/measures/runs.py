@@ -106,6 +106,7 @@ def of_model(model: "nn.Module") -> Runner:
 
     from snnfuse.networks import input_names
     from snnfuse.networks import run as through_time
+    from snnfuse.networks.own_forms import read_output
 
     names = input_names(model)
     layers = {name: module for name, module in model.named_modules() if isinstance(module, snntorch.SpikingNeuron)}
@@ -121,7 +122,8 @@ def of_model(model: "nn.Module") -> Runner:
         hooks = [m.register_forward_hook(lambda _, __, spikes, name=name: count(name, spikes)) for name, m in layers.items()]
         try:
             with torch.no_grad():
-                spikes: Any = through_time(model.eval(), *[torch.from_numpy(np.ascontiguousarray(block[name])) for name in names])
+                given = {name: torch.from_numpy(np.ascontiguousarray(block[name])) for name in names}
+                spikes: Any = read_output(model, through_time(model.eval(), *given.values()), given)
         finally:
             for hook in hooks:
                 hook.remove()

@@ -15,7 +15,7 @@ from snnfuse.hardware.errors import InputError
 from snnfuse.networks import detached
 from snnfuse.networks.accumulator import Accumulator
 from snnfuse.networks.checks import check_above_zero, check_flag, check_share
-from snnfuse.networks.own_forms import OwnForm, form_of, is_own, run_at_once
+from snnfuse.networks.own_forms import form_of, is_own, run_at_once
 from snnfuse.networks.stages import Staged, Tensors, run_stages
 
 STATES = ("mem", "syn")  # the state tensors of snntorch.Leaky and snntorch.Synaptic
@@ -110,8 +110,7 @@ def run(model: nn.Module, *inputs: Tensor) -> Tensors:
     through time itself in one call (`snnfuse.networks.own_forms`).
 
     inputs: in the order of forward's arguments, of a `Staged` network in that of its `inputs`, (time, batch, *shape) each. Returns:
-        (time, batch, *output shape), a tuple of such where a network of ours returns several outputs; of a user's own the first of them
-        that would be deployed.
+        (time, batch, *output shape), a tuple of such where a step returns several outputs; of what goes through time itself the first.
 
     Raises:
         InputError: no input, inputs of different time or batch, or more steps than the network's `longest`; of a
@@ -126,14 +125,9 @@ def run(model: nn.Module, *inputs: Tensor) -> Tensors:
     if own is not None and own.at_once:
         found: Tensors = run_at_once(model, _named(model, inputs), own)
     else:
-        found = _read(_joined(torch.stack, [_step(model, step) for step in zip(*inputs, strict=True)]), own)
+        found = _joined(torch.stack, [_step(model, step) for step in zip(*inputs, strict=True)])
     reset(model)  # so that no state outlives the run: it would be saved, moved and kept alive with the model
     return found
-
-
-def _read(found: Tensors, own: OwnForm | None) -> Tensors:
-    """Of a user's own network the one output that is read."""
-    return found if own is None or isinstance(found, Tensor) else found[own.output]
 
 
 def goes_through_time(model: nn.Module, *inputs: Tensor) -> bool:
@@ -208,10 +202,9 @@ def run_folded(model: nn.Module, *inputs: Tensor) -> Tensors:
     time, batch = _check(model, inputs)
     if isinstance(model, Staged):
         return run_stages(model, inputs, run_folded)
-    own = form_of(model, _named(model, inputs)) if is_own(model) else None
     reset(model)
     with _looping(model, time):
-        outputs = _read(model(*[x.flatten(0, 1) for x in inputs]), own)
+        outputs = model(*[x.flatten(0, 1) for x in inputs])
     reset(model)
     if isinstance(outputs, Tensor):
         return outputs.unflatten(0, (time, batch))

@@ -59,7 +59,8 @@ def form_of(model: nn.Module, inputs: Mapping[str, Tensor]) -> OwnForm:
         return known
     from snnfuse.export.tracing.forms import find_form
 
-    traced, form = find_form(model, shapes, steps)
+    with torch.autocast("cpu", enabled=False):  # of the network itself, whatever precision it is trained in
+        traced, form = find_form(model, shapes, steps)
     positions = json.loads(traced.graph.metadata["snnfuse"])["outputs"]
     found = OwnForm(key, form, next(iter(positions.values())))
     model.__dict__[KEPT] = found
@@ -85,6 +86,11 @@ def run_at_once(model: nn.Module, inputs: Mapping[str, Tensor], own: OwnForm) ->
     value = _unsquashed(model, value, reading.squashed.lower())
     steps = form.steps if reading.reduction == "mean" else 1
     return (value * (steps / reading.factor))[None]
+
+
+def read_output(model: nn.Module, returned: Any, inputs: Mapping[str, Tensor]) -> Any:
+    """Of several outputs of a user's own network the one that is read; anything else as it is. inputs: as of `form_of`."""
+    return returned[form_of(model, inputs).output] if isinstance(returned, tuple) and is_own(model) else returned
 
 
 def decoder_of_own(model: nn.Module) -> Decoder | None:

@@ -30,7 +30,7 @@ from torch.nn import functional
 from snnfuse.hardware.errors import InputError
 from snnfuse.hardware.ir.nodes import Output
 from snnfuse.networks import goes_through_time, input_names, run, run_folded
-from snnfuse.networks.own_forms import decoder_of_own
+from snnfuse.networks.own_forms import decoder_of_own, read_output
 from snnfuse.nn import FixedPointNetwork
 from snnfuse.training.recipe import Recipe
 
@@ -62,7 +62,8 @@ def outputs(model: nn.Module, batch: Batch, through_time: Callable[..., Tensor |
     if isinstance(model, FixedPointNetwork):
         returned = model({name: batch[name] for name in input_names(model)})
     else:
-        returned = through_time(model, *[batch[name] for name in input_names(model)])
+        read = {name: batch[name] for name in input_names(model)}
+        returned = read_output(model, through_time(model, *read.values()), read)
     if isinstance(returned, dict) and isinstance(model, FixedPointNetwork) and model.decides is not None:
         return returned[model.decides]
     if not isinstance(returned, Tensor):

@@ -9,7 +9,7 @@ from snntorch import utils
 from torch import Tensor, nn
 
 from snnfuse.hardware.errors import InputError, UnsupportedError
-from snnfuse.networks import goes_through_time, input_names, run
+from snnfuse.networks import goes_through_time, input_names, run, run_folded
 from snnfuse.training import objective
 
 STEPS, BATCH, CLASSES = 6, 5, 3
@@ -224,7 +224,8 @@ def test_of_several_outputs_of_a_step_the_first_is_read() -> None:
     for step in sample():
         mem = 0.8 * mem + model.first(step) - (mem > 1).float()
         spikes.append((mem > 1).float())
-    assert torch.equal(run(OneStep(), sample()), torch.stack(spikes))
+    for through_time in (run, run_folded):
+        assert torch.equal(objective.outputs(OneStep(), {"data": sample()}, through_time), torch.stack(spikes))
 
 
 def test_what_cannot_be_deployed_is_refused_before_it_is_trained() -> None:
