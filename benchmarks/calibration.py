@@ -7,6 +7,7 @@ weights. A constant that changes nothing here is a plain choice for this network
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ from snnfuse.export.quantization import (
     membrane_moments,
     output_distance,
     output_search,
+    population_fits,
     rounding,
 )
 from snnfuse.hardware import emulate
@@ -47,11 +49,13 @@ VARIED: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
     (fed_population, "WINDOW", (8, 128)),
     (calibration, "NOISE", (1.0, 1.5)),
     (channel_scaling, "LEAST_REACH", (1 / 32, 1 / 2)),
+    (population_fits, "SEARCH_SAMPLES", (24, 384)),
     (calibration, "SHORT", (1, 4)),
     (calibration, "FIRST_SAMPLES", (6, 1 << 20)),
     (calibration, "LAST_SCALES", (2, 10)),
     (calibration, "SATURATED", (0.1, 1e9)),
     (calibration, "LIKE", (1.0, 3.0)),
+    (calibration, "HOPELESS", (1.0, 8.0)),
     (fed_population, "TELLING", (50, 5000)),
     (rounding, "FINER", (1.0,)),
     (membrane_moments, "SLOPE", (0.0, 25.0)),
@@ -59,6 +63,7 @@ VARIED: tuple[tuple[Any, str, tuple[Any, ...]], ...] = (
     (error_feedback, "SWEEPS", (0, 16)),
     (error_feedback, "DAMPING", (0.001, 0.1)),
     (output_distance, "NEAR", (0.0, 1e9)),
+    (output_search, "JUDGED", (32, 512)),
     (output_search, "MATTERS", (0.0, 0.5)),
     (output_search, "ROUNDS", (1, 3)),
 )
@@ -97,6 +102,7 @@ def measure(folder: Path, widths: list[int]) -> dict[str, Any]:
             kept = getattr(module, name)
             setattr(module, name, value)
             found[f"{bits} bits, {words}"] = figures(graph, spikes, labels, bits)
+            print(f"{bits} bits, {words}: {found[f'{bits} bits, {words}']}", file=sys.stderr, flush=True)
             setattr(module, name, kept)
     return found
 

@@ -57,6 +57,9 @@ WEIGHT_BITS = 8
 @click.option("--qat", type=click.IntRange(1, 8), metavar="BITS", help="Then fine-tune in the chip's arithmetic, weights in BITS bits.")
 @click.option("--qat-epochs", type=click.IntRange(1), help="Default: 3.")
 @click.option("--qat-lr", type=click.FloatRange(0, min_open=True), help="Highest, relative to each tensor's rms; default: 0.02.")
+@click.option(
+    "--qat-scales/--no-qat-scales", default=None, help="Train each layer's threshold scale beside its weights; by default of 2 bits or 1."
+)
 @click.option("--accelerator", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True)
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="Processes that share every batch.")
 @click.option("--precision", type=click.Choice(["32", "bf16-mixed", "16-mixed"]), default="32", show_default=True)
@@ -168,16 +171,14 @@ def check_same_shapes(model: Any, dataset: "AudioVisual") -> None:
 def tune(model: Any, start: Path | None, dataset: "AudioVisual", quiet: bool, options: dict[str, Any]) -> "tuple[Trained, dict[str, Any]]":
     """Fine-tune as the options say; returns the result and its figures."""
     from snnfuse import training
-    from snnfuse.commands.train_options import compute_of, recipe_of
+    from snnfuse.commands.train_options import compute_of, integers_of, recipe_of
 
     # After a training its recipe has been followed; --from has no other training that --recipe could be of.
     own = {"batch_size": options["batch_size"] or 64, "recipe": options["recipe"] if start else ()}
     recipe = recipe_of(training.FINE_TUNING, options | own, "qat_")
     with progress(quiet, "fine-tuning") as bar:
         trained = training.fine_tune(
-            model, dataset, recipe, compute=compute_of(options), weight_bits=options["qat"], reset=reset_of(options),
-            log_dir=None if options["log_dir"] is None else options["log_dir"] / f"qat-{options['qat']}", resume=options["resume"],
-            **bar,
+            model, dataset, recipe, compute=compute_of(options), reset=reset_of(options), **integers_of(options), **bar
         )  # fmt: skip
     return trained, figures(dataset, trained, recipe)
 

@@ -37,7 +37,7 @@ def check_start(network: str | None, start: Path | None, name: str | None, optio
 
 
 def _check_integers(options: dict[str, Any]) -> None:
-    for name in ("qat_epochs", "qat_lr"):
+    for name in ("qat_epochs", "qat_lr", "qat_scales"):
         if options["qat"] is None and options[name] is not None:
             raise InputError(f"--{name.replace('_', '-')} goes with --qat BITS")
     if options["qat"] is not None and options["precision"] != "32":

@@ -219,6 +219,13 @@ def recipe_of(start: "Recipe", options: dict[str, Any], prefix: str = "") -> "Re
     return replace(start, **{"warmup": start.warmup * given.get("epochs", start.epochs) // start.epochs, **given})  # as small a part
 
 
+def integers_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Of fine-tuning in integers: bits, scales, and its own folder under --log-dir."""
+    folder = f"qat-{options['qat']}" + {None: "", True: "-scales", False: "-no-scales"}[options["qat_scales"]]
+    log_dir = None if options["log_dir"] is None else options["log_dir"] / folder
+    return {"weight_bits": options["qat"], "learn_scales": options["qat_scales"], "log_dir": log_dir, "resume": options["resume"]}
+
+
 def compute_of(options: dict[str, Any]) -> "Compute":
     """What to train on."""
     from snnfuse.training import Compute

@@ -163,6 +163,7 @@ def test_options_without_effect_are_refused(tmp_path: Path) -> None:
     assert "--reset-delay goes with --reset subtract" in message(*again, "--reset-delay")
     for flag, value in (("--qat-epochs", 2), ("--qat-lr", 0.1)):
         assert f"{flag} goes with --qat BITS" in message("fd-fusion", *to, flag, value)
+    assert "--qat-scales goes with --qat BITS" in message("fd-fusion", *to, "--qat-scales")
     assert "--qat needs --precision 32" in message("fd-fusion", *to, "--qat", 8, "--precision", "bf16-mixed")
     assert "has no preset 'huge'" in message("fd-fusion", *to, "--preset", "huge")
     assert "does not take this configuration" in message("fd-fusion", *to, "--set", "colour=1")

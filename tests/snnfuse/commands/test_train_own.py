@@ -64,6 +64,14 @@ def test_the_advice_of_the_strict_tier_works_when_followed(own: Cli) -> None:
     assert (deployed == net(torch.from_numpy(x)).detach().numpy()).all() and deployed.any()
 
 
+def test_threshold_scales_are_trained_where_asked_for(own: Cli) -> None:
+    for bits, more, learns in ((2, (), True), (2, ("--no-qat-scales",), False), (3, ("--qat-scales",), True)):
+        assert own(*OWN, "--qat", bits, "--qat-epochs", 1, "--qat-lr", 0.3, "--log-dir", "logs", *more).code == 0
+        net = load_checkpoint(f"own-int{bits}.pt")
+        assert any(layer.scale != layer.scale_found for layer in net.layers) == learns
+    assert {folder.name for folder in Path("logs").iterdir()} == {"qat-2", "qat-2-no-scales", "qat-3-scales"}
+
+
 @pytest.mark.parametrize(
     ("change", "part"),
     [
