@@ -14,11 +14,17 @@ from torch import nn
 import snnfuse
 from snnfuse.compile import Settings, compile, source_of
 from snnfuse.export import lower, quantize, simulate, to_nir
+from snnfuse.export.quantization.output_search import Judge
+from snnfuse.export.quantization.population_fits import calibrate, fit_all
+from snnfuse.export.quantization.quantize_network import prepare
+from snnfuse.export.quantization.reading import EACH_OWN
+from snnfuse.export.quantization.settings import QuantizationSettings
 from snnfuse.hardware import AlphaLif, Maximum, Program, emulate
 from snnfuse.hardware.backends.reference import emulate as by_reference
 from snnfuse.hardware.errors import UnsupportedError
 from snnfuse.nn import FixedPointNetwork, imitate, quantization_aware
 from snnfuse.nn.neurons import Learnt, maximum
+from snnfuse.nn.tuning import Tuning, tune
 from snnfuse.training.evaluation import count_spikes
 
 STEPS, BATCH = 14, 6
@@ -268,6 +274,26 @@ def test_imitation_reaches_them(bits: int, make: Callable[[], tuple[nn.Module, t
     imitate(net, x, epochs=15, batch_size=3, lr=0.03)
     assert wrong() < before
     assert_same(net, net.program(), x)
+
+
+@pytest.mark.parametrize(
+    "bits, make, names",
+    [
+        (2, lambda: (alphas("zero"), spikes(12)), {"layers.1", "layers.3"}),
+        pytest.param(3, lambda: (POOLS["alpha behind"][0](), numbers(2, 8, 8)), {"layers.2", "layers.5"}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_repair_of_few_bits_reaches_them(bits: int, make: Callable[[], tuple[nn.Module, torch.Tensor]], names: set[str]) -> None:
+    model, x = make()
+    settings = QuantizationSettings(weight_bits=bits, max_groups=1)
+    context = calibrate(*prepare(to_nir(model, x[0, :1]), {"x": x.numpy()}, settings))
+    judge, fits, told = Judge(context, EACH_OWN, np.arange(BATCH)), fit_all(context, settings), list[str]()
+    found = tune(judge, fits, Tuning(epochs=8), told.append)
+    assert {text.split(",")[0] for text in told} == names
+    assert judge.distance(found).total < judge.distance(fits).total and any(found[name].is_trained for name in names)
+    program = judge.program(found)
+    mine, expected = (run(program, program.encode(x.numpy()), "all", states=True) for run in (emulate, by_reference))
+    assert all(np.array_equal(mine.spikes[name], expected.spikes[name]) for name in program.neurons)
 
 
 def test_spike_rates_leave_numbers_out() -> None:
