@@ -88,7 +88,7 @@ def variations() -> Iterator[tuple[str, Any, str, Any]]:
     for module, name, values in VARIED:
         for value in values:
             shown = f"{len(value)} values" if isinstance(value, tuple) else f"{value:g}"
-            yield f"{name} = {shown}", module, name, value
+            yield f"{module.__name__.rpartition('.')[2]}.{name} = {shown}", module, name, value
 
 
 def measure(folder: Path, widths: list[int]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from snnfuse.export.lowering.network import Array, Network, Projection
 from snnfuse.export.lowering.weights import ConvWeights, Weights
 from snnfuse.export.quantization.fitting import Input, effective
 
+# A plain choice: on the Braille graph a quarter and four times of it change nothing (`python -m benchmarks.calibration`).
 LEAST_REACH = 1 / 8  # of its threshold: a neuron of weaker weights is raised no further, lest its threshold leave the register
 
 

@@ -19,8 +19,9 @@ from snnfuse.hardware.ir.fixed_point import ALIGN_BITS, MESSAGE_BITS
 from snnfuse.hardware.ir.nodes import Constant, GradedInput, Node, SpikeInput
 from snnfuse.hardware.ir.program import Program
 
+# Plain choices: on the Braille graph a tenth, a quarter and four and ten times change nothing (`python -m benchmarks.calibration`).
 TELLING = 500  # spikes that tell one scale from another
-WINDOW = 32  # steps in which spikes are counted: a plain choice, by `python -m benchmarks.calibration`
+WINDOW = 32  # steps in which spikes are counted
 
 
 @dataclass(frozen=True, eq=False)

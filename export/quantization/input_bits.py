@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from snnfuse.hardware.ir.nodes import GradedInput
 from snnfuse.hardware.ir.program import Program
 
+# FULL follows from the registers; SHORT and FEWEST are plain choices of where fewer bits are tried, and the spikes decide.
 FULL = 15  # bits of a weight that two groups of 8 hold with exponents 0 and -8: 7 and the 8 below
 SHORT = 10  # bits of weights below which fewer bits of payload are tried
 FEWEST = 6

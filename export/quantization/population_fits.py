@@ -25,6 +25,7 @@ from snnfuse.hardware.ir.encoding import to_events
 from snnfuse.hardware.ir.fixed_point import WEIGHT_BITS
 from snnfuse.hardware.ir.nodes import GradedInput
 
+# `python -m benchmarks.calibration`: a quarter of the samples moves 0.2 % of the spikes of the Braille graph at 4 bits, four times nothing.
 SEARCH_SAMPLES, LEAST_SAMPLES = 96, 4  # calibration samples used to compare candidates; ranges and the result are measured on all
 SEARCH_WORK = 5 * 10**7  # weights times time steps times samples that one candidate of one layer may take: a plain choice, of about 1 s
 

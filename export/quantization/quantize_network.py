@@ -46,6 +46,7 @@ from snnfuse.hardware.ledger import LedgerEntry
 from snnfuse.hardware.overflow.observed import check_no_wrap
 
 TUNED = "tuned without labels, as asked for"  # why, in the ledger
+# A plain choice; `_mean_error` decides among them and the largest value.
 INPUT_QUANTILES = (0.9999, 0.999, 0.99)  # of an analog input's magnitude, tried as the largest value that is sent unsaturated
 
 

@@ -21,6 +21,7 @@ from snnfuse.hardware.ir.program import Program
 from snnfuse.hardware.ir.projected_input import ProjectedInput
 from snnfuse.hardware.ir.synapses import Diagonal
 
+# A plain choice: the rest is for data louder than the calibration's.
 ROOM = 0.9  # of the voltage's range, that calibration data may use
 WAY_OUT = "leave encode='bias' out, and it is sent as graded spikes on every step"
 
