@@ -8,7 +8,6 @@ is 2 and the trace goes into a log. With `--json -` an error is JSON on stdout t
 
 import atexit
 import errno
-import gc
 import importlib
 import io
 import json
@@ -28,6 +27,7 @@ import click
 
 from snnfuse.commands.console import painted, printable, printable_line, write
 from snnfuse.commands.phases import Dots, said_before_imports
+from snnfuse.commands.process import collect_seldom, keep_memory, wait_asleep
 from snnfuse.commands.wording import in_flags
 
 COMMANDS = {
@@ -118,8 +118,10 @@ def _run_and_end(load: Callable[[], click.Command], name: str) -> NoReturn:
     """Run the command of this process and end it as multiprocessing ends its own: after threads, exit functions and output, but without
     taking apart what torch and the compiler made, which took a second.
     """
-    _collect_seldom()
-    _wait_asleep()
+    collect_seldom()
+    wait_asleep()
+    if not {"-h", "--help", "--version"} & set(sys.argv):
+        keep_memory()
     _open_standard_streams()
     code = run(load, name, sys.argv[1:])
     threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]  # as multiprocessing.process does: waits for threads
@@ -264,22 +266,6 @@ def _report_json(message: str, code: int) -> None:
 
 def _wants_json(arguments: Sequence[str]) -> bool:
     return "--json=-" in arguments or ("--json", "-") in zip(arguments, arguments[1:])
-
-
-def _collect_seldom() -> None:
-    """Look for garbage in circles less often: what torch and the compiler make stays, and looking took a tenth of an export."""
-    gc.set_threshold(100_000, 50, 50)
-
-
-def _wait_asleep() -> None:
-    """Have the threads of numerical libraries, which are loaded later, sleep where they have nothing to do.
-
-    Arrays are small here: OpenBLAS's threads, which cannot be told to sleep, took twice the seconds of all else in choosing integers.
-    Whoever says how many there shall be is left alone.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    if not any(name in os.environ for name in ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS")):
-        os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 def _open_standard_streams() -> None:

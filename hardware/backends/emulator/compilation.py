@@ -12,13 +12,14 @@ from numba.core.errors import NumbaError
 from numba.extending import overload
 
 from snnfuse.hardware.backends.emulator import records
-from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, OPTIONS, kernel_part
+from snnfuse.hardware.backends.emulator.delivery import DELIVERIES, OPTIONS, joined
 from snnfuse.hardware.backends.emulator.kernel import run
 from snnfuse.hardware.backends.emulator.machine_code import Compiled
 from snnfuse.hardware.backends.emulator.neuron_form import INLINED, of_neuron
 from snnfuse.hardware.backends.emulator.records import Kept, Lists, Memory, Part, Recorded, Scratch, Tables
 from snnfuse.hardware.backends.emulator.vectors import array_at, bytes_at, shorts_at, table_at, words_at
 
+JOINED = {**OPTIONS, "inline": "always"}
 ALLOCATING = {**OPTIONS, "_nrt": True}
 ADDRESS = NUMBER = types.int64
 calls_at, populations_at, connections_at, memories_at = (
@@ -39,19 +40,19 @@ def compiled_update(update: Callable[..., None], layout: Any) -> Compiled:
     entry, arguments = _update_alike if layout.alike else _update_each, (ADDRESS, ADDRESS, ADDRESS, ADDRESS, NUMBER)
     known = {**globals(), "ports": layout.ports, "states_each": layout.states, "parameters_at": array_at(from_dtype(layout.record))}
     try:
-        return compiled_function(entry, {**known, "update": _compilable(update, OPTIONS)}, arguments, OPTIONS)
-    except NumbaError:  # one from outside may make arrays
+        return compiled_function(entry, {**known, "update": _compilable(update, JOINED)}, arguments, OPTIONS)
+    except NumbaError:  # one from outside may make arrays, or hold what cannot be joined
         return compiled_function(entry, {**known, "update": _compilable(update, ALLOCATING)}, arguments, ALLOCATING)
 
 
 def compiled_delivery(kind: str) -> Compiled:
     """One of DELIVERIES: (connection *, memory *, int64 start, int64 stop)."""
-    return compiled_function(_deliver, {**globals(), "deliver": kernel_part(DELIVERIES[kind])}, (ADDRESS, ADDRESS, NUMBER, NUMBER))
+    return compiled_function(_deliver, {**globals(), "deliver": joined(DELIVERIES[kind])}, (ADDRESS, ADDRESS, NUMBER, NUMBER))
 
 
 def compiled_kernel() -> Compiled:
     """The kernel: (call *), a record of CALL; its result is an int64."""
-    return compiled_function(_run, {**globals(), "run": kernel_part(run)}, (ADDRESS,))
+    return compiled_function(_run, {**globals(), "run": joined(run)}, (ADDRESS,))
 
 
 def compiled_function(entry: Callable, known: dict[str, Any], arguments: tuple, options: dict[str, Any] = OPTIONS) -> Compiled:
@@ -71,7 +72,7 @@ def _compilable(update: Callable, options: dict[str, Any]) -> Any:
     return njit(**options)(copy)
 
 
-@kernel_part
+@joined
 def memory_at(m: Any) -> Memory:
     """The arrays at the addresses of a record."""
     plan = words_at(m.tables, m.tables_size), bytes_at(m.rows, m.rows_size), shorts_at(m.kernels, m.kernels_size)

@@ -21,6 +21,7 @@ WIDE_TILE = 4 * LANES  # targets whose sums are held in registers at once
 INNER: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 OPTIONS = {"_nrt": False, "error_model": "numpy", "boundscheck": BOUNDS_CHECKED, **INNER}  # nothing is allocated: no references are counted
 kernel_part = njit(**OPTIONS)
+joined = njit(inline="always", **OPTIONS)  # becomes part of its only caller before anything is compiled, which halves what that takes
 inlined = njit(forceinline=True, **OPTIONS)  # what is called once per step with many arrays, which a call would copy
 
 load = loader(LANES)

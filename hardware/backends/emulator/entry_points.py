@@ -105,22 +105,12 @@ def run(pools: Tables, inputs: NDArray[np.int64], part: Part, kept: Kept, lists:
         IndexError: in a build that checks indices, one out of its array.
     """
     spikes, words, places, steps, batch = recorded
+    read = (pools.tables, pools.rows, pools.kernels, lists.events, lists.values, scratch.narrow, scratch.wide, scratch.inputs)
+    scratch.memory[0] = (*(each.ctypes.data for each in read), *(each.size for each in read))
     flat = (*pools, lists.events, lists.values, spikes, words, *scratch)
     tables = (kept.states, kept.carried, lists.starts, places, inputs)
-    call = np.array(
-        [
-            (
-                *(each.ctypes.data for each in flat),
-                *(each.size for each in flat),
-                *(each.ctypes.data for each in tables),
-                *(number for each in tables for number in each.shape),
-                *part,
-                steps,
-                batch,
-            )
-        ],
-        CALL,
-    )
+    where = (*(each.ctypes.data for each in flat), *(each.size for each in flat), *(each.ctypes.data for each in tables))
+    call = np.array([(*where, *(number for each in tables for number in each.shape), *part, steps, batch)], CALL)
     result, exception = ctypes.c_int64(), ctypes.c_void_p()
     if _kernel()(ctypes.byref(result), ctypes.byref(exception), call.ctypes.data):
         raise IndexError("index is out of bounds")

@@ -44,13 +44,14 @@ def take_values(x, events, values, start, stop):
     if stop - start == x.size:
         for j in range(x.size):
             values[start + j] = x[j]
-            low, high = min(low, x[j]), max(high, x[j])
+            low, high = (x[j] if x[j] < low else low), (x[j] if x[j] > high else high)
     else:
         for k in range(start, stop):
             value = int32(get(x, get(events, k)))
             values[k] = value
-            low, high = min(low, value), max(high, value)
-    return max(-int64(low), int64(high))
+            low, high = (value if value < low else low), (value if value > high else high)
+    lowest, highest = -int64(low), int64(high)
+    return lowest if lowest > highest else highest
 
 
 @kernel_part

@@ -4,7 +4,7 @@ Each population runs over all steps before the next one begins, for one sample a
 in the cache. A population that feeds back onto itself finds its own events of the step before in its own list.
 """
 
-from snnfuse.hardware.backends.emulator.delivery import inlined, kernel_part
+from snnfuse.hardware.backends.emulator.delivery import inlined, joined, kernel_part
 from snnfuse.hardware.backends.emulator.inputs import list_nonzero, recall, remember, run_input
 from snnfuse.hardware.backends.emulator.vectors import call_delivery, call_update, round_as, round_towards_zero
 
@@ -16,20 +16,6 @@ def any_nonzero(x):
     for j in range(x.size):
         found |= x[j]
     return found != 0
-
-
-@kernel_part
-def describe(pools, lists, scratch):
-    """Tell deliveries where the arrays are."""
-    m = scratch.memory[0]
-    m.tables, m.tables_size = pools.tables.ctypes.data, pools.tables.size
-    m.rows, m.rows_size = pools.rows.ctypes.data, pools.rows.size
-    m.kernels, m.kernels_size = pools.kernels.ctypes.data, pools.kernels.size
-    m.events, m.events_size = lists.events.ctypes.data, lists.events.size
-    m.values, m.values_size = lists.values.ctypes.data, lists.values.size
-    m.narrow, m.narrow_size = scratch.narrow.ctypes.data, scratch.narrow.size
-    m.wide, m.wide_size = scratch.wide.ctypes.data, scratch.wide.size
-    m.inputs, m.inputs_size = scratch.inputs.ctypes.data, scratch.inputs.size
 
 
 @inlined
@@ -74,7 +60,7 @@ def record(p, q, step, sample, start, stop, states, tables, lists, recorded):
                 recorded.words[place + (tables[order + j] if order >= 0 else j)] = states[s * n + j]
 
 
-@inlined
+@joined
 def run_neurons(p, q, pools, part, sample, at, lists, states, recorded, scratch):
     """One population of neurons, one sample, all steps of a chunk; its events follow `at`."""
     events, values, starts = lists
@@ -106,7 +92,6 @@ def run(pools, inputs, part, kept, lists, recorded, scratch):
         0, or 1 + the row of an input that holds a value out of its range.
     """
     history, rounding = lists.starts.shape[1] - 1 - part.steps, round_towards_zero()
-    describe(pools, lists, scratch)
     for sample in range(part.first_sample, part.last_sample):
         for q in range(part.first_population, part.last_population):
             p = pools.populations[q]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,8 +105,8 @@ class _Planner:
     def __init__(self, program: Program, slices: int) -> None:
         self.program, self.slices = program, slices
         self.tables, self.words, self.weights, self.kernels = _Pool(np.int32), _Pool(np.int32), _Pool(np.int8), _Pool(np.int16)
-        self.populations: list[np.recarray] = []
-        self.connections: list[np.recarray] = []
+        self.populations: list[SimpleNamespace] = []
+        self.connections: list[SimpleNamespace] = []
         self.rows: list[_Row] = []
         self.by_name: dict[str, tuple[int, ...]] = {}
         self.states = self.events = self.earlier = self.sums = self.inputs = 0
@@ -158,7 +159,7 @@ class _Planner:
 
     def _population(self, index: int, node: Node, source: int) -> None:
         row = self.rows[index]
-        p = np.zeros((), records.POPULATION).view(np.recarray)
+        p = _row_of(records.POPULATION)
         n = p.n = row.order.size
         p.whole, p.history, p.graded = node.size, self._history(row.name), node.sends_numbers
         p.order = -1 if (row.order == np.arange(n)).all() else self.tables.put(row.order)
@@ -172,7 +173,7 @@ class _Planner:
             p.source, p.limit, p.written = source, node.limit, node.is_written
         self.populations.append(p)
 
-    def _neurons(self, p: np.recarray, row: _Row, node: Neuron) -> None:
+    def _neurons(self, p: SimpleNamespace, row: _Row, node: Neuron) -> None:
         from snnfuse.hardware.backends.emulator.entry_points import layout_of, update_address  # imports LLVM
 
         form = NEURONS.of(node).form("emulator")(node)
@@ -186,7 +187,7 @@ class _Planner:
             parameters[name] = value if np.ndim(value) == 0 else np.reshape(value, -1)[row.order]
         p.parameters = self.words.put(parameters.view(np.int32))
 
-    def _connections(self, p: np.recarray, row: _Row, ports: int) -> None:
+    def _connections(self, p: SimpleNamespace, row: _Row, ports: int) -> None:
         p.first_connection = len(self.connections)
         constants = np.zeros((ports, row.order.size), np.int64)
         for connection in self.program.into(row.name):
@@ -200,10 +201,10 @@ class _Planner:
         p.last_connection = len(self.connections)
         p.constants = self.words.put(to_int32(constants)) if constants.any() else -1
 
-    def _connection(self, connection: Connection, source: int, row: _Row) -> np.recarray:
+    def _connection(self, connection: Connection, source: int, row: _Row) -> SimpleNamespace:
         from snnfuse.hardware.backends.emulator.entry_points import delivery_address  # imports LLVM
 
-        synapse, c = connection.synapse, np.zeros((), records.CONNECTION).view(np.recarray)
+        synapse, c = connection.synapse, _row_of(records.CONNECTION)
         c.source, c.lag, c.n = source, connection.lag + connection.is_recurrent, row.order.size
         c.target = connection.port * row.order.size
         node, conv = self.program.nodes[connection.source], synapse.convolution
@@ -219,7 +220,7 @@ class _Planner:
         c.deliver = delivery_address(kind)
         return c
 
-    def _convolution(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
+    def _convolution(self, c: SimpleNamespace, conv: Conv2d, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         table = runs(conv, stored, row.lines)
         c.origin, c.pitch, c.cell, c.lengths = table.origin, table.pitch, table.cell, self.tables.put(table.lengths)
         c.channels, c.height, c.width = conv.weights.shape[0], len(row.lines), conv.output_shape[2]
@@ -236,7 +237,7 @@ class _Planner:
             return "three runs"
         return "runs"
 
-    def _silent(self, c: np.recarray, conv: Conv2d, stored: Stored, source: _Row, row: _Row) -> None:
+    def _silent(self, c: SimpleNamespace, conv: Conv2d, stored: Stored, source: _Row, row: _Row) -> None:
         """What those add that have not sent, by what all add; unless minus that is one too large for 16 bits."""
         whole = len(source.order) == conv.size[1]
         lines = source.lines if source.image == conv.input_shape else range(conv.input_shape[1])
@@ -247,7 +248,7 @@ class _Planner:
         c.silent, c.sources = self.kernels.put(filled), len(source.order)
         self.sums = max(self.sums, 2 * (len(source.order) + VECTOR))
 
-    def _matrix(self, c: np.recarray, synapse: Synapse, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
+    def _matrix(self, c: SimpleNamespace, synapse: Synapse, stored: Stored, source: _Row, row: _Row, graded: bool) -> str:
         if _is_uniform(synapse) and np.array_equal(row.order, source.order):
             return "graded " * graded + "one to one"
         matrix = synapse.matrix()
@@ -270,7 +271,7 @@ class _Planner:
         self.sums = max(self.sums, rows.shape[1])
         return "graded " * graded + "short " * short + "rows"
 
-    def _listed(self, c: np.recarray, matrix: csc_matrix, factor: int, graded: bool) -> str:
+    def _listed(self, c: SimpleNamespace, matrix: csc_matrix, factor: int, graded: bool) -> str:
         c.table, c.targets = self.tables.put(matrix.indptr), self.tables.put(matrix.indices)
         c.weights = self.kernels.put(matrix.data.astype(np.int64) // factor)
         self.sums = max(self.sums, matrix.shape[0])
@@ -282,9 +283,14 @@ def _is_uniform(synapse: Synapse) -> bool:
     return isinstance(synapse, Diagonal) and bool((synapse.weights == synapse.weights[0]).all())
 
 
-def _table(rows: list[np.recarray], dtype: np.dtype) -> NDArray:
+def _row_of(dtype: np.dtype) -> SimpleNamespace:
+    """A record of zeros whose fields are set one by one, which a record of NumPy's makes slow."""
+    return SimpleNamespace(**dict.fromkeys(dtype.names or (), 0))
+
+
+def _table(rows: list[SimpleNamespace], dtype: np.dtype) -> NDArray:
     """One array of records."""
-    return np.array([row.item() for row in rows], dtype)
+    return np.array([tuple(vars(row).values()) for row in rows], dtype)
 
 
 def _filled(n: int, unit: int) -> int:

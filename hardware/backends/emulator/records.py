@@ -146,7 +146,7 @@ class Scratch(NamedTuple):
     wide: NDArray[np.int32]
     inputs: NDArray[np.int32]
     sent: NDArray[np.int32]
-    memory: NDArray  # ADDRESSES, one record, which the kernel fills
+    memory: NDArray  # ADDRESSES, one record, which `entry_points.run` fills
 
 
 class Memory(NamedTuple):
