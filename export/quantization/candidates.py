@@ -4,6 +4,7 @@ threshold scales.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 import numpy as np
 
@@ -25,7 +26,11 @@ DYADIC = 1 << 12  # weights that are whole multiples of 1/2**12 may be kept as t
 REACHES = tuple(2.0 ** (-i / 2) for i in range(25))  # ends of the weights' range tried, as shares of the largest: down to 1/2**12
 TRIED = 2  # of them, besides 1
 USUAL = 0.99  # quantile of the weights' magnitudes that no error of one counts as more than
+REMEMBERED = 256  # answers of `reaches`
 SPLIT_BITS = 4  # above, a second mixed group holds more than groups by sign, for as much memory
+
+
+_reaches: dict[tuple, list[float]] = {}
 
 
 def forms(network: Network, name: str, width: Width, max_groups: int) -> Iterator[Form]:
@@ -77,6 +82,15 @@ def _reaching(projections: list[Projection], forms: Sequence[Form]) -> list[list
 
 def reaches(values: Array, form: Form) -> list[float]:
     """Where the range may end, as shares of the largest weight: at 1, and where less is left of all weights, the best first."""
+    key = (sha256(np.ascontiguousarray(values)).digest(), values.shape, form.bits, form.split)  # forms of one population ask the same
+    if key not in _reaches:
+        if len(_reaches) >= REMEMBERED:
+            _reaches.clear()
+        _reaches[key] = _best_reaches(values, form)
+    return _reaches[key]
+
+
+def _best_reaches(values: Array, form: Form) -> list[float]:
     usual = float(np.quantile(np.abs(values[values != 0]), USUAL)) if values.any() else 0.0
     errors = {reach: left_over(values, form, reach, usual) for reach in REACHES}
     good = [reach for reach in sorted(REACHES, key=errors.__getitem__)[:TRIED] if errors[reach] < errors[1.0]]
@@ -118,9 +132,15 @@ def scales(
 
 def _powers(projections: list[Projection], finest: float) -> list[float]:
     """Powers of two, which round nothing, for weights that are fractions of 2**12, of 1 or of the largest; otherwise none."""
-    if any((p.weights.values * DYADIC % 1).any() and (p.weights.values / _unit(p) * DYADIC % 1).any() for p in projections):
+    if any(_has_digits(p.weights.values) and _has_digits(p.weights.values / _unit(p)) for p in projections):
         return []
     return [2.0**e for e in range(int(np.floor(np.log2(finest))), -1, -1)][:SCALES]
+
+
+def _has_digits(values: Array) -> bool:
+    """Whether any is no multiple of 2**-12; a few first, for usually those are none."""
+    flat = values.ravel()
+    return any(bool((part * DYADIC % 1).any()) for part in (flat[:DYADIC], flat[DYADIC:]))
 
 
 def _unit(projection: Projection) -> float:

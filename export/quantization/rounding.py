@@ -52,7 +52,10 @@ class Grid:
     def integers(self, values: Array) -> NDArray[np.int32]:
         """Values, already times K, as the nearest integers of this group; those of the other sign become 0, those beyond saturate."""
         low, high = (0 if self.mode == other else limit for other, limit in (("excitatory", -self.limit), ("inhibitory", self.limit)))
-        return np.clip(self.step * np.rint(values / (self.step * 2.0**self.exponent)), low, high).astype(np.int32)
+        steps = np.asarray(values / (self.step * 2.0**self.exponent))  # in place from here on: large layers spend their time on memory
+        np.rint(steps, out=steps)
+        steps *= self.step
+        return np.clip(steps, low, high, out=steps).astype(np.int32)
 
 
 Rounds = tuple[tuple[Grid, ...], ...]  # each a mixed group, or one per sign
@@ -135,8 +138,9 @@ def round_weights(weights: Weights, scale: float, form: Form, graded: bool = Fal
         fitting = [tuple(grid for grid in grids if grid is not None) for grids in tried if None not in grids]
         if len(fitting) < len(tried):
             return None
-        grids = min(fitting, key=lambda grids: float((_left(rest, grids) ** 2).sum()))
-        held, rest = rest, _left(rest, grids)
+        grids = fitting[0] if len(fitting) == 1 else min(fitting, key=lambda grids: float((_left(rest, grids) ** 2).sum()))
+        is_last = depth + 1 == form.depth
+        held, rest = rest, rest if is_last and not depth else _left(rest, grids)  # the last needs it only to see whether it holds any
         if depth and (rest == held).all():
             break
         rounds.append(grids)

@@ -123,7 +123,7 @@ class Synapse(ABC):
     def fan_out(self, effective: bool = False) -> NDArray[np.int64]:
         """Synapses of each source neuron, int64 (sources,); with `effective`, those of weight other than 0 only."""
         counted = self.values != 0 if effective else np.ones_like(self.values)
-        return self.transposed_times(np.ones(self.size[0], np.int64), counted)
+        return self.transposed_times(np.ones(self.size[0]), counted).astype(np.int64)  # as floats, exactly and by BLAS
 
     def arrivals(self, spikes: NDArray) -> NDArray[np.int64]:
         """Synaptic operations that arrive at each target, (rows, targets), of events (rows, sources) that are counted in integers."""

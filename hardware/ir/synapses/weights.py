@@ -38,6 +38,6 @@ def check_weights(weights: NDArray[np.integer], exponent: int, bits: int) -> Non
     mode = sign_mode(weights)
     check_range(f"{mode} weight", weights, *LIMITS[mode])
     step = granularity(mode, bits)
-    between = weights[weights % step != 0]
+    between = weights[weights & (step - 1) != 0]  # a power of two
     if between.size:
         raise FixedPointError(f"weight {between.flat[0]} is no multiple of {step}, the step of {bits}-bit {mode} weights")
