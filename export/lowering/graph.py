@@ -5,9 +5,6 @@ from itertools import chain, count
 from typing import TypeVar
 
 import nir
-import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 Edge = tuple[str, str]
 N = TypeVar("N", bound=nir.NIRNode)
@@ -81,10 +78,35 @@ def fresh_name(name: str, *taken: Container[str]) -> str:
 
 
 def strong_components(names: Iterable[str], edges: Iterable[Edge]) -> dict[str, str]:
-    """For each node of a graph the first, in the order of `names`, of those that it reaches and that reach it; linear in time."""
-    index = {name: i for i, name in enumerate(names)}
-    ends = np.array([(index[s], index[t]) for s, t in edges], np.int64).reshape(-1, 2).T
-    links = sparse.csr_matrix((np.ones(ends.shape[1]), (ends[0], ends[1])), shape=(len(index), len(index)))
-    _, labels = connected_components(links, directed=True, connection="strong")
-    first: dict[int, str] = {}
-    return {name: first.setdefault(label, name) for name, label in zip(index, labels.tolist(), strict=True)}
+    """For each node of a graph the first, in the order of `names`, of those that it reaches and that reach it; linear in time.
+
+    Tarjan's algorithm (SIAM J. Comput. 1, 1972) without recursion; SciPy's brings all of its linear algebra with it.
+    """
+    following: dict[str, list[str]] = {name: [] for name in names}
+    for source, target in edges:
+        following[source].append(target)
+    place = {name: i for i, name in enumerate(following)}
+    met, low, waiting, found = dict[str, int](), dict[str, int](), list[str](), dict[str, str]()
+    for root in following:
+        path = [] if root in met else [(root, iter(following[root]))]
+        while path:
+            name, others = path[-1]
+            if name not in met:
+                met[name] = low[name] = len(met)
+                waiting.append(name)
+            for other in others:
+                if other not in met:
+                    path.append((other, iter(following[other])))
+                    break
+                if other not in found:
+                    low[name] = min(low[name], low[other])
+            else:
+                path.pop()
+                if path:
+                    low[path[-1][0]] = min(low[path[-1][0]], low[name])
+                if low[name] == met[name]:
+                    members = [waiting.pop()]
+                    while members[-1] != name:
+                        members.append(waiting.pop())
+                    found.update(dict.fromkeys(members, min(members, key=place.__getitem__)))
+    return {name: found[name] for name in following}

@@ -108,6 +108,7 @@ def test_no_command_is_silent_for_two_seconds(
         ["report", bundle, "--data", "av-digits", "-o", str(tmp_path / "report.html")],
         ["simulate", bundle, "--input", str(tmp_path / "calib.npz")],
         ["doctor"],
+        ["demo", "--output", str(tmp_path / "demo")],
     ]
     _write_samples(tmp_path / "calib.npz")
     gaps = {words[0]: longest_gap([*snnfuse, *words], terminal)[0] for words in commands}
