@@ -216,20 +216,26 @@ class _Traces:
     def __init__(self, decays: _Decays, reset: str) -> None:
         self.alpha, self.beta, self.reset = decays.alpha[:, None, None], decays.beta[:, None, None], reset
         self.current, self.voltage = np.zeros((1, 1, 1)), np.zeros((1, 1, 1))
+        self.fades = bool(self.alpha.any())
         self.late: NDArray[np.bool_] | None = None
 
     def step(self, arriving: Array, fired: NDArray[np.bool_]) -> Array:
         """Before the reset of this step."""
-        self.current = self.alpha * self.current + arriving
+        self.current = self.alpha * self.current + arriving if self.fades else arriving
         kept = self._without(self.voltage, self.late) if self.reset == "zero_stored" else self.voltage
-        v = self.beta * kept + self.current
+        v = self.beta * kept
+        v = np.add(v, self.current, out=v if v.shape[1:] == self.current.shape[-2:] else None)
         v = self._without(v, self.late) if self.reset == "zero_delayed" else v
         self.late, self.voltage = fired, self._without(v, fired) if self.reset == "zero" else v
         return v
 
     @staticmethod
     def _without(values: Array, fired: NDArray[np.bool_] | None) -> Array:
-        return values if fired is None else np.where(fired.T[:, :, None], 0.0, values)
+        if fired is None or values.shape[:2] != fired.T.shape:
+            return values if fired is None else np.where(fired.T[:, :, None], 0.0, values)
+        left = values.copy()
+        left[fired.T] = 0.0
+        return left
 
 
 class _Membrane:
