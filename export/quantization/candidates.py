@@ -82,7 +82,7 @@ def _reaching(projections: list[Projection], forms: Sequence[Form]) -> list[list
 
 def reaches(values: Array, form: Form) -> list[float]:
     """Where the range may end, as shares of the largest weight: at 1, and where less is left of all weights, the best first."""
-    key = (sha256(np.ascontiguousarray(values)).digest(), values.shape, form.bits, form.split)  # forms of one population ask the same
+    key = (sha256(values.tobytes()).digest(), values.shape, form.bits, form.split)  # forms of one population ask the same
     if key not in _reaches:
         if len(_reaches) >= REMEMBERED:
             _reaches.clear()

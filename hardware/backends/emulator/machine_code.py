@@ -181,7 +181,8 @@ def _loaded(compiled: Compiled) -> int:
     if compiled.uses_numba:
         from numba.core.registry import cpu_target
 
-        cpu_target.target_context.refresh()  # tells LLVM where these are, and what they need
+        context: Any = cpu_target.target_context
+        context.refresh()  # tells LLVM where these are, and what they need
     target = _target()  # first, for it makes LLVM ready
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target.create_target_machine(jit=True))
     engine.add_object_file(llvm.ObjectFileRef.from_data(compiled.object_file))
