@@ -15,9 +15,9 @@ from snnfuse.training.batches import EvaluationBatches, in_time
 from snnfuse.training.objective import outputs, scores
 
 
-def evaluate(model: nn.Module, pairs: Pairs, batch_size: int = 500) -> float:
+def evaluate(model: nn.Module, pairs: Pairs, batch_size: int | None = None) -> float:
     """Accuracy in [0, 1] over all pairs, step by step as the network is defined and on its device, by its decoder (spike count by
-    default), ties to the lowest index.
+    default), ties to the lowest index; `batch_size` pairs at a time, None for as many as take little memory.
     """
     model.eval()
     place = next((p.device for p in model.parameters()), torch.device("cpu"))
