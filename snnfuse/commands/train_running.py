@@ -1,6 +1,6 @@
 """What both ways of `snnfuse train` share while they run: the bar, the reset that was asked for, and the figures at the end."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ def reset_of(options: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def progress(quiet: bool, what: str = "training") -> "Iterator[dict[str, Callable[..., None]]]":
+def progress(quiet: bool, what: str = "training") -> "Iterator[dict[str, Any]]":
     """On standard error a progress bar, if that is a terminal, or else a line per epoch; gives `report` and `progress` for a training."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
