@@ -17,8 +17,7 @@ HEAD = """# What is proven, and by which command
 
 Each row can be measured again by the command beside it, from the root of the repository; `python` and `pytest` are those of `.venv/bin`.
 Rows about digits and Braille read their data from `../shared/data`, `$SNNFUSE_DATA` or `--data-dir`; [Data sets](data.md) says what must
-lie there. The figures of `bit_widths` and `qat` were measured before training moved to Lightning, whose random numbers differ, so that a
-rerun gives others nearby. Accuracy is the output with most spikes, ties to the lowest index, on the stated number of samples.
+lie there. Accuracy is the output with most spikes, ties to the lowest index, on the stated number of samples.
 
 **Simulated, never deployed.** No Loihi 2 board was available: nothing here has run on a chip. Lava's fixed-point CPU models are what
 "Loihi 2" means in this project, and one public trace of a real chip, of a single neuron, is reproduced. `run_on_board.py` is tested with

@@ -171,14 +171,15 @@ def check_same_shapes(model: Any, dataset: "AudioVisual") -> None:
 def tune(model: Any, start: Path | None, dataset: "AudioVisual", quiet: bool, options: dict[str, Any]) -> "tuple[Trained, dict[str, Any]]":
     """Fine-tune as the options say; returns the result and its figures."""
     from snnfuse import training
-    from snnfuse.commands.train_options import compute_of, integers_of, recipe_of
+    from snnfuse.commands.train_options import compute_of, integers_folder, integers_of, recipe_of
 
     # After a training its recipe has been followed; --from has no other training that --recipe could be of.
     own = {"batch_size": options["batch_size"] or 64, "recipe": options["recipe"] if start else ()}
     recipe = recipe_of(training.FINE_TUNING, options | own, "qat_")
     with progress(quiet, "fine-tuning") as bar:
         trained = training.fine_tune(
-            model, dataset, recipe, compute=compute_of(options), reset=reset_of(options), **integers_of(options), **bar
+            model, dataset, recipe, compute=compute_of(options), reset=reset_of(options), log_dir=integers_folder(options),
+            resume=options["resume"], **integers_of(options), **bar,
         )  # fmt: skip
     return trained, figures(dataset, trained, recipe)
 

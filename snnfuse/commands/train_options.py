@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -220,10 +221,14 @@ def recipe_of(start: "Recipe", options: dict[str, Any], prefix: str = "") -> "Re
 
 
 def integers_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Of fine-tuning in integers: bits, scales, and its own folder under --log-dir."""
-    folder = f"qat-{options['qat']}" + {None: "", True: "-scales", False: "-no-scales"}[options["qat_scales"]]
-    log_dir = None if options["log_dir"] is None else options["log_dir"] / folder
-    return {"weight_bits": options["qat"], "learn_scales": options["qat_scales"], "log_dir": log_dir, "resume": options["resume"]}
+    """Of fine-tuning in integers: bits and scales."""
+    return {"weight_bits": options["qat"], "learn_scales": options["qat_scales"]}
+
+
+def integers_folder(options: dict[str, Any]) -> Path | None:
+    """The folder of fine-tuning under --log-dir."""
+    scales = {None: "", True: "-scales", False: "-no-scales"}[options["qat_scales"]]
+    return None if options["log_dir"] is None else options["log_dir"] / f"qat-{options['qat']}{scales}"
 
 
 def compute_of(options: dict[str, Any]) -> "Compute":

@@ -84,7 +84,7 @@ def _tuned(graph: "nir.NIRGraph", dataset: "AudioVisual", quiet: bool, options: 
     from dataclasses import replace
 
     from snnfuse import training
-    from snnfuse.commands.train_options import compute_of, integers_of, recipe_of
+    from snnfuse.commands.train_options import compute_of, integers_folder, integers_of, recipe_of
     from snnfuse.commands.train_running import figures, progress, reset_of
 
     usable = int(len(dataset.train) * (1 - training.FINE_TUNING.held))
@@ -94,7 +94,8 @@ def _tuned(graph: "nir.NIRGraph", dataset: "AudioVisual", quiet: bool, options: 
     with progress(quiet, "fine-tuning") as bar:
         trained = training.fine_tune(
             graph, dataset, recipe, compute=compute_of(options), reset=reset_of(options), decoder=options["decoder"],
-            num_classes=options["num_classes"], output=options["read"], **integers_of(options), **bar,
+            num_classes=options["num_classes"], output=options["read"], log_dir=integers_folder(options), resume=options["resume"],
+            **integers_of(options), **bar,
         )  # fmt: skip
     return trained, figures(dataset, trained, recipe)
 
