@@ -15,7 +15,7 @@ from snnfuse.hardware.errors import InputError, UnsupportedError
 from snnfuse.hardware.ir.host_steps import HostStep
 from snnfuse.hardware.ir.pipeline import Link
 from snnfuse.hardware.ledger import to_json
-from snnfuse.networks.neurons import run
+from snnfuse.networks.neurons import run_steps
 from snnfuse.networks.stages import Stage, Staged, carried, check_stages, named_outputs
 
 DT = 1e-4
@@ -53,7 +53,7 @@ def _example(model: Staged, stages: tuple[Stage, ...], shapes: Mapping[str, tupl
     values = {name: torch.zeros(1, 1, *shapes[name]) for name in model.inputs}
     with torch.no_grad():
         for stage in stages:
-            outputs = named_outputs(stage, run(stage.module, *[values[name] for name in stage.inputs]))
+            outputs = named_outputs(stage, run_steps(stage.module, *[values[name] for name in stage.inputs]))
             values |= {name: carried(carry, outputs[carry.output]) for name, carry in stage.carried.items()}
     return {name: value[0] for name, value in values.items()}
 

@@ -118,16 +118,23 @@ def run(model: nn.Module, *inputs: Tensor) -> Tensors:
         UnsupportedError: likewise.
     """
     _check(model, inputs)
-    if isinstance(model, Staged):
-        return run_stages(model, inputs, run)
-    own = form_of(model, _named(model, inputs)) if is_own(model) else None
+    if isinstance(model, Staged) or not is_own(model) or not (own := form_of(model, _named(model, inputs))).at_once:
+        return run_steps(model, *inputs)
     reset(model)
-    if own is not None and own.at_once:
-        found: Tensors = run_at_once(model, _named(model, inputs), own)
-    else:
-        found = _joined(torch.stack, [_step(model, step) for step in zip(*inputs, strict=True)])
+    found = run_at_once(model, _named(model, inputs), own)
     reset(model)  # so that no state outlives the run: it would be saved, moved and kept alive with the model
     return found
+
+
+def run_steps(model: nn.Module, *inputs: Tensor) -> Tensors:
+    """`run` of a network of one step per call, as every stage is."""
+    _check(model, inputs)
+    if isinstance(model, Staged):
+        return run_stages(model, inputs, run_steps)
+    reset(model)
+    steps = [_step(model, step) for step in zip(*inputs, strict=True)]
+    reset(model)
+    return _joined(torch.stack, steps)
 
 
 def goes_through_time(model: nn.Module, *inputs: Tensor) -> bool:
