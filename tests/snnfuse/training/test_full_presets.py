@@ -14,7 +14,7 @@ import pytest
 from snnfuse.checkpoints.checkpoint import load_checkpoint, read_metadata
 
 DOCS = Path(__file__).parents[3] / "docs" / "training.md"
-BATCH = 32
+BATCH, THREADS = 32, 2  # each thread holds memory of its own
 
 
 def cifar10_av(root: Path) -> Path:
@@ -58,9 +58,9 @@ def test_an_epoch_stays_in_the_memory_that_is_stated(data: str, tmp_path: Path) 
     model = tmp_path / "model.pt"
     words = ["train", architecture, "--preset", preset, "--data", data, "--data-dir", str(write(tmp_path / "tree"))]
     words += ["--epochs", "1", "--batch-size", str(BATCH), "--recipe", "warmup=0", "--seed", "1", "-o", str(model)]
-    started = subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-m", "snnfuse", *words], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    command = [sys.executable, "-W", "ignore", "-m", "snnfuse", *words]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+    started = subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output = started.stdout.read()
     _, status, used = os.wait4(started.pid, 0)
     started.returncode = os.waitstatus_to_exitcode(status)
