@@ -153,8 +153,13 @@ def _joined(join: Callable[[list[Tensor]], Tensor], steps: list[Tensors]) -> Ten
     return tuple(join(list(values)) for values in zip(*steps, strict=True))
 
 
+def _values(returned: Any) -> Tensors:
+    """What forward returned, without names."""
+    return returned if isinstance(returned, Tensor) else tuple(returned.values() if isinstance(returned, dict) else returned)
+
+
 def _step(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensors:
-    outputs = model(*inputs)
+    outputs = _values(model(*inputs))
     modules: Iterator[Any] = model.modules()
     for module in modules:
         if hasattr(module, "detached_slope"):
@@ -211,7 +216,7 @@ def run_folded(model: nn.Module, *inputs: Tensor) -> Tensors:
         return run_stages(model, inputs, run_folded)
     reset(model)
     with _looping(model, time):
-        outputs = model(*[x.flatten(0, 1) for x in inputs])
+        outputs = _values(model(*[x.flatten(0, 1) for x in inputs]))
     reset(model)
     if isinstance(outputs, Tensor):
         return outputs.unflatten(0, (time, batch))

@@ -44,7 +44,7 @@ def _nodes(value: Any) -> list[fx.Node]:
     nodes = [item.node for item in each if isinstance(item, fx.Proxy)]
     if len(nodes) == 1 and nodes[0].meta.get("op") == "stack":
         given = nodes[0].args[0] if nodes[0].args else nodes[0].kwargs["tensors"]
-        return [node for node in given if isinstance(node, fx.Node)]  # type: ignore[union-attr]
+        return [node for node in given if isinstance(node, fx.Node)]  # type: ignore[union-attr]  # a stack is of a list
     return nodes if len(nodes) == len(each) else []
 
 

@@ -119,7 +119,7 @@ class ConcreteTracer(fx.Tracer):
         if op_name(target) == "max" and ("dim" in kwargs or len(args) > 1 and isinstance(args[1], int)):
             given = dict(zip(("dim", "keepdim"), args[1:], strict=False)) | kwargs
             both = (self.create_proxy("call_function", each, (args[0],), given) for each in (torch.amax, torch.argmax))
-            return torch.return_types.max(tuple(both))  # type: ignore[call-arg]
+            return torch.return_types.max(tuple(both))  # type: ignore[call-arg]  # torch types it without arguments
         name = accepted(target, self.here(), args, kwargs)
         if name == "unbind" and (args[1:] or [kwargs.get("dim", 0)])[0] == 0:
             return tuple(args[0])  # x[0], x[1] and so on

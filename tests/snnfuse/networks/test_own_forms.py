@@ -131,6 +131,12 @@ class OneStep(nn.Module):
         return self.hidden(self.first(data))
 
 
+class NamedStep(OneStep):
+    def forward(self, data):
+        spikes, membranes = super().forward(data)
+        return {"spikes": spikes, "membranes": membranes}
+
+
 class Gates(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -217,6 +223,12 @@ def test_how_it_takes_time_decides_how_it_is_trained() -> None:
         assert goes_through_time(network(), sample()) is at_once
         assert (objective.through_time_of(network(), batch) is run) >= at_once
     assert input_names(TimeFirst()) == ("data",)
+
+
+def test_outputs_of_a_step_may_have_names() -> None:
+    (spikes, _), batch = run(OneStep(), sample()), {"data": sample()}
+    for through_time in (run, run_folded):
+        assert torch.equal(objective.outputs(NamedStep(), batch, through_time), spikes)
 
 
 def test_of_several_outputs_of_a_step_the_first_is_read() -> None:
